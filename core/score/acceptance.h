@@ -1,0 +1,59 @@
+// Acceptance: do the measured numbers keep the bounds that the profile states? pass, fail or inconclusive.
+//
+// A bound is judged by the interval, not by the estimate, so that luck decides neither way:
+//
+//   upper bound (value <= bound)   pass if high <= bound;  fail if low > bound;   else inconclusive
+//   lower bound (value >= bound)   pass if low >= bound;   fail if high < bound;  else inconclusive
+//
+// (Non-inferiority testing, as for MLPerf's "99 % of fp32" read with an interval.) Not measured or without an interval
+// is inconclusive. Out of range (above 1.79e308) fails an upper bound and is inconclusive for a lower one.
+// Overall: fail if any fails, else inconclusive if any is, else pass. No criteria at all is no pass: "not stated".
+#ifndef QM_SCORE_ACCEPTANCE_H
+#define QM_SCORE_ACCEPTANCE_H
+
+#include "score/summary.h"
+
+enum qm_bound_side {
+    QM_BOUND_UPPER, // value <= bound
+    QM_BOUND_LOWER, // value >= bound
+};
+
+enum qm_verdict {
+    QM_VERDICT_NOT_STATED = 0, // there was nothing to judge
+    QM_VERDICT_PASS,
+    QM_VERDICT_FAIL,
+    QM_VERDICT_INCONCLUSIVE,
+};
+
+// "not stated", "pass", "fail", "inconclusive".
+const char *qm_verdict_name(enum qm_verdict verdict);
+
+struct qm_criterion {
+    enum qm_metric metric;
+    enum qm_bound_side side;
+    double bound; // finite
+};
+
+enum { QM_VERDICT_TEXT_BYTES = 200 };
+
+struct qm_criterion_verdict {
+    enum qm_verdict verdict;
+    char text[QM_VERDICT_TEXT_BYTES]; // "kl_divergence_mean 0.0123 [0.0118, 0.0129] <= 0.05: pass"
+};
+
+// Judges one number against one bound; `name` (at most 60 bytes are shown) stands in the text. The numbers are printed
+// with 3 significant digits or as many more as it takes (up to 17) for different numbers to look different and for the
+// printed ends to be on the same side of the printed bound as the true ones, so that a line never contradicts itself.
+struct qm_criterion_verdict qm_criterion_judge(const char *name, enum qm_bound_side side, double bound,
+                                               const struct qm_estimate *estimate);
+
+// Judges `count` criteria against a summary: verdicts[count], owned by the caller, and the overall verdict.
+// QM_INVALID for a metric that does not exist or a bound that is not finite.
+QM_MUST_USE enum qm_status qm_acceptance_judge(const struct qm_criterion *criteria, size_t count,
+                                               const struct qm_summary *summary,
+                                               struct qm_criterion_verdict *verdicts, enum qm_verdict *overall);
+
+// The overall verdict of any list of verdicts. NOT_STATED ones are skipped.
+enum qm_verdict qm_verdict_overall(const struct qm_criterion_verdict *verdicts, size_t count);
+
+#endif
