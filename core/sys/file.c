@@ -1,0 +1,370 @@
+// libuv's file calls, made synchronously (no loop), are the same on POSIX systems and Windows.
+#include "sys/file.h"
+
+#include <uv.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FILE_MODE 0666      // less the user's umask
+#define DIRECTORY_MODE 0777 // likewise
+
+// What to do about an error, where there is something to do.
+static const char *way_out(int error)
+{
+    switch (error) {
+    case UV_ENOENT:
+        return "; check the path";
+    case UV_EACCES:
+    case UV_EPERM:
+    case UV_EROFS:
+        return "; choose a path that you may use, or change its permissions";
+    case UV_ENOSPC:
+        return "; free some space or choose another disk";
+    case UV_ENOTDIR:
+        return "; a part of the path is a file, not a directory";
+    case UV_EMFILE:
+    case UV_ENFILE:
+        return "; close some programs or raise the limit of open files";
+    default:
+        return "";
+    }
+}
+
+static enum qm_status fail(enum qm_status status, const char *doing, const char *path, int error)
+{
+    char text[128];
+    uv_strerror_r(error, text, sizeof(text));
+    return QM_FAIL(status, "%s: cannot %s: %s%s", path, doing, text, way_out(error));
+}
+
+static int stat_of(const char *path, uv_stat_t *out)
+{
+    uv_fs_t request;
+    int error = uv_fs_stat(NULL, &request, path, NULL);
+    *out = request.statbuf;
+    uv_fs_req_cleanup(&request);
+    return error;
+}
+
+static int open_at(const char *path, int flags, int mode)
+{
+    uv_fs_t request;
+    int file = uv_fs_open(NULL, &request, path, flags, mode, NULL);
+    uv_fs_req_cleanup(&request);
+    return file;
+}
+
+static int close_file(int file)
+{
+    uv_fs_t request;
+    int error = uv_fs_close(NULL, &request, file, NULL);
+    uv_fs_req_cleanup(&request);
+    return error;
+}
+
+static int flush(int file)
+{
+    uv_fs_t request;
+    int error = uv_fs_fsync(NULL, &request, file, NULL);
+    uv_fs_req_cleanup(&request);
+    return error;
+}
+
+static int unlink_at(const char *path)
+{
+    uv_fs_t request;
+    int error = uv_fs_unlink(NULL, &request, path, NULL);
+    uv_fs_req_cleanup(&request);
+    return error;
+}
+
+// Bytes read, 0 at the end, or an error below 0.
+static ssize_t read_some(int file, void *bytes, size_t count)
+{
+    uv_fs_t request;
+    uv_buf_t buffer = uv_buf_init(bytes, count > (1u << 30) ? 1u << 30 : (unsigned)count);
+    ssize_t done;
+    do {
+        done = uv_fs_read(NULL, &request, file, &buffer, 1, -1, NULL);
+        uv_fs_req_cleanup(&request);
+    } while (done == UV_EINTR);
+    return done;
+}
+
+static int write_all(int file, const void *bytes, size_t count)
+{
+    const char *at = bytes;
+    while (count > 0) {
+        uv_fs_t request;
+        uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)at, count > (1u << 30) ? 1u << 30 : (unsigned)count);
+        ssize_t done = uv_fs_write(NULL, &request, file, &buffer, 1, -1, NULL);
+        uv_fs_req_cleanup(&request);
+        if (done == UV_EINTR)
+            continue;
+        if (done <= 0)
+            return done < 0 ? (int)done : UV_EIO;
+        at += done;
+        count -= (size_t)done;
+    }
+    return 0;
+}
+
+enum qm_status qm_file_read(const char *path, size_t limit, void **bytes, size_t *count)
+{
+    uv_stat_t info;
+    *bytes = NULL;
+    *count = 0;
+    int error = stat_of(path, &info);
+    if (error < 0)
+        return fail(QM_INVALID, "read", path, error);
+    if ((info.st_mode & S_IFMT) == S_IFDIR)
+        return QM_FAIL(QM_INVALID, "%s: is a directory; name a file in it", path);
+    if (info.st_size > limit)
+        return QM_FAIL(QM_INVALID, "%s:1: the file has %llu bytes; at most %zu are read", path,
+                       (unsigned long long)info.st_size, limit);
+    int file = open_at(path, O_RDONLY, 0);
+    if (file < 0)
+        return fail(QM_INVALID, "read", path, file);
+    // One byte more than the limit tells a pipe or a growing file that is too large.
+    size_t capacity = (info.st_mode & S_IFMT) == S_IFREG ? (size_t)info.st_size + 2 : 65536;
+    size_t used = 0;
+    char *data = malloc(capacity);
+    ssize_t done = data ? 1 : UV_ENOMEM;
+    while (done > 0 && used <= limit) {
+        if (used + 1 >= capacity) {
+            capacity *= 2;
+            char *grown = realloc(data, capacity);
+            if (!grown) {
+                done = UV_ENOMEM;
+                break;
+            }
+            data = grown;
+        }
+        size_t room = capacity - used - 1;
+        size_t wanted = limit - used < room ? limit - used + 1 : room;
+        done = read_some(file, data + used, wanted);
+        if (done > 0)
+            used += (size_t)done;
+    }
+    close_file(file);
+    if (done < 0 || used > limit) {
+        free(data);
+        if (done < 0)
+            return fail(done == UV_ENOMEM ? QM_OUT_OF_MEMORY : QM_INVALID, "read", path, (int)done);
+        return QM_FAIL(QM_INVALID, "%s:1: holds more than the %zu bytes that are read", path, limit);
+    }
+    data[used] = '\0';
+    *bytes = data;
+    *count = used;
+    return QM_OK;
+}
+
+// So that the rename itself survives a power cut; not every system can, and none loses the file's content by it.
+static void flush_directory_of(const char *path)
+{
+    char directory[QM_PATH_BYTES];
+    const char *name = qm_path_name(path);
+    snprintf(directory, sizeof(directory), "%.*s", (int)(name - path), path);
+    int file = open_at(directory[0] ? directory : ".", O_RDONLY, 0);
+    if (file < 0)
+        return;
+    flush(file);
+    close_file(file);
+}
+
+enum qm_status qm_file_write(const char *path, const void *bytes, size_t count)
+{
+    char temporary[QM_PATH_BYTES];
+    uv_fs_t request;
+    int length = snprintf(temporary, sizeof(temporary), "%s.%d.part", path, (int)uv_os_getpid());
+    if (length < 0 || (size_t)length >= sizeof(temporary))
+        return QM_FAIL(QM_INVALID, "%.64s...: the path is too long; use one below %d bytes", path, QM_PATH_BYTES - 32);
+    if (qm_directory_exists(path))
+        return QM_FAIL(QM_INVALID, "%s: is a directory; name a file in it", path);
+    unlink_at(temporary); // one that a killed process of the same number left
+    int file = open_at(temporary, O_WRONLY | O_CREAT | O_EXCL, FILE_MODE);
+    if (file < 0)
+        return fail(QM_FAILED, "write", path, file);
+    int error = write_all(file, bytes, count);
+    if (error == 0)
+        error = flush(file);
+    int close_error = close_file(file);
+    if (error == 0)
+        error = close_error;
+    if (error == 0) {
+        error = uv_fs_rename(NULL, &request, temporary, path, NULL);
+        uv_fs_req_cleanup(&request);
+    }
+    if (error < 0) {
+        unlink_at(temporary);
+        return fail(QM_FAILED, "write", path, error);
+    }
+    flush_directory_of(path);
+    return QM_OK;
+}
+
+enum qm_status qm_file_append(const char *path, const void *bytes, size_t count)
+{
+    int file = open_at(path, O_WRONLY | O_CREAT | O_APPEND, FILE_MODE);
+    if (file < 0)
+        return fail(QM_FAILED, "write", path, file);
+    int error = write_all(file, bytes, count);
+    int close_error = close_file(file);
+    if (error == 0)
+        error = close_error;
+    return error < 0 ? fail(QM_FAILED, "write", path, error) : QM_OK;
+}
+
+enum qm_status qm_file_remove(const char *path)
+{
+    int error = unlink_at(path);
+    return error < 0 && error != UV_ENOENT ? fail(QM_FAILED, "remove", path, error) : QM_OK;
+}
+
+bool qm_file_exists(const char *path)
+{
+    uv_stat_t info;
+    return stat_of(path, &info) == 0;
+}
+
+bool qm_directory_exists(const char *path)
+{
+    uv_stat_t info;
+    return stat_of(path, &info) == 0 && (info.st_mode & S_IFMT) == S_IFDIR;
+}
+
+enum qm_status qm_file_size(const char *path, uint64_t *bytes)
+{
+    uv_stat_t info;
+    int error = stat_of(path, &info);
+    *bytes = error == 0 ? info.st_size : 0;
+    return error < 0 ? fail(QM_INVALID, "read", path, error) : QM_OK;
+}
+
+enum qm_status qm_directory_make(const char *path)
+{
+    char part[QM_PATH_BYTES];
+    size_t length = strlen(path);
+    if (length == 0 || length >= sizeof(part))
+        return QM_FAIL(QM_INVALID, "%.64s: not the name of a directory; use one below %d bytes", path, QM_PATH_BYTES);
+    for (size_t i = 1; i <= length; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        uv_fs_t request;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        int error = uv_fs_mkdir(NULL, &request, part, DIRECTORY_MODE, NULL);
+        uv_fs_req_cleanup(&request);
+        if (error < 0 && !qm_directory_exists(part))
+            return fail(QM_FAILED, "make a directory", part, error == UV_EEXIST ? UV_ENOTDIR : error);
+    }
+    return QM_OK;
+}
+
+enum qm_status qm_directory_check_writable(const char *path)
+{
+    char probe[QM_PATH_BYTES];
+    char name[64];
+    snprintf(name, sizeof(name), ".qmark-%d.part", (int)uv_os_getpid());
+    QM_TRY(qm_path_join(probe, path, name));
+    int file = open_at(probe, O_WRONLY | O_CREAT | O_TRUNC, FILE_MODE);
+    if (file < 0)
+        return fail(QM_FAILED, "write into this directory", path, file);
+    // A full disk often takes an empty file and refuses its first block.
+    char block[4096] = {0};
+    int error = write_all(file, block, sizeof(block));
+    if (error == 0)
+        error = flush(file);
+    close_file(file);
+    unlink_at(probe);
+    return error < 0 ? fail(QM_FAILED, "write into this directory", path, error) : QM_OK;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+enum qm_status qm_directory_list(const char *path, struct qm_name_list *out)
+{
+    uv_fs_t request;
+    uv_dirent_t entry;
+    *out = (struct qm_name_list){0};
+    int found = uv_fs_scandir(NULL, &request, path, 0, NULL);
+    if (found < 0) {
+        uv_fs_req_cleanup(&request);
+        return fail(QM_INVALID, "list", path, found);
+    }
+    out->names = calloc((size_t)found + 1, sizeof(*out->names));
+    bool complete = out->names != NULL;
+    while (complete && uv_fs_scandir_next(&request, &entry) == 0) {
+        char *name = strdup(entry.name);
+        if (name)
+            out->names[out->count++] = name;
+        complete = name != NULL;
+    }
+    uv_fs_req_cleanup(&request);
+    if (!complete) {
+        qm_name_list_free(out);
+        return fail(QM_OUT_OF_MEMORY, "list", path, UV_ENOMEM);
+    }
+    qsort(out->names, out->count, sizeof(*out->names), by_bytes);
+    return QM_OK;
+}
+
+void qm_name_list_free(struct qm_name_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->names[i]);
+    free(list->names);
+    *list = (struct qm_name_list){0};
+}
+
+enum qm_status qm_path_join(char out[QM_PATH_BYTES], const char *directory, const char *name)
+{
+    size_t length = strlen(directory);
+    const char *between = length == 0 || directory[length - 1] == '/' ? "" : "/";
+    int count = snprintf(out, QM_PATH_BYTES, "%s%s%s", directory, between, name);
+    if (count < 0 || count >= QM_PATH_BYTES)
+        return QM_FAIL(QM_INVALID, "%.64s...: the path is too long; use one below %d bytes", directory, QM_PATH_BYTES);
+    return QM_OK;
+}
+
+const char *qm_path_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+enum qm_status qm_cache_directory(char path[QM_PATH_BYTES])
+{
+    const char *own = getenv("QM_CACHE_DIR");
+    const char *cache = getenv("XDG_CACHE_HOME");
+    char home[QM_PATH_BYTES];
+    size_t size = sizeof(home);
+    if (own && *own)
+        return qm_path_join(path, "", own);
+    if (cache && cache[0] == '/') // the standard says to ignore a relative one
+        return qm_path_join(path, cache, "qmark");
+    int error = uv_os_homedir(home, &size);
+    if (error < 0)
+        return QM_FAIL(QM_FAILED, "no home directory is known (%s); set QM_CACHE_DIR to a directory for cached files",
+                       uv_strerror(error));
+    return qm_path_join(path, home, ".cache/qmark");
+}
+
+enum qm_status qm_program_directory(char path[QM_PATH_BYTES])
+{
+    size_t size = QM_PATH_BYTES;
+    int error = uv_exepath(path, &size);
+    if (error < 0)
+        return QM_FAIL(QM_FAILED, "cannot tell where the program lies: %s", uv_strerror(error));
+    char *slash = strrchr(path, '/');
+    if (slash && slash != path)
+        *slash = '\0';
+    return QM_OK;
+}

@@ -1,0 +1,54 @@
+// Files and directories. Messages name the path, the cause and a way out.
+#ifndef QM_SYS_FILE_H
+#define QM_SYS_FILE_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define QM_PATH_BYTES 4096
+
+// Reads a whole file, followed by a zero byte that is not counted; free() it. A file above `limit` bytes is refused
+// with QM_INVALID, a regular one by its size, unread. QM_INVALID also when it is not there, is a directory or may not
+// be read: the path came from the user.
+QM_MUST_USE enum qm_status qm_file_read(const char *path, size_t limit, void **bytes, size_t *count);
+
+// Writes the file whole or not at all: into a new file beside it, flushed to the disk, then renamed over it.
+QM_MUST_USE enum qm_status qm_file_write(const char *path, const void *bytes, size_t count);
+
+// Puts bytes at the end of a file, which is made if it is not there. Not atomic: for logs.
+QM_MUST_USE enum qm_status qm_file_append(const char *path, const void *bytes, size_t count);
+
+// No error when it was not there.
+QM_MUST_USE enum qm_status qm_file_remove(const char *path);
+
+bool qm_file_exists(const char *path); // of any kind
+bool qm_directory_exists(const char *path);
+QM_MUST_USE enum qm_status qm_file_size(const char *path, uint64_t *bytes);
+
+// Makes the directory and those above it that are missing.
+QM_MUST_USE enum qm_status qm_directory_make(const char *path);
+// Fails unless files can be made in the directory; tries it, so that a long run does not find out at its end.
+QM_MUST_USE enum qm_status qm_directory_check_writable(const char *path);
+
+// The names in a directory, without "." and "..", sorted by bytes. qm_name_list_free may be called on a zeroed list.
+struct qm_name_list {
+    char **names;
+    size_t count;
+};
+QM_MUST_USE enum qm_status qm_directory_list(const char *path, struct qm_name_list *out);
+void qm_name_list_free(struct qm_name_list *list);
+
+// $XDG_CACHE_HOME/qmark, else ~/.cache/qmark; QM_CACHE_DIR goes before both. Not made; see qm_directory_make.
+QM_MUST_USE enum qm_status qm_cache_directory(char path[QM_PATH_BYTES]);
+
+// "a/b" from "a" and "b". QM_INVALID if that is longer than QM_PATH_BYTES.
+QM_MUST_USE enum qm_status qm_path_join(char out[QM_PATH_BYTES], const char *directory, const char *name);
+// The part after the last '/'.
+const char *qm_path_name(const char *path);
+// The directory that holds the running program.
+QM_MUST_USE enum qm_status qm_program_directory(char path[QM_PATH_BYTES]);
+
+#endif
