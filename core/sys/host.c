@@ -1,0 +1,97 @@
+#include "sys/host.h"
+
+#include <uv.h>
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+// The value of PRETTY_NAME in /etc/os-release; false where there is none.
+static bool read_system_name(char *text, size_t capacity)
+{
+    char line[256];
+    bool found = false;
+    FILE *file = fopen("/etc/os-release", "r");
+    if (!file)
+        return false;
+    while (!found && fgets(line, sizeof(line), file)) {
+        static const char key[] = "PRETTY_NAME=";
+        if (strncmp(line, key, sizeof(key) - 1) != 0)
+            continue;
+        char *value = line + sizeof(key) - 1;
+        value += *value == '"';
+        value[strcspn(value, "\"\n")] = '\0';
+        snprintf(text, capacity, "%s", value);
+        found = *value != '\0';
+    }
+    fclose(file);
+    return found;
+}
+
+void qm_host_describe(struct qm_host *out)
+{
+    uv_utsname_t names;
+    uv_cpu_info_t *processors = NULL;
+    int count = 0;
+    *out = (struct qm_host){.kernel = "undisclosed", .machine = "undisclosed", .processor = "undisclosed"};
+    snprintf(out->system, sizeof(out->system), "undisclosed");
+    if (uv_os_uname(&names) == 0) {
+        snprintf(out->system, sizeof(out->system), "%.127s", names.sysname);
+        snprintf(out->kernel, sizeof(out->kernel), "%.120s %.120s", names.sysname, names.release);
+        snprintf(out->machine, sizeof(out->machine), "%.63s", names.machine);
+    }
+    read_system_name(out->system, sizeof(out->system));
+    if (uv_cpu_info(&processors, &count) == 0) {
+        if (count > 0 && processors[0].model && processors[0].model[0] && strcmp(processors[0].model, "unknown") != 0)
+            snprintf(out->processor, sizeof(out->processor), "%.127s", processors[0].model);
+        uv_free_cpu_info(processors, count);
+    }
+    cpu_set_t usable;
+    CPU_ZERO(&usable);
+    if (sched_getaffinity(0, sizeof(usable), &usable) == 0)
+        count = CPU_COUNT(&usable);
+    out->cores = count > 0 ? (uint32_t)count : 0;
+    out->memory_bytes = uv_get_total_memory();
+}
+
+uint64_t qm_clock_ns(void)
+{
+    return uv_hrtime();
+}
+
+void qm_sleep_ns(uint64_t ns)
+{
+    struct timespec left = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+    while (nanosleep(&left, &left) != 0) {
+    }
+}
+
+void qm_time_utc(char text[QM_TIME_TEXT_BYTES])
+{
+    struct tm parts;
+    time_t now = time(NULL);
+    if (!gmtime_r(&now, &parts) || strftime(text, QM_TIME_TEXT_BYTES, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+        snprintf(text, QM_TIME_TEXT_BYTES, "undisclosed");
+}
+
+bool qm_is_terminal(int descriptor)
+{
+    return isatty(descriptor) == 1;
+}
+
+unsigned qm_terminal_columns(int descriptor, unsigned otherwise)
+{
+    struct winsize size;
+    if (!qm_is_terminal(descriptor) || ioctl(descriptor, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+        return otherwise;
+    return size.ws_col;
+}
+
+uint32_t qm_process_id(void)
+{
+    return (uint32_t)uv_os_getpid();
+}

@@ -1,0 +1,38 @@
+// The machine that qmark runs on, its clocks and its terminal.
+#ifndef QM_SYS_HOST_H
+#define QM_SYS_HOST_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct qm_host {
+    char system[128];    // "Debian GNU/Linux 12 (bookworm)", else the kernel's name
+    char kernel[256];    // "Linux 6.1.0-18-amd64"
+    char machine[64];    // "x86_64"
+    char processor[128]; // "undisclosed" where the system does not say
+    uint32_t cores;      // that this process may use
+    uint64_t memory_bytes;
+};
+
+// Never fails: what cannot be found is "undisclosed" or 0.
+void qm_host_describe(struct qm_host *out);
+
+// A clock that never goes back; its start means nothing.
+uint64_t qm_clock_ns(void);
+void qm_sleep_ns(uint64_t ns);
+
+// The time of day as "2026-01-31T12:00:00Z".
+#define QM_TIME_TEXT_BYTES 32
+void qm_time_utc(char text[QM_TIME_TEXT_BYTES]);
+
+// `descriptor` is 0, 1 or 2: standard input, output or error.
+bool qm_is_terminal(int descriptor);
+// The terminal's width; `otherwise` where it is none.
+unsigned qm_terminal_columns(int descriptor, unsigned otherwise);
+
+uint32_t qm_process_id(void);
+
+#endif
