@@ -34,7 +34,7 @@ struct qm_criterion {
     double bound; // finite
 };
 
-enum { QM_VERDICT_TEXT_BYTES = 200 };
+enum { QM_VERDICT_TEXT_BYTES = 240 };
 
 struct qm_criterion_verdict {
     enum qm_verdict verdict;

@@ -91,8 +91,8 @@ double qm_cluster_percentile(const struct qm_cluster_value *values, size_t count
 // Small numbers of blocks: the percentile interval is too narrow there, because it lacks the factor n/(n-1) in the
 // variance and uses the normal distribution for Student's t (8 blocks: about 89 % coverage for 95 %). On the scale of
 // the logarithm its ends are therefore moved away from the estimate by sqrt(n/(n-1)) t(n-1)/z, in the spirit of the
-// expanded percentile interval of Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, section 5; t by its
-// expansion in 1/(n-1) (Abramowitz and Stegun 26.7.5). The factor is 1.29 for 8 blocks and 1.03 for 50.
+// expanded percentile interval of Hesterberg ("What Teachers Should Know About the Bootstrap", 2015); t by its
+// expansion in 1/(n-1) (Abramowitz and Stegun 26.7.5). The factor is 1.29 for 8 blocks and 1.04 for 50.
 
 // Throughput gain of a scheme over a baseline, measured in interleaved pairs on one device, each pair doing the same
 // work twice: r_i = ln(baseline_ns[i] / scheme_ns[i]), gain = exp(mean r), above 1 where the scheme is faster; interval

@@ -1,0 +1,120 @@
+#include "score/acceptance.h"
+
+#include <math.h> // isfinite
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *qm_verdict_name(enum qm_verdict verdict)
+{
+    static const char *const names[] = {"not stated", "pass", "fail", "inconclusive"};
+    return (unsigned)verdict < sizeof(names) / sizeof(names[0]) ? names[verdict] : "?";
+}
+
+// A number with `digits` significant digits, and what a reader takes it for.
+struct shown {
+    char text[32];
+    double value;
+};
+
+static struct shown show(double value, int digits)
+{
+    struct shown shown;
+    snprintf(shown.text, sizeof(shown.text), "%.*g", digits, value);
+    shown.value = strtod(shown.text, NULL);
+    return shown;
+}
+
+static int keeps(enum qm_bound_side side, double bound, double value)
+{
+    return side == QM_BOUND_UPPER ? value <= bound : value >= bound;
+}
+
+// Whether the printed interval tells the same story as the true one.
+static int faithful(enum qm_bound_side side, double bound, const struct qm_estimate *estimate, const struct shown *value,
+                    const struct shown *low, const struct shown *high)
+{
+    return (value->value == low->value) == (estimate->value == estimate->low) &&
+           (value->value == high->value) == (estimate->value == estimate->high) &&
+           keeps(side, bound, low->value) == keeps(side, bound, estimate->low) &&
+           keeps(side, bound, high->value) == keeps(side, bound, estimate->high);
+}
+
+static enum qm_verdict judge(enum qm_bound_side side, double bound, const struct qm_estimate *estimate)
+{
+    if (!isfinite(bound))
+        return QM_VERDICT_INCONCLUSIVE;
+    if (estimate->state == QM_ESTIMATE_OUT_OF_RANGE)
+        return side == QM_BOUND_UPPER ? QM_VERDICT_FAIL : QM_VERDICT_INCONCLUSIVE;
+    if (estimate->state != QM_ESTIMATE_INTERVAL || !isfinite(estimate->low) || !isfinite(estimate->high))
+        return QM_VERDICT_INCONCLUSIVE;
+    double worst = side == QM_BOUND_UPPER ? estimate->high : estimate->low;
+    double best = side == QM_BOUND_UPPER ? estimate->low : estimate->high;
+    return keeps(side, bound, worst)   ? QM_VERDICT_PASS
+           : !keeps(side, bound, best) ? QM_VERDICT_FAIL
+                                       : QM_VERDICT_INCONCLUSIVE;
+}
+
+struct qm_criterion_verdict qm_criterion_judge(const char *name, enum qm_bound_side side, double bound,
+                                               const struct qm_estimate *estimate)
+{
+    struct qm_criterion_verdict out = {.verdict = judge(side, bound, estimate)};
+    const char *sign = side == QM_BOUND_UPPER ? "<=" : ">=";
+    const char *verdict = qm_verdict_name(out.verdict);
+    struct shown limit = show(bound, 1);
+    for (int digits = 2; digits <= 17 && limit.value != bound; ++digits)
+        limit = show(bound, digits);
+    switch (estimate->state) {
+    case QM_ESTIMATE_INTERVAL: {
+        struct shown value, low, high;
+        int digits = 3;
+        do {
+            value = show(estimate->value, digits);
+            low = show(estimate->low, digits);
+            high = show(estimate->high, digits);
+        } while (!faithful(side, bound, estimate, &value, &low, &high) && ++digits <= 17);
+        snprintf(out.text, sizeof(out.text), "%.60s %s [%s, %s] %s %s: %s", name, value.text, low.text, high.text, sign,
+                 limit.text, verdict);
+        break;
+    }
+    case QM_ESTIMATE_POINT:
+        snprintf(out.text, sizeof(out.text), "%.60s %s [interval not measured] %s %s: %s", name,
+                 show(estimate->value, 4).text, sign, limit.text, verdict);
+        break;
+    case QM_ESTIMATE_OUT_OF_RANGE:
+        snprintf(out.text, sizeof(out.text), "%.60s above 1.79e308 %s %s: %s", name, sign, limit.text, verdict);
+        break;
+    case QM_ESTIMATE_NOT_MEASURED:
+    default:
+        snprintf(out.text, sizeof(out.text), "%.60s not measured %s %s: %s", name, sign, limit.text, verdict);
+        break;
+    }
+    return out;
+}
+
+enum qm_verdict qm_verdict_overall(const struct qm_criterion_verdict *verdicts, size_t count)
+{
+    enum qm_verdict overall = QM_VERDICT_NOT_STATED;
+    for (size_t i = 0; i < count; ++i) {
+        if (verdicts[i].verdict == QM_VERDICT_FAIL)
+            return QM_VERDICT_FAIL;
+        if (verdicts[i].verdict == QM_VERDICT_INCONCLUSIVE || overall == QM_VERDICT_NOT_STATED)
+            overall = verdicts[i].verdict;
+    }
+    return overall;
+}
+
+enum qm_status qm_acceptance_judge(const struct qm_criterion *criteria, size_t count, const struct qm_summary *summary,
+                                   struct qm_criterion_verdict *verdicts, enum qm_verdict *overall)
+{
+    *overall = QM_VERDICT_NOT_STATED;
+    for (size_t i = 0; i < count; ++i) {
+        if ((unsigned)criteria[i].metric >= QM_METRIC_COUNT)
+            return QM_FAIL(QM_INVALID, "criterion %zu names no metric", i);
+        if (!isfinite(criteria[i].bound))
+            return QM_FAIL(QM_INVALID, "the bound of %s must be a number", qm_metric_name(criteria[i].metric));
+        verdicts[i] = qm_criterion_judge(qm_metric_name(criteria[i].metric), criteria[i].side, criteria[i].bound,
+                                         &summary->metrics[criteria[i].metric]);
+    }
+    *overall = qm_verdict_overall(verdicts, count);
+    return QM_OK;
+}
