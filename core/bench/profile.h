@@ -1,0 +1,115 @@
+// Profiles: what to run, on which sets, how to time it and what to accept, in a YAML file of explicit rows.
+//
+// Nothing has a default that could change a published number: every key below must be there, in the file or in the one
+// that it `extends` (one level). Of mappings the extending file may give some keys only; lists it gives whole.
+//
+//   schema: 1                 extends: quick (optional; a stock profile's name or a path)
+//   name, title               title is optional
+//   schemes: [f16, w8a8]      baseline: f16 (one of the schemes; gains are over it)
+//   evaluation: {set: built-in, seed, windows, window_tokens, scored_tokens}
+//   calibration: {set: built-in, seed, windows, window_tokens}
+//   prefill: [{batch, prompt}]          decode: [{batch, depth, steps}]
+//   timing: {protocol: paired, warmup, repeats}
+//   policy: {dispatches_per_submission, submission_ms}
+//   tier: base | best         tiles: fixed | tuned         widen: 1
+//   bootstrap: {seed, resamples, confidence}
+//   acceptance: {at_most: {METRIC: bound}, at_least: {METRIC: bound}}
+#ifndef QM_BENCH_PROFILE_H
+#define QM_BENCH_PROFILE_H
+
+#include "base/hash.h"
+#include "base/status.h"
+#include "quant/scheme.h"
+#include "score/acceptance.h"
+#include "sys/file.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct qm_node;
+
+enum {
+    QM_PROFILE_SCHEMA = 1,
+    QM_PROFILE_SCHEMES_MAX = 64,
+    QM_PROFILE_POINTS_MAX = 64, // of prefill, and of decode
+    QM_PROFILE_CRITERIA_MAX = 16,
+    QM_PROFILE_NAME_BYTES = 64,
+    QM_PROFILE_TITLE_BYTES = 256,
+};
+
+struct qm_profile_set {
+    uint64_t seed; // at most 2^53, so that every reader of JSON keeps it
+    uint32_t windows;
+    uint32_t window_tokens;
+    uint32_t scored_tokens; // at least so many must be scored; 0 for calibration
+};
+
+struct qm_profile_prefill {
+    uint32_t batch;
+    uint32_t prompt; // tokens
+};
+
+struct qm_profile_decode {
+    uint32_t batch;
+    uint32_t depth; // tokens in the cache before the first step
+    uint32_t steps;
+};
+
+enum qm_profile_tier {
+    QM_PROFILE_TIER_BASE, // the portable floor on every device
+    QM_PROFILE_TIER_BEST, // the fastest tier that the device proved; results differ in tier
+};
+
+struct qm_profile {
+    char name[QM_PROFILE_NAME_BYTES];
+    char title[QM_PROFILE_TITLE_BYTES];
+    char path[QM_PATH_BYTES]; // of the file that was read
+
+    struct qm_scheme schemes[QM_PROFILE_SCHEMES_MAX]; // in the file's order, no two equal
+    size_t scheme_count;
+    size_t baseline; // index into schemes
+
+    struct qm_profile_set evaluation;
+    struct qm_profile_set calibration;
+
+    struct qm_profile_prefill prefill[QM_PROFILE_POINTS_MAX];
+    size_t prefill_count;
+    struct qm_profile_decode decode[QM_PROFILE_POINTS_MAX];
+    size_t decode_count;
+
+    uint32_t warmup;  // passes before the timed ones
+    uint32_t repeats; // timed passes of every point
+    uint32_t dispatches_per_submission; // 0: no limit but submission_ms
+    uint32_t submission_ms;             // what a submission is sized to, at most
+    enum qm_profile_tier tier;
+    bool is_tuned; // tiles: tuned
+    uint32_t widen;
+
+    struct qm_bootstrap bootstrap;
+    struct qm_criterion criteria[QM_PROFILE_CRITERIA_MAX];
+    size_t criterion_count;
+
+    bool is_stock; // equal to the stock profile of its name: part of `class: standard`
+    char hash[QM_HASH_TEXT_BYTES]; // content hash of the expanded profile
+};
+
+// Reads a profile by a stock profile's name ("quick") or by a path (with a '/' or ending in .yaml). QM_INVALID with
+// "file:line: what is wrong; what would be right". Large: put `out` on the heap or make it static.
+QM_MUST_USE enum qm_status qm_profile_load(const char *name_or_path, struct qm_profile *out);
+
+// The same from a tree that was read or built, such as the expanded profile in a result; it may not extend another.
+QM_MUST_USE enum qm_status qm_profile_read(const struct qm_node *node, struct qm_profile *out);
+
+// The expanded profile, every key in its order, as stored in a result; qm_profile_read reads it back. The caller
+// destroys it. NULL without memory.
+QM_MUST_USE struct qm_node *qm_profile_expand(const struct qm_profile *profile);
+
+// Keeps only the schemes named in a list such as "w8a8,w4a16-g32", and the baseline, in the profile's order; a named
+// scheme that the profile lacks is added at the end. The profile is no longer stock unless nothing changed.
+QM_MUST_USE enum qm_status qm_profile_select_schemes(struct qm_profile *profile, const char *list);
+
+// Recomputes `hash` and `is_stock` after a change by hand, such as --eval-seed.
+QM_MUST_USE enum qm_status qm_profile_update(struct qm_profile *profile);
+
+#endif
