@@ -1,0 +1,53 @@
+#include "model/tasks.h"
+
+// The text of every token, in the order of ids. Apart from tasks.c because it is data; tokenizer.json says the same.
+static const char *const TOKEN_TEXT[QM_VOCABULARY_SIZE] = {
+    "<unk>", "<pad>", "<add>", "<sort>", "<copy>", "<recall>", "<fact>", "<source>", "+", "=", "?", "<unused_11>",
+    "<unused_12>", "<unused_13>", "<unused_14>", "<unused_15>", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9",
+    "<unused_26>", "<unused_27>", "<unused_28>", "<unused_29>", "<unused_30>", "<unused_31>", "n00", "n01", "n02",
+    "n03", "n04", "n05", "n06", "n07", "n08", "n09", "n10", "n11", "n12", "n13", "n14", "n15", "n16", "n17", "n18",
+    "n19", "n20", "n21", "n22", "n23", "n24", "n25", "n26", "n27", "n28", "n29", "n30", "n31", "n32", "n33", "n34",
+    "n35", "n36", "n37", "n38", "n39", "n40", "n41", "n42", "n43", "n44", "n45", "n46", "n47", "n48", "n49", "n50",
+    "n51", "n52", "n53", "n54", "n55", "n56", "n57", "n58", "n59", "n60", "n61", "n62", "n63", "v00", "v01", "v02",
+    "v03", "v04", "v05", "v06", "v07", "v08", "v09", "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18",
+    "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31", "v32", "v33", "v34",
+    "v35", "v36", "v37", "v38", "v39", "v40", "v41", "v42", "v43", "v44", "v45", "v46", "v47", "v48", "v49", "v50",
+    "v51", "v52", "v53", "v54", "v55", "v56", "v57", "v58", "v59", "v60", "v61", "v62", "v63", "a00", "a01", "a02",
+    "a03", "a04", "a05", "a06", "a07", "a08", "a09", "a10", "a11", "a12", "a13", "a14", "a15", "a16", "a17", "a18",
+    "a19", "a20", "a21", "a22", "a23", "a24", "a25", "a26", "a27", "a28", "a29", "a30", "a31", "a32", "a33", "a34",
+    "a35", "a36", "a37", "a38", "a39", "a40", "a41", "a42", "a43", "a44", "a45", "a46", "a47", "a48", "a49", "a50",
+    "a51", "a52", "a53", "a54", "a55", "a56", "a57", "a58", "a59", "a60", "a61", "a62", "a63", "b00", "b01", "b02",
+    "b03", "b04", "b05", "b06", "b07", "b08", "b09", "b10", "b11", "b12", "b13", "b14", "b15", "b16", "b17", "b18",
+    "b19", "b20", "b21", "b22", "b23", "b24", "b25", "b26", "b27", "b28", "b29", "b30", "b31", "b32", "b33", "b34",
+    "b35", "b36", "b37", "b38", "b39", "b40", "b41", "b42", "b43", "b44", "b45", "b46", "b47", "b48", "b49", "b50",
+    "b51", "b52", "b53", "b54", "b55", "b56", "b57", "b58", "b59", "b60", "b61", "b62", "b63", "f00", "f01", "f02",
+    "f03", "f04", "f05", "f06", "f07", "f08", "f09", "f10", "f11", "f12", "f13", "f14", "f15", "f16", "f17", "f18",
+    "f19", "f20", "f21", "f22", "f23", "f24", "f25", "f26", "f27", "f28", "f29", "f30", "f31", "f32", "f33", "f34",
+    "f35", "f36", "f37", "f38", "f39", "f40", "f41", "f42", "f43", "f44", "f45", "f46", "f47", "f48", "f49", "f50",
+    "f51", "f52", "f53", "f54", "f55", "f56", "f57", "f58", "f59", "f60", "f61", "f62", "f63", "m00", "m01", "m02",
+    "m03", "m04", "m05", "m06", "m07", "m08", "m09", "m10", "m11", "m12", "m13", "m14", "m15", "m16", "m17", "m18",
+    "m19", "m20", "m21", "m22", "m23", "m24", "m25", "m26", "m27", "m28", "m29", "m30", "m31", "<unused_384>",
+    "<unused_385>", "<unused_386>", "<unused_387>", "<unused_388>", "<unused_389>", "<unused_390>", "<unused_391>",
+    "<unused_392>", "<unused_393>", "<unused_394>", "<unused_395>", "<unused_396>", "<unused_397>", "<unused_398>",
+    "<unused_399>", "<unused_400>", "<unused_401>", "<unused_402>", "<unused_403>", "<unused_404>", "<unused_405>",
+    "<unused_406>", "<unused_407>", "<unused_408>", "<unused_409>", "<unused_410>", "<unused_411>", "<unused_412>",
+    "<unused_413>", "<unused_414>", "<unused_415>", "<unused_416>", "<unused_417>", "<unused_418>", "<unused_419>",
+    "<unused_420>", "<unused_421>", "<unused_422>", "<unused_423>", "<unused_424>", "<unused_425>", "<unused_426>",
+    "<unused_427>", "<unused_428>", "<unused_429>", "<unused_430>", "<unused_431>", "<unused_432>", "<unused_433>",
+    "<unused_434>", "<unused_435>", "<unused_436>", "<unused_437>", "<unused_438>", "<unused_439>", "<unused_440>",
+    "<unused_441>", "<unused_442>", "<unused_443>", "<unused_444>", "<unused_445>", "<unused_446>", "<unused_447>",
+    "<unused_448>", "<unused_449>", "<unused_450>", "<unused_451>", "<unused_452>", "<unused_453>", "<unused_454>",
+    "<unused_455>", "<unused_456>", "<unused_457>", "<unused_458>", "<unused_459>", "<unused_460>", "<unused_461>",
+    "<unused_462>", "<unused_463>", "<unused_464>", "<unused_465>", "<unused_466>", "<unused_467>", "<unused_468>",
+    "<unused_469>", "<unused_470>", "<unused_471>", "<unused_472>", "<unused_473>", "<unused_474>", "<unused_475>",
+    "<unused_476>", "<unused_477>", "<unused_478>", "<unused_479>", "<unused_480>", "<unused_481>", "<unused_482>",
+    "<unused_483>", "<unused_484>", "<unused_485>", "<unused_486>", "<unused_487>", "<unused_488>", "<unused_489>",
+    "<unused_490>", "<unused_491>", "<unused_492>", "<unused_493>", "<unused_494>", "<unused_495>", "<unused_496>",
+    "<unused_497>", "<unused_498>", "<unused_499>", "<unused_500>", "<unused_501>", "<unused_502>", "<unused_503>",
+    "<unused_504>", "<unused_505>", "<unused_506>", "<unused_507>", "<unused_508>", "<unused_509>", "<unused_510>",
+    "<unused_511>",
+};
+
+const char *qm_token_text(uint32_t id) {
+    return TOKEN_TEXT[id < QM_VOCABULARY_SIZE ? id : QM_TOKEN_UNKNOWN];
+}
