@@ -30,8 +30,8 @@ static int keeps(enum qm_bound_side side, double bound, double value)
 }
 
 // Whether the printed interval tells the same story as the true one.
-static int faithful(enum qm_bound_side side, double bound, const struct qm_estimate *estimate, const struct shown *value,
-                    const struct shown *low, const struct shown *high)
+static int faithful(enum qm_bound_side side, double bound, const struct qm_estimate *estimate,
+                    const struct shown *value, const struct shown *low, const struct shown *high)
 {
     return (value->value == low->value) == (estimate->value == estimate->low) &&
            (value->value == high->value) == (estimate->value == estimate->high) &&

@@ -83,9 +83,9 @@ struct qm_summary {
     struct qm_cell_summary *cells; // cell_count of them, owned
 };
 
-// *out is NULL on failure: QM_INVALID (an index out of range, a score that no fp32 logits give, bad bootstrap settings),
-// QM_OUT_OF_MEMORY. No tokens at all: every metric is "not measured". 30,000 tokens in 3,000 sequences with 2,000
-// resamples take about 0.1 s on one core.
+// *out is NULL on failure: QM_INVALID (an index out of range, a score that no fp32 logits give, bad bootstrap
+// settings), QM_OUT_OF_MEMORY. No tokens at all: every metric is "not measured". 30,000 tokens in 3,000 sequences with
+// 2,000 resamples take about 0.1 s on one core.
 QM_MUST_USE enum qm_status qm_summary_create(const struct qm_summary_params *params, struct qm_summary **out);
 // Frees *summary and sets it to NULL; NULL is allowed.
 void qm_summary_destroy(struct qm_summary **summary);
