@@ -403,6 +403,29 @@ static void summary_golden(void **state)
     qm_token_scores_destroy(&s);
 }
 
+// A reference that hits one example of twelve is missing from a third of all resamples: its ratio has no interval.
+static void ratio_that_is_often_undefined(void **state)
+{
+    (void)state;
+    uint32_t cell[12] = {0};
+    struct qm_token_scores *s;
+    assert_int_equal(qm_token_scores_create(12, &s), QM_OK);
+    for (uint32_t i = 0; i < 12; ++i) {
+        s->sequence[i] = i;
+        s->hit[i] = i < 6;
+        s->hit_reference[i] = i == 0;
+    }
+    for (uint64_t seed = 0; seed < 8; ++seed) {
+        struct qm_summary *summary = summarize(s, 12, cell, 1, (struct qm_bootstrap){seed, 200, 950});
+        assert_int_equal(summary->cells[0].exact_match.state, QM_ESTIMATE_INTERVAL);
+        assert_int_equal(summary->cells[0].exact_match_reference.state, QM_ESTIMATE_INTERVAL);
+        assert_int_equal(summary->cells[0].ratio.state, QM_ESTIMATE_POINT);
+        assert_near(summary->cells[0].ratio.value, 6.0, 0);
+        qm_summary_destroy(&summary);
+    }
+    qm_token_scores_destroy(&s);
+}
+
 static void metric_names(void **state)
 {
     (void)state;
@@ -715,6 +738,8 @@ static void rates_and_latencies(void **state)
         ns[i] = 1e6;
     assert_int_equal(qm_rate(ns, 20, 1, 10, &bootstrap, &rate), QM_OK); // 10 units in 1 ms
     assert_estimate(&rate, 1e4, 1e4, 1e4, 1e-9);
+    assert_int_equal(qm_rate(ns, 17, 2, 10, &bootstrap, &rate), QM_OK); // the last block has one sample only
+    assert_estimate(&rate, 1e4, 1e4, 1e4, 1e-9);
     assert_int_equal(qm_rate(ns, 3, 1, 10, &bootstrap, &rate), QM_OK);
     assert_int_equal(rate.state, QM_ESTIMATE_POINT);
     assert_near(rate.value, 1e4, 1e-9);
@@ -762,7 +787,8 @@ int main(void)
         cmocka_unit_test(token_extremes),       cmocka_unit_test(token_not_finite),
         cmocka_unit_test(token_arrays),         cmocka_unit_test(percentiles_by_hand),
         cmocka_unit_test(bootstrap_settings),   cmocka_unit_test(summary_by_hand),
-        cmocka_unit_test(summary_golden),       cmocka_unit_test(metric_names),
+        cmocka_unit_test(summary_golden),       cmocka_unit_test(ratio_that_is_often_undefined),
+        cmocka_unit_test(metric_names),
         cmocka_unit_test(coverage_of_clusters), cmocka_unit_test(pairs_of_passes),
         cmocka_unit_test(summary_is_fast),      cmocka_unit_test(verdicts),
         cmocka_unit_test(acceptance_of_summary), cmocka_unit_test(gain_by_hand),
