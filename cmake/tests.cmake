@@ -1,3 +1,10 @@
+# Libraries stay loaded under the address sanitizer: the reason stands in the file.
+set(QM_KEEP_LOADED "")
+if(QM_SANITIZE MATCHES "address")
+    set(QM_KEEP_LOADED ${CMAKE_SOURCE_DIR}/test/keep_loaded.c)
+    target_sources(qmark PRIVATE ${QM_KEEP_LOADED})
+endif()
+
 # Every test/test_NAME.c is a cmocka program of its own and a ctest of the same name.
 if(NOT CMOCKA_FOUND)
     message(STATUS "cmocka not found: tests are not built")
@@ -7,7 +14,7 @@ enable_testing()
 file(GLOB QM_TEST_SOURCES CONFIGURE_DEPENDS test/test_*.c)
 foreach(source ${QM_TEST_SOURCES})
     get_filename_component(name ${source} NAME_WE)
-    add_executable(${name} ${source})
+    add_executable(${name} ${source} ${QM_KEEP_LOADED})
     target_link_libraries(${name} PRIVATE qmark_core PkgConfig::CMOCKA)
     target_compile_definitions(${name} PRIVATE QM_SOURCE_DIR="${CMAKE_SOURCE_DIR}" QM_BINARY_DIR="${CMAKE_BINARY_DIR}")
     add_test(NAME ${name} COMMAND ${name})
