@@ -1,0 +1,95 @@
+// Artifacts: a model calibrated and quantized for one scheme, as one safetensors file with an identity.
+//
+// docs/ARTIFACT.md is the page from which a stranger decodes one. In short, NAME being a weight's name in Hugging Face:
+//   NAME.weight             codes; see format.h. Embedding F16 (F32 in scheme f32), norm gains F32.
+//   NAME.scale              scales of integer formats
+//   NAME.activation_scale   F32 [1], in static schemes, of every linear weight; those that read the same input have the
+//                           same value
+// and metadata: `qmark_artifact` (version of this layout), `id`, `scheme`, `scheme_sha256`, `model_sha256`, `config`,
+// `calibration` and `record` (JSON texts). A head that is tied to the embedding is stored like any other.
+//
+// The id is SHA-256 over, for each tensor by name: name, dtype and shape as texts ("F16", "[512, 256]"), each with its
+// terminating zero, then the data; then the texts `scheme_sha256` and `config`. No time, no version, no path; the KV
+// format is not part of it, nor is what was measured while encoding.
+#ifndef QM_QUANT_ARTIFACT_H
+#define QM_QUANT_ARTIFACT_H
+
+#include "base/hash.h"
+#include "base/status.h"
+#include "model/model.h"
+#include "quant/calibrate.h"
+#include "quant/format.h"
+#include "quant/scheme.h"
+#include "sys/file.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define QM_ARTIFACT_VERSION "1"
+
+// One weight.
+struct qm_artifact_tensor {
+    char name[QM_WEIGHT_NAME_BYTES]; // without ".weight"
+    enum qm_role role;
+    uint32_t layer; // 0 for roles that have none
+    enum qm_weight_format format;
+    uint32_t rows, columns;
+    const void *codes; // aligned for their type, row-major, as format.h says
+    size_t code_bytes;
+    const void *scales; // NULL for formats without
+    size_t scale_bytes;
+    bool has_activation_scale; // static schemes, linear weights
+    float activation_scale;
+    struct qm_weight_record record;
+};
+
+struct qm_artifact {
+    char id[QM_HASH_TEXT_BYTES];
+    struct qm_scheme scheme; // with the KV format that goes without saying: callers use their own scheme's
+    char scheme_sha256[QM_HASH_TEXT_BYTES]; // qm_scheme_artifact_hash
+    struct qm_model_config config;
+    char model_sha256[QM_HASH_TEXT_BYTES];
+    struct qm_activation_scales *activations; // NULL unless the scheme is static
+    size_t tensor_count;                      // qm_weight_count(&config), in that order (model.h)
+    struct qm_artifact_tensor *tensors;
+    uint64_t bytes;          // codes, scales and activation scales of all tensors
+    uint64_t weight_bytes;   // of the linear weights alone, with their scales
+    void *storage;           // what the tensors point into
+    struct qm_tensors *file; // likewise, when it was loaded
+};
+
+// Encodes a model. `activations` is needed for static schemes, from the scheme's own calibrator and for as many layers,
+// and ignored for others. QM_INVALID names the tensor that cannot be encoded. The caller destroys it.
+QM_MUST_USE enum qm_status qm_artifact_build(const struct qm_model *model, const struct qm_scheme *scheme,
+                                             const struct qm_activation_scales *activations, struct qm_artifact **out);
+void qm_artifact_destroy(struct qm_artifact **artifact);
+
+// Files. Equal artifacts give equal bytes. Loading checks everything that can be checked without the model: each tensor's
+// dtype and shape against config and scheme, that none is missing or surplus, that codes and scales are in range and
+// finite, and the id. One line for what is wrong, QM_INVALID.
+QM_MUST_USE enum qm_status qm_artifact_save(const struct qm_artifact *artifact, const char *path);
+QM_MUST_USE enum qm_status qm_artifact_load(const char *path, struct qm_artifact **out);
+
+// Checks every weight of an artifact against the model that it claims to be made of: its hash and the bound of every
+// value. QM_WRONG_RESULT names the first that does not fit.
+QM_MUST_USE enum qm_status qm_artifact_check(const struct qm_artifact *artifact, const struct qm_model *model);
+
+const struct qm_artifact_tensor *qm_artifact_weight(const struct qm_artifact *artifact, enum qm_role role,
+                                                    uint32_t layer);
+// rows * columns floats.
+void qm_artifact_decode(const struct qm_artifact_tensor *tensor, float *values);
+
+// A directory of artifacts, such as "artifacts" in qm_cache_directory: each lies in ID.safetensors, and KEY.id, where KEY
+// is a hash of model, scheme and calibration set, holds the id. The directory is made if it is missing.
+QM_MUST_USE enum qm_status qm_artifact_store(const struct qm_artifact *artifact, const char *directory);
+// Looks one up and loads it. `calibration_sha256` is the calibration set's; it counts for static schemes only and may be
+// NULL for others. *out is NULL, with QM_OK, where there is none or where it cannot be read as what it should be:
+// then build it and store it anew.
+QM_MUST_USE enum qm_status qm_artifact_find(const char *directory, const char *model_sha256,
+                                            const struct qm_scheme *scheme, const char *calibration_sha256,
+                                            struct qm_artifact **out);
+// DIRECTORY/ID.safetensors
+QM_MUST_USE enum qm_status qm_artifact_path(const char *directory, const char *id, char path[QM_PATH_BYTES]);
+
+#endif
