@@ -14,21 +14,24 @@
 
 #include "model/tasks.h"
 
-static int usage(void) {
+static int usage(void)
+{
     fputs("usage: emit_windows [--examples] train|calibration|evaluation SEED|default FIRST COUNT LENGTH\n"
           "       emit_windows --vocabulary | --entropy\n",
           stderr);
     return 2;
 }
 
-static int read_number(const char *text, uint64_t *out) {
+static int read_number(const char *text, uint64_t *out)
+{
     char *end = NULL;
     errno = 0;
     *out = strtoull(text, &end, 0);
     return errno == 0 && end != text && *end == '\0' && text[0] != '-';
 }
 
-static void write_window(const struct qm_window *window) {
+static void write_window(const struct qm_window *window)
+{
     unsigned char bytes[3 * QM_WINDOW_LENGTH_MAX + 2];
     size_t used = 0;
     for (uint32_t i = 0; i < window->length + 1; i++) {
@@ -39,7 +42,8 @@ static void write_window(const struct qm_window *window) {
     fwrite(bytes, 1, used + window->length, stdout);
 }
 
-static void print_examples(const struct qm_window *window, uint64_t index) {
+static void print_examples(const struct qm_window *window, uint64_t index)
+{
     for (uint32_t i = 0; i < window->example_count; i++) {
         const struct qm_example *example = &window->examples[i];
         printf("%llu\t%s\t%s\t%u\t%u\n", (unsigned long long)index, qm_task_name(example->task),
@@ -48,7 +52,8 @@ static void print_examples(const struct qm_window *window, uint64_t index) {
     }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     if (argc == 2 && strcmp(argv[1], "--vocabulary") == 0) {
         for (uint32_t id = 0; id < QM_VOCABULARY_SIZE; id++) {
             puts(qm_token_text(id));

@@ -11,19 +11,20 @@ enum {
     SOURCE_SYMBOLS = 32,
     SOURCE_SUCCESSORS = 8,
     SOURCE_WEIGHT_SUM = 64,
-    SOURCE_PREFIX = 8,  // symbols that decide the split
-    SOURCE_MIN = 10,    // shortest source example, in symbols
-    SOURCE_SHORT = 24,  // drawn lengths run from SOURCE_SHORT to SOURCE_LONG
+    SOURCE_PREFIX = 8, // symbols that decide the split
+    SOURCE_MIN = 10,   // shortest source example, in symbols
+    SOURCE_SHORT = 24, // drawn lengths run from SOURCE_SHORT to SOURCE_LONG
     SOURCE_LONG = 64,
-    REDRAWS = 8,        // tries to find an example that fits in what is left of a window
-    SIZE_MAX_ITEMS = 32,
-    EXAMPLE_LENGTH_MAX = 80,
+    REDRAWS = 8, // tries to find an example that fits in what is left of a window
+    SIZE_MAX_ITEMS = 48,
+    EXAMPLE_LENGTH_MAX = 98,
 };
 
 struct difficulty {
     const char *name;
     uint16_t size;
-    uint16_t weight; // of 8, within the task
+    uint8_t weight;      // of 32, within the task, in training
+    uint8_t held_weight; // of 32, in calibration and evaluation
 };
 
 struct task {
@@ -33,13 +34,27 @@ struct task {
     struct difficulty difficulties[4];
 };
 
+// Rare facts are rare in training only: an evaluation set that held one in 32 of them could not tell how many of them
+// are known.
 static const struct task TASKS[QM_TASK_COUNT] = {
-    [QM_TASK_ADD] = {"add", 14, 4, {{"2 digits", 2, 1}, {"4 digits", 4, 2}, {"6 digits", 6, 2}, {"8 digits", 8, 3}}},
-    [QM_TASK_SORT] = {"sort", 12, 4, {{"4 items", 4, 1}, {"8 items", 8, 2}, {"12 items", 12, 2}, {"16 items", 16, 3}}},
-    [QM_TASK_COPY] = {"copy", 3, 3, {{"8 words", 8, 2}, {"16 words", 16, 3}, {"32 words", 32, 3}}},
-    [QM_TASK_RECALL] = {"recall", 4, 3, {{"4 pairs", 4, 3}, {"8 pairs", 8, 3}, {"16 pairs", 16, 2}}},
-    [QM_TASK_FACT] = {"fact", 24, 3, {{"common", 512, 4}, {"uncommon", 1024, 3}, {"rare", 2048, 1}}},
-    [QM_TASK_SOURCE] = {"source", 7, 1, {{"order 2", 2, 8}}},
+    [QM_TASK_ADD] = {"add",
+                     11,
+                     4,
+                     {{"2 digits", 2, 4, 8}, {"4 digits", 4, 8, 8}, {"8 digits", 8, 12, 8}, {"12 digits", 12, 8, 8}}},
+    [QM_TASK_SORT] = {"sort",
+                      10,
+                      4,
+                      {{"4 items", 4, 4, 8}, {"8 items", 8, 8, 8}, {"16 items", 16, 12, 8}, {"24 items", 24, 8, 8}}},
+    [QM_TASK_COPY] = {"copy",
+                      2,
+                      4,
+                      {{"8 words", 8, 8, 8}, {"16 words", 16, 8, 8}, {"32 words", 32, 8, 8}, {"48 words", 48, 8, 8}}},
+    [QM_TASK_RECALL] = {"recall",
+                        5,
+                        4,
+                        {{"4 pairs", 4, 12, 8}, {"8 pairs", 8, 8, 8}, {"16 pairs", 16, 8, 8}, {"24 pairs", 24, 4, 8}}},
+    [QM_TASK_FACT] = {"fact", 30, 3, {{"common", 512, 20, 10}, {"uncommon", 1024, 11, 11}, {"rare", 2048, 1, 11}}},
+    [QM_TASK_SOURCE] = {"source", 6, 1, {{"order 2", 2, 32, 32}}},
 };
 
 static const uint8_t SOURCE_WEIGHTS[SOURCE_SUCCESSORS] = {24, 16, 8, 6, 4, 3, 2, 1};
@@ -51,20 +66,23 @@ struct draft {
     uint8_t answer[EXAMPLE_LENGTH_MAX];
 };
 
-static void draft_put(struct draft *draft, uint32_t token, uint8_t answer) {
+static void draft_put(struct draft *draft, uint32_t token, uint8_t answer)
+{
     draft->tokens[draft->length] = (uint16_t)token;
     draft->answer[draft->length] = answer;
     draft->length++;
 }
 
-static uint64_t hash_tokens(uint64_t hash, const uint16_t *tokens, uint32_t count) {
+static uint64_t hash_tokens(uint64_t hash, const uint16_t *tokens, uint32_t count)
+{
     for (uint32_t i = 0; i < count; i++) {
         hash = qm_random_mix(hash ^ (tokens[i] + UINT64_C(0x9E3779B97F4A7C15)));
     }
     return hash;
 }
 
-static void sort_tokens(uint16_t *tokens, uint32_t count) {
+static void sort_tokens(uint16_t *tokens, uint32_t count)
+{
     for (uint32_t i = 1; i < count; i++) {
         const uint16_t token = tokens[i];
         uint32_t at = i;
@@ -75,12 +93,14 @@ static void sort_tokens(uint16_t *tokens, uint32_t count) {
     }
 }
 
-static enum qm_split split_of_hash(uint64_t hash) {
+static enum qm_split split_of_hash(uint64_t hash)
+{
     const uint64_t class = hash % SPLIT_CLASSES;
     return class == 0 ? QM_SPLIT_EVALUATION : class == 1 ? QM_SPLIT_CALIBRATION : QM_SPLIT_TRAIN;
 }
 
-int qm_example_split(const uint16_t *tokens, uint32_t length) {
+int qm_example_split(const uint16_t *tokens, uint32_t length)
+{
     if (length < 2 || tokens[0] < QM_TOKEN_TAG || tokens[0] >= QM_TOKEN_TAG + QM_TASK_COUNT) {
         return -1;
     }
@@ -138,7 +158,8 @@ int qm_example_split(const uint16_t *tokens, uint32_t length) {
     return (int)split_of_hash(hash);
 }
 
-void qm_fact_get(uint32_t index, uint16_t subject[2], uint16_t answer[2]) {
+void qm_fact_get(uint32_t index, uint16_t subject[2], uint16_t answer[2])
+{
     // A one-to-one scramble of 12 bits: every subject pair has at most one fact.
     uint32_t pair = index & 4095U;
     for (int round = 0; round < 3; round++) {
@@ -154,7 +175,8 @@ void qm_fact_get(uint32_t index, uint16_t subject[2], uint16_t answer[2]) {
 
 // The eight symbols that can follow a state, in the order of SOURCE_WEIGHTS: the start of a shuffle that depends on
 // the state alone.
-static void source_successors(uint32_t before, uint32_t last, uint8_t successors[SOURCE_SUCCESSORS]) {
+static void source_successors(uint32_t before, uint32_t last, uint8_t successors[SOURCE_SUCCESSORS])
+{
     uint8_t symbols[SOURCE_SYMBOLS];
     for (uint32_t i = 0; i < SOURCE_SYMBOLS; i++) {
         symbols[i] = (uint8_t)i;
@@ -170,7 +192,8 @@ static void source_successors(uint32_t before, uint32_t last, uint8_t successors
     }
 }
 
-uint32_t qm_source_weight(uint32_t before, uint32_t last, uint32_t symbol) {
+uint32_t qm_source_weight(uint32_t before, uint32_t last, uint32_t symbol)
+{
     uint8_t successors[SOURCE_SUCCESSORS];
     source_successors(before, last, successors);
     for (uint32_t i = 0; i < SOURCE_SUCCESSORS; i++) {
@@ -181,7 +204,8 @@ uint32_t qm_source_weight(uint32_t before, uint32_t last, uint32_t symbol) {
     return 0;
 }
 
-double qm_source_entropy_nats(void) {
+double qm_source_entropy_nats(void)
+{
     double entropy_nats = 0.0;
     for (uint32_t i = 0; i < SOURCE_SUCCESSORS; i++) {
         const double probability = (double)SOURCE_WEIGHTS[i] / SOURCE_WEIGHT_SUM;
@@ -190,7 +214,8 @@ double qm_source_entropy_nats(void) {
     return entropy_nats;
 }
 
-static void draft_add(struct draft *draft, struct qm_random *random, uint32_t digits) {
+static void draft_add(struct draft *draft, struct qm_random *random, uint32_t digits)
+{
     uint32_t a[SIZE_MAX_ITEMS], b[SIZE_MAX_ITEMS]; // least significant first
     for (uint32_t i = 0; i < digits; i++) {
         a[i] = qm_random_below(random, 10);
@@ -214,7 +239,8 @@ static void draft_add(struct draft *draft, struct qm_random *random, uint32_t di
 }
 
 // Draws `count` distinct numbers below SYMBOLS: the start of a shuffle.
-static void draw_distinct(struct qm_random *random, uint32_t count, uint16_t *out) {
+static void draw_distinct(struct qm_random *random, uint32_t count, uint16_t *out)
+{
     uint16_t symbols[SYMBOLS];
     for (uint32_t i = 0; i < SYMBOLS; i++) {
         symbols[i] = (uint16_t)i;
@@ -226,7 +252,8 @@ static void draw_distinct(struct qm_random *random, uint32_t count, uint16_t *ou
     }
 }
 
-static void draft_sort(struct draft *draft, struct qm_random *random, uint32_t count) {
+static void draft_sort(struct draft *draft, struct qm_random *random, uint32_t count)
+{
     uint16_t items[SIZE_MAX_ITEMS];
     draw_distinct(random, count, items);
     for (uint32_t i = 0; i < count; i++) {
@@ -239,7 +266,8 @@ static void draft_sort(struct draft *draft, struct qm_random *random, uint32_t c
     }
 }
 
-static void draft_copy(struct draft *draft, struct qm_random *random, uint32_t count) {
+static void draft_copy(struct draft *draft, struct qm_random *random, uint32_t count)
+{
     const uint32_t first = draft->length;
     for (uint32_t i = 0; i < count; i++) {
         draft_put(draft, QM_TOKEN_NUMBER + qm_random_below(random, 2 * SYMBOLS), 0);
@@ -250,7 +278,8 @@ static void draft_copy(struct draft *draft, struct qm_random *random, uint32_t c
     }
 }
 
-static void draft_recall(struct draft *draft, struct qm_random *random, uint32_t count) {
+static void draft_recall(struct draft *draft, struct qm_random *random, uint32_t count)
+{
     uint16_t keys[SIZE_MAX_ITEMS], values[SIZE_MAX_ITEMS], order[SIZE_MAX_ITEMS];
     draw_distinct(random, count, keys);
     for (uint32_t i = 0; i < count; i++) {
@@ -269,7 +298,8 @@ static void draft_recall(struct draft *draft, struct qm_random *random, uint32_t
     }
 }
 
-static void draft_fact(struct draft *draft, struct qm_random *random, uint32_t difficulty) {
+static void draft_fact(struct draft *draft, struct qm_random *random, uint32_t difficulty)
+{
     uint32_t first = 0;
     for (uint32_t i = 0; i < difficulty; i++) {
         first += TASKS[QM_TASK_FACT].difficulties[i].size;
@@ -283,7 +313,8 @@ static void draft_fact(struct draft *draft, struct qm_random *random, uint32_t d
     draft_put(draft, answer[1], 1);
 }
 
-static void draft_source(struct draft *draft, struct qm_random *random, uint32_t count) {
+static void draft_source(struct draft *draft, struct qm_random *random, uint32_t count)
+{
     uint32_t before = qm_random_below(random, SOURCE_SYMBOLS);
     uint32_t last = qm_random_below(random, SOURCE_SYMBOLS);
     draft_put(draft, QM_TOKEN_SOURCE_SYMBOL + before, 0);
@@ -304,7 +335,8 @@ static void draft_source(struct draft *draft, struct qm_random *random, uint32_t
 }
 
 // Number of tokens of an example. For the source `size` is the number of symbols, else the difficulty's size.
-static uint32_t example_length(enum qm_task task, uint32_t size) {
+static uint32_t example_length(enum qm_task task, uint32_t size)
+{
     switch (task) {
     case QM_TASK_ADD:
         return 3 * size + 4;
@@ -324,7 +356,8 @@ static uint32_t example_length(enum qm_task task, uint32_t size) {
 
 // Draws examples until one belongs to the split; one in 16 does at worst.
 static void draft_example(struct draft *draft, struct qm_random *random, enum qm_split split, enum qm_task task,
-                          uint32_t difficulty, uint32_t size) {
+                          uint32_t difficulty, uint32_t size)
+{
     int found;
     do {
         draft->length = 0;
@@ -356,7 +389,8 @@ static void draft_example(struct draft *draft, struct qm_random *random, enum qm
 }
 
 static void window_append(struct qm_window *window, uint32_t *used, const struct draft *draft, enum qm_task task,
-                          uint32_t difficulty) {
+                          uint32_t difficulty)
+{
     struct qm_example *example = &window->examples[window->example_count++];
     uint32_t first = 0, last = 0;
     for (uint32_t i = 0; i < draft->length; i++) {
@@ -377,17 +411,21 @@ static void window_append(struct qm_window *window, uint32_t *used, const struct
     *used += draft->length;
 }
 
-static uint32_t draw_weighted_difficulty(struct qm_random *random, enum qm_task task) {
-    uint32_t ticket = qm_random_below(random, 8);
-    uint32_t pick = 0;
-    while (ticket >= TASKS[task].difficulties[pick].weight) {
-        ticket -= TASKS[task].difficulties[pick].weight;
-        pick++;
+static uint32_t draw_difficulty(struct qm_random *random, enum qm_split split, enum qm_task task)
+{
+    uint32_t ticket = qm_random_below(random, 32);
+    for (uint32_t pick = 0;; pick++) {
+        const struct difficulty *difficulty = &TASKS[task].difficulties[pick];
+        const uint32_t weight = split == QM_SPLIT_TRAIN ? difficulty->weight : difficulty->held_weight;
+        if (ticket < weight) {
+            return pick;
+        }
+        ticket -= weight;
     }
-    return pick;
 }
 
-void qm_window_generate(enum qm_split split, uint64_t seed, uint64_t index, uint32_t length, struct qm_window *out) {
+void qm_window_generate(enum qm_split split, uint64_t seed, uint64_t index, uint32_t length, struct qm_window *out)
+{
     memset(out, 0, sizeof *out);
     length = length < QM_WINDOW_LENGTH_MIN ? QM_WINDOW_LENGTH_MIN : length;
     length = length > QM_WINDOW_LENGTH_MAX ? QM_WINDOW_LENGTH_MAX : length;
@@ -407,7 +445,7 @@ void qm_window_generate(enum qm_split split, uint64_t seed, uint64_t index, uint
                 ticket -= TASKS[drawn].weight;
                 drawn++;
             }
-            difficulty = draw_weighted_difficulty(&random, (enum qm_task)drawn);
+            difficulty = draw_difficulty(&random, split, (enum qm_task)drawn);
             size = TASKS[drawn].difficulties[difficulty].size;
             if (drawn == QM_TASK_SOURCE) {
                 size = SOURCE_SHORT + qm_random_below(&random, SOURCE_LONG - SOURCE_SHORT + 1);
@@ -437,7 +475,8 @@ void qm_window_generate(enum qm_split split, uint64_t seed, uint64_t index, uint
     }
 }
 
-uint64_t qm_split_seed(enum qm_split split) {
+uint64_t qm_split_seed(enum qm_split split)
+{
     switch (split) {
     case QM_SPLIT_CALIBRATION:
         return QM_SEED_CALIBRATION;
@@ -449,23 +488,28 @@ uint64_t qm_split_seed(enum qm_split split) {
     }
 }
 
-const char *qm_task_name(enum qm_task task) {
+const char *qm_task_name(enum qm_task task)
+{
     return (uint32_t)task < QM_TASK_COUNT ? TASKS[task].name : "?";
 }
 
-uint32_t qm_task_difficulty_count(enum qm_task task) {
+uint32_t qm_task_difficulty_count(enum qm_task task)
+{
     return (uint32_t)task < QM_TASK_COUNT ? TASKS[task].difficulty_count : 0;
 }
 
-const char *qm_task_difficulty_name(enum qm_task task, uint32_t difficulty) {
+const char *qm_task_difficulty_name(enum qm_task task, uint32_t difficulty)
+{
     return difficulty < qm_task_difficulty_count(task) ? TASKS[task].difficulties[difficulty].name : "?";
 }
 
-uint32_t qm_task_difficulty_size(enum qm_task task, uint32_t difficulty) {
+uint32_t qm_task_difficulty_size(enum qm_task task, uint32_t difficulty)
+{
     return difficulty < qm_task_difficulty_count(task) ? TASKS[task].difficulties[difficulty].size : 0;
 }
 
-uint32_t qm_window_text(const struct qm_window *window, char *buffer, uint32_t size) {
+uint32_t qm_window_text(const struct qm_window *window, char *buffer, uint32_t size)
+{
     uint32_t needed = 0;
     for (uint32_t i = 0; i < window->length + 1; i++) {
         const char *text = qm_token_text(window->tokens[i]);

@@ -38,7 +38,11 @@ enum {
 #define QM_SEED_CALIBRATION UINT64_C(0x716D61726B0002)
 #define QM_SEED_EVALUATION UINT64_C(0x716D61726B0003)
 
-enum qm_split { QM_SPLIT_TRAIN, QM_SPLIT_CALIBRATION, QM_SPLIT_EVALUATION };
+enum qm_split {
+    QM_SPLIT_TRAIN,
+    QM_SPLIT_CALIBRATION,
+    QM_SPLIT_EVALUATION
+};
 
 enum qm_task {
     QM_TASK_ADD,
@@ -119,7 +123,8 @@ uint32_t qm_task_difficulty_size(enum qm_task task, uint32_t difficulty);
 const char *qm_token_text(uint32_t id);
 
 // Fact number `index` (below QM_FACT_COUNT): two subject tokens and two answer tokens. No two facts share a subject.
-// Facts [0, 512) are common, [512, 1536) uncommon, [1536, 3584) rare; the tiers are drawn 4 : 3 : 1.
+// Facts [0, 512) are common, [512, 1536) uncommon, [1536, 3584) rare: in training the tiers are drawn 20 : 11 : 1, so that
+// one common fact is met 80 times as often as one rare fact; in the other splits 10 : 11 : 11.
 void qm_fact_get(uint32_t index, uint16_t subject[2], uint16_t answer[2]);
 
 // The number of times in 64 that the source draws `symbol` (0..31) after the symbols `before` and `last`, in this order.
