@@ -11,11 +11,16 @@ if(NOT CMOCKA_FOUND)
     return()
 endif()
 enable_testing()
+
+# The kernels' third target: their bodies as C.
+add_library(qm_native STATIC test/native/device.c ${QM_NATIVE_SOURCES})
+target_link_libraries(qm_native PUBLIC qmark_core)
+
 file(GLOB QM_TEST_SOURCES CONFIGURE_DEPENDS test/test_*.c)
 foreach(source ${QM_TEST_SOURCES})
     get_filename_component(name ${source} NAME_WE)
     add_executable(${name} ${source} ${QM_KEEP_LOADED})
-    target_link_libraries(${name} PRIVATE qmark_core PkgConfig::CMOCKA)
+    target_link_libraries(${name} PRIVATE qm_native qmark_core PkgConfig::CMOCKA)
     target_compile_definitions(${name} PRIVATE QM_SOURCE_DIR="${CMAKE_SOURCE_DIR}" QM_BINARY_DIR="${CMAKE_BINARY_DIR}")
     add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)

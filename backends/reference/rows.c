@@ -1,0 +1,243 @@
+// The kernels that work on rows and single elements, and the table of all.
+#include <math.h> // sqrt, which IEEE 754 rounds correctly; nothing else
+#include <string.h>
+
+#include "backends/reference/oracle.h"
+#include "base/numeric.h"
+#include "kernel_arguments.h"
+#include "sys/parallel.h"
+
+bool qm_oracle_has(const struct qm_kernel_variant *variant, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = variant->definitions; (at = strstr(at, name)) != NULL; at += length) {
+        if (at[length] == '\0' || at[length] == ' ' || at[length] == '=')
+            return true;
+    }
+    return false;
+}
+
+static uint32_t token_at(const uint32_t *tokens, const struct qm_oracle_call *call, uint32_t row,
+                         uint32_t tokens_per_sequence, uint32_t token_stride, uint32_t ahead)
+{
+    uint32_t sequence = call->step[1] + row / tokens_per_sequence;
+    uint32_t position = call->step[0] + row % tokens_per_sequence;
+    return tokens[(size_t)sequence * token_stride + position + ahead];
+}
+
+static enum qm_status oracle_embedding(const struct qm_oracle_call *call)
+{
+    struct qm_embedding_parameters p;
+    memcpy(&p, call->parameters, sizeof(p));
+    const uint32_t *table = call->buffers[1];
+    float *result = call->buffers[2];
+    bool is_f32 = qm_oracle_has(call->variant, "QM_WEIGHT_F32");
+    for (uint32_t row = 0; row < p.rows; ++row) {
+        size_t token = token_at(call->buffers[0], call, row, p.tokens_per_sequence, p.token_stride, 0);
+        for (uint32_t c = 0; c < p.width; ++c) {
+            size_t at = token * p.width + c;
+            result[(size_t)row * p.width + c] =
+                is_f32 ? qm_float_from_bits(table[at])
+                       : qm_float_from_half((uint16_t)(table[at / 2] >> (16 * (at % 2))));
+        }
+    }
+    return QM_OK;
+}
+
+static enum qm_status oracle_rmsnorm(const struct qm_oracle_call *call)
+{
+    struct qm_rmsnorm_parameters p;
+    memcpy(&p, call->parameters, sizeof(p));
+    const float *x = call->buffers[0], *gain = call->buffers[1];
+    float *result = call->buffers[2];
+    for (uint32_t row = 0; row < p.rows; ++row) {
+        const float *from = x + (size_t)row * p.width;
+        double sum = 0;
+        for (uint32_t c = 0; c < p.width; ++c)
+            sum += (double)from[c] * (double)from[c];
+        double factor = 1.0 / sqrt(sum / p.width + (double)p.epsilon);
+        for (uint32_t c = 0; c < p.width; ++c)
+            result[(size_t)row * p.width + c] = (float)((double)from[c] * factor * (double)gain[c]);
+    }
+    return QM_OK;
+}
+
+static enum qm_status oracle_activations(const struct qm_oracle_call *call)
+{
+    struct qm_activations_parameters p;
+    memcpy(&p, call->parameters, sizeof(p));
+    const float *x = call->buffers[0];
+    uint32_t *codes = call->buffers[1];
+    float *scales = call->buffers[2];
+    bool is_f16 = qm_oracle_has(call->variant, "QM_ACTIVATION_F16");
+    uint32_t per = is_f16 ? 2 : 4;
+    memset(codes, 0, (size_t)p.rows * p.width / per * sizeof(*codes));
+    for (uint32_t row = 0; row < p.rows; ++row) {
+        const float *from = x + (size_t)row * p.width;
+        float amax = 0;
+        for (uint32_t c = 0; c < p.width; ++c) {
+            float magnitude = from[c] < 0 ? -from[c] : from[c];
+            amax = magnitude > amax ? magnitude : amax;
+        }
+        float scale = amax < 0x1p-100f ? 0.0f : amax * qm_float_from_bits(0x3c010206u);
+        if (p.is_static)
+            scale = p.static_scale;
+        scales[row] = is_f16 ? 1.0f : scale;
+        for (uint32_t c = 0; c < p.width; ++c) {
+            size_t at = (size_t)row * p.width + c;
+            if (is_f16) {
+                codes[at / 2] |= (uint32_t)qm_half_from_float(from[c]) << (16 * (at % 2));
+            } else {
+                double code = scale == 0.0f ? 0.0 : (double)from[c] / (double)scale;
+                code = qm_round_even(code > 127 ? 127 : code < -127 ? -127 : code);
+                codes[at / 4] |= ((uint32_t)(int)code & 0xffu) << (8 * (at % 4));
+            }
+        }
+    }
+    return QM_OK;
+}
+
+static enum qm_status oracle_rope(const struct qm_oracle_call *call)
+{
+    struct qm_rope_parameters p;
+    memcpy(&p, call->parameters, sizeof(p));
+    const float *table = call->buffers[0];
+    float *x = call->buffers[1];
+    for (uint32_t row = 0; row < p.rows; ++row) {
+        size_t position = call->step[0] + row % p.tokens_per_sequence;
+        for (uint32_t head = 0; head < p.heads; ++head) {
+            float *values = x + ((size_t)row * p.heads + head) * 64;
+            for (uint32_t i = 0; i < 32; ++i) {
+                double c = (double)table[position * 64 + i], s = (double)table[position * 64 + 32 + i];
+                double first = (double)values[i], second = (double)values[i + 32];
+                values[i] = (float)(first * c - second * s);
+                values[i + 32] = (float)(second * c + first * s);
+            }
+        }
+    }
+    return QM_OK;
+}
+
+static enum qm_status oracle_swiglu(const struct qm_oracle_call *call)
+{
+    const float *gate = call->buffers[0], *up = call->buffers[1];
+    float *result = call->buffers[2];
+    for (uint32_t i = 0; i < call->parameters[0]; ++i)
+        result[i] = (float)((double)gate[i] / (1.0 + qm_exp(-(double)gate[i])) * (double)up[i]);
+    return QM_OK;
+}
+
+static enum qm_status oracle_residual(const struct qm_oracle_call *call)
+{
+    float *x = call->buffers[0];
+    const float *y = call->buffers[1];
+    for (uint32_t i = 0; i < call->parameters[0]; ++i)
+        x[i] = (float)((double)x[i] + (double)y[i]);
+    return QM_OK;
+}
+
+static enum qm_status oracle_log_softmax(const struct qm_oracle_call *call)
+{
+    struct qm_log_softmax_parameters p;
+    memcpy(&p, call->parameters, sizeof(p));
+    const float *logits = call->buffers[0];
+    float *result = call->buffers[2];
+    for (uint32_t row = 0; row < p.rows; ++row) {
+        const float *from = logits + (size_t)row * p.vocabulary;
+        double maximum = (double)from[0], sum = 0;
+        for (uint32_t v = 1; v < p.vocabulary; ++v)
+            maximum = (double)from[v] > maximum ? (double)from[v] : maximum;
+        for (uint32_t v = 0; v < p.vocabulary; ++v)
+            sum += qm_exp((double)from[v] - maximum);
+        uint32_t target = token_at(call->buffers[1], call, row, p.tokens_per_sequence, p.token_stride, 1);
+        result[row] = (float)((double)from[target] - maximum - qm_log(sum));
+    }
+    return QM_OK;
+}
+
+static enum qm_status oracle_argmax(const struct qm_oracle_call *call)
+{
+    struct qm_argmax_parameters p;
+    memcpy(&p, call->parameters, sizeof(p));
+    const float *logits = call->buffers[0];
+    uint32_t *result = call->buffers[1];
+    for (uint32_t row = 0; row < p.rows; ++row) {
+        uint32_t best = 0;
+        for (uint32_t v = 1; v < p.vocabulary; ++v) {
+            if (logits[(size_t)row * p.vocabulary + v] > logits[(size_t)row * p.vocabulary + best])
+                best = v;
+        }
+        result[row] = best;
+    }
+    return QM_OK;
+}
+
+static enum qm_status oracle_checksum(const struct qm_oracle_call *call)
+{
+    struct qm_checksum_parameters p;
+    memcpy(&p, call->parameters, sizeof(p));
+    const uint32_t *logits = call->buffers[0];
+    uint32_t *result = call->buffers[1];
+    for (uint32_t row = 0; row < p.rows; ++row) {
+        uint32_t sum = 0;
+        for (uint32_t v = 0; v < p.vocabulary; ++v)
+            sum += (logits[(size_t)row * p.vocabulary + v] ^ (v * 2654435769u)) * 2246822507u;
+        result[call->step[2] * p.rows + row] = sum;
+    }
+    return QM_OK;
+}
+
+static enum qm_status oracle_advance(const struct qm_oracle_call *call)
+{
+    uint32_t *steps = call->buffers[0];
+    for (int i = 0; i < 3; ++i)
+        steps[i] += call->parameters[i];
+    return QM_OK;
+}
+
+static enum qm_status oracle_copy(const struct qm_oracle_call *call)
+{
+    memcpy(call->buffers[1], call->buffers[0], (size_t)call->parameters[0] * 4);
+    return QM_OK;
+}
+
+static enum qm_status oracle_multiply_add(const struct qm_oracle_call *call)
+{
+    struct qm_multiply_add_parameters p;
+    memcpy(&p, call->parameters, sizeof(p));
+    float *result = call->buffers[0];
+    const char *width = strstr(call->variant->definitions, "QM_VW=");
+    uint32_t lanes = width && width[6] == '1' && width[7] == '6' ? 16 : 4;
+    double total = 0;
+    for (uint32_t chain = 0; chain < 16; ++chain) {
+        for (uint32_t lane = 0; lane < lanes; ++lane) {
+            double x = 1.0 + chain / 16.0 + lane / 64.0;
+            for (uint32_t trip = 0; trip < p.trips; ++trip)
+                x = x * (double)p.a + (double)p.b;
+            total += x;
+        }
+    }
+    for (uint32_t i = 0; i < p.count; ++i)
+        result[i] = (float)total;
+    return QM_OK;
+}
+
+qm_oracle_function qm_oracle_find(const char *kernel)
+{
+    static const struct {
+        const char *kernel;
+        qm_oracle_function function;
+    } table[] = {
+        {"embedding", oracle_embedding},     {"rmsnorm", oracle_rmsnorm},       {"rope", oracle_rope},
+        {"activations", oracle_activations}, {"dequantize", qm_oracle_dequantize}, {"matmul", qm_oracle_product},
+        {"matvec", qm_oracle_product},       {"kv_write", qm_oracle_kv_write},  {"attention", qm_oracle_attention},
+        {"swiglu", oracle_swiglu},           {"residual", oracle_residual},     {"log_softmax", oracle_log_softmax},
+        {"argmax", oracle_argmax},           {"checksum", oracle_checksum},     {"advance", oracle_advance},
+        {"copy", oracle_copy},               {"multiply_add", oracle_multiply_add},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); ++i) {
+        if (strcmp(table[i].kernel, kernel) == 0)
+            return table[i].function;
+    }
+    return NULL;
+}

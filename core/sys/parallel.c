@@ -1,0 +1,58 @@
+#include "sys/parallel.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+enum { MAX_THREADS = 64 };
+static unsigned chosen_threads;
+
+void qm_parallel_set_threads(unsigned threads)
+{
+    chosen_threads = threads;
+}
+
+struct range {
+    void (*work)(void *context, size_t begin, size_t end);
+    void *context;
+    size_t begin, end;
+};
+
+static void *run_range(void *argument)
+{
+    struct range *range = argument;
+    range->work(range->context, range->begin, range->end);
+    return NULL;
+}
+
+void qm_parallel_for(size_t count, void (*work)(void *context, size_t begin, size_t end), void *context)
+{
+    size_t threads = chosen_threads;
+    if (threads == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        threads = cores > 0 ? (size_t)cores : 1;
+    }
+    threads = threads > MAX_THREADS ? MAX_THREADS : threads;
+    threads = threads > count ? count : threads;
+    if (threads <= 1) {
+        if (count > 0)
+            work(context, 0, count);
+        return;
+    }
+    struct range ranges[MAX_THREADS];
+    pthread_t handles[MAX_THREADS];
+    bool started[MAX_THREADS] = {false};
+    for (size_t i = 0; i < threads; ++i) {
+        ranges[i] = (struct range){work, context, count * i / threads, count * (i + 1) / threads};
+        if (i > 0)
+            started[i] = pthread_create(&handles[i], NULL, run_range, &ranges[i]) == 0;
+    }
+    for (size_t i = 0; i < threads; ++i) {
+        if (!started[i])
+            run_range(&ranges[i]);
+    }
+    for (size_t i = 0; i < threads; ++i) {
+        if (started[i])
+            pthread_join(handles[i], NULL);
+    }
+}

@@ -1,0 +1,15 @@
+// Splits independent work over the processor's cores. Results must not depend on the split: each index is worked on by
+// one thread, whichever.
+#ifndef QM_SYS_PARALLEL_H
+#define QM_SYS_PARALLEL_H
+
+#include <stddef.h>
+
+// Calls work(context, begin, end) for ranges that together cover 0 .. count - 1, and returns when all are done. Falls
+// back to the calling thread where no thread can be made.
+void qm_parallel_for(size_t count, void (*work)(void *context, size_t begin, size_t end), void *context);
+
+// Threads that qm_parallel_for uses at most; 0 sets it back to the number of cores.
+void qm_parallel_set_threads(unsigned threads);
+
+#endif

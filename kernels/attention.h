@@ -1,0 +1,136 @@
+// attention: causal, grouped-query, over the quantized cache.
+//
+// For query head h of a row at position p, with kv head g = h / (heads / kv_heads):
+//   s_j = score_scale * k_scale_j * sum over d of q[d] k_j[d],  j = 0..p
+//   y[d] = sum over j of softmax(s)_j * v_scale_j * v_j[d]
+// heads of 64; q and y are [rows][heads][64]. Softmax online (running maximum), in float32, qm_exp. QM_SPLIT invocations
+// share the positions of one (row, head), j = slice, slice + QM_SPLIT, ..., and are merged in the order of slices.
+// Bound: |error| <= (positions + 256) 2^-23 * max |v| + what the scores' error 2^-20 * max |s| does to the weights.
+#include "kv_format.h"
+#ifndef QM_BODY
+#ifndef QM_SPLIT
+#define QM_SPLIT 1
+#endif
+#define QM_BUFFERS                                                                                                     \
+    QM_IN(0, float, q)                                                                                                 \
+    QM_IN(1, uint, cache)                                                                                              \
+    QM_OUT(2, float, result)
+#define QM_PARAMETERS                                                                                                  \
+    QM_U32(rows)                                                                                                       \
+    QM_U32(heads)                                                                                                      \
+    QM_U32(kv_heads)                                                                                                   \
+    QM_U32(tokens_per_sequence)                                                                                        \
+    QM_U32(context)                                                                                                    \
+    QM_U32(k_base)                                                                                                     \
+    QM_U32(k_scale_base)                                                                                               \
+    QM_U32(v_base)                                                                                                     \
+    QM_U32(v_scale_base)                                                                                               \
+    QM_F32(score_scale)
+#if QM_SPLIT > 1
+#define QM_LOCALS QM_LOCAL_U32(partials, QM_SPLIT * 66)
+#else
+#define QM_LOCALS
+#endif
+
+#if !defined(QM_HOST)
+// Values 4 i .. 4 i + 3 of the 64 that begin at word `at`.
+#define QM_KV_BYTE(word, shift) QM_FLOAT((QM_INT(word) << (shift)) >> 24)
+#define QM_KV_NIBBLE(word, shift) QM_FLOAT((QM_INT(word) << (shift)) >> 28)
+#if defined(QM_KV_F32)
+#define QM_KV_LOAD(at, i)                                                                                              \
+    QM_F4(QM_BITS_FLOAT(cache[(at) + 4u * (i)]), QM_BITS_FLOAT(cache[(at) + 4u * (i) + 1u]),                           \
+          QM_BITS_FLOAT(cache[(at) + 4u * (i) + 2u]), QM_BITS_FLOAT(cache[(at) + 4u * (i) + 3u]))
+#elif defined(QM_KV_F16)
+QM_FUNCTION qm_f4 qm_kv_halves(uint low, uint high)
+{
+    return QM_F4(qm_half_value(low & 0xffffu), qm_half_value(low >> 16), qm_half_value(high & 0xffffu),
+                 qm_half_value(high >> 16));
+}
+#define QM_KV_LOAD(at, i) qm_kv_halves(cache[(at) + 2u * (i)], cache[(at) + 2u * (i) + 1u])
+#elif defined(QM_KV_KV8)
+QM_FUNCTION qm_f4 qm_kv_bytes(uint word)
+{
+    return QM_F4(QM_KV_BYTE(word, 24), QM_KV_BYTE(word, 16), QM_KV_BYTE(word, 8), QM_KV_BYTE(word, 0));
+}
+#define QM_KV_LOAD(at, i) qm_kv_bytes(cache[(at) + (i)])
+#else
+QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
+{
+    return QM_F4(QM_KV_NIBBLE(word, 28), QM_KV_NIBBLE(word, 24), QM_KV_NIBBLE(word, 20), QM_KV_NIBBLE(word, 16));
+}
+#define QM_KV_LOAD(at, i) qm_kv_nibbles(cache[(at) + (i) / 2u] >> (16u * ((i) & 1u)))
+#endif
+#endif
+#else
+    // QM_SPLIT == 1: an invocation is a (row, head); else a workgroup is.
+#if QM_SPLIT > 1
+    uint item = QM_GROUP_X;
+    uint slice = QM_LOCAL_X;
+#else
+    uint item = QM_GROUP_X * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X;
+    uint slice = 0u;
+#endif
+    if (item < rows * heads) {
+        uint row = item / heads, head = item % heads;
+        uint sequence = step_sequence + row / tokens_per_sequence;
+        uint position = step_position + row % tokens_per_sequence;
+        uint first_slot = (sequence * kv_heads + head / (heads / kv_heads)) * context;
+        qm_f4 query[16];
+        qm_f4 sum[16];
+        QM_UNROLL for (int i = 0; i < 16; ++i) {
+            uint from = item * 64u + 4u * QM_UINT(i);
+            query[i] = QM_F4(q[from], q[from + 1u], q[from + 2u], q[from + 3u]) * score_scale;
+            sum[i] = QM_F4(0.0f, 0.0f, 0.0f, 0.0f);
+        }
+        float maximum = -3.0e38f, weight_sum = 0.0f;
+        for (uint j = slice; j <= position; j += QM_UINT(QM_SPLIT)) {
+            uint slot = first_slot + j;
+            uint k_at = k_base + slot * QM_KV_WORDS, v_at = v_base + slot * QM_KV_WORDS;
+            qm_f4 products = query[0] * QM_KV_LOAD(k_at, 0u);
+            QM_UNROLL for (int i = 1; i < 16; ++i)
+                products += query[i] * QM_KV_LOAD(k_at, QM_UINT(i));
+            float score = (QM_LANE(products, 0) + QM_LANE(products, 1)) + (QM_LANE(products, 2) + QM_LANE(products, 3));
+#if defined(QM_KV_SCALED)
+            score *= QM_BITS_FLOAT(cache[k_scale_base + slot]);
+#endif
+            float larger = QM_MAX(maximum, score);
+            float keep = qm_exp(maximum - larger);
+            float weight = qm_exp(score - larger);
+            maximum = larger;
+            weight_sum = weight_sum * keep + weight;
+#if defined(QM_KV_SCALED)
+            weight *= QM_BITS_FLOAT(cache[v_scale_base + slot]);
+#endif
+            QM_UNROLL for (int i = 0; i < 16; ++i)
+                sum[i] = sum[i] * keep + QM_KV_LOAD(v_at, QM_UINT(i)) * weight;
+        }
+#if QM_SPLIT > 1
+        uint mine = slice * 66u;
+        partials[mine] = QM_FLOAT_BITS(maximum);
+        partials[mine + 1u] = QM_FLOAT_BITS(weight_sum);
+        QM_UNROLL for (int i = 0; i < 16; ++i) {
+            QM_UNROLL for (int lane = 0; lane < 4; ++lane)
+                partials[mine + 2u + QM_UINT(4 * i + lane)] = QM_FLOAT_BITS(QM_LANE(sum[i], lane));
+        }
+        QM_BARRIER;
+        float total_maximum = -3.0e38f, total_weight = 0.0f;
+        for (uint s = 0u; s < QM_UINT(QM_SPLIT); ++s)
+            total_maximum = QM_MAX(total_maximum, QM_BITS_FLOAT(partials[s * 66u]));
+        for (uint s = 0u; s < QM_UINT(QM_SPLIT); ++s)
+            total_weight += QM_BITS_FLOAT(partials[s * 66u + 1u]) * qm_exp(QM_BITS_FLOAT(partials[s * 66u]) - total_maximum);
+        float inverse = qm_reciprocal(total_weight);
+        for (uint d = slice; d < 64u; d += QM_UINT(QM_SPLIT)) {
+            float value = 0.0f;
+            for (uint s = 0u; s < QM_UINT(QM_SPLIT); ++s)
+                value += QM_BITS_FLOAT(partials[s * 66u + 2u + d]) * qm_exp(QM_BITS_FLOAT(partials[s * 66u]) - total_maximum);
+            result[item * 64u + d] = value * inverse;
+        }
+#else
+        float inverse = qm_reciprocal(weight_sum);
+        QM_UNROLL for (int i = 0; i < 16; ++i) {
+            QM_UNROLL for (int lane = 0; lane < 4; ++lane)
+                result[item * 64u + QM_UINT(4 * i + lane)] = QM_LANE(sum[i], lane) * inverse;
+        }
+#endif
+    }
+#endif

@@ -1,0 +1,35 @@
+// embedding: y[row][c] = table[token(row)][c]
+//
+// row r belongs to sequence step_sequence + r / tokens_per_sequence and position step_position + r % tokens_per_sequence;
+// its token is tokens[sequence * token_stride + position]. The table is row-major, f32 or binary16 (two to a word, even
+// columns low). One invocation per pair of columns. Exact.
+#ifndef QM_BODY
+#define QM_BUFFERS                                                                                                     \
+    QM_IN(0, uint, tokens)                                                                                             \
+    QM_IN(1, uint, table)                                                                                              \
+    QM_OUT(2, float, result)
+#define QM_PARAMETERS                                                                                                  \
+    QM_U32(rows)                                                                                                       \
+    QM_U32(width)                                                                                                      \
+    QM_U32(tokens_per_sequence)                                                                                        \
+    QM_U32(token_stride)
+#define QM_LOCALS
+#else
+    uint pair = QM_GROUP_X * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X;
+    uint row = QM_GROUP_Y;
+    if (pair < width / 2u && row < rows) {
+        uint sequence = step_sequence + row / tokens_per_sequence;
+        uint position = step_position + row % tokens_per_sequence;
+        uint token = tokens[sequence * token_stride + position];
+        uint to = row * width + 2u * pair;
+#if defined(QM_WEIGHT_F32)
+        uint from = token * width + 2u * pair;
+        result[to] = QM_BITS_FLOAT(table[from]);
+        result[to + 1u] = QM_BITS_FLOAT(table[from + 1u]);
+#else
+        uint both = table[token * (width / 2u) + pair];
+        result[to] = qm_half_value(both & 0xffffu);
+        result[to + 1u] = qm_half_value(both >> 16);
+#endif
+    }
+#endif

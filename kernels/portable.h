@@ -1,0 +1,339 @@
+// The dialect: one text that is GLSL, OpenCL C and C.
+//
+// A kernel's header, kernels/NAME.h, is read twice by each shell. The first time it declares what the kernel takes:
+//   QM_BUFFERS     a list of QM_IN, QM_OUT or QM_INOUT (binding, element type, name)
+//   QM_PARAMETERS  a list of QM_U32 or QM_F32 (name): 32-bit words in this order
+//   QM_LOCALS      a list of QM_LOCAL_U32 (name, count): local memory in words, or nothing
+// and defines functions. The second time, with QM_BODY defined, it is the text of the kernel's function.
+//
+// Types: uint, int, float; qm_f4 of four floats; qm_fv, qm_iv, qm_uv of QM_VW lanes (4 in GLSL, 4 to 16 in OpenCL C and
+// C). Vectors take + - * and, for integers, << >> & with vectors or scalars of the same type. All buffers are of 32-bit
+// words. No pointers, no structures, no function takes a buffer.
+//
+// Step parameters: step_position (of the first token of each sequence), step_sequence (first sequence),
+// step_slot (row of the checksum table); the kernel `advance` moves them on, so that a program is recorded once.
+#ifndef QM_PORTABLE_H
+#define QM_PORTABLE_H
+
+#ifndef QM_VW
+#define QM_VW 4
+#endif
+#ifndef QM_WORKGROUP_X
+#define QM_WORKGROUP_X 1
+#endif
+#ifndef QM_WORKGROUP_Y
+#define QM_WORKGROUP_Y 1
+#endif
+
+#if defined(QM_GLSL) // ---------------------------------------------------------------------------------------- GLSL
+#extension GL_EXT_control_flow_attributes : require
+
+#define QM_FUNCTION
+#define QM_PRECISE precise
+#define QM_PRECISE_SCOPE
+#define QM_UNROLL [[unroll]]
+
+#define qm_f4 vec4
+#define qm_fv vec4
+#define qm_iv ivec4
+#define qm_uv uvec4
+#define QM_UINT(x) uint(x)
+#define QM_INT(x) int(x)
+#define QM_FLOAT(x) float(x)
+#define QM_FLOAT_BITS(x) floatBitsToUint(x)
+#define QM_BITS_FLOAT(x) uintBitsToFloat(x)
+#define QM_F4(a, b, c, d) vec4(a, b, c, d)
+#define QM_FV(x) vec4(x)
+#define QM_IV(x) ivec4(x)
+#define QM_UV(x) uvec4(x)
+#define QM_LANE(v, i) v[i]
+#define QM_IV_FROM_UV(x) ivec4(x)
+#define QM_FV_FROM_IV(x) vec4(x)
+#define QM_FV_BITS(x) uintBitsToFloat(x)
+#define QM_DOT4(a, b) dot(a, b)
+#define QM_MAX(a, b) max(a, b)
+#define QM_MIN(a, b) min(a, b)
+#define QM_ABS(a) abs(a)
+
+#define QM_LOAD_UV(buffer, i) uvec4(buffer[i], buffer[(i) + 1u], buffer[(i) + 2u], buffer[(i) + 3u])
+#define QM_STORE_FV(buffer, i, v)                                                                                      \
+    buffer[i] = v.x;                                                                                                   \
+    buffer[(i) + 1u] = v.y;                                                                                            \
+    buffer[(i) + 2u] = v.z;                                                                                            \
+    buffer[(i) + 3u] = v.w
+
+#define QM_GROUP_X gl_WorkGroupID.x
+#define QM_GROUP_Y gl_WorkGroupID.y
+#define QM_LOCAL_X gl_LocalInvocationID.x
+#define QM_LOCAL_Y gl_LocalInvocationID.y
+#define QM_BARRIER barrier()
+
+#define QM_IN(number, type, name) layout(std430, set = 0, binding = number) readonly buffer name##_block { type name[]; };
+#define QM_OUT(number, type, name) layout(std430, set = 0, binding = number) buffer name##_block { type name[]; };
+#define QM_INOUT(number, type, name) layout(std430, set = 0, binding = number) buffer name##_block { type name[]; };
+#define QM_U32(name) uint name;
+#define QM_F32(name) float name;
+#define QM_LOCAL_U32(name, count) shared uint name[count];
+#define QM_DECLARE                                                                                                     \
+    layout(local_size_x = QM_WORKGROUP_X, local_size_y = QM_WORKGROUP_Y) in;                                           \
+    QM_BUFFERS                                                                                                         \
+    layout(push_constant) uniform qm_parameter_block { QM_PARAMETERS };                                                \
+    layout(std140, set = 0, binding = 4) uniform qm_step_block { uint step_position, step_sequence, step_slot, step_x; }; \
+    QM_LOCALS
+#define QM_BEGIN
+
+#elif defined(__OPENCL_C_VERSION__) // ---------------------------------------------------------------------- OpenCL C
+
+#define QM_FUNCTION static inline
+#define QM_PRECISE
+#define QM_PRECISE_SCOPE _Pragma("OPENCL FP_CONTRACT OFF")
+#define QM_UNROLL
+
+#define QM_JOIN2(a, b) a##b
+#define QM_JOIN(a, b) QM_JOIN2(a, b)
+#define qm_f4 float4
+#define qm_fv QM_JOIN(float, QM_VW)
+#define qm_iv QM_JOIN(int, QM_VW)
+#define qm_uv QM_JOIN(uint, QM_VW)
+#define QM_UINT(x) ((uint)(x))
+#define QM_INT(x) ((int)(x))
+#define QM_FLOAT(x) ((float)(x))
+#define QM_FLOAT_BITS(x) as_uint(x)
+#define QM_BITS_FLOAT(x) as_float(x)
+#define QM_F4(a, b, c, d) ((float4)(a, b, c, d))
+#define QM_FV(x) ((qm_fv)(x))
+#define QM_IV(x) ((qm_iv)(x))
+#define QM_UV(x) ((qm_uv)(x))
+#define QM_LANE(v, i) v[i]
+#define QM_IV_FROM_UV(x) QM_JOIN(as_int, QM_VW)(x)
+#define QM_FV_FROM_IV(x) QM_JOIN(convert_float, QM_VW)(x)
+#define QM_FV_BITS(x) QM_JOIN(as_float, QM_VW)(x)
+#define QM_DOT4(a, b) dot(a, b)
+#define QM_MAX(a, b) max(a, b)
+#define QM_MIN(a, b) min(a, b)
+#define QM_ABS(a) fabs(a)
+
+#define QM_LOAD_UV(buffer, i) QM_JOIN(vload, QM_VW)(0, buffer + (i))
+#define QM_STORE_FV(buffer, i, v) QM_JOIN(vstore, QM_VW)(v, 0, buffer + (i))
+
+#define QM_GROUP_X ((uint)get_group_id(0))
+#define QM_GROUP_Y ((uint)get_group_id(1))
+#define QM_LOCAL_X ((uint)get_local_id(0))
+#define QM_LOCAL_Y ((uint)get_local_id(1))
+#define QM_BARRIER barrier(CLK_LOCAL_MEM_FENCE)
+
+#define QM_IN(number, type, name) __global const type *name,
+#define QM_OUT(number, type, name) __global type *name,
+#define QM_INOUT(number, type, name) __global type *name,
+#define QM_U32(name) const uint name,
+#define QM_F32(name) const float name,
+#define QM_LOCAL_U32(name, count) __local uint name[count];
+#define QM_ENTRY __kernel __attribute__((reqd_work_group_size(QM_WORKGROUP_X, QM_WORKGROUP_Y, 1))) void
+#define QM_ARGUMENTS QM_BUFFERS QM_PARAMETERS __global const uint *qm_step
+#define QM_BEGIN QM_LOCALS
+#define step_position qm_step[0]
+#define step_sequence qm_step[1]
+#define step_slot qm_step[2]
+
+#else // ------------------------------------------------------------------------------------------------------------ C
+// For debugging under sanitizers: the caller loops over groups and invocations; kernels with barriers are left out.
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef uint32_t qm_uint;
+#define uint qm_uint
+#define QM_FUNCTION static inline __attribute__((unused))
+#define QM_PRECISE
+#define QM_PRECISE_SCOPE
+#define QM_UNROLL
+
+typedef float qm_f4 __attribute__((vector_size(16)));
+typedef float qm_fv __attribute__((vector_size(4 * QM_VW)));
+typedef int32_t qm_iv __attribute__((vector_size(4 * QM_VW)));
+typedef uint32_t qm_uv __attribute__((vector_size(4 * QM_VW)));
+#define QM_UINT(x) ((uint)(x))
+#define QM_INT(x) ((int)(x))
+#define QM_FLOAT(x) ((float)(x))
+QM_FUNCTION uint QM_FLOAT_BITS(float x) { uint bits; memcpy(&bits, &x, 4); return bits; }
+QM_FUNCTION float QM_BITS_FLOAT(uint x) { float value; memcpy(&value, &x, 4); return value; }
+#define QM_F4(a, b, c, d) ((qm_f4){a, b, c, d})
+#define QM_FV(x) ((qm_fv){0} + (x))
+#define QM_IV(x) ((qm_iv){0} + (x))
+#define QM_UV(x) ((qm_uv){0} + (x))
+#define QM_LANE(v, i) v[i]
+#define QM_IV_FROM_UV(x) ((qm_iv)(x))
+#define QM_FV_FROM_IV(x) __builtin_convertvector(x, qm_fv)
+#define QM_FV_BITS(x) ((qm_fv)(x))
+QM_FUNCTION float QM_DOT4(qm_f4 a, qm_f4 b) { qm_f4 p = a * b; return p[0] + p[1] + p[2] + p[3]; }
+#define QM_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define QM_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define QM_ABS(a) fabsf(a)
+QM_FUNCTION qm_uv QM_LOAD_UV(const uint *buffer, uint i) { qm_uv v; memcpy(&v, buffer + i, sizeof(v)); return v; }
+QM_FUNCTION void QM_STORE_FV(float *buffer, uint i, qm_fv v) { memcpy(buffer + i, &v, sizeof(v)); }
+
+#define QM_GROUP_X qm_group_x
+#define QM_GROUP_Y qm_group_y
+#define QM_LOCAL_X qm_local_x
+#define QM_LOCAL_Y qm_local_y
+#define QM_BARRIER _Static_assert(0, "the C target has no barrier")
+#define QM_LOCAL_U32(name, count)
+#define QM_BEGIN
+#define step_position qm_step[0]
+#define step_sequence qm_step[1]
+#define step_slot qm_step[2]
+#endif
+
+// ---- Functions of all three, whose bits are the same on every device: only + - * and integers, never contracted ----
+
+// Nearest integer, ties to even, for |x| <= 2^21: the sum's low mantissa bits are the integer.
+QM_FUNCTION int qm_round(float x)
+{
+    QM_PRECISE_SCOPE
+    QM_PRECISE float shifted = x + 12582912.0f; // 1.5 * 2^23
+    return QM_INT(QM_FLOAT_BITS(shifted)) - 0x4b400000;
+}
+
+// 1 / x for 2^-100 <= x <= 2^120, within 2 units in the last place: an integer seed and Newton's steps.
+QM_FUNCTION float qm_reciprocal(float x)
+{
+    QM_PRECISE_SCOPE
+    QM_PRECISE float y = QM_BITS_FLOAT(0x7ef311c7u - QM_FLOAT_BITS(x));
+    QM_PRECISE float error = 1.0f - x * y;
+    y = y + y * error;
+    error = 1.0f - x * y;
+    y = y + y * error;
+    error = 1.0f - x * y;
+    y = y + y * error;
+    return y;
+}
+
+// 1 / sqrt(x) for 2^-100 <= x <= 2^100, within 3 units in the last place.
+QM_FUNCTION float qm_inverse_root(float x)
+{
+    QM_PRECISE_SCOPE
+    QM_PRECISE float y = QM_BITS_FLOAT(0x5f375a86u - (QM_FLOAT_BITS(x) >> 1));
+    QM_PRECISE float half_x = 0.5f * x;
+    QM_PRECISE float square = y * y;
+    y = y * (1.5f - half_x * square);
+    square = y * y;
+    y = y * (1.5f - half_x * square);
+    square = y * y;
+    y = y * (1.5f - half_x * square);
+    square = y * y;
+    y = y * (1.5f - half_x * square);
+    return y;
+}
+
+// e^x, relative error below 2e-7 for -87 <= x <= 88; below it gives e^-87, above it e^88. x = n ln 2 + r, then the
+// Taylor series of e^r to r^7 (|r| <= 0.347: the rest is below 2^-27).
+QM_FUNCTION float qm_exp(float x)
+{
+    QM_PRECISE_SCOPE
+    QM_PRECISE float bounded = QM_MIN(QM_MAX(x, -87.0f), 88.0f);
+    int n = qm_round(bounded * 1.44269504f);
+    QM_PRECISE float count = QM_FLOAT(n);
+    QM_PRECISE float r = bounded - count * 0.693359375f; // exact: 0.693359375 has 9 bits
+    r = r + count * 2.12194440e-4f;
+    QM_PRECISE float sum = 1.0f / 5040.0f;
+    sum = sum * r + 1.0f / 720.0f;
+    sum = sum * r + 1.0f / 120.0f;
+    sum = sum * r + 1.0f / 24.0f;
+    sum = sum * r + 1.0f / 6.0f;
+    sum = sum * r + 0.5f;
+    sum = sum * r + 1.0f;
+    sum = sum * r + 1.0f;
+    QM_PRECISE float power = QM_BITS_FLOAT(QM_UINT(n + 127) << 23);
+    return sum * power;
+}
+
+// ln x for normal positive x, absolute error below 2e-7 + 1e-7 |ln x|. x = 2^e m, m in [2/3, 4/3);
+// ln m = 2 atanh(f), f = (m - 1) / (m + 1), |f| <= 1/5, odd series to f^9.
+QM_FUNCTION float qm_log(float x)
+{
+    QM_PRECISE_SCOPE
+    uint bits = QM_FLOAT_BITS(x);
+    int e = QM_INT((bits - 0x3f2aaaabu) >> 23);
+    e = e > 255 ? e - 512 : e; // the subtraction wrapped: 9 bits with a sign
+    QM_PRECISE float m = QM_BITS_FLOAT(bits - (QM_UINT(e) << 23));
+    QM_PRECISE float f = (m - 1.0f) * qm_reciprocal(m + 1.0f);
+    QM_PRECISE float square = f * f;
+    QM_PRECISE float sum = square * (1.0f / 9.0f) + 1.0f / 7.0f;
+    sum = sum * square + 1.0f / 5.0f;
+    sum = sum * square + 1.0f / 3.0f;
+    sum = sum * square;
+    sum = 2.0f * f + 2.0f * f * sum;
+    return QM_FLOAT(e) * 0.693147181f + sum;
+}
+
+// binary16 of a float, as bits: to nearest, ties to even; 65,520 and more in magnitude give infinity. In integers, for
+// GLSL's own conversion may round either way.
+QM_FUNCTION uint qm_half_bits(float x)
+{
+    uint bits = QM_FLOAT_BITS(x);
+    uint sign = (bits >> 16) & 0x8000u;
+    uint magnitude = bits & 0x7fffffffu;
+    uint exponent = magnitude >> 23;
+    uint shift = exponent >= 113u ? 13u : QM_MIN(126u - QM_MIN(exponent, 126u), 25u);
+    uint mantissa = exponent >= 113u ? magnitude - 0x38000000u : ((magnitude & 0x7fffffu) | 0x800000u);
+    uint kept = mantissa >> shift;
+    uint rest = mantissa & ((1u << shift) - 1u);
+    uint tie = 1u << (shift - 1u);
+    kept = kept + QM_UINT(rest > tie || (rest == tie && (kept & 1u) == 1u));
+    kept = magnitude >= 0x477ff000u ? 0x7c00u : kept;
+    kept = magnitude > 0x7f800000u ? 0x7e00u : kept;
+    return sign | kept;
+}
+
+// Float of binary16 bits (finite). The subnormal branch avoids a subnormal float on the way, which a device may flush.
+QM_FUNCTION float qm_half_value(uint h)
+{
+    QM_PRECISE_SCOPE
+    uint magnitude = h & 0x7fffu;
+    QM_PRECISE float small = QM_FLOAT(magnitude) * 5.9604644775390625e-8f;
+    float value = magnitude < 0x400u ? small : QM_BITS_FLOAT((magnitude << 13) + 0x38000000u);
+    return (h & 0x8000u) != 0u ? -value : value;
+}
+
+// The same for vectors; low and high halves of each word.
+#if defined(QM_GLSL)
+QM_FUNCTION qm_fv qm_half_low(qm_uv w)
+{
+    return vec4(unpackHalf2x16(w.x).x, unpackHalf2x16(w.y).x, unpackHalf2x16(w.z).x, unpackHalf2x16(w.w).x);
+}
+QM_FUNCTION qm_fv qm_half_high(qm_uv w)
+{
+    return vec4(unpackHalf2x16(w.x).y, unpackHalf2x16(w.y).y, unpackHalf2x16(w.z).y, unpackHalf2x16(w.w).y);
+}
+#else
+// (h << 13) + 112 * 2^23 is the value where it is normal; a subnormal is the mantissa times 2^-24.
+QM_FUNCTION qm_fv qm_half_vector(qm_uv h)
+{
+    QM_PRECISE_SCOPE
+    qm_uv magnitude = h & 0x7fffu;
+    qm_uv sign = (h & 0x8000u) << 16;
+    qm_fv small = QM_FV_FROM_IV(QM_IV_FROM_UV(magnitude)) * 5.9604644775390625e-8f;
+    qm_iv is_small = QM_IV_FROM_UV(magnitude - 0x400u) >> 31; // all ones where magnitude < 0x400
+    qm_uv mask;
+    qm_uv normal_bits = (magnitude << 13) + 0x38000000u;
+    qm_uv small_bits;
+#if defined(__OPENCL_C_VERSION__)
+    mask = QM_JOIN(as_uint, QM_VW)(is_small);
+    small_bits = QM_JOIN(as_uint, QM_VW)(small);
+#else
+    mask = (qm_uv)is_small;
+    small_bits = (qm_uv)small;
+#endif
+    return QM_FV_BITS(((normal_bits & ~mask) | (small_bits & mask)) | sign);
+}
+QM_FUNCTION qm_fv qm_half_low(qm_uv w)
+{
+    return qm_half_vector(w & 0xffffu);
+}
+QM_FUNCTION qm_fv qm_half_high(qm_uv w)
+{
+    return qm_half_vector(w >> 16);
+}
+#endif
+
+#endif

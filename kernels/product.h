@@ -1,0 +1,263 @@
+// The arithmetic of `matmul` and `matvec`: weight decoder x activation class.
+//
+//   y[row][n] = multiplier * a_scale[row] * sum over blocks b of (w_scale[n][b] * sum over k in b of a[row][k] w[n][k])
+//
+// Weights lie in panels of 16 columns (n), packed along k into 32-bit words: word (panel, i, lane) at
+// (panel * words + i) * 16 + lane, where a word holds 1 (f32), 2 (f16), 4 (int8) or 8 (int4) consecutive k, lowest k in
+// the lowest bits. Scales: w8 one float a column; w4 one binary16 a column and 32 k, packed in panels as f16 weights
+// are. A block is 32 k for w4, the whole of K else. Activations are rows of K values, packed along k likewise.
+// K is a multiple of 8 (of 32 for w4).
+//
+// Accumulation: int8 activations: int32 within a block, converted once, float32 across blocks. Float activations:
+// float32 throughout, the codes converted exactly, four k per expression. Multiply-adds may contract. Each output's
+// order of summation depends on QM_SPLIT alone: the vector runs along columns.
+//
+// Bound against the oracle, for exactly represented inputs: |error| <= (K + 8) 2^-24 * multiplier * a_scale *
+// sum |w_scale a w|; with int8 activations the inner sums are exact, and what is left is (blocks + 4) 2^-24 of it.
+//
+// One invocation computes QM_ROWS rows of QM_COLUMNS columns; QM_SPLIT invocations share the blocks (or units of 8 k) of
+// one tile and add up in a fixed order through local memory.
+#ifndef QM_PRODUCT_H
+#define QM_PRODUCT_H
+
+#define QM_PANEL 16u
+#define QM_VECTORS (QM_COLUMNS / QM_VW)
+#define QM_WORKGROUP_COLUMNS (QM_WORKGROUP_Y)
+
+#if defined(QM_WEIGHT_F32)
+#define QM_WEIGHT_UNIT_WORDS 8u
+#elif defined(QM_WEIGHT_F16)
+#define QM_WEIGHT_UNIT_WORDS 4u
+#elif defined(QM_WEIGHT_W8)
+#define QM_WEIGHT_UNIT_WORDS 2u
+#define QM_WEIGHT_INTEGER
+#define QM_WEIGHT_CHANNEL_SCALE
+#else
+#define QM_WEIGHT_UNIT_WORDS 1u
+#define QM_WEIGHT_INTEGER
+#define QM_WEIGHT_GROUP_UNITS 4u
+#endif
+
+#if defined(QM_ACTIVATION_A8)
+#define QM_INTEGER_PRODUCT
+#define qm_acc qm_iv
+#define qm_scalar int
+#define QM_ACC_ZERO QM_IV(0)
+#define QM_ACC_TO_FV(x) QM_FV_FROM_IV(x)
+#else
+#define qm_acc qm_fv
+#define qm_scalar float
+#define QM_ACC_ZERO QM_FV(0.0f)
+#define QM_ACC_TO_FV(x) (x)
+#endif
+
+// Weight j (0..7) of a unit whose first word is at `base`, for QM_VW columns.
+#define QM_WORD(base, i) QM_LOAD_UV(weights, (base) + (i) * QM_PANEL)
+#if defined(QM_INTEGER_PRODUCT)
+#define QM_CODE(x) (x)
+#else
+#define QM_CODE(x) QM_FV_FROM_IV(x)
+#endif
+#if defined(QM_WEIGHT_F32)
+#define QM_DECODE_UNIT(base)                                                                                           \
+    qm_fv w0 = QM_FV_BITS(QM_WORD(base, 0u)), w1 = QM_FV_BITS(QM_WORD(base, 1u)), w2 = QM_FV_BITS(QM_WORD(base, 2u)),  \
+          w3 = QM_FV_BITS(QM_WORD(base, 3u)), w4 = QM_FV_BITS(QM_WORD(base, 4u)), w5 = QM_FV_BITS(QM_WORD(base, 5u)),  \
+          w6 = QM_FV_BITS(QM_WORD(base, 6u)), w7 = QM_FV_BITS(QM_WORD(base, 7u));
+#elif defined(QM_WEIGHT_F16)
+#define QM_DECODE_UNIT(base)                                                                                           \
+    qm_uv u0 = QM_WORD(base, 0u), u1 = QM_WORD(base, 1u), u2 = QM_WORD(base, 2u), u3 = QM_WORD(base, 3u);              \
+    qm_fv w0 = qm_half_low(u0), w1 = qm_half_high(u0), w2 = qm_half_low(u1), w3 = qm_half_high(u1),                    \
+          w4 = qm_half_low(u2), w5 = qm_half_high(u2), w6 = qm_half_low(u3), w7 = qm_half_high(u3);
+#elif defined(QM_WEIGHT_W8)
+#define QM_DECODE_UNIT(base)                                                                                           \
+    qm_iv u0 = QM_IV_FROM_UV(QM_WORD(base, 0u)), u1 = QM_IV_FROM_UV(QM_WORD(base, 1u));                                \
+    qm_acc w0 = QM_CODE((u0 << 24) >> 24), w1 = QM_CODE((u0 << 16) >> 24), w2 = QM_CODE((u0 << 8) >> 24),              \
+           w3 = QM_CODE(u0 >> 24), w4 = QM_CODE((u1 << 24) >> 24), w5 = QM_CODE((u1 << 16) >> 24),                     \
+           w6 = QM_CODE((u1 << 8) >> 24), w7 = QM_CODE(u1 >> 24);
+#else
+#define QM_DECODE_UNIT(base)                                                                                           \
+    qm_iv u0 = QM_IV_FROM_UV(QM_WORD(base, 0u));                                                                       \
+    qm_acc w0 = QM_CODE((u0 << 28) >> 28), w1 = QM_CODE((u0 << 24) >> 28), w2 = QM_CODE((u0 << 20) >> 28),             \
+           w3 = QM_CODE((u0 << 16) >> 28), w4 = QM_CODE((u0 << 12) >> 28), w5 = QM_CODE((u0 << 8) >> 28),              \
+           w6 = QM_CODE((u0 << 4) >> 28), w7 = QM_CODE(u0 >> 28);
+#endif
+
+// The 8 activations of a unit of one row.
+#if defined(QM_ACTIVATION_F32)
+#define QM_ACTIVATION_UNIT_WORDS 8u
+#define QM_LOAD_ACTIVATIONS(base)                                                                                      \
+    float a0 = QM_BITS_FLOAT(activations[base]), a1 = QM_BITS_FLOAT(activations[(base) + 1u]),                         \
+          a2 = QM_BITS_FLOAT(activations[(base) + 2u]), a3 = QM_BITS_FLOAT(activations[(base) + 3u]),                  \
+          a4 = QM_BITS_FLOAT(activations[(base) + 4u]), a5 = QM_BITS_FLOAT(activations[(base) + 5u]),                  \
+          a6 = QM_BITS_FLOAT(activations[(base) + 6u]), a7 = QM_BITS_FLOAT(activations[(base) + 7u]);
+#elif defined(QM_ACTIVATION_F16)
+#define QM_ACTIVATION_UNIT_WORDS 4u
+#define QM_LOAD_ACTIVATIONS(base)                                                                                      \
+    uint c0 = activations[base], c1 = activations[(base) + 1u], c2 = activations[(base) + 2u],                         \
+         c3 = activations[(base) + 3u];                                                                                \
+    float a0 = qm_half_value(c0 & 0xffffu), a1 = qm_half_value(c0 >> 16), a2 = qm_half_value(c1 & 0xffffu),            \
+          a3 = qm_half_value(c1 >> 16), a4 = qm_half_value(c2 & 0xffffu), a5 = qm_half_value(c2 >> 16),                \
+          a6 = qm_half_value(c3 & 0xffffu), a7 = qm_half_value(c3 >> 16);
+#else
+#define QM_ACTIVATION_UNIT_WORDS 2u
+#define QM_LOAD_ACTIVATIONS(base)                                                                                      \
+    int c0 = QM_INT(activations[base]), c1 = QM_INT(activations[(base) + 1u]);                                         \
+    int a0 = (c0 << 24) >> 24, a1 = (c0 << 16) >> 24, a2 = (c0 << 8) >> 24, a3 = c0 >> 24, a4 = (c1 << 24) >> 24,      \
+        a5 = (c1 << 16) >> 24, a6 = (c1 << 8) >> 24, a7 = c1 >> 24;
+#endif
+
+#define QM_BUFFERS                                                                                                     \
+    QM_IN(0, uint, weights)                                                                                            \
+    QM_IN(1, uint, activations)                                                                                        \
+    QM_IN(2, float, activation_scales)                                                                                 \
+    QM_OUT(3, float, result)
+// rows of activations; k; n; where scales begin, in words of `weights`; words between rows of the result; first column
+#define QM_PARAMETERS                                                                                                  \
+    QM_U32(rows)                                                                                                       \
+    QM_U32(k)                                                                                                          \
+    QM_U32(n)                                                                                                          \
+    QM_U32(scale_offset)                                                                                               \
+    QM_U32(result_stride)                                                                                              \
+    QM_F32(multiplier)
+#if QM_SPLIT > 1
+#define QM_LOCALS QM_LOCAL_U32(partials, QM_WORKGROUP_X * QM_WORKGROUP_Y * QM_ROWS * QM_COLUMNS)
+#else
+#define QM_LOCALS
+#endif
+
+#endif
+
+#ifdef QM_BODY
+    // Group x: row tile (fastest, so that neighbours share weights); group y and local y: column tile; local x: slice.
+    uint row0 = QM_GROUP_X * QM_UINT(QM_ROWS);
+    uint column0 = (QM_GROUP_Y * QM_UINT(QM_WORKGROUP_Y) + QM_LOCAL_Y) * QM_UINT(QM_COLUMNS);
+    uint units = k / 8u;
+    uint panel_words = units * QM_WEIGHT_UNIT_WORDS * QM_PANEL;
+    // Tiles beyond the last column compute the last one again (no early exit: barriers follow) and store nothing.
+    uint last_tile = (n - 1u) / QM_UINT(QM_COLUMNS) * QM_UINT(QM_COLUMNS);
+    uint column = QM_MIN(column0, last_tile);
+    uint panel = column / QM_PANEL;
+    uint weight_base = panel * panel_words + column % QM_PANEL;
+    uint activation_row = units * QM_ACTIVATION_UNIT_WORDS;
+
+    qm_fv total[QM_ROWS * QM_VECTORS];
+#if defined(QM_WEIGHT_GROUP_UNITS)
+    uint block_units = QM_WEIGHT_GROUP_UNITS;
+#else
+    uint block_units = units;
+#endif
+#if QM_SPLIT > 1 && defined(QM_WEIGHT_GROUP_UNITS)
+    uint blocks = units / block_units;
+    uint first_block = blocks * QM_LOCAL_X / QM_UINT(QM_SPLIT);
+    uint end_block = blocks * (QM_LOCAL_X + 1u) / QM_UINT(QM_SPLIT);
+    uint first_unit = 0u, end_unit = block_units;
+#elif QM_SPLIT > 1
+    uint first_block = 0u, end_block = 1u;
+    uint first_unit = units * QM_LOCAL_X / QM_UINT(QM_SPLIT);
+    uint end_unit = units * (QM_LOCAL_X + 1u) / QM_UINT(QM_SPLIT);
+#else
+    uint first_block = 0u, end_block = units / block_units;
+    uint first_unit = 0u, end_unit = block_units;
+#endif
+    QM_UNROLL for (int i = 0; i < QM_ROWS * QM_VECTORS; ++i)
+        total[i] = QM_FV(0.0f);
+#if defined(QM_INTEGER_PRODUCT) && !defined(QM_WEIGHT_GROUP_UNITS)
+    qm_iv inner[QM_ROWS * QM_VECTORS]; // stays int32 to the end, across slices too
+#elif !defined(QM_WEIGHT_GROUP_UNITS)
+#define inner total
+#else
+    qm_acc inner[QM_ROWS * QM_VECTORS];
+#endif
+
+    for (uint block = first_block; block < end_block; ++block) {
+#if defined(QM_WEIGHT_GROUP_UNITS) || defined(QM_INTEGER_PRODUCT)
+        QM_UNROLL for (int i = 0; i < QM_ROWS * QM_VECTORS; ++i)
+            inner[i] = QM_ACC_ZERO;
+#endif
+        for (uint in_block = first_unit; in_block < end_unit; ++in_block) {
+            uint unit = block * block_units + in_block;
+            QM_UNROLL for (int v = 0; v < QM_VECTORS; ++v) {
+                uint base = weight_base + unit * (QM_WEIGHT_UNIT_WORDS * QM_PANEL) + QM_UINT(v * QM_VW);
+                QM_DECODE_UNIT(base)
+                QM_UNROLL for (int r = 0; r < QM_ROWS; ++r) {
+                    uint row = QM_MIN(row0 + QM_UINT(r), rows - 1u);
+                    uint from = row * activation_row + unit * QM_ACTIVATION_UNIT_WORDS;
+                    QM_LOAD_ACTIVATIONS(from)
+                    inner[r * QM_VECTORS + v] += w0 * a0 + w1 * a1 + w2 * a2 + w3 * a3;
+                    inner[r * QM_VECTORS + v] += w4 * a4 + w5 * a5 + w6 * a6 + w7 * a7;
+                }
+            }
+        }
+#if defined(QM_WEIGHT_GROUP_UNITS)
+        QM_UNROLL for (int v = 0; v < QM_VECTORS; ++v) {
+            uint groups = units / block_units;
+            uint scale_words = (groups + 1u) / 2u;
+            uint at = scale_offset + (panel * scale_words + block / 2u) * QM_PANEL + column % QM_PANEL + QM_UINT(v * QM_VW);
+            qm_uv pair = QM_LOAD_UV(weights, at);
+            qm_fv scale = qm_half_low(pair >> (16u * (block & 1u)));
+            QM_UNROLL for (int r = 0; r < QM_ROWS; ++r)
+                total[r * QM_VECTORS + v] += QM_ACC_TO_FV(inner[r * QM_VECTORS + v]) * scale;
+        }
+#endif
+    }
+
+#if QM_SPLIT > 1
+    // Every slice leaves its sums; slice 0 adds them in order.
+    uint mine = (QM_LOCAL_Y * QM_UINT(QM_SPLIT) + QM_LOCAL_X) * QM_UINT(QM_ROWS * QM_COLUMNS);
+    QM_UNROLL for (int i = 0; i < QM_ROWS * QM_VECTORS; ++i) {
+        QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {
+#if defined(QM_INTEGER_PRODUCT) && !defined(QM_WEIGHT_GROUP_UNITS)
+            partials[mine + QM_UINT(i * QM_VW + lane)] = QM_UINT(QM_LANE(inner[i], lane));
+#else
+            partials[mine + QM_UINT(i * QM_VW + lane)] = QM_FLOAT_BITS(QM_LANE(total[i], lane));
+#endif
+        }
+    }
+    QM_BARRIER;
+    if (QM_LOCAL_X == 0u) {
+        for (uint slice = 1u; slice < QM_UINT(QM_SPLIT); ++slice) {
+            uint theirs = mine + slice * QM_UINT(QM_ROWS * QM_COLUMNS);
+            QM_UNROLL for (int i = 0; i < QM_ROWS * QM_VECTORS; ++i) {
+                QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {
+#if defined(QM_INTEGER_PRODUCT) && !defined(QM_WEIGHT_GROUP_UNITS)
+                    QM_LANE(inner[i], lane) += QM_INT(partials[theirs + QM_UINT(i * QM_VW + lane)]);
+#else
+                    QM_LANE(total[i], lane) += QM_BITS_FLOAT(partials[theirs + QM_UINT(i * QM_VW + lane)]);
+#endif
+                }
+            }
+        }
+    }
+#endif
+
+    QM_UNROLL for (int v = 0; v < QM_VECTORS; ++v) {
+        uint at = column0 + QM_UINT(v * QM_VW);
+        qm_fv factor = QM_FV(multiplier);
+#if defined(QM_WEIGHT_CHANNEL_SCALE)
+        factor = factor * QM_FV_BITS(QM_LOAD_UV(weights, scale_offset + column + QM_UINT(v * QM_VW)));
+#endif
+        QM_UNROLL for (int r = 0; r < QM_ROWS; ++r) {
+            uint row = row0 + QM_UINT(r);
+            if (QM_LOCAL_X == 0u && row < rows && at < n) {
+#if defined(QM_INTEGER_PRODUCT) && !defined(QM_WEIGHT_GROUP_UNITS)
+                qm_fv value = QM_FV_FROM_IV(inner[r * QM_VECTORS + v]) * factor;
+#else
+                qm_fv value = total[r * QM_VECTORS + v] * factor;
+#endif
+#if defined(QM_INTEGER_PRODUCT)
+                value = value * activation_scales[row];
+#endif
+                uint to = row * result_stride + at;
+                if (at + QM_UINT(QM_VW) <= n) {
+                    QM_STORE_FV(result, to, value);
+                } else {
+                    QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {
+                        if (at + QM_UINT(lane) < n)
+                            result[to + QM_UINT(lane)] = QM_LANE(value, lane);
+                    }
+                }
+            }
+        }
+    }
+#undef inner
+#endif

@@ -1,0 +1,102 @@
+// selftest: whether the device keeps to what the kernels rely on; y gets one word per question. Inputs come from a
+// buffer, so that no compiler can answer in advance.
+//
+//   y[0]  trips of a loop of inputs[0] = 70,000 trips (some drivers end loops at 65,535 without a word)
+//   y[1]  bits of inputs[1] + inputs[2]: 1 + 2^-24, a tie (nearest even: 1)
+//   y[2]  bits of inputs[3] + inputs[4]: 1 + 2^-23 + 2^-24, a tie upwards
+//   y[3]  bits of inputs[5] * 0.5: 2^-126 / 2, 0 where subnormals are flushed
+//   y[4]  bits of qm_exp(inputs[6])          y[5]  bits of qm_reciprocal(inputs[7])
+//   y[6]  bits of qm_inverse_root(inputs[8]) y[7]  bits of qm_log(inputs[9])
+//   y[8]  qm_half_bits(inputs[10])           y[9]  bits of qm_half_value(inputs[11] as bits)
+//   y[10] qm_round(inputs[12])               y[11] inputs[13] >> 3 as int
+//   y[12] the packed dot product of inputs[14] and inputs[15] (four signed bytes), by the instruction where
+//         QM_PACKED_DOT is defined
+//   y[13] binary16 arithmetic: bits of inputs[1] + inputs[16] in binary16 where QM_FP16 is defined
+//   y[14] the sum over the subgroup of 1, y[15] the subgroup's size, where QM_SUBGROUPS is defined
+#ifndef QM_BODY
+#if defined(QM_GLSL) && defined(QM_PACKED_DOT)
+#extension GL_EXT_spirv_intrinsics : require
+spirv_instruction(extensions = ["SPV_KHR_integer_dot_product"], capabilities = [6019, 6018], id = 4450)
+int qm_packed_dot_raw(uint a, uint b, spirv_literal int packed_format);
+#define QM_DOT(a, b) qm_packed_dot_raw(a, b, 0)
+#elif defined(QM_PACKED_DOT)
+#define QM_DOT(a, b) dot_4x8packed_ss_int(a, b)
+#endif
+#if defined(QM_GLSL) && defined(QM_FP16)
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#define QM_HALF_SUM(a, b) packFloat2x16(f16vec2(float16_t(a) + float16_t(b), float16_t(0.0)))
+#elif defined(QM_FP16)
+#pragma OPENCL EXTENSION cl_khr_fp16 : enable
+#define QM_HALF_SUM(a, b) ((uint)as_ushort((half)((half)(a) + (half)(b))))
+#endif
+#if defined(QM_GLSL) && defined(QM_SUBGROUPS)
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#define QM_SUBGROUP_COUNT(x) subgroupAdd(x)
+#define QM_SUBGROUP_SIZE gl_SubgroupSize
+#elif defined(QM_SUBGROUPS)
+#pragma OPENCL EXTENSION cl_khr_subgroups : enable
+#define QM_SUBGROUP_COUNT(x) sub_group_reduce_add(x)
+#define QM_SUBGROUP_SIZE get_sub_group_size()
+#endif
+#define QM_BUFFERS                                                                                                     \
+    QM_IN(0, uint, inputs)                                                                                             \
+    QM_OUT(1, uint, result)
+#define QM_PARAMETERS QM_U32(count)
+#define QM_LOCALS
+
+#if !defined(QM_HOST)
+QM_FUNCTION float qm_plain_sum(float a, float b)
+{
+    QM_PRECISE_SCOPE
+    QM_PRECISE float sum = a + b;
+    return sum;
+}
+QM_FUNCTION float qm_plain_product(float a, float b)
+{
+    QM_PRECISE_SCOPE
+    QM_PRECISE float product = a * b;
+    return product;
+}
+#endif
+#else
+    uint invocation = QM_GROUP_X * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X;
+#if defined(QM_SUBGROUPS)
+    uint members = QM_SUBGROUP_COUNT(1u);
+#endif
+    if (invocation < count) {
+        uint to = invocation * 16u;
+        uint trips = 0u;
+        uint state = inputs[17];
+        for (uint i = 0u; i < inputs[0]; ++i) {
+            state = state * 1664525u + 1013904223u;
+            trips += 1u + (state == 0x5eed5eedu ? inputs[18] : 0u); // inputs[18] is 0; the loop has no closed form
+        }
+        result[to] = trips;
+        result[to + 1u] = QM_FLOAT_BITS(qm_plain_sum(QM_BITS_FLOAT(inputs[1]), QM_BITS_FLOAT(inputs[2])));
+        result[to + 2u] = QM_FLOAT_BITS(qm_plain_sum(QM_BITS_FLOAT(inputs[3]), QM_BITS_FLOAT(inputs[4])));
+        result[to + 3u] = QM_FLOAT_BITS(qm_plain_product(QM_BITS_FLOAT(inputs[5]), 0.5f));
+        result[to + 4u] = QM_FLOAT_BITS(qm_exp(QM_BITS_FLOAT(inputs[6])));
+        result[to + 5u] = QM_FLOAT_BITS(qm_reciprocal(QM_BITS_FLOAT(inputs[7])));
+        result[to + 6u] = QM_FLOAT_BITS(qm_inverse_root(QM_BITS_FLOAT(inputs[8])));
+        result[to + 7u] = QM_FLOAT_BITS(qm_log(QM_BITS_FLOAT(inputs[9])));
+        result[to + 8u] = qm_half_bits(QM_BITS_FLOAT(inputs[10]));
+        result[to + 9u] = QM_FLOAT_BITS(qm_half_value(inputs[11]));
+        result[to + 10u] = QM_UINT(qm_round(QM_BITS_FLOAT(inputs[12])));
+        result[to + 11u] = QM_UINT(QM_INT(inputs[13]) >> 3);
+#if defined(QM_PACKED_DOT)
+        result[to + 12u] = QM_UINT(QM_DOT(inputs[14], inputs[15]));
+#else
+        int sum = 0;
+        for (uint j = 0u; j < 4u; ++j)
+            sum += ((QM_INT(inputs[14]) << (24u - 8u * j)) >> 24) * ((QM_INT(inputs[15]) << (24u - 8u * j)) >> 24);
+        result[to + 12u] = QM_UINT(sum);
+#endif
+#if defined(QM_FP16)
+        result[to + 13u] = QM_HALF_SUM(QM_BITS_FLOAT(inputs[1]), QM_BITS_FLOAT(inputs[16]));
+#endif
+#if defined(QM_SUBGROUPS)
+        result[to + 14u] = members;
+        result[to + 15u] = QM_SUBGROUP_SIZE;
+#endif
+    }
+#endif
