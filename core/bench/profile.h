@@ -39,7 +39,7 @@ enum {
 };
 
 struct qm_profile_set {
-    uint64_t seed; // at most 2^53, so that every reader of JSON keeps it
+    uint64_t seed;
     uint32_t windows;
     uint32_t window_tokens;
     uint32_t scored_tokens; // at least so many must be scored; 0 for calibration

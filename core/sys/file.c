@@ -368,3 +368,32 @@ enum qm_status qm_program_directory(char path[QM_PATH_BYTES])
         *slash = '\0';
     return QM_OK;
 }
+
+enum qm_status qm_data_path(const char *name, char path[QM_PATH_BYTES])
+{
+    char directory[QM_PATH_BYTES];
+    char shared[QM_PATH_BYTES];
+    const char *own = getenv("QM_DATA_DIR");
+    if (own && *own) {
+        QM_TRY(qm_path_join(path, own, name));
+        if (qm_file_exists(path))
+            return QM_OK;
+        return QM_FAIL(QM_INVALID, "%s: not there; QM_DATA_DIR must name qmark's source or data directory", path);
+    }
+    QM_TRY(qm_program_directory(directory));
+    for (int level = 0; level < 5; level++) {
+        QM_TRY(qm_path_join(path, directory, name));
+        if (qm_file_exists(path))
+            return QM_OK;
+        QM_TRY(qm_path_join(shared, directory, "share/qmark"));
+        QM_TRY(qm_path_join(path, shared, name));
+        if (qm_file_exists(path))
+            return QM_OK;
+        char *slash = strrchr(directory, '/');
+        if (!slash || slash == directory)
+            break;
+        *slash = '\0';
+    }
+    return QM_FAIL(QM_INVALID, "%s does not lie beside the program; set QM_DATA_DIR to qmark's source or data directory",
+                   name);
+}

@@ -51,4 +51,9 @@ const char *qm_path_name(const char *path);
 // The directory that holds the running program.
 QM_MUST_USE enum qm_status qm_program_directory(char path[QM_PATH_BYTES]);
 
+// A file or directory that comes with qmark, such as "profiles/quick.yaml": in $QM_DATA_DIR, or in the program's
+// directory, the nearest one above it (as in a build folder of the source tree), or share/qmark beside that. The first
+// that exists counts; QM_INVALID if there is none.
+QM_MUST_USE enum qm_status qm_data_path(const char *name, char path[QM_PATH_BYTES]);
+
 #endif

@@ -1,0 +1,137 @@
+// Scheme names: the stock ones, canonical forms, refusals and identity.
+#include "quant/scheme.h"
+#include "record/node.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct qm_scheme parsed(const char *text)
+{
+    struct qm_scheme scheme;
+    if (qm_scheme_parse(text, &scheme) != QM_OK)
+        fail_msg("%s", qm_error_text());
+    return scheme;
+}
+
+static void test_stock(void **state)
+{
+    (void)state;
+    size_t count = 0;
+    char hashes[64][QM_HASH_TEXT_BYTES];
+    for (; qm_scheme_stock_name(count); count++) {
+        struct qm_scheme scheme = parsed(qm_scheme_stock_name(count));
+        assert_string_equal(scheme.name, qm_scheme_stock_name(count)); // names are canonical
+        qm_scheme_hash(&scheme, hashes[count]);
+        for (size_t i = 0; i < count; i++)
+            assert_string_not_equal(hashes[i], hashes[count]);
+    }
+    assert_int_equal(count, 20);
+}
+
+static void test_structure(void **state)
+{
+    (void)state;
+    struct qm_scheme scheme = parsed("w4a16-g32-kv8");
+    assert_int_equal(scheme.weights, QM_WEIGHT_W4G32);
+    assert_int_equal(scheme.activations, QM_ACTIVATION_F16);
+    assert_int_equal(scheme.group_size, 32);
+    assert_int_equal(scheme.kv, QM_KV_KV8);
+    assert_false(scheme.is_static);
+    assert_int_equal(scheme.calibrator, QM_CALIBRATOR_NONE);
+    scheme = parsed("w8a8-static-percentile");
+    assert_true(scheme.is_static);
+    assert_int_equal(scheme.calibrator, QM_CALIBRATOR_PERCENTILE);
+    assert_int_equal(scheme.kv, QM_KV_F16);
+    assert_int_equal(parsed("f32").kv, QM_KV_F32);
+    assert_int_equal(parsed("f32").activations, QM_ACTIVATION_F32);
+    assert_int_equal(parsed("f16").kv, QM_KV_F16);
+    assert_int_equal(parsed("w8a8-static").calibrator, QM_CALIBRATOR_ABSMAX);
+}
+
+static void test_canonical(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {{"w8a8-static-absmax", "w8a8-static"}, {"w8a8-kv16", "w8a8"},
+                                          {"f32-kv32", "f32"},                  {"f32-kv16", "f32-kv16"},
+                                          {"f16-kv8", "f16-kv8"},               {"w4a8-g32-static-kv4", "w4a8-g32-static-kv4"}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_string_equal(parsed(rows[i][0]).name, rows[i][1]);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"", "without a name"},
+        {"w4a16-g48", "group_size 48; w4 weights come in groups of 32, use g32"},
+        {"w4a16", "names no group size; use w4a16-g32"},
+        {"w8a8-g32", "w8 weights have no groups, leave '-g32' out"},
+        {"f16-g32", "have no groups"},
+        {"w4a4-g32", "no activations are called 'a4'; use w4a16 or w4a8"},
+        {"w8", "no activations are called ''"},
+        {"int8", "no formats are called 'int8'; use f32"},
+        {"f16a8", "no formats are called 'f16a8'"},
+        {"w8a8-gptq", "'gptq' is no part of a scheme"},
+        {"w8a8-", "'' is no part of a scheme"},
+        {"w8a8-asym", "asymmetric"},
+        {"w8a8-percentile", "write '-static-percentile'"},
+        {"w8a16-static", "static is for int8 activations"},
+        {"w8a8-kv8-static", "'static' stands too late"},
+        {"w8a8-kv8-kv4", "'kv4' stands twice"},
+        {"w4a16-g32x", "is no group size"},
+        {"w4a16-g99999999999", "is no group size"},
+        {"w8a8-static-static-static-static-static-static-static", "stands twice"},
+        {"w8a8-a-b-c-d-e-f-g-h-i", "too many parts"},
+        {"W8A8", "no formats"},
+        {"w8a8wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww", "longer than any"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct qm_scheme scheme;
+        assert_int_equal(qm_scheme_parse(rows[i][0], &scheme), QM_INVALID);
+        if (!strstr(qm_error_text(), rows[i][1]))
+            fail_msg("'%s' gave: %s", rows[i][0], qm_error_text());
+        assert_int_equal(scheme.name[0], '\0');
+    }
+}
+
+static void test_identity(void **state)
+{
+    (void)state;
+    char a[QM_HASH_TEXT_BYTES];
+    char b[QM_HASH_TEXT_BYTES];
+    struct qm_scheme plain = parsed("w8a8");
+    struct qm_scheme cached = parsed("w8a8-kv8");
+    assert_false(qm_scheme_equal(&plain, &cached));
+    assert_true(qm_scheme_same_artifact(&plain, &cached)); // the cache's format is in no artifact
+    qm_scheme_artifact_hash(&plain, a);
+    qm_scheme_artifact_hash(&cached, b);
+    assert_string_equal(a, b);
+    qm_scheme_hash(&plain, a);
+    snprintf(plain.name, sizeof(plain.name), "another label");
+    qm_scheme_hash(&plain, b);
+    assert_string_equal(a, b); // a name is a label
+
+    struct qm_node *node = qm_scheme_expand(&cached);
+    assert_true(qm_node_ok(node));
+    assert_string_equal(qm_node_text_at(node, "kv_cache", ""), "kv8");
+    qm_node_destroy(&node);
+
+    char text[2048];
+    assert_true(qm_scheme_explain(&cached, text, sizeof(text)) < sizeof(text));
+    assert_non_null(strstr(text, "KV cache     int8"));
+    assert_true(qm_scheme_explain(&cached, NULL, 0) == strlen(text));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stock),   cmocka_unit_test(test_structure), cmocka_unit_test(test_canonical),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_identity),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
