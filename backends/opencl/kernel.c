@@ -1,0 +1,269 @@
+// Compiling kernels, and the cache of compiled binaries.
+//
+// A cached binary is a file opencl-KEY.bin in the cache's directory. KEY is the hash of all that the binary depends
+// on, so that a new driver or source misses it. The file starts with its own hash: drivers are known to crash on
+// damaged binaries, so that damage must be found before a driver sees them. Whatever is wrong with a cached file, the
+// kernel is compiled from its source and the file replaced.
+#include "backends/opencl/opencl.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sys/file.h"
+
+// How every kernel is compiled. No -cl-fast-relaxed-math, -cl-mad-enable, -cl-denorms-are-zero or the like: they
+// change results, and differently on every driver. -cl-std is left to the variant where its definitions name one,
+// which kernels that need a newer OpenCL C do.
+#define STANDARD_OPTION "-cl-std=CL1.2"
+
+#define CACHE_MAGIC "qmcl1\n" // changes with the layout: magic, 64 digits of SHA-256, binary
+#define CACHE_MAGIC_BYTES (sizeof(CACHE_MAGIC) - 1)
+#define CACHE_HEADER_BYTES (CACHE_MAGIC_BYTES + QM_HASH_TEXT_BYTES - 1)
+#define CACHE_LIMIT_BYTES (256u << 20)
+#define LOG_LINES 12 // of a failed build, in the error's text
+
+static char *make_options(const struct qm_kernel_variant *variant)
+{
+    const char *definitions = variant->definitions != NULL ? variant->definitions : "";
+    size_t bytes = strlen(definitions) + sizeof(STANDARD_OPTION) + 1;
+    char *options = malloc(bytes);
+    if (options != NULL)
+        snprintf(options, bytes, "%s%s%s", definitions, definitions[0] != '\0' ? " " : "",
+                 strstr(definitions, "-cl-std=") != NULL ? "" : STANDARD_OPTION);
+    return options;
+}
+
+// ---- Building -----------------------------------------------------------------------------------------------------
+
+// free() it; NULL where there is none.
+static char *build_log(const struct opencl_device *device, cl_program program)
+{
+    size_t bytes = 0;
+    if (cl.GetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &bytes) != CL_SUCCESS || bytes < 2)
+        return NULL;
+    char *log = calloc(bytes + 1, 1);
+    if (log != NULL &&
+        cl.GetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, bytes, log, NULL) != CL_SUCCESS)
+        log[0] = '\0';
+    return log;
+}
+
+// The log's first lines, the rest cut off.
+static const char *first_lines(char *log)
+{
+    if (log == NULL)
+        return "the driver gives no log";
+    size_t start = strspn(log, " \t\r\n");
+    size_t end = start;
+    for (int lines = 0; log[end] != '\0' && lines < LOG_LINES; ++end)
+        lines += log[end] == '\n';
+    while (end > start && strchr(" \t\r\n", log[end - 1]) != NULL)
+        --end;
+    log[end] = '\0';
+    return log[start] != '\0' ? log + start : "the driver's log is empty";
+}
+
+static enum qm_status build(struct opencl_device *device, const struct qm_kernel_variant *variant, cl_program program,
+                            const char *options)
+{
+    cl_int error = cl.BuildProgram(program, 1, &device->id, options, NULL, NULL);
+    char *log = build_log(device, program);
+    if (device->debug && log != NULL && log[strspn(log, " \t\r\n")] != '\0')
+        fprintf(stderr, "%s: build log of %s (%s):\n%s\n", device->info.id, variant->name, options, log);
+    enum qm_status status = QM_OK;
+    if (error == CL_BUILD_PROGRAM_FAILURE || error == CL_COMPILE_PROGRAM_FAILURE || error == CL_LINK_PROGRAM_FAILURE)
+        status = QM_FAIL(QM_FAILED, "%s: kernel %s does not compile with \"%s\": %s", device->info.id, variant->name,
+                         options, first_lines(log));
+    else if (error != CL_SUCCESS)
+        status = opencl_check(error, "cl.BuildProgram", __FILE__, __LINE__);
+    free(log);
+    return status;
+}
+
+// ---- The cache ----------------------------------------------------------------------------------------------------
+
+static enum qm_status cache_path(const struct opencl_device *device, const struct qm_kernel_variant *variant,
+                                 const char *options, char path[QM_PATH_BYTES])
+{
+    char text[QM_HASH_TEXT_BYTES], name[QM_HASH_TEXT_BYTES + 16];
+    struct qm_hash hash;
+    qm_hash_begin(&hash);
+    qm_hash_add_text(&hash, device->key);
+    qm_hash_add_text(&hash, variant->opencl_source);
+    qm_hash_add_text(&hash, options);
+    qm_hash_end(&hash, text);
+    snprintf(name, sizeof(name), "opencl-%s.bin", text);
+    return qm_path_join(path, device->cache_dir, name);
+}
+
+// A program from the cached file; NULL, without an error, where there is none that works.
+static cl_program load_cached(struct opencl_device *device, const struct qm_kernel_variant *variant,
+                              const char *options, const char *path, char hash[QM_HASH_TEXT_BYTES])
+{
+    void *bytes = NULL;
+    size_t count = 0;
+    cl_program program = NULL;
+    if (!qm_file_exists(path) || qm_file_read(path, CACHE_LIMIT_BYTES, &bytes, &count) != QM_OK)
+        return NULL;
+    if (count <= CACHE_HEADER_BYTES || memcmp(bytes, CACHE_MAGIC, CACHE_MAGIC_BYTES) != 0)
+        goto done;
+    const unsigned char *binary = (const unsigned char *)bytes + CACHE_HEADER_BYTES;
+    size_t binary_bytes = count - CACHE_HEADER_BYTES;
+    qm_hash_bytes(binary, binary_bytes, hash);
+    if (memcmp(hash, (const char *)bytes + CACHE_MAGIC_BYTES, QM_HASH_TEXT_BYTES - 1) != 0)
+        goto done;
+    cl_int binary_status = CL_SUCCESS, error;
+    program = cl.CreateProgramWithBinary(device->context, 1, &device->id, &binary_bytes, &binary, &binary_status,
+                                         &error);
+    if (program != NULL && (error != CL_SUCCESS || binary_status != CL_SUCCESS ||
+                            build(device, variant, program, options) != QM_OK)) {
+        cl.ReleaseProgram(program);
+        program = NULL;
+    }
+done:
+    free(bytes);
+    return program;
+}
+
+// The driver's binary, with room for the cache's header before it; NULL where the driver has none.
+static unsigned char *get_binary(cl_program program, size_t *binary_bytes)
+{
+    *binary_bytes = 0;
+    if (cl.GetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof(*binary_bytes), binary_bytes, NULL) != CL_SUCCESS ||
+        *binary_bytes == 0)
+        return NULL;
+    unsigned char *bytes = calloc(CACHE_HEADER_BYTES + *binary_bytes, 1);
+    if (bytes == NULL)
+        return NULL;
+    unsigned char *binary = bytes + CACHE_HEADER_BYTES;
+    if (cl.GetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof(binary), &binary, NULL) == CL_SUCCESS)
+        return bytes;
+    free(bytes);
+    return NULL;
+}
+
+// A cache that cannot be written costs time, not results: said under --debug only.
+static void store(const struct opencl_device *device, const char *path, unsigned char *bytes, size_t binary_bytes,
+                  const char *hash)
+{
+    memcpy(bytes, CACHE_MAGIC, CACHE_MAGIC_BYTES);
+    memcpy(bytes + CACHE_MAGIC_BYTES, hash, QM_HASH_TEXT_BYTES - 1);
+    enum qm_status status = qm_directory_make(device->cache_dir);
+    if (status == QM_OK)
+        status = qm_file_write(path, bytes, CACHE_HEADER_BYTES + binary_bytes);
+    if (status != QM_OK && device->debug)
+        fprintf(stderr, "%s: a compiled kernel was not cached: %s\n", device->info.id, qm_error_text());
+}
+
+static enum qm_status load_or_build(struct opencl_device *device, const struct qm_kernel_variant *variant,
+                                    const char *options, struct qm_kernel *kernel)
+{
+    char path[QM_PATH_BYTES] = "";
+    if (device->cache_dir != NULL) {
+        QM_TRY(cache_path(device, variant, options, path));
+        kernel->program = load_cached(device, variant, options, path, kernel->binary_hash);
+        if (kernel->program != NULL)
+            return QM_OK;
+    }
+    cl_int error;
+    kernel->program =
+        cl.CreateProgramWithSource(device->context, 1, (const char **)(uintptr_t)&variant->opencl_source, NULL, &error);
+    QM_TRY(opencl_check(error, "cl.CreateProgramWithSource", __FILE__, __LINE__));
+    QM_TRY(build(device, variant, kernel->program, options));
+    // Taken now: some drivers add to their binary what later runs compile.
+    size_t binary_bytes;
+    unsigned char *bytes = get_binary(kernel->program, &binary_bytes);
+    snprintf(kernel->binary_hash, sizeof(kernel->binary_hash), "undisclosed");
+    if (bytes == NULL)
+        return QM_OK;
+    qm_hash_bytes(bytes + CACHE_HEADER_BYTES, binary_bytes, kernel->binary_hash);
+    if (device->cache_dir != NULL)
+        store(device, path, bytes, binary_bytes, kernel->binary_hash);
+    free(bytes);
+    return QM_OK;
+}
+
+// ---- Kernels ------------------------------------------------------------------------------------------------------
+
+// What the compiled kernel needs against what the device has, before anything runs.
+static enum qm_status check_kernel(struct opencl_device *device, const struct qm_kernel_variant *variant,
+                                   cl_kernel kernel)
+{
+    const struct qm_device_info *info = &device->info;
+    cl_uint arguments = 0, expected = variant->binding_count + variant->parameter_count + 1;
+    CL_TRY(cl.GetKernelInfo(kernel, CL_KERNEL_NUM_ARGS, sizeof(arguments), &arguments, NULL));
+    if (arguments != expected)
+        return QM_FAIL(QM_FAILED,
+                       "%s: kernel %s has %u arguments where its table row says %u (buffers, parameters, step buffer)",
+                       info->id, variant->name, arguments, expected);
+    size_t invocations = (size_t)variant->workgroup[0] * variant->workgroup[1] * variant->workgroup[2], most = 0;
+    CL_TRY(cl.GetKernelWorkGroupInfo(kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof(most), &most, NULL));
+    if (invocations > most)
+        return QM_FAIL(QM_UNSUPPORTED, "%s: kernel %s needs workgroups of %zu invocations; the device runs %zu of it",
+                       info->id, variant->name, invocations, most);
+    size_t sizes[16] = {0}; // the device has at least 3 dimensions
+    CL_TRY(cl.GetDeviceInfo(device->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof(sizes), sizes, NULL));
+    for (int i = 0; i < 3; ++i)
+        if (variant->workgroup[i] > sizes[i])
+            return QM_FAIL(QM_UNSUPPORTED, "%s: kernel %s needs %u invocations in dimension %d; the device has %zu",
+                           info->id, variant->name, variant->workgroup[i], i, sizes[i]);
+    cl_ulong local = 0;
+    CL_TRY(cl.GetKernelWorkGroupInfo(kernel, device->id, CL_KERNEL_LOCAL_MEM_SIZE, sizeof(local), &local, NULL));
+    if (local > info->max_local_bytes)
+        return QM_FAIL(QM_UNSUPPORTED, "%s: kernel %s needs %" PRIu64 " bytes of local memory; the device has %u",
+                       info->id, variant->name, (uint64_t)local, info->max_local_bytes);
+    return QM_OK;
+}
+
+enum qm_status opencl_kernel_create(struct qm_device *handle, const struct qm_kernel_variant *variant,
+                                    struct qm_kernel **out)
+{
+    struct opencl_device *device = opencl_device_of(handle);
+    struct qm_kernel *kernel = NULL;
+    cl_kernel trial = NULL;
+    char *options = NULL;
+    enum qm_status status = QM_OK;
+    *out = NULL;
+    QM_TRY(opencl_alive(device));
+    if (variant->opencl_source == NULL)
+        return QM_FAIL(QM_UNSUPPORTED, "kernel %s has no OpenCL C form", variant->name);
+    options = make_options(variant);
+    kernel = calloc(1, sizeof(*kernel));
+    if (options == NULL || kernel == NULL || (kernel->name = strdup(variant->kernel)) == NULL)
+        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for kernel %s", variant->name));
+    memcpy(kernel->workgroup, variant->workgroup, sizeof(kernel->workgroup));
+    kernel->binding_count = variant->binding_count;
+    kernel->parameter_count = variant->parameter_count;
+    QM_GUARD(load_or_build(device, variant, options, kernel));
+    cl_int error;
+    trial = cl.CreateKernel(kernel->program, kernel->name, &error);
+    QM_GUARD(opencl_check(error, "cl.CreateKernel", __FILE__, __LINE__));
+    QM_GUARD(check_kernel(device, variant, trial));
+    *out = kernel;
+    kernel = NULL;
+done:
+    if (trial != NULL)
+        cl.ReleaseKernel(trial);
+    opencl_kernel_destroy(handle, &kernel);
+    free(options);
+    return opencl_remember(device, status);
+}
+
+void opencl_kernel_destroy(struct qm_device *handle, struct qm_kernel **kernel)
+{
+    if (kernel == NULL || *kernel == NULL)
+        return;
+    if ((*kernel)->program != NULL && !opencl_device_of(handle)->hung)
+        cl.ReleaseProgram((*kernel)->program);
+    free((*kernel)->name);
+    free(*kernel);
+    *kernel = NULL;
+}
+
+void opencl_kernel_binary_hash(struct qm_device *device, const struct qm_kernel *kernel, char text[65])
+{
+    (void)device;
+    memcpy(text, kernel->binary_hash, QM_HASH_TEXT_BYTES);
+}
