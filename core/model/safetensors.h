@@ -28,9 +28,9 @@ enum qm_dtype {
 };
 
 #define QM_TENSOR_RANK_MAX 4
-#define QM_TENSOR_NAME_BYTES_MAX 255                    // a longer name is refused
-#define QM_SAFETENSORS_HEADER_MAX (16u * 1024u * 1024u) // bytes; a longer header is refused
-#define QM_SAFETENSORS_FILE_MAX ((size_t)64 << 30)      // bytes; qm_tensors_load refuses larger files by their size
+#define QM_TENSOR_NAME_BYTES_MAX 255                   // a longer name is refused
+#define QM_SAFETENSORS_HEADER_MAX (4u * 1024u * 1024u) // bytes; a longer header is refused
+#define QM_SAFETENSORS_FILE_MAX ((size_t)64 << 30)     // bytes; qm_tensors_load refuses larger files by their size
 
 const char *qm_dtype_name(enum qm_dtype dtype); // as in the file: "F32"
 size_t qm_dtype_bytes(enum qm_dtype dtype);     // of one element
