@@ -58,7 +58,7 @@ struct qm_weight_record {
     double worst_error;          // largest |error|
     double rms_error;
     uint64_t zero_scales; // rows or groups of zeros
-    uint64_t clipped;     // codes at the end of the range whose value lies beyond half a step: 0 for these formats
+    uint64_t clipped;     // values beyond the range of the codes: 0 for these formats
     uint64_t bytes;       // codes and scales
 };
 
