@@ -1,0 +1,93 @@
+// The transformer as a program of kernel calls, on one device.
+//
+// An *engine* holds what all schemes share on a device: compiled kernels and scratch memory. A *network* is one artifact
+// uploaded for one KV format, with its cache. A *pass* is a recorded program over it: `batch` sequences, `tokens` new
+// tokens each (prefill: the prompt; decode: 1). A pass ends with log-softmax of the next token, argmax and a checksum of
+// its logits, and moves the step parameters on, so that it can be repeated without the host.
+//
+// The same code drives every backend, the oracle included: what is timed is what is scored and what is verified.
+#ifndef QM_MODEL_ENGINE_H
+#define QM_MODEL_ENGINE_H
+
+#include "backends/backend.h"
+#include "quant/artifact.h"
+#include "quant/calibrate.h"
+
+struct qm_engine;
+struct qm_network;
+struct qm_pass;
+
+struct qm_engine_params {
+    struct qm_device *device; // must outlive the engine
+    const char *tile;         // "narrow", "vector", "wide"; see qm_kernel_tile
+    struct qm_model_config config;
+    uint32_t rows;      // most rows (batch * tokens) that a pass will have
+    uint32_t sequences; // most sequences that are kept in the cache, and in the token table
+    uint32_t slots;     // most passes between two readings of checksums
+};
+
+QM_MUST_USE enum qm_status qm_engine_create(const struct qm_engine_params *params, struct qm_engine **out);
+void qm_engine_destroy(struct qm_engine **engine); // networks and passes first
+
+// The token table that passes read: sequence s, position p at tokens[s * (context + 1) + p], the target of position p
+// being the token at p + 1. Writes `count` sequences from the first on.
+QM_MUST_USE enum qm_status qm_engine_write_tokens(struct qm_engine *engine, const uint32_t *tokens, uint32_t count);
+
+// Uploads an artifact, repacked as panel16-k, and makes the cache of `kv` for params.sequences sequences.
+QM_MUST_USE enum qm_status qm_network_create(struct qm_engine *engine, const struct qm_artifact *artifact,
+                                             const struct qm_scheme *scheme, struct qm_network **out);
+void qm_network_destroy(struct qm_network **network);
+
+struct qm_network_memory {
+    uint64_t weight_bytes; // as allocated on the device
+    uint64_t cache_bytes;
+};
+void qm_network_memory(const struct qm_network *network, struct qm_network_memory *out);
+
+struct qm_pass_params {
+    uint32_t batch;  // sequences side by side
+    uint32_t tokens; // new tokens of each
+    // What a repetition moves on: decode moves the position by 1, prefill the sequence by `batch`.
+    uint32_t position_increment, sequence_increment;
+};
+QM_MUST_USE enum qm_status qm_pass_create(struct qm_network *network, const struct qm_pass_params *params,
+                                          struct qm_pass **out);
+void qm_pass_destroy(struct qm_pass **pass);
+
+uint32_t qm_pass_dispatches(const struct qm_pass *pass);
+// Multiply-adds of the products and of attention at the given position, twice counted, as the field counts operations.
+double qm_pass_operations(const struct qm_pass *pass, uint32_t position);
+
+// Where a run begins: position of the first new token, first sequence. Slots count from 0.
+struct qm_pass_start {
+    uint32_t position, sequence;
+};
+// Runs the pass `repeats` times (at most params.slots); see backend.h for policy and timing.
+QM_MUST_USE enum qm_status qm_pass_run(struct qm_pass *pass, const struct qm_pass_start *start, uint32_t repeats,
+                                       const struct qm_run_policy *policy, struct qm_timing *timing);
+
+// A policy under which no submission takes longer than `limit_ns`, found by running the pass from `start`.
+QM_MUST_USE enum qm_status qm_pass_fit_policy(struct qm_pass *pass, const struct qm_pass_start *start,
+                                              uint64_t limit_ns, uint32_t most_dispatches, struct qm_run_policy *out);
+
+// What the latest repetition left: logits [batch * tokens][vocabulary], log-probabilities of the next tokens and
+// argmaxes [batch * tokens] (either may be NULL).
+QM_MUST_USE enum qm_status qm_pass_read_logits(struct qm_pass *pass, float *logits);
+QM_MUST_USE enum qm_status qm_pass_read_outputs(struct qm_pass *pass, float *log_probabilities, uint32_t *argmaxes);
+// One checksum per repetition of the latest run: the rows' checksums folded by qm_checksum_fold.
+QM_MUST_USE enum qm_status qm_pass_read_checksums(struct qm_pass *pass, uint32_t repeats, uint64_t *checksums);
+
+// The host's side of the same: checksum of a row of logits as kernels/checksum.h has it, and the fold over rows, begun
+// with 0.
+uint32_t qm_checksum_row(const float *logits, uint32_t vocabulary);
+uint64_t qm_checksum_fold(uint64_t fold, uint32_t row_checksum);
+
+// Calibration: runs the pass once from `start`, stopping at the input of each linear weight to show it to `calibration`.
+QM_MUST_USE enum qm_status qm_pass_observe(struct qm_pass *pass, const struct qm_pass_start *start,
+                                           struct qm_calibration *calibration);
+
+// The variants that a network's passes use, for the self-check and the disclosure: names without tile, such as
+// "matmul-w8-a8". Ends with NULL; static storage of the network.
+const char *const *qm_network_variants(const struct qm_network *network);
+
+#endif

@@ -1,0 +1,434 @@
+#include "model/engine_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/numeric.h"
+
+// In the order of name_variants in engine.c.
+enum variant {
+    V_MATMUL,
+    V_MATVEC,
+    V_EMBEDDING,
+    V_KV_WRITE,
+    V_ATTENTION,
+    V_ACTIVATIONS,
+    V_RMSNORM,
+    V_ROPE,
+    V_SWIGLU,
+    V_RESIDUAL,
+    V_LOG_SOFTMAX,
+    V_ARGMAX,
+    V_CHECKSUM,
+    V_ADVANCE
+};
+
+// Where the input of linear weights stands in a buffer: before dispatch `before`.
+struct tap {
+    size_t before;
+    struct qm_buffer *buffer;
+    size_t count; // floats
+    uint32_t layer;
+    enum qm_input input;
+};
+
+struct qm_pass {
+    struct qm_network *network;
+    struct qm_pass_params params;
+    uint32_t rows;
+    struct qm_dispatch *dispatches;
+    size_t count, capacity;
+    struct tap *taps;
+    size_t tap_count;
+    struct qm_program *program;
+};
+
+static struct qm_binding whole(struct qm_buffer *buffer, uint64_t words)
+{
+    return (struct qm_binding){buffer, 0, words * 4};
+}
+
+// Adds a dispatch of the network's variant. `parameters` is the kernel's structure, all words.
+static enum qm_status add(struct qm_pass *pass, enum variant which, const void *parameters,
+                          const struct qm_binding *bindings)
+{
+    if (pass->count == pass->capacity)
+        return QM_FAIL(QM_FAILED, "a pass has more than %zu dispatches", pass->capacity);
+    const struct qm_kernel_variant *variant = NULL;
+    struct qm_kernel *kernel = NULL;
+    QM_TRY(qm_engine_kernel(pass->network->engine, pass->network->variants[which], &variant, &kernel));
+    struct qm_dispatch *dispatch = &pass->dispatches[pass->count++];
+    memset(dispatch, 0, sizeof(*dispatch));
+    dispatch->kernel = kernel;
+    memcpy(dispatch->bindings, bindings, variant->binding_count * sizeof(*bindings));
+    memcpy(dispatch->parameters, parameters, variant->parameter_count * sizeof(uint32_t));
+    qm_kernel_groups(variant, dispatch->parameters, dispatch->groups);
+    for (int d = 0; d < 3; ++d) {
+        if (dispatch->groups[d] > pass->network->engine->params.device->info->max_groups[d])
+            return QM_FAIL(QM_UNSUPPORTED, "%s takes %u workgroups, and the device allows %u", variant->name,
+                           dispatch->groups[d], pass->network->engine->params.device->info->max_groups[d]);
+    }
+    return QM_OK;
+}
+
+static uint64_t rows_of(const struct qm_pass *pass, uint32_t width)
+{
+    return (uint64_t)pass->rows * width;
+}
+
+static enum qm_status add_norm(struct qm_pass *pass, const struct qm_network_weight *gain)
+{
+    struct qm_engine *e = pass->network->engine;
+    uint32_t hidden = e->params.config.hidden;
+    struct qm_rmsnorm_parameters p = {pass->rows, hidden, 1.0f / (float)hidden, e->params.config.norm_epsilon};
+    struct qm_binding bindings[] = {whole(e->x, rows_of(pass, hidden)), whole(gain->buffer, hidden),
+                                    whole(e->normed, rows_of(pass, hidden))};
+    return add(pass, V_RMSNORM, &p, bindings);
+}
+
+// Converts `width` values a row for the products that follow and marks them as a calibration point.
+static enum qm_status add_input(struct qm_pass *pass, struct qm_buffer *values, uint32_t width, uint32_t layer,
+                                enum qm_input input, const struct qm_network_weight *weight)
+{
+    struct qm_engine *e = pass->network->engine;
+    const struct qm_scheme *scheme = &pass->network->scheme;
+    pass->taps[pass->tap_count++] = (struct tap){pass->count, values, rows_of(pass, width), layer, input};
+    if (scheme->activations == QM_ACTIVATION_F32)
+        return QM_OK;
+    uint32_t per_word = scheme->activations == QM_ACTIVATION_F16 ? 2 : 4;
+    struct qm_activations_parameters p = {pass->rows, width, scheme->is_static, weight->activation_scale};
+    struct qm_binding bindings[] = {whole(values, rows_of(pass, width)), whole(e->codes, rows_of(pass, width) / per_word),
+                                    whole(e->scales, pass->rows)};
+    return add(pass, V_ACTIVATIONS, &p, bindings);
+}
+
+static enum qm_status add_product(struct qm_pass *pass, const struct qm_network_weight *weight,
+                                  struct qm_buffer *values, struct qm_buffer *result)
+{
+    struct qm_engine *e = pass->network->engine;
+    enum qm_activation_format format = pass->network->scheme.activations;
+    uint32_t per_word = format == QM_ACTIVATION_F32 ? 1 : format == QM_ACTIVATION_F16 ? 2 : 4;
+    struct qm_matmul_parameters p = {.rows = pass->rows,
+                                     .k = weight->columns,
+                                     .n = weight->rows,
+                                     .scale_offset = weight->scale_offset_words,
+                                     .result_stride = weight->rows,
+                                     .multiplier = 1.0f};
+    struct qm_binding bindings[] = {
+        {weight->buffer, 0, weight->bytes},
+        whole(format == QM_ACTIVATION_F32 ? values : e->codes, rows_of(pass, weight->columns) / per_word),
+        whole(e->scales, pass->rows), whole(result, rows_of(pass, weight->rows))};
+    return add(pass, pass->rows <= 2 ? V_MATVEC : V_MATMUL, &p, bindings);
+}
+
+static enum qm_status add_residual(struct qm_pass *pass)
+{
+    struct qm_engine *e = pass->network->engine;
+    uint64_t count = rows_of(pass, e->params.config.hidden);
+    struct qm_residual_parameters p = {(uint32_t)count};
+    struct qm_binding bindings[] = {whole(e->x, count), whole(e->projected, count)};
+    return add(pass, V_RESIDUAL, &p, bindings);
+}
+
+static const struct qm_network_weight *weight_of(const struct qm_network *network, enum qm_role role, uint32_t layer)
+{
+    return &network->weights[qm_weight_index(&network->engine->params.config, role, layer)];
+}
+
+static enum qm_status add_attention(struct qm_pass *pass, uint32_t layer)
+{
+    struct qm_network *network = pass->network;
+    struct qm_engine *e = network->engine;
+    const struct qm_model_config *c = &e->params.config;
+    uint32_t tokens = pass->params.tokens;
+    struct qm_binding cache = {network->caches[layer], 0, network->cache_bytes};
+    struct qm_binding table = whole(e->rope_table, (uint64_t)c->context * QM_HEAD_DIM);
+    struct qm_binding q = whole(e->q, rows_of(pass, c->heads * QM_HEAD_DIM));
+    struct qm_binding k = whole(e->k, rows_of(pass, c->kv_heads * QM_HEAD_DIM));
+    struct qm_binding v = whole(e->v, rows_of(pass, c->kv_heads * QM_HEAD_DIM));
+
+    struct qm_rope_parameters rope_q = {pass->rows, c->heads, tokens}, rope_k = {pass->rows, c->kv_heads, tokens};
+    QM_TRY(add(pass, V_ROPE, &rope_q, (struct qm_binding[]){table, q}));
+    QM_TRY(add(pass, V_ROPE, &rope_k, (struct qm_binding[]){table, k}));
+    struct qm_kv_write_parameters write_k = {pass->rows, c->kv_heads,     tokens,
+                                             c->context, network->k_base, network->k_scale_base};
+    struct qm_kv_write_parameters write_v = write_k;
+    write_v.base = network->v_base;
+    write_v.scale_base = network->v_scale_base;
+    QM_TRY(add(pass, V_KV_WRITE, &write_k, (struct qm_binding[]){k, cache}));
+    QM_TRY(add(pass, V_KV_WRITE, &write_v, (struct qm_binding[]){v, cache}));
+    struct qm_attention_parameters attention = {.rows = pass->rows,
+                                                .heads = c->heads,
+                                                .kv_heads = c->kv_heads,
+                                                .tokens_per_sequence = tokens,
+                                                .context = c->context,
+                                                .k_base = network->k_base,
+                                                .k_scale_base = network->k_scale_base,
+                                                .v_base = network->v_base,
+                                                .v_scale_base = network->v_scale_base,
+                                                .score_scale = 0.125f}; // 1 / sqrt(64)
+    struct qm_binding attended = whole(e->attended, rows_of(pass, c->heads * QM_HEAD_DIM));
+    return add(pass, V_ATTENTION, &attention, (struct qm_binding[]){q, cache, attended});
+}
+
+static enum qm_status add_layer(struct qm_pass *pass, uint32_t layer)
+{
+    struct qm_network *n = pass->network;
+    struct qm_engine *e = n->engine;
+    const struct qm_model_config *c = &e->params.config;
+    QM_TRY(add_norm(pass, weight_of(n, QM_ROLE_INPUT_NORM, layer)));
+    QM_TRY(add_input(pass, e->normed, c->hidden, layer, QM_INPUT_ATTENTION, weight_of(n, QM_ROLE_Q, layer)));
+    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_Q, layer), e->normed, e->q));
+    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_K, layer), e->normed, e->k));
+    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_V, layer), e->normed, e->v));
+    QM_TRY(add_attention(pass, layer));
+    QM_TRY(add_input(pass, e->attended, c->heads * QM_HEAD_DIM, layer, QM_INPUT_ATTENTION_OUTPUT,
+                     weight_of(n, QM_ROLE_O, layer)));
+    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_O, layer), e->attended, e->projected));
+    QM_TRY(add_residual(pass));
+    QM_TRY(add_norm(pass, weight_of(n, QM_ROLE_POST_NORM, layer)));
+    QM_TRY(add_input(pass, e->normed, c->hidden, layer, QM_INPUT_MLP, weight_of(n, QM_ROLE_GATE, layer)));
+    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_GATE, layer), e->normed, e->gate));
+    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_UP, layer), e->normed, e->up));
+    uint64_t gated = rows_of(pass, c->intermediate);
+    struct qm_swiglu_parameters p = {(uint32_t)gated};
+    QM_TRY(add(pass, V_SWIGLU, &p,
+               (struct qm_binding[]){whole(e->gate, gated), whole(e->up, gated), whole(e->gated, gated)}));
+    QM_TRY(add_input(pass, e->gated, c->intermediate, layer, QM_INPUT_DOWN, weight_of(n, QM_ROLE_DOWN, layer)));
+    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_DOWN, layer), e->gated, e->projected));
+    return add_residual(pass);
+}
+
+static enum qm_status add_all(struct qm_pass *pass)
+{
+    struct qm_network *n = pass->network;
+    struct qm_engine *e = n->engine;
+    const struct qm_model_config *c = &e->params.config;
+    uint32_t rows = pass->rows, tokens = pass->params.tokens, stride = c->context + 1;
+    struct qm_binding token_table = whole(e->tokens, (uint64_t)e->params.sequences * stride);
+    struct qm_binding logits = whole(e->logits, rows_of(pass, c->vocabulary));
+    const struct qm_network_weight *embedding = weight_of(n, QM_ROLE_EMBEDDING, 0);
+
+    struct qm_embedding_parameters embed = {rows, c->hidden, tokens, stride};
+    QM_TRY(add(pass, V_EMBEDDING, &embed,
+               (struct qm_binding[]){token_table, {embedding->buffer, 0, embedding->bytes},
+                                     whole(e->x, rows_of(pass, c->hidden))}));
+    for (uint32_t layer = 0; layer < c->layers; ++layer)
+        QM_TRY(add_layer(pass, layer));
+    QM_TRY(add_norm(pass, weight_of(n, QM_ROLE_FINAL_NORM, 0)));
+    QM_TRY(add_input(pass, e->normed, c->hidden, 0, QM_INPUT_HEAD, weight_of(n, QM_ROLE_HEAD, 0)));
+    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_HEAD, 0), e->normed, e->logits));
+
+    struct qm_log_softmax_parameters log_softmax = {rows, c->vocabulary, tokens, stride};
+    QM_TRY(add(pass, V_LOG_SOFTMAX, &log_softmax,
+               (struct qm_binding[]){logits, token_table, whole(e->log_probabilities, rows)}));
+    struct qm_argmax_parameters argmax = {rows, c->vocabulary};
+    QM_TRY(add(pass, V_ARGMAX, &argmax, (struct qm_binding[]){logits, whole(e->argmaxes, rows)}));
+    struct qm_checksum_parameters checksum = {rows, c->vocabulary};
+    QM_TRY(add(pass, V_CHECKSUM, &checksum,
+               (struct qm_binding[]){logits, whole(e->checksums, (uint64_t)e->params.rows * e->params.slots)}));
+    struct qm_advance_parameters advance = {pass->params.position_increment, pass->params.sequence_increment, 1};
+    return add(pass, V_ADVANCE, &advance, (struct qm_binding[]){whole(e->step, QM_STEP_WORDS)});
+}
+
+enum qm_status qm_pass_create(struct qm_network *network, const struct qm_pass_params *params, struct qm_pass **out)
+{
+    *out = NULL;
+    struct qm_engine *e = network->engine;
+    uint64_t rows = (uint64_t)params->batch * params->tokens;
+    if (rows < 1 || rows > e->params.rows || params->batch > e->params.sequences ||
+        params->tokens > e->params.config.context)
+        return QM_FAIL(QM_INVALID, "a pass of %u sequences by %u tokens does not fit an engine of %u rows, %u sequences "
+                                   "and a context of %u",
+                       params->batch, params->tokens, e->params.rows, e->params.sequences, e->params.config.context);
+    enum qm_status status = QM_OK;
+    struct qm_pass *pass = calloc(1, sizeof(*pass));
+    if (!pass)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for a pass");
+    pass->network = network;
+    pass->params = *params;
+    pass->rows = (uint32_t)rows;
+    pass->capacity = 32 + (size_t)e->params.config.layers * 32;
+    pass->dispatches = calloc(pass->capacity, sizeof(*pass->dispatches));
+    pass->taps = calloc((size_t)e->params.config.layers * 4 + 1, sizeof(*pass->taps));
+    if (!pass->dispatches || !pass->taps) {
+        status = QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for a pass");
+        goto done;
+    }
+    QM_GUARD(add_all(pass));
+    struct qm_program_params program = {pass->dispatches, pass->count, e->step};
+    QM_GUARD(e->params.device->fns->program_create(e->params.device, &program, &pass->program));
+    *out = pass;
+    pass = NULL;
+done:
+    qm_pass_destroy(&pass);
+    return status;
+}
+
+void qm_pass_destroy(struct qm_pass **pass)
+{
+    struct qm_pass *p = *pass;
+    if (!p)
+        return;
+    struct qm_device *device = p->network->engine->params.device;
+    device->fns->program_destroy(device, &p->program);
+    free(p->dispatches);
+    free(p->taps);
+    free(p);
+    *pass = NULL;
+}
+
+uint32_t qm_pass_dispatches(const struct qm_pass *pass)
+{
+    return (uint32_t)pass->count;
+}
+
+double qm_pass_operations(const struct qm_pass *pass, uint32_t position)
+{
+    const struct qm_network *n = pass->network;
+    const struct qm_model_config *c = &n->engine->params.config;
+    double weights = 0;
+    for (size_t i = 0; i < n->weight_count; ++i) {
+        enum qm_role role;
+        uint32_t layer;
+        qm_weight_at(c, i, &role, &layer);
+        if (qm_role_is_linear(role))
+            weights += (double)n->weights[i].rows * n->weights[i].columns;
+    }
+    double attention = 0;
+    for (uint32_t t = 0; t < pass->params.tokens; ++t)
+        attention += 4.0 * (position + t + 1) * c->heads * QM_HEAD_DIM * c->layers;
+    return 2.0 * weights * pass->rows + attention * pass->params.batch;
+}
+
+static enum qm_status write_step(struct qm_pass *pass, const struct qm_pass_start *start, uint32_t repeats)
+{
+    struct qm_engine *e = pass->network->engine;
+    uint64_t last_position = start->position + (uint64_t)pass->params.position_increment * (repeats - 1) +
+                             pass->params.tokens;
+    uint64_t last_sequence = start->sequence + (uint64_t)pass->params.sequence_increment * (repeats - 1) +
+                             pass->params.batch;
+    if (repeats < 1 || repeats > e->params.slots || last_position > e->params.config.context ||
+        last_sequence > e->params.sequences)
+        return QM_FAIL(QM_INVALID, "%u repetitions from position %u, sequence %u leave the context of %u, the %u "
+                                   "sequences or the %u slots",
+                       repeats, start->position, start->sequence, e->params.config.context, e->params.sequences,
+                       e->params.slots);
+    uint32_t step[QM_STEP_WORDS] = {start->position, start->sequence, 0, 0};
+    return e->params.device->fns->buffer_write(e->params.device, e->step, 0, step, sizeof(step));
+}
+
+enum qm_status qm_pass_run(struct qm_pass *pass, const struct qm_pass_start *start, uint32_t repeats,
+                           const struct qm_run_policy *policy, struct qm_timing *timing)
+{
+    struct qm_device *device = pass->network->engine->params.device;
+    QM_TRY(write_step(pass, start, repeats));
+    return device->fns->run(device, pass->program, repeats, policy, timing);
+}
+
+enum qm_status qm_pass_fit_policy(struct qm_pass *pass, const struct qm_pass_start *start, uint64_t limit_ns,
+                                  uint32_t most_dispatches, struct qm_run_policy *out)
+{
+    // Begin small: a submission that is too long may already be one that the watchdog kills.
+    struct qm_run_policy trial = {.dispatches_per_submission = 4, .repeats_per_submission = 1};
+    struct qm_timing timing = {0};
+    QM_TRY(qm_pass_run(pass, start, 1, &trial, &timing)); // the first run may compile
+    QM_TRY(qm_pass_run(pass, start, 1, &trial, &timing));
+    uint64_t pass_ns = timing.wall_ns > 0 ? timing.wall_ns : 1;
+    out->dispatches_per_submission = 0;
+    out->repeats_per_submission = 1;
+    if (pass_ns > limit_ns) {
+        // Dispatches differ in length; half of the even share leaves room.
+        uint64_t share = pass->count * limit_ns / pass_ns / 2;
+        out->dispatches_per_submission = share > 1 ? (uint32_t)share : 1;
+    } else {
+        uint64_t repeats = limit_ns / pass_ns / 2;
+        out->repeats_per_submission = repeats < 1 ? 1 : repeats > 16 ? 16 : (uint32_t)repeats;
+    }
+    if (most_dispatches > 0 && (out->dispatches_per_submission == 0 || out->dispatches_per_submission > most_dispatches))
+        out->dispatches_per_submission = most_dispatches;
+    return QM_OK;
+}
+
+enum qm_status qm_pass_read_logits(struct qm_pass *pass, float *logits)
+{
+    struct qm_engine *e = pass->network->engine;
+    return e->params.device->fns->buffer_read(e->params.device, e->logits, 0, logits,
+                                              rows_of(pass, e->params.config.vocabulary) * 4);
+}
+
+enum qm_status qm_pass_read_outputs(struct qm_pass *pass, float *log_probabilities, uint32_t *argmaxes)
+{
+    struct qm_engine *e = pass->network->engine;
+    struct qm_device *device = e->params.device;
+    if (log_probabilities)
+        QM_TRY(device->fns->buffer_read(device, e->log_probabilities, 0, log_probabilities, (uint64_t)pass->rows * 4));
+    if (argmaxes)
+        QM_TRY(device->fns->buffer_read(device, e->argmaxes, 0, argmaxes, (uint64_t)pass->rows * 4));
+    return QM_OK;
+}
+
+uint32_t qm_checksum_row(const float *logits, uint32_t vocabulary)
+{
+    uint32_t sum = 0;
+    for (uint32_t v = 0; v < vocabulary; ++v)
+        sum += (qm_bits_from_float(logits[v]) ^ (v * 2654435769u)) * 2246822507u;
+    return sum;
+}
+
+uint64_t qm_checksum_fold(uint64_t fold, uint32_t row_checksum)
+{
+    return (fold ^ row_checksum) * UINT64_C(0x9E3779B97F4A7C15) + 1;
+}
+
+enum qm_status qm_pass_read_checksums(struct qm_pass *pass, uint32_t repeats, uint64_t *checksums)
+{
+    struct qm_engine *e = pass->network->engine;
+    size_t count = (size_t)repeats * pass->rows;
+    uint32_t *rows = malloc(count * sizeof(*rows));
+    if (!rows)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for %zu checksums", count);
+    enum qm_status status = e->params.device->fns->buffer_read(e->params.device, e->checksums, 0, rows, count * 4);
+    for (uint32_t repeat = 0; status == QM_OK && repeat < repeats; ++repeat) {
+        checksums[repeat] = 0;
+        for (uint32_t row = 0; row < pass->rows; ++row)
+            checksums[repeat] = qm_checksum_fold(checksums[repeat], rows[(size_t)repeat * pass->rows + row]);
+    }
+    free(rows);
+    return status;
+}
+
+enum qm_status qm_pass_observe(struct qm_pass *pass, const struct qm_pass_start *start,
+                               struct qm_calibration *calibration)
+{
+    struct qm_engine *e = pass->network->engine;
+    struct qm_device *device = e->params.device;
+    const struct qm_run_policy policy = {0, 1};
+    enum qm_status status = QM_OK;
+    struct qm_program *part = NULL;
+    float *values = NULL;
+    QM_GUARD(write_step(pass, start, 1));
+    size_t done_dispatches = 0;
+    for (size_t i = 0; i < pass->tap_count; ++i) {
+        const struct tap *tap = &pass->taps[i];
+        struct qm_program_params params = {pass->dispatches + done_dispatches, tap->before - done_dispatches, e->step};
+        struct qm_timing timing = {0};
+        QM_GUARD(device->fns->program_create(device, &params, &part));
+        QM_GUARD(device->fns->run(device, part, 1, &policy, &timing));
+        device->fns->program_destroy(device, &part);
+        done_dispatches = tap->before;
+        free(values);
+        values = malloc(tap->count * sizeof(*values));
+        if (!values) {
+            status = QM_FAIL(QM_OUT_OF_MEMORY, "no host memory to observe activations");
+            goto done;
+        }
+        QM_GUARD(device->fns->buffer_read(device, tap->buffer, 0, values, tap->count * 4));
+        QM_GUARD(qm_calibration_observe(calibration, tap->layer, tap->input, values, tap->count));
+    }
+done:
+    if (part)
+        device->fns->program_destroy(device, &part);
+    free(values);
+    return status;
+}

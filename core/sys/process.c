@@ -1,0 +1,269 @@
+#include "sys/process.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum { ERROR_TAIL_BYTES = 2000, LINE_BYTES_MAX = 64 << 20 };
+
+struct qm_process {
+    uv_loop_t loop;
+    uv_process_t handle;
+    uv_pipe_t input, output, error;
+    uv_timer_t timer;
+    bool has_ended, timed_out, output_closed;
+    int64_t exit_code;
+    int signal;
+    char *bytes; // read and not yet returned
+    size_t count, capacity;
+    char tail[ERROR_TAIL_BYTES + 1];
+    size_t tail_count;
+    uint32_t pid;
+};
+
+static void on_exit(uv_process_t *handle, int64_t exit_code, int signal)
+{
+    struct qm_process *process = handle->data;
+    process->has_ended = true;
+    process->exit_code = exit_code;
+    process->signal = signal;
+}
+
+static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    (void)handle;
+    buffer->base = malloc(suggested);
+    buffer->len = buffer->base ? suggested : 0;
+}
+
+static void on_output(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
+{
+    struct qm_process *process = stream->data;
+    if (count > 0 && process->count + (size_t)count <= LINE_BYTES_MAX) {
+        if (process->count + (size_t)count > process->capacity) {
+            size_t capacity = 2 * (process->count + (size_t)count);
+            char *bytes = realloc(process->bytes, capacity);
+            if (bytes) {
+                process->bytes = bytes;
+                process->capacity = capacity;
+            }
+        }
+        if (process->count + (size_t)count <= process->capacity) {
+            memcpy(process->bytes + process->count, buffer->base, (size_t)count);
+            process->count += (size_t)count;
+        }
+    } else if (count != 0) {
+        uv_read_stop(stream);
+        process->output_closed = true;
+    }
+    free(buffer->base);
+}
+
+static void on_error(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
+{
+    struct qm_process *process = stream->data;
+    if (count > 0) {
+        size_t added = (size_t)count > ERROR_TAIL_BYTES ? ERROR_TAIL_BYTES : (size_t)count;
+        const char *from = buffer->base + (size_t)count - added;
+        size_t kept = process->tail_count + added > ERROR_TAIL_BYTES ? ERROR_TAIL_BYTES - added : process->tail_count;
+        memmove(process->tail, process->tail + process->tail_count - kept, kept);
+        memcpy(process->tail + kept, from, added);
+        process->tail_count = kept + added;
+        process->tail[process->tail_count] = '\0';
+    } else if (count < 0) {
+        uv_read_stop(stream);
+    }
+    free(buffer->base);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    ((struct qm_process *)timer->data)->timed_out = true;
+}
+
+enum qm_status qm_process_start(const char *const *arguments, struct qm_process **out)
+{
+    *out = NULL;
+    struct qm_process *process = calloc(1, sizeof(*process));
+    if (!process)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to start %s", arguments[0]);
+    signal(SIGPIPE, SIG_IGN); // a child that ends while it is written to is an answer, not our end
+    uv_loop_init(&process->loop);
+    uv_pipe_init(&process->loop, &process->input, 0);
+    uv_pipe_init(&process->loop, &process->output, 0);
+    uv_pipe_init(&process->loop, &process->error, 0);
+    uv_timer_init(&process->loop, &process->timer);
+    process->handle.data = process->output.data = process->error.data = process->timer.data = process;
+    uv_stdio_container_t streams[3] = {
+        {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE, .data.stream = (uv_stream_t *)&process->input},
+        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&process->output},
+        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&process->error},
+    };
+    uv_process_options_t options = {.exit_cb = on_exit, .file = arguments[0], .stdio_count = 3, .stdio = streams};
+    options.args = (char **)(uintptr_t)arguments;
+    int code = uv_spawn(&process->loop, &process->handle, &options);
+    if (code != 0) {
+        process->has_ended = true;
+        enum qm_status status = QM_FAIL(QM_FAILED, "cannot start %s: %s", arguments[0], uv_strerror(code));
+        qm_process_end(&process);
+        return status;
+    }
+    process->pid = (uint32_t)process->handle.pid;
+    uv_read_start((uv_stream_t *)&process->output, on_allocate, on_output);
+    uv_read_start((uv_stream_t *)&process->error, on_allocate, on_error);
+    *out = process;
+    return QM_OK;
+}
+
+static void on_write(uv_write_t *request, int code)
+{
+    *(int *)request->data = code == 0 ? 1 : code;
+}
+
+// The end of the child, in words.
+static enum qm_status fail_ended(struct qm_process *process)
+{
+    char last[300] = "";
+    const char *tail = process->tail;
+    size_t length = strlen(tail);
+    while (length > 0 && (tail[length - 1] == '\n' || tail[length - 1] == ' '))
+        --length;
+    size_t begin = length > 250 ? length - 250 : 0;
+    for (size_t i = 0; begin < length && i + 1 < sizeof(last); ++i, ++begin)
+        last[i] = tail[begin] == '\n' ? ' ' : tail[begin];
+    if (process->signal != 0)
+        return QM_FAIL(QM_DEVICE_LOST, "the worker was ended by signal %d (%s)%s%s", process->signal,
+                       strsignal(process->signal), last[0] ? ": " : "", last);
+    return QM_FAIL(QM_DEVICE_LOST, "the worker ended with code %lld%s%s", (long long)process->exit_code,
+                   last[0] ? ": " : "", last);
+}
+
+enum qm_status qm_process_send(struct qm_process *process, const char *text)
+{
+    int done = 0;
+    uv_write_t request = {.data = &done};
+    uv_buf_t buffers[2] = {uv_buf_init((char *)(uintptr_t)text, (unsigned)strlen(text)), uv_buf_init("\n", 1)};
+    int code = uv_write(&request, (uv_stream_t *)&process->input, buffers, 2, on_write);
+    if (code != 0)
+        return QM_FAIL(QM_FAILED, "cannot write to the worker: %s", uv_strerror(code));
+    while (done == 0)
+        uv_run(&process->loop, UV_RUN_ONCE);
+    if (done != 1) {
+        // Give the exit a moment to be noticed, for a better message.
+        for (int i = 0; i < 50 && !process->has_ended; ++i) {
+            uv_run(&process->loop, UV_RUN_NOWAIT);
+            uv_sleep(10);
+        }
+        return process->has_ended ? fail_ended(process)
+                                  : QM_FAIL(QM_FAILED, "cannot write to the worker: %s", uv_strerror(done));
+    }
+    return QM_OK;
+}
+
+enum qm_status qm_process_receive(struct qm_process *process, uint64_t timeout_ns, char **line)
+{
+    *line = NULL;
+    process->timed_out = false;
+    uv_timer_start(&process->timer, on_timer, timeout_ns / 1000000 + 1, 0);
+    enum qm_status status = QM_OK;
+    for (;;) {
+        char *end = process->count ? memchr(process->bytes, '\n', process->count) : NULL;
+        if (end) {
+            size_t length = (size_t)(end - process->bytes);
+            *line = malloc(length + 1);
+            if (!*line) {
+                status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for an answer of %zu bytes", length);
+                break;
+            }
+            memcpy(*line, process->bytes, length);
+            (*line)[length] = '\0';
+            process->count -= length + 1;
+            memmove(process->bytes, end + 1, process->count);
+            break;
+        }
+        if (process->has_ended && process->output_closed) {
+            status = fail_ended(process);
+            break;
+        }
+        if (process->timed_out) {
+            status = QM_FAIL(QM_TIMEOUT, "no answer from the worker within %.0f s", (double)timeout_ns * 1e-9);
+            break;
+        }
+        uv_run(&process->loop, UV_RUN_ONCE);
+    }
+    uv_timer_stop(&process->timer);
+    return status;
+}
+
+uint32_t qm_process_pid(const struct qm_process *process)
+{
+    return process->pid;
+}
+
+void qm_process_end(struct qm_process **process)
+{
+    struct qm_process *p = *process;
+    if (!p)
+        return;
+    uv_close((uv_handle_t *)&p->input, NULL);
+    for (int i = 0; i < 200 && !p->has_ended; ++i) {
+        uv_run(&p->loop, UV_RUN_NOWAIT);
+        if (!p->has_ended)
+            uv_sleep(10);
+    }
+    if (!p->has_ended) {
+        uv_process_kill(&p->handle, SIGKILL);
+        while (!p->has_ended)
+            uv_run(&p->loop, UV_RUN_ONCE);
+    }
+    uv_close((uv_handle_t *)&p->output, NULL);
+    uv_close((uv_handle_t *)&p->error, NULL);
+    uv_close((uv_handle_t *)&p->timer, NULL);
+    if (p->pid != 0)
+        uv_close((uv_handle_t *)&p->handle, NULL);
+    uv_run(&p->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&p->loop);
+    free(p->bytes);
+    free(p);
+    *process = NULL;
+}
+
+FILE *qm_process_take_output(void)
+{
+    int kept = dup(STDOUT_FILENO);
+    if (kept < 0)
+        return NULL;
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+    return fdopen(kept, "w");
+}
+
+enum qm_status qm_process_own_path(char *path, size_t capacity)
+{
+    int code = uv_exepath(path, &capacity);
+    if (code != 0)
+        return QM_FAIL(QM_FAILED, "cannot find this program's own path: %s", uv_strerror(code));
+    return QM_OK;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void note_interrupt(int signal)
+{
+    (void)signal;
+    interrupted = 1;
+}
+
+void qm_interrupt_watch(void)
+{
+    struct sigaction action = {.sa_handler = note_interrupt};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+int qm_interrupted(void)
+{
+    return interrupted;
+}
