@@ -100,7 +100,7 @@ static bool emit_text(yaml_emitter_t *emitter, const char *text, bool plain)
            yaml_emitter_emit(emitter, &event);
 }
 
-// A list of scalars takes one line.
+// A list of scalars takes one line, and so does a row of scalars in a list.
 static bool only_scalars(const struct qm_node *node)
 {
     for (size_t i = 0; i < node->count; i++)
@@ -115,8 +115,9 @@ static bool emit(yaml_emitter_t *emitter, const struct qm_node *node)
     if (node->kind == QM_NODE_TEXT)
         return emit_text(emitter, node->text, node->plain);
     if (node->kind == QM_NODE_MAPPING) {
-        if (!yaml_mapping_start_event_initialize(&event, NULL, NULL, 1, YAML_BLOCK_MAPPING_STYLE) ||
-            !yaml_emitter_emit(emitter, &event))
+        bool is_row = node->parent && node->parent->kind == QM_NODE_SEQUENCE && only_scalars(node);
+        yaml_mapping_style_t style = is_row ? YAML_FLOW_MAPPING_STYLE : YAML_BLOCK_MAPPING_STYLE;
+        if (!yaml_mapping_start_event_initialize(&event, NULL, NULL, 1, style) || !yaml_emitter_emit(emitter, &event))
             return false;
     } else {
         yaml_sequence_style_t style = only_scalars(node) ? YAML_FLOW_SEQUENCE_STYLE : YAML_BLOCK_SEQUENCE_STYLE;

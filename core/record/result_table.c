@@ -1,0 +1,243 @@
+#include "record/result_table.h"
+#include "record/result.h"
+
+#include <string.h>
+
+#define TEXT QM_RESULT_TEXT
+#define HASH QM_RESULT_HASH
+#define WHOLE QM_RESULT_WHOLE
+#define NUMBER QM_RESULT_NUMBER
+#define POSITIVE QM_RESULT_POSITIVE
+#define BOOL QM_RESULT_BOOL
+#define CHOICE QM_RESULT_CHOICE
+#define MAPPING QM_RESULT_MAPPING
+#define LIST QM_RESULT_LIST
+#define OPT QM_RESULT_OPTIONAL
+#define WORD QM_RESULT_OR_WORD
+
+// An estimate: a value with its interval, each of which may be a word.
+#define ESTIMATE(path, flags, meaning)                                                                                 \
+    {path, MAPPING, flags, NULL, meaning}, {path ".value", NUMBER, WORD, NULL, "the estimate"},                        \
+        {path ".low", NUMBER, WORD, NULL, "low end of its interval"},                                                  \
+    {                                                                                                                  \
+        path ".high", NUMBER, WORD, NULL, "high end of its interval"                                                   \
+    }
+
+// One format of the three in `precision`.
+#define FORMAT(path, meaning)                                                                                          \
+    {path, MAPPING, WORD, NULL, meaning}, {path ".format", TEXT, 0, NULL, "int4, int8, float16, float32"},             \
+        {path ".storage", TEXT, 0, NULL, "encoding variant, symmetric or not, rounding, saturation"},                  \
+        {path ".scales", TEXT, 0, NULL, "which values share a scale, and how it is stored"},                           \
+        {path ".bits", WHOLE, 0, NULL, "per value, scales not counted"},                                               \
+    {                                                                                                                  \
+        path ".group_size", WHOLE, OPT, NULL, "values that share a scale; 0: the whole row"                            \
+    }
+
+const struct qm_result_row qm_result_rows[] = {
+    {"schema", WHOLE, 0, NULL, "1, the number of this format"},
+    {"qmark", MAPPING, 0, NULL, "the program that measured"},
+    {"qmark.version", TEXT, 0, NULL, "its version"},
+    {"qmark.source", TEXT, 0, NULL, "commit it was built from, or undisclosed"},
+    {"qmark.compiler", TEXT, 0, NULL, "compiler that built it"},
+    {"run", MAPPING, 0, NULL, "this run"},
+    {"run.started", TEXT, 0, NULL, "time of day, UTC"},
+    {"run.finished", TEXT, 0, NULL, "time of day, UTC"},
+    {"run.class", CHOICE, 0, "standard|custom", "standard: a stock profile, fixed tiles and a released build"},
+    {"run.profile_hash", HASH, 0, NULL, "content hash of the expanded profile"},
+    {"host", MAPPING, 0, NULL, "the machine around the device"},
+    {"host.system", TEXT, 0, NULL, "operating system"},
+    {"host.kernel", TEXT, 0, NULL, "its kernel"},
+    {"host.machine", TEXT, 0, NULL, "instruction set"},
+    {"host.processor", TEXT, 0, NULL, "processor's name"},
+    {"host.cores", WHOLE, WORD, NULL, "that qmark could use"},
+    {"host.memory_bytes", WHOLE, WORD, NULL, "main memory"},
+    {"device", MAPPING, 0, NULL, "the device, through one API"},
+    {"device.name", TEXT, 0, NULL, "as the driver gives it"},
+    {"device.api", CHOICE, 0, "vulkan|opencl|reference", "the API"},
+    {"device.type", CHOICE, 0, "discrete|integrated|virtual|cpu|other", "cpu: a software driver, a stand-in for a GPU"},
+    {"device.driver", TEXT, 0, NULL, "driver's name"},
+    {"device.driver_version", TEXT, 0, NULL, "driver's version"},
+    {"device.api_version", TEXT, 0, NULL, "API version of the device"},
+    {"device.loader", TEXT, 0, NULL, "loader of the API, with version, or undisclosed"},
+    {"device.vendor_id", TEXT, 0, NULL, "hexadecimal, or undisclosed"},
+    {"device.device_id", TEXT, 0, NULL, "hexadecimal, or undisclosed"},
+    {"device.uuid", TEXT, 0, NULL, "device UUID, or undisclosed"},
+    {"device.driver_uuid", TEXT, OPT, NULL, "driver UUID, or undisclosed"},
+    {"device.pci", TEXT, 0, NULL, "PCI address, or undisclosed"},
+    {"device.ordinal", WHOLE, OPT, NULL, "2, 3, ... for further devices of the same name and API"},
+    {"device.limits", MAPPING, 0, NULL, "limits that qmark kept to, by their names in the backend"},
+    {"device.capabilities", MAPPING, OPT, NULL, "each capability: advertised, and what its self-test said"},
+    {"device.self_test", MAPPING, WORD, NULL, "checks of the device before anything was timed"},
+    {"device.self_test.status", CHOICE, 0, "ok|wrong|failed", "all checks together"},
+    {"device.timer", TEXT, 0, NULL, "kind and resolution of the timer, and its rate against the wall clock"},
+    {"model", MAPPING, 0, NULL, "the model"},
+    {"model.name", TEXT, 0, NULL, "its name"},
+    {"model.sha256", HASH, 0, NULL, "of its weights file"},
+    {"model.parameters", WHOLE, 0, NULL, "weights before widening"},
+    {"model.widen", WHOLE, 0, NULL, "the residual stream is repeated so often; 1: as trained"},
+    {"model.cache_resident", TEXT, OPT, NULL, "yes, no or undisclosed: whether the weights fit a cache of the device"},
+    {"profile", MAPPING, 0, NULL, "the expanded profile, as in docs/METHOD.md"},
+    {"profile.name", TEXT, 0, NULL, "its name"},
+    {"samples", MAPPING, WORD, NULL, "raw samples and per-token scores, in a file beside this one"},
+    {"samples.file", TEXT, 0, NULL, "its name"},
+    {"samples.sha256", HASH, 0, NULL, "its hash"},
+    {"schemes", LIST, 0, NULL, "one row per scheme of the profile, in its order"},
+    {"schemes[].name", TEXT, 0, NULL, "label of the scheme, such as w4a16-g32-kv8"},
+    {"schemes[].identity", HASH, 0, NULL, "hash of the expanded scheme: what the label stands for"},
+    {"schemes[].status", CHOICE, 0, "ok|wrong|unsupported|failed|skipped", "wrong: an answer was beyond its bound"},
+    {"schemes[].reason", TEXT, OPT, NULL, "why not ok; required then, absent otherwise"},
+    {"schemes[].artifact", MAPPING, WORD, NULL, "the calibrated model for this scheme"},
+    {"schemes[].artifact.id", HASH, 0, NULL, "SHA-256 over names, types, shapes, bytes and the scheme"},
+    {"schemes[].artifact.layout", TEXT, OPT, NULL, "how it was repacked for the device"},
+    {"schemes[].disclosure", MAPPING, 0, NULL, "what makes a quantization claim checkable; no component may be absent"},
+    {"schemes[].disclosure.precision", MAPPING, WORD, NULL, "storage and arithmetic formats"},
+    FORMAT("schemes[].disclosure.precision.weights", "storage of weights"),
+    FORMAT("schemes[].disclosure.precision.activations", "storage of activations"),
+    FORMAT("schemes[].disclosure.precision.kv_cache", "storage of the KV cache"),
+    {"schemes[].disclosure.precision.arithmetic", TEXT, 0, NULL, "type of products and of sums"},
+    {"schemes[].disclosure.tensors", MAPPING, WORD, NULL, "which tensors are quantized, each kind on its own"},
+    {"schemes[].disclosure.tensors.weights", TEXT, 0, NULL, "which weights, and what stays in float"},
+    {"schemes[].disclosure.tensors.activations", TEXT, 0, NULL, "which activations"},
+    {"schemes[].disclosure.tensors.kv_cache", TEXT, 0, NULL, "keys, values"},
+    {"schemes[].disclosure.calibration_set", MAPPING, WORD, NULL, "the set; the word none where nothing is calibrated"},
+    {"schemes[].disclosure.calibration_set.name", TEXT, 0, NULL, "its name and seed"},
+    {"schemes[].disclosure.calibration_set.sha256", HASH, WORD, NULL, "of its tokens"},
+    {"schemes[].disclosure.calibration_set.sequences", WHOLE, WORD, NULL, "sequences in it"},
+    {"schemes[].disclosure.calibration_set.tokens", WHOLE, WORD, NULL, "tokens in it"},
+    {"schemes[].disclosure.calibration_method", MAPPING, WORD, NULL, "how scales were found"},
+    {"schemes[].disclosure.calibration_method.name", TEXT, 0, NULL, "absmax, percentile, ..."},
+    {"schemes[].disclosure.calibration_method.parameters", TEXT, 0, NULL, "every parameter; the word none without any"},
+    {"schemes[].disclosure.calibration_method.clipped_fraction", NUMBER, WORD, NULL, "of values beyond the largest code"},
+    {"schemes[].disclosure.calibration_method.error_bound", NUMBER, WORD, NULL, "of |x - s q| / s; 0.5 for rounding"},
+    {"schemes[].disclosure.calibration_method.error_worst", NUMBER, WORD, NULL, "the worst seen, in the same unit"},
+    {"schemes[].disclosure.evaluation_set", MAPPING, WORD, NULL, "the set that was scored"},
+    {"schemes[].disclosure.evaluation_set.name", TEXT, 0, NULL, "its name and seed"},
+    {"schemes[].disclosure.evaluation_set.sha256", HASH, WORD, NULL, "of its tokens"},
+    {"schemes[].disclosure.evaluation_set.sequences", WHOLE, WORD, NULL, "examples in it"},
+    {"schemes[].disclosure.evaluation_set.tokens", WHOLE, WORD, NULL, "tokens of it that are scored"},
+    {"schemes[].disclosure.tool_chain", MAPPING, WORD, NULL, "what turned the kernels into a program of the device"},
+    {"schemes[].disclosure.tool_chain.kernel_hash", HASH, WORD, NULL, "over the sources of all kernels used"},
+    {"schemes[].disclosure.tool_chain.tiles", CHOICE, WORD, "fixed|tuned", "tile configuration"},
+    {"schemes[].disclosure.tool_chain.binary_hash", TEXT, 0, NULL, "of the SPIR-V or the driver's binary"},
+    {"schemes[].disclosure.tool_chain.compiler", TEXT, 0, NULL, "compiler of the kernels, with version"},
+    {"schemes[].disclosure.tool_chain.build_options", TEXT, 0, NULL, "its options"},
+    {"schemes[].disclosure.tool_chain.driver", TEXT, 0, NULL, "driver with version"},
+    {"schemes[].disclosure.tool_chain.loader", TEXT, 0, NULL, "loader with version"},
+    {"schemes[].disclosure.tool_chain.timer", TEXT, 0, NULL, "timer kind of the rates: device or wall"},
+    {"schemes[].disclosure.tool_chain.policy", TEXT, 0, NULL, "barriers and dispatches per submission"},
+    {"schemes[].accuracy", MAPPING, OPT | WORD, NULL, "of this artifact through these kernels on this device"},
+    {"schemes[].accuracy.tokens", WHOLE, 0, NULL, "scored tokens"},
+    {"schemes[].accuracy.sequences", WHOLE, 0, NULL, "sequences they stand in; the unit of the bootstrap"},
+    {"schemes[].accuracy.kl_divergence", MAPPING, WORD, NULL, "to the fp32 reference, nats per token"},
+    {"schemes[].accuracy.kl_divergence.mean", NUMBER, WORD, NULL, "mean over scored tokens"},
+    {"schemes[].accuracy.kl_divergence.low", NUMBER, WORD, NULL, "low end of the mean's interval"},
+    {"schemes[].accuracy.kl_divergence.high", NUMBER, WORD, NULL, "high end of the mean's interval"},
+    {"schemes[].accuracy.kl_divergence.p99", NUMBER, WORD, NULL, "99th percentile over tokens"},
+    {"schemes[].accuracy.kl_divergence.max", NUMBER, WORD, NULL, "worst token"},
+    ESTIMATE("schemes[].accuracy.perplexity", 0, "on the evaluation set"),
+    {"schemes[].accuracy.perplexity.reference", NUMBER, WORD, NULL, "of the fp32 reference on the same tokens"},
+    ESTIMATE("schemes[].accuracy.perplexity.ratio", WORD, "perplexity over that of the reference, paired"),
+    ESTIMATE("schemes[].accuracy.top1_agreement", WORD, "fraction of tokens with the reference's most likely token"),
+    ESTIMATE("schemes[].accuracy.rms_delta_p", WORD, "root mean square change of the target's probability"),
+    ESTIMATE("schemes[].accuracy.exact_match", WORD, "fraction of graded examples answered exactly"),
+    {"schemes[].accuracy.exact_match.examples", WHOLE, WORD, NULL, "graded examples"},
+    {"schemes[].accuracy.exact_match.reference", NUMBER, WORD, NULL, "the same fraction of the fp32 reference"},
+    ESTIMATE("schemes[].accuracy.exact_match.ratio", WORD, "exact match over that of the reference, paired"),
+    {"schemes[].accuracy.tasks", LIST, 0, NULL, "exact match per task and difficulty"},
+    {"schemes[].accuracy.tasks[].task", TEXT, 0, NULL, "task"},
+    {"schemes[].accuracy.tasks[].difficulty", TEXT, 0, NULL, "difficulty"},
+    {"schemes[].accuracy.tasks[].graded", BOOL, 0, NULL, "whether it counts in exact_match"},
+    {"schemes[].accuracy.tasks[].examples", WHOLE, 0, NULL, "examples"},
+    {"schemes[].accuracy.tasks[].reference", NUMBER, WORD, NULL, "exact match of the fp32 reference"},
+    {"schemes[].accuracy.tasks[].value", NUMBER, WORD, NULL, "exact match"},
+    {"schemes[].accuracy.tasks[].low", NUMBER, WORD, NULL, "low end of its interval"},
+    {"schemes[].accuracy.tasks[].high", NUMBER, WORD, NULL, "high end of its interval"},
+    {"schemes[].accuracy.decode", MAPPING, WORD, NULL, "scores of the teacher-forced decode passes that were timed"},
+    {"schemes[].accuracy.decode.tokens", WHOLE, 0, NULL, "scored tokens"},
+    {"schemes[].accuracy.decode.kl_divergence_mean", NUMBER, WORD, NULL, "to the fp32 reference, nats per token"},
+    {"schemes[].accuracy.decode.low", NUMBER, WORD, NULL, "low end of its interval"},
+    {"schemes[].accuracy.decode.high", NUMBER, WORD, NULL, "high end of its interval"},
+    {"schemes[].accuracy.decode.top1_agreement", NUMBER, WORD, NULL, "with the fp32 reference"},
+    {"schemes[].accuracy.backend_check", MAPPING, WORD, NULL, "logits against the reference backend, same artifact"},
+    {"schemes[].accuracy.backend_check.kl_divergence_mean", NUMBER, WORD, NULL, "nats per token"},
+    {"schemes[].accuracy.backend_check.bound", NUMBER, WORD, NULL, "beyond it the scheme is wrong"},
+    {"schemes[].accuracy.bootstrap", MAPPING, 0, NULL, "how intervals were drawn"},
+    {"schemes[].accuracy.bootstrap.generator", TEXT, 0, NULL, "random generator"},
+    {"schemes[].accuracy.bootstrap.seed", WHOLE, 0, NULL, "its seed"},
+    {"schemes[].accuracy.bootstrap.resamples", WHOLE, 0, NULL, "resamples"},
+    {"schemes[].accuracy.bootstrap.confidence", NUMBER, 0, NULL, "of every interval"},
+    {"schemes[].accuracy.acceptance", MAPPING, 0, NULL, "the profile's bounds, judged by the intervals"},
+    {"schemes[].accuracy.acceptance.verdict", CHOICE, 0, "pass|fail|inconclusive|not stated", "all together"},
+    {"schemes[].accuracy.acceptance.criteria", LIST, 0, NULL, "one row per bound"},
+    {"schemes[].accuracy.acceptance.criteria[].metric", TEXT, 0, NULL, "metric"},
+    {"schemes[].accuracy.acceptance.criteria[].side", CHOICE, 0, "at_most|at_least", "which side is good"},
+    {"schemes[].accuracy.acceptance.criteria[].bound", NUMBER, 0, NULL, "the bound"},
+    {"schemes[].accuracy.acceptance.criteria[].verdict", CHOICE, 0, "pass|fail|inconclusive|not stated", "its verdict"},
+    {"schemes[].accuracy.acceptance.criteria[].text", TEXT, 0, NULL, "the verdict in words, with the numbers"},
+    {"schemes[].throughput", LIST, OPT, NULL, "points; absent unless the status is ok"},
+    {"schemes[].throughput[].phase", CHOICE, 0, "prefill|decode", "phase"},
+    {"schemes[].throughput[].batch", WHOLE, 0, NULL, "sequences at a time"},
+    {"schemes[].throughput[].prompt", WHOLE, OPT, NULL, "tokens of the prompt, of prefill"},
+    {"schemes[].throughput[].depth", WHOLE, OPT, NULL, "tokens in the cache before the first step, of decode"},
+    {"schemes[].throughput[].tier", TEXT, 0, NULL, "instruction level of the kernels"},
+    {"schemes[].throughput[].widen", WHOLE, 0, NULL, "as model.widen"},
+    {"schemes[].throughput[].protocol", CHOICE, 0, "paired|sustained|burst", "how passes were ordered"},
+    {"schemes[].throughput[].timer", CHOICE, 0, "device|wall", "which clock the rate is from"},
+    {"schemes[].throughput[].passes", WHOLE, 0, NULL, "timed passes, each with the checksum of the scored one"},
+    {"schemes[].throughput[].rate_tokens_per_s", POSITIVE, 0, NULL, "tokens of all sequences per second"},
+    {"schemes[].throughput[].low", NUMBER, WORD, NULL, "low end of its interval"},
+    {"schemes[].throughput[].high", NUMBER, WORD, NULL, "high end of its interval"},
+    {"schemes[].throughput[].wall_rate_tokens_per_s", POSITIVE, WORD, NULL, "the same by the host's clock"},
+    {"schemes[].throughput[].latency_ms", MAPPING, WORD, NULL, "of a prefill pass or a decode step"},
+    {"schemes[].throughput[].latency_ms.p50", POSITIVE, WORD, NULL, "median"},
+    {"schemes[].throughput[].latency_ms.p95", POSITIVE, WORD, NULL, "95th percentile"},
+    {"schemes[].throughput[].latency_ms.p99", POSITIVE, WORD, NULL, "99th percentile"},
+    {"schemes[].gain", LIST, OPT, NULL, "over the baseline, per phase or point; absent unless the status is ok"},
+    {"schemes[].gain[].phase", CHOICE, 0, "prefill|decode", "phase"},
+    {"schemes[].gain[].batch", WHOLE, OPT, NULL, "of the point; absent: all points of the phase"},
+    {"schemes[].gain[].prompt", WHOLE, OPT, NULL, "of the point"},
+    {"schemes[].gain[].depth", WHOLE, OPT, NULL, "of the point"},
+    {"schemes[].gain[].baseline", TEXT, 0, NULL, "the scheme it is over"},
+    {"schemes[].gain[].ratio", POSITIVE, WORD, NULL, "above 1: faster than the baseline"},
+    {"schemes[].gain[].low", NUMBER, WORD, NULL, "low end of its interval"},
+    {"schemes[].gain[].high", NUMBER, WORD, NULL, "high end of its interval"},
+    {"schemes[].sustained", MAPPING, WORD | OPT, NULL, "rate after steady state; required with throughput"},
+    {"schemes[].memory", MAPPING, WORD | OPT, NULL, "as the backend allocated it"},
+    {"schemes[].memory.weights_bytes", WHOLE, WORD, NULL, "weights with scales"},
+    {"schemes[].memory.kv_cache_bytes", WHOLE, WORD, NULL, "KV cache of the largest point"},
+    {"schemes[].memory.total_bytes", WHOLE, WORD, NULL, "all allocations together, at their largest"},
+    {"schemes[].kernels", LIST, OPT, NULL, "each kernel and shape"},
+    {"schemes[].kernels[].name", TEXT, 0, NULL, "kernel"},
+    {"schemes[].kernels[].shape", TEXT, 0, NULL, "shape"},
+    {"schemes[].kernels[].hash", HASH, WORD, NULL, "of its body and configuration"},
+    {"schemes[].kernels[].tier", TEXT, 0, NULL, "instruction level"},
+    {"schemes[].kernels[].tile", TEXT, 0, NULL, "tile configuration"},
+    {"schemes[].kernels[].checked_error", NUMBER, WORD, NULL, "worst error against the oracle"},
+    {"schemes[].kernels[].bound", NUMBER, WORD, NULL, "beyond it the kernel is wrong"},
+    {"schemes[].kernels[].time_us", POSITIVE, WORD | OPT, NULL, "of one dispatch; absent where a kernel was wrong"},
+    {"schemes[].kernels[].rate", POSITIVE, WORD | OPT, NULL, "in `unit`; absent where a kernel was wrong"},
+    {"schemes[].kernels[].unit", TEXT, OPT, NULL, "GB/s, GOP/s"},
+    {"hash", HASH, 0, NULL, "content hash of all the rest"},
+    {0},
+};
+
+const char *qm_result_table_path(size_t index)
+{
+    return index < sizeof(qm_result_rows) / sizeof(qm_result_rows[0]) ? qm_result_rows[index].path : NULL;
+}
+
+const char *qm_result_table_meaning(size_t index)
+{
+    return qm_result_table_path(index) ? qm_result_rows[index].meaning : NULL;
+}
+
+const char *const qm_result_words[] = {"undisclosed", "not measured", "no interval", "out of range", "not stated",
+                                       "none",        "absent",       NULL};
+
+bool qm_result_is_word(const char *text)
+{
+    for (size_t i = 0; text && qm_result_words[i]; i++)
+        if (strcmp(text, qm_result_words[i]) == 0)
+            return true;
+    return false;
+}
