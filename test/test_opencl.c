@@ -19,6 +19,13 @@
 #define COUNT 1000 // elements; no multiple of a workgroup
 #define MOST 8     // devices
 
+// rusticl keeps what it learns of each kernel.
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libRusticlOpenCL\n";
+}
+
 static struct qm_device_info devices[MOST];
 static const struct qm_device_info *current;
 static char cache_dir[64];
@@ -55,8 +62,8 @@ static const char mark_source[] = "__kernel void mark(__global uint *to, __globa
 static const char slow_source[] =
     "__kernel void slow(__global uint *to, uint trips, __global const uint *step) {\n"
     "    uint x = to[0] | 1u;\n"
-    "    for (uint j = 0; j < trips; ++j) for (uint i = 0; i < 60000u; ++i) x = x * 1664525u + (x >> 7);\n"
-    "    to[get_global_id(0)] = x;\n"
+    "    for (uint i = 0; i < trips; ++i) x = x * 1664525u + (x >> 7);\n"
+    "    to[get_local_id(0)] = x;\n"
     "}\n";
 
 #define VARIANT(title, text, options, bindings, parameters)                                                            \
@@ -80,6 +87,21 @@ static struct qm_device *open_with(const char *cache, bool debug)
     const struct qm_open_params params = {.cache_dir = cache, .debug = debug};
     assert_ok(qm_backend_opencl.open(current, &params, &device));
     return device;
+}
+
+// This program again, for a device that hangs or an environment without loader or driver: drivers survive no fork.
+static int run_again(const char *what, const char *variable, const char *value)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        if (variable != NULL)
+            setenv(variable, value, 1);
+        execl("/proc/self/exe", "test_opencl", what, current->id, cache_dir, (char *)NULL);
+        _exit(127);
+    }
+    int status = 0;
+    assert_true(child > 0 && waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 }
 
 // ---- Tests --------------------------------------------------------------------------------------------------------
@@ -358,7 +380,8 @@ static void test_cache(void **state)
     assert_string_equal(hashes[0], hashes[1]); // loaded, not compiled anew
     print_message("    binary %.16s, compiled again %.16s\n", hashes[0], hashes[2]);
 
-    // Bytes that hash as they should and are no binary: what a driver of another build may leave.
+    // Bytes that hash as they should and are no binary: what a driver of another build may leave. It may end the
+    // process (rusticl does), but only one: the next compiles.
     for (int i = 0; i < count; ++i) {
         char junk[6 + 64 + 300] = "qmcl1\n";
         memset(junk + 70, 7, 300);
@@ -366,9 +389,10 @@ static void test_cache(void **state)
         memcpy(junk + 6, text, 64);
         assert_ok(qm_file_write(names[i], junk, sizeof(junk)));
     }
-    memset(&rig, 0, sizeof(rig));
-    rig_make(&rig, cache_dir);
-    rig_break(&rig);
+    int tries = 0;
+    while (count > 0 && run_again("load", NULL, NULL) != 0)
+        assert_true(++tries <= count);
+    print_message("    junk: %d processes ended\n", tries);
     // A cache that cannot be written is no error.
     memset(&rig, 0, sizeof(rig));
     rig_make(&rig, "/proc/none/here");
@@ -461,15 +485,19 @@ static int hang(void)
     assert_ok(device->fns->kernel_create(device, &variant, &kernel));
     assert_ok(device->fns->buffer_create(device, 256, &buffer));
     assert_ok(device->fns->buffer_create(device, 16, &step));
-    const struct qm_dispatch dispatch = {kernel, {{buffer, 0, 256}}, {2000}, {1, 1, 1}};
+    // Many groups: llvmpipe ends every loop at 65,535 trips, also where loops are nested.
+    const struct qm_dispatch dispatch = {kernel, {{buffer, 0, 256}}, {60000}, {40000, 1, 1}};
     const struct qm_program_params params = {&dispatch, 1, step};
     const struct qm_run_policy policy = {0, 1};
     struct qm_timing timing = {0};
     assert_ok(device->fns->program_create(device, &params, &program));
     opencl_hang_limit_ns = 10 * 1000 * 1000;
     uint64_t begin = qm_clock_ns();
-    if (device->fns->run(device, program, 1, &policy, &timing) != QM_TIMEOUT)
+    enum qm_status status = device->fns->run(device, program, 1, &policy, &timing);
+    if (status != QM_TIMEOUT) {
+        fprintf(stderr, "    %s after %.0f ms\n", qm_status_name(status), (double)(qm_clock_ns() - begin) * 1e-6);
         return 1;
+    }
     fprintf(stderr, "    %s (told after %.0f ms)\n", qm_error_text(), (double)(qm_clock_ns() - begin) * 1e-6);
     if (device->fns->run(device, program, 1, &policy, &timing) != QM_DEVICE_LOST)
         return 2;
@@ -484,21 +512,6 @@ static int hang(void)
 }
 
 // ---- Driving ------------------------------------------------------------------------------------------------------
-
-// This program again, for a device that hangs or an environment without loader or driver: drivers survive no fork.
-static int run_again(const char *what, const char *variable, const char *value)
-{
-    pid_t child = fork();
-    if (child == 0) {
-        if (variable != NULL)
-            setenv(variable, value, 1);
-        execl("/proc/self/exe", "test_opencl", what, current->id, (char *)NULL);
-        _exit(127);
-    }
-    int status = 0;
-    assert_true(child > 0 && waitpid(child, &status, 0) == child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
-}
 
 static void test_hang(void **state)
 {
@@ -524,6 +537,12 @@ static int again(const char *what, const char *id)
     for (size_t i = 0; status == QM_OK && i < count && i < MOST; ++i)
         if (strcmp(devices[i].id, id) == 0)
             current = &devices[i];
+    if (current != NULL && strcmp(what, "load") == 0) {
+        struct rig rig = {0};
+        rig_make(&rig, cache_dir);
+        rig_break(&rig);
+        return 0;
+    }
     // The driver's threads still run the kernel: leave without the exit handlers that would wait for them.
     _exit(current == NULL ? 100 : hang());
 }
@@ -537,8 +556,10 @@ static bool chosen(const struct qm_device_info *device)
 int main(int argc, char **argv)
 {
     setenv("RUSTICL_ENABLE", "llvmpipe", 0);
-    if (argc == 3)
+    if (argc == 4) {
+        snprintf(cache_dir, sizeof(cache_dir), "%s", argv[3]);
         return again(argv[1], argv[2]);
+    }
     size_t count;
     if (qm_backend_opencl.enumerate(devices, MOST, &count) != QM_OK) {
         printf("skipped: %s\n", qm_error_text());

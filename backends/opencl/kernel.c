@@ -3,7 +3,8 @@
 // A cached binary is a file opencl-KEY.bin in the cache's directory. KEY is the hash of all that the binary depends
 // on, so that a new driver or source misses it. The file starts with its own hash: drivers are known to crash on
 // damaged binaries, so that damage must be found before a driver sees them. Whatever is wrong with a cached file, the
-// kernel is compiled from its source and the file replaced.
+// kernel is compiled from its source and the file replaced. While a driver loads a binary its file is named .trying:
+// if the driver ends the process (rusticl does, on a binary of another version), the next process finds none.
 #include "backends/opencl/opencl.h"
 
 #include <inttypes.h>
@@ -50,7 +51,7 @@ static char *build_log(const struct opencl_device *device, cl_program program)
     return log;
 }
 
-// The log's first lines, the rest cut off.
+// The log's first lines, made one, the rest cut off: errors are one line.
 static const char *first_lines(char *log)
 {
     if (log == NULL)
@@ -62,6 +63,9 @@ static const char *first_lines(char *log)
     while (end > start && strchr(" \t\r\n", log[end - 1]) != NULL)
         --end;
     log[end] = '\0';
+    for (char *at = log + start; *at != '\0'; ++at)
+        if ((unsigned char)*at < ' ')
+            *at = *at == '\n' ? '|' : ' ';
     return log[start] != '\0' ? log + start : "the driver's log is empty";
 }
 
@@ -114,6 +118,9 @@ static cl_program load_cached(struct opencl_device *device, const struct qm_kern
     qm_hash_bytes(binary, binary_bytes, hash);
     if (memcmp(hash, (const char *)bytes + CACHE_MAGIC_BYTES, QM_HASH_TEXT_BYTES - 1) != 0)
         goto done;
+    char trying[QM_PATH_BYTES + 8];
+    snprintf(trying, sizeof(trying), "%s.trying", path);
+    bool moved = rename(path, trying) == 0; // not where the cache is only to be read: that is no reason to compile
     cl_int binary_status = CL_SUCCESS, error;
     program = cl.CreateProgramWithBinary(device->context, 1, &device->id, &binary_bytes, &binary, &binary_status,
                                          &error);
@@ -122,6 +129,8 @@ static cl_program load_cached(struct opencl_device *device, const struct qm_kern
         cl.ReleaseProgram(program);
         program = NULL;
     }
+    if (moved && (program != NULL ? rename(trying, path) : remove(trying)) != 0 && device->debug)
+        fprintf(stderr, "%s: cannot move %s back; it will be compiled again\n", device->info.id, trying);
 done:
     free(bytes);
     return program;
@@ -187,6 +196,23 @@ static enum qm_status load_or_build(struct opencl_device *device, const struct q
 
 // ---- Kernels ------------------------------------------------------------------------------------------------------
 
+static enum qm_status check_workgroup(struct opencl_device *device, const struct qm_kernel_variant *variant,
+                                      cl_kernel kernel)
+{
+    size_t invocations = (size_t)variant->workgroup[0] * variant->workgroup[1] * variant->workgroup[2];
+    size_t most = 0, multiple = 0;
+    CL_TRY(cl.GetKernelWorkGroupInfo(kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof(most), &most, NULL));
+    CL_TRY(cl.GetKernelWorkGroupInfo(kernel, device->id, CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE,
+                                     sizeof(multiple), &multiple, NULL));
+    // Mesa 22.3's rusticl gives the width of a subgroup for both and runs what the device's own limit allows.
+    if (strcmp(device->info.driver_name, "rusticl") == 0 && most == multiple)
+        most = device->info.max_workgroup_invocations;
+    if (invocations > most)
+        return QM_FAIL(QM_UNSUPPORTED, "%s: kernel %s needs workgroups of %zu invocations; the device runs %zu of it",
+                       device->info.id, variant->name, invocations, most);
+    return QM_OK;
+}
+
 // What the compiled kernel needs against what the device has, before anything runs.
 static enum qm_status check_kernel(struct opencl_device *device, const struct qm_kernel_variant *variant,
                                    cl_kernel kernel)
@@ -198,11 +224,7 @@ static enum qm_status check_kernel(struct opencl_device *device, const struct qm
         return QM_FAIL(QM_FAILED,
                        "%s: kernel %s has %u arguments where its table row says %u (buffers, parameters, step buffer)",
                        info->id, variant->name, arguments, expected);
-    size_t invocations = (size_t)variant->workgroup[0] * variant->workgroup[1] * variant->workgroup[2], most = 0;
-    CL_TRY(cl.GetKernelWorkGroupInfo(kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof(most), &most, NULL));
-    if (invocations > most)
-        return QM_FAIL(QM_UNSUPPORTED, "%s: kernel %s needs workgroups of %zu invocations; the device runs %zu of it",
-                       info->id, variant->name, invocations, most);
+    QM_TRY(check_workgroup(device, variant, kernel));
     size_t sizes[16] = {0}; // the device has at least 3 dimensions
     CL_TRY(cl.GetDeviceInfo(device->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof(sizes), sizes, NULL));
     for (int i = 0; i < 3; ++i)

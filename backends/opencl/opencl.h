@@ -55,7 +55,7 @@ struct opencl_functions {
 #define OPENCL_MEMBER(name) __typeof__(cl##name) *name; // the type comes from the header: the table cannot drift
     OPENCL_FUNCTIONS(OPENCL_MEMBER)
 #undef OPENCL_MEMBER
-    // Optional: NULL where the loader lacks them. The first is OpenCL 2.1, the second says who the loader is.
+    // Optional: NULL where the loader lacks them. OpenCL 2.1; and an extension of ocl-icd that says who the loader is.
     cl_int(CL_API_CALL *GetDeviceAndHostTimer)(cl_device_id device, cl_ulong *device_ns, cl_ulong *host_ns);
     cl_int(CL_API_CALL *GetICDLoaderInfoOCLICD)(cl_uint what, size_t size, void *value, size_t *size_ret);
 };
@@ -82,7 +82,7 @@ struct opencl_device {
     cl_command_queue queue; // in order, with profiling where the device can
     cl_mem scratch;         // 4 bytes, for probes of the queue and the clock
     unsigned version;       // 100 * major + 10 * minor: 120, 300
-    bool profiling;         // event times were there and in order when the device was opened
+    bool profiling;         // event times were there, in order and moving when the device was opened
     bool debug;
     bool lost; // sticky
     bool hung; // lost because it did not answer: its objects are left alone, for releasing them could block
@@ -111,7 +111,7 @@ static inline struct opencl_device *opencl_device_of(struct qm_device *device)
 }
 
 enum qm_status opencl_enumerate(struct qm_device_info *out, size_t capacity, size_t *count);
-// The device that enumerate described; `version_text` gets the platform's and the device's version.
+// The device that enumerate described; QM_UNAVAILABLE where there is another one in its place.
 QM_MUST_USE enum qm_status opencl_find(const struct qm_device_info *info, cl_platform_id *platform, cl_device_id *id);
 // A text that the driver gives, cut to the room and without blanks at its ends; "" where there is none.
 void opencl_device_text(cl_device_id id, cl_device_info what, char *out, size_t room);
@@ -129,6 +129,8 @@ QM_MUST_USE enum qm_status opencl_alive(const struct opencl_device *device);
 QM_MUST_USE enum qm_status opencl_remember(struct opencl_device *device, enum qm_status status);
 // START and END of a finished event in nanoseconds; false with the reason where they cannot be true.
 bool opencl_event_times(cl_event event, uint64_t *start_ns, uint64_t *end_ns, const char **reason);
+// Keeps the reason why the device has no times in the detail of its capability "timer".
+void opencl_no_times(struct opencl_device *device, const char *reason);
 
 enum qm_status opencl_kernel_create(struct qm_device *device, const struct qm_kernel_variant *variant,
                                     struct qm_kernel **out);

@@ -205,14 +205,19 @@ static enum qm_status run_failed(struct opencl_device *device, cl_int error, con
                    opencl_error_name(error), (int)error);
 }
 
-// Submits what was enqueued and waits for it; `last` is the event of its last command.
+// Submits what was enqueued and waits for it; `last` is the event of its last command. The callback is asked for before
+// the flush: rusticl holds an event's lock while it executes, so that asking later would wait for its end.
 static enum qm_status submit(struct opencl_device *device, cl_event last)
 {
-    cl_int error = cl.Flush(device->queue);
-    if (error != CL_SUCCESS)
-        return run_failed(device, error, "clFlush");
     struct waiter *waiter = take_waiter();
-    if (waiter != NULL && cl.SetEventCallback(last, CL_COMPLETE, event_done, waiter) == CL_SUCCESS) {
+    if (waiter != NULL && cl.SetEventCallback(last, CL_COMPLETE, event_done, waiter) != CL_SUCCESS) {
+        give_waiter(waiter);
+        waiter = NULL;
+    }
+    cl_int error = cl.Flush(device->queue);
+    if (error != CL_SUCCESS) // the waiter stays with the driver
+        return run_failed(device, error, "clFlush");
+    if (waiter != NULL) {
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
         uint64_t ns = (uint64_t)until.tv_nsec + opencl_hang_limit_ns;
@@ -235,8 +240,6 @@ static enum qm_status submit(struct opencl_device *device, cl_event last)
             cl.Finish(device->queue);
             return run_failed(device, event_status, "execution of a dispatch");
         }
-    } else if (waiter != NULL) {
-        give_waiter(waiter);
     }
     // Event times are sure to be there only after this.
     error = cl.Finish(device->queue);
@@ -302,18 +305,6 @@ static enum qm_status enqueue(struct opencl_device *device, const struct qm_prog
     return QM_OK;
 }
 
-// Keeps the reason why there are no device times where `devices` and the self-test show it.
-static void keep_reason(struct opencl_device *device, const char *reason)
-{
-    if (device->debug)
-        fprintf(stderr, "%s: no device times: %s\n", device->info.id, reason);
-    for (uint32_t i = 0; i < device->info.capability_count; ++i) {
-        struct qm_capability *capability = &device->info.capabilities[i];
-        if (strcmp(capability->name, "timer") == 0)
-            snprintf(capability->detail, sizeof(capability->detail), "%s", reason);
-    }
-}
-
 enum qm_status opencl_run(struct qm_device *handle, struct qm_program *program, uint32_t repeats,
                           const struct qm_run_policy *policy, struct qm_timing *timing)
 {
@@ -357,7 +348,7 @@ enum qm_status opencl_run(struct qm_device *handle, struct qm_program *program, 
         if (timing->repeat_device_ns != NULL)
             memset(timing->repeat_device_ns, 0, repeats * sizeof(timing->repeat_device_ns[0]));
         if (device->profiling)
-            keep_reason(device, reason);
+            opencl_no_times(device, reason);
     }
 done:
     if (status != QM_OK && !device->hung && status != QM_DEVICE_LOST)
