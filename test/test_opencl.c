@@ -59,16 +59,15 @@ static const char mark_source[] = "__kernel void mark(__global uint *to, __globa
                                   "    to[get_global_id(0) + get_global_size(0) * get_global_id(1)] = \n"
                                   "        get_group_id(0) + 100000u * get_group_id(1);\n"
                                   "}\n";
-static const char slow_source[] =
-    "__kernel void slow(__global uint *to, uint trips, __global const uint *step) {\n"
-    "    uint x = to[0] | 1u;\n"
-    "    for (uint i = 0; i < trips; ++i) x = x * 1664525u + (x >> 7);\n"
-    "    to[get_local_id(0)] = x;\n"
-    "}\n";
+static const char slow_source[] = "__kernel void slow(__global uint *to, uint trips, __global const uint *step) {\n"
+                                  "    uint x = to[0] | 1u;\n"
+                                  "    for (uint i = 0; i < trips; ++i) x = x * 1664525u + (x >> 7);\n"
+                                  "    to[get_local_id(0)] = x;\n"
+                                  "}\n";
 
 #define VARIANT(title, text, options, bindings, parameters)                                                            \
     {                                                                                                                  \
-        .name = "test-" title, .kernel = title, .definitions = options, .opencl_source = text,                        \
+        .name = "test-" title, .kernel = title, .definitions = options, .opencl_source = text,                         \
         .workgroup = {64, 1, 1}, .binding_count = bindings, .parameter_count = parameters                              \
     }
 static const struct qm_kernel_variant add = VARIANT("add", add_source, "-DOFFSET=5u", 2, 2);
@@ -272,7 +271,8 @@ static void test_program(void **state)
         struct qm_run_policy policy;
         uint32_t repeats, submissions;
     } runs[] = {
-        {{0, 1}, 1, 1}, {{0, 1}, 5, 5}, {{0, 4}, 10, 3}, {{1, 1}, 2, 6}, {{2, 8}, 3, 6}, {{3, 100}, 7, 1}, {{0, 1}, 0, 0},
+        {{0, 1}, 1, 1}, {{0, 1}, 5, 5},   {{0, 4}, 10, 3}, {{1, 1}, 2, 6},
+        {{2, 8}, 3, 6}, {{3, 100}, 7, 1}, {{0, 1}, 0, 0},
     };
     struct rig rig = {0};
     rig_make(&rig, NULL);
@@ -320,7 +320,8 @@ static void test_clock(void **state)
         assert_int_equal(status, QM_OK);
         qm_sleep_ns(100 * 1000 * 1000);
         assert_ok(device->fns->clock(device, &second));
-        double host = (double)(second.host_ns - first.host_ns), ratio = (double)(second.device_ns - first.device_ns) / host;
+        double host = (double)(second.host_ns - first.host_ns),
+               ratio = (double)(second.device_ns - first.device_ns) / host;
         print_message("    device clock / host clock: %.6f\n", ratio);
         assert_true(ratio > 0.9 && ratio < 1.1);
     }
@@ -569,9 +570,9 @@ int main(int argc, char **argv)
     if (mkdtemp(cache_dir) == NULL)
         return 1;
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_info),  cmocka_unit_test(test_buffers),     cmocka_unit_test(test_program),
-        cmocka_unit_test(test_clock), cmocka_unit_test(test_groups),      cmocka_unit_test(test_build_error),
-        cmocka_unit_test(test_cache), cmocka_unit_test(test_hang), cmocka_unit_test(test_absent),
+        cmocka_unit_test(test_info),  cmocka_unit_test(test_buffers), cmocka_unit_test(test_program),
+        cmocka_unit_test(test_clock), cmocka_unit_test(test_groups),  cmocka_unit_test(test_build_error),
+        cmocka_unit_test(test_cache), cmocka_unit_test(test_hang),    cmocka_unit_test(test_absent),
     };
     int failed = 0, tried = 0;
     for (size_t i = 0; i < count && i < MOST; ++i) {

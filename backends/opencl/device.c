@@ -9,7 +9,7 @@
 #include "sys/host.h"
 
 #define CLOCK_TRIAL_NS 2000000 // between the two events that show whether a device's clock runs at all
-#define CLOCK_TRIES 8 // the pair of readings that were closest together counts
+#define CLOCK_TRIES 8          // the pair of readings that were closest together counts
 
 enum qm_status opencl_alive(const struct opencl_device *device)
 {
@@ -72,8 +72,8 @@ static enum qm_status create_queue(struct opencl_device *device, cl_platform_id 
     device->context = cl.CreateContext(properties, 1, &device->id, NULL, NULL, &error);
     QM_TRY(opencl_check(error, "cl.CreateContext", __FILE__, __LINE__));
     // Deprecated since OpenCL 2.0 and still everywhere; its successor is not in 1.2.
-    device->queue = cl.CreateCommandQueue(device->context, device->id,
-                                          device->profiling ? CL_QUEUE_PROFILING_ENABLE : 0, &error);
+    device->queue =
+        cl.CreateCommandQueue(device->context, device->id, device->profiling ? CL_QUEUE_PROFILING_ENABLE : 0, &error);
     QM_TRY(opencl_check(error, "cl.CreateCommandQueue", __FILE__, __LINE__));
     device->scratch = cl.CreateBuffer(device->context, CL_MEM_READ_WRITE, 4, NULL, &error);
     return opencl_check(error, "cl.CreateBuffer", __FILE__, __LINE__);
@@ -93,11 +93,11 @@ bool opencl_event_times(cl_event event, uint64_t *start_ns, uint64_t *end_ns, co
     }
     *start_ns = times[2];
     *end_ns = times[3];
-    *reason = times[3] == 0          ? "event times are zero"
-              : times[0] > times[1]  ? "SUBMIT lies before QUEUED"
-              : times[1] > times[2]  ? "START lies before SUBMIT"
-              : times[2] > times[3]  ? "END lies before START"
-                                     : NULL;
+    *reason = times[3] == 0         ? "event times are zero"
+              : times[0] > times[1] ? "SUBMIT lies before QUEUED"
+              : times[1] > times[2] ? "START lies before SUBMIT"
+              : times[2] > times[3] ? "END lies before START"
+                                    : NULL;
     return *reason == NULL;
 }
 
@@ -211,7 +211,8 @@ static enum qm_status opencl_buffer_create(struct qm_device *handle, uint64_t si
     buffer->memory = cl.CreateBuffer(device->context, CL_MEM_READ_WRITE, bytes, NULL, &error);
     QM_GUARD(opencl_check(error, "cl.CreateBuffer", __FILE__, __LINE__));
     // Drivers allocate when a buffer is first touched: here, so that "does not fit" comes from here and not from a run.
-    QM_GUARD(CL_CALL(cl.EnqueueFillBuffer(device->queue, buffer->memory, &zero, sizeof(zero), 0, bytes, 0, NULL, NULL)));
+    QM_GUARD(
+        CL_CALL(cl.EnqueueFillBuffer(device->queue, buffer->memory, &zero, sizeof(zero), 0, bytes, 0, NULL, NULL)));
     QM_GUARD(CL_CALL(cl.Finish(device->queue)));
     device->memory.buffers_bytes += bytes;
     if (device->memory.peak_bytes < device->memory.buffers_bytes)
@@ -336,8 +337,10 @@ enum qm_status opencl_open(const struct qm_device_info *info, const struct qm_op
     device->id = id;
     device->profiling = info->timestamp_valid_bits > 0;
     device->debug = params->debug;
-    if (params->cache_dir != NULL && (device->cache_dir = strdup(params->cache_dir)) == NULL)
-        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for a device"));
+    if (params->cache_dir != NULL && (device->cache_dir = strdup(params->cache_dir)) == NULL) {
+        status = QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for a device");
+        goto done;
+    }
     QM_GUARD(check_device(device));
     make_key(device, platform);
     QM_GUARD(create_queue(device, platform));

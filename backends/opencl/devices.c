@@ -110,10 +110,28 @@ static bool has_extension(const char *list, const char *word)
     return false;
 }
 
+// A number without sign or blanks that ends with `end`; *text then points after it.
+static bool take_number(const char **text, char end, unsigned *out)
+{
+    char *rest;
+    if (!isdigit((unsigned char)**text))
+        return false;
+    unsigned long value = strtoul(*text, &rest, 10);
+    if (value > 9999 || (end != '\0' && *rest != end))
+        return false;
+    *out = (unsigned)value;
+    *text = rest + (end != '\0');
+    return true;
+}
+
 unsigned opencl_version_number(const char *text)
 {
     unsigned major, minor;
-    return sscanf(text, "OpenCL %u.%u", &major, &minor) == 2 && major < 100 && minor < 10 ? 100 * major + 10 * minor : 0;
+    if (strncmp(text, "OpenCL ", 7) != 0)
+        return 0;
+    text += 7;
+    return take_number(&text, '.', &major) && take_number(&text, '\0', &minor) && minor < 10 ? 100 * major + 10 * minor
+                                                                                             : 0;
 }
 
 static uint32_t clamp_u32(uint64_t value)
@@ -237,7 +255,7 @@ static void describe_identity(struct qm_device_info *out, cl_device_id id, const
         slot = pci.pci_device;
         function = pci.pci_function;
     } else if (has_extension(extensions, "cl_nv_device_attribute_query")) {
-        cl_uint bus_nv, slot_nv;
+        cl_uint bus_nv = 0, slot_nv = 0;
         known = ask(id, DEVICE_PCI_BUS_ID_NV, &bus_nv, sizeof(bus_nv)) &&
                 ask(id, DEVICE_PCI_SLOT_ID_NV, &slot_nv, sizeof(slot_nv)); // both 0 may be true
         domain = ask_u32(id, DEVICE_PCI_DOMAIN_ID_NV);
@@ -274,9 +292,8 @@ static void describe_limits(struct qm_device_info *out, cl_device_id id, const c
     // OpenCL has no limit of groups; the global size must fit the device's size_t.
     uint32_t bits = ask_u32(id, CL_DEVICE_ADDRESS_BITS);
     for (int i = 0; i < 3; ++i)
-        out->max_groups[i] = bits == 64 || out->max_workgroup_invocations == 0
-                                 ? INT32_MAX
-                                 : UINT32_MAX / out->max_workgroup_invocations;
+        out->max_groups[i] =
+            bits == 64 || out->max_workgroup_invocations == 0 ? INT32_MAX : UINT32_MAX / out->max_workgroup_invocations;
 
     if (has_extension(extensions, "cl_nv_device_attribute_query"))
         out->subgroup_size = ask_u32(id, DEVICE_WARP_SIZE_NV);
@@ -312,7 +329,9 @@ static void describe_capabilities(struct qm_device_info *out, cl_device_id id, c
     }
     bool has_dot = (packed & CL_DEVICE_INTEGER_DOT_PRODUCT_INPUT_4x8BIT_PACKED_KHR) != 0;
     add_capability(out, "packed_dot", has_dot,
-                   !has_dot ? "" : dot.signed_accelerated ? "accelerated" : "not accelerated");
+                   !has_dot                 ? ""
+                   : dot.signed_accelerated ? "accelerated"
+                                            : "not accelerated");
 
     add_capability(out, "fp16", has_extension(extensions, "cl_khr_fp16"), "");
 
@@ -399,7 +418,8 @@ enum qm_status opencl_find(const struct qm_device_info *info, cl_platform_id *pl
     size_t found;
     QM_TRY(list(entries, &found));
     unsigned index;
-    if (sscanf(info->id, "opencl:%u", &index) != 1 || index >= found)
+    const char *number = info->id + strlen("opencl:");
+    if (strncmp(info->id, "opencl:", strlen("opencl:")) != 0 || !take_number(&number, '\0', &index) || index >= found)
         return QM_FAIL(QM_UNAVAILABLE, "%s: no such OpenCL device; `qmark devices` lists them", info->id);
     // Between listing and opening, in another process, the order may have changed with the environment.
     struct qm_device_info now;

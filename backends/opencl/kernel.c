@@ -122,10 +122,10 @@ static cl_program load_cached(struct opencl_device *device, const struct qm_kern
     snprintf(trying, sizeof(trying), "%s.trying", path);
     bool moved = rename(path, trying) == 0; // not where the cache is only to be read: that is no reason to compile
     cl_int binary_status = CL_SUCCESS, error;
-    program = cl.CreateProgramWithBinary(device->context, 1, &device->id, &binary_bytes, &binary, &binary_status,
-                                         &error);
-    if (program != NULL && (error != CL_SUCCESS || binary_status != CL_SUCCESS ||
-                            build(device, variant, program, options) != QM_OK)) {
+    program =
+        cl.CreateProgramWithBinary(device->context, 1, &device->id, &binary_bytes, &binary, &binary_status, &error);
+    if (program != NULL &&
+        (error != CL_SUCCESS || binary_status != CL_SUCCESS || build(device, variant, program, options) != QM_OK)) {
         cl.ReleaseProgram(program);
         program = NULL;
     }
@@ -202,8 +202,8 @@ static enum qm_status check_workgroup(struct opencl_device *device, const struct
     size_t invocations = (size_t)variant->workgroup[0] * variant->workgroup[1] * variant->workgroup[2];
     size_t most = 0, multiple = 0;
     CL_TRY(cl.GetKernelWorkGroupInfo(kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof(most), &most, NULL));
-    CL_TRY(cl.GetKernelWorkGroupInfo(kernel, device->id, CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE,
-                                     sizeof(multiple), &multiple, NULL));
+    CL_TRY(cl.GetKernelWorkGroupInfo(kernel, device->id, CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE, sizeof(multiple),
+                                     &multiple, NULL));
     // Mesa 22.3's rusticl gives the width of a subgroup for both and runs what the device's own limit allows.
     if (strcmp(device->info.driver_name, "rusticl") == 0 && most == multiple)
         most = device->info.max_workgroup_invocations;
@@ -253,8 +253,10 @@ enum qm_status opencl_kernel_create(struct qm_device *handle, const struct qm_ke
         return QM_FAIL(QM_UNSUPPORTED, "kernel %s has no OpenCL C form", variant->name);
     options = make_options(variant);
     kernel = calloc(1, sizeof(*kernel));
-    if (options == NULL || kernel == NULL || (kernel->name = strdup(variant->kernel)) == NULL)
-        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for kernel %s", variant->name));
+    if (options == NULL || kernel == NULL || (kernel->name = strdup(variant->kernel)) == NULL) {
+        status = QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for kernel %s", variant->name);
+        goto done;
+    }
     memcpy(kernel->workgroup, variant->workgroup, sizeof(kernel->workgroup));
     kernel->binding_count = variant->binding_count;
     kernel->parameter_count = variant->parameter_count;

@@ -84,8 +84,8 @@ struct opencl_device {
     unsigned version;       // 100 * major + 10 * minor: 120, 300
     bool profiling;         // event times were there, in order and moving when the device was opened
     bool debug;
-    bool lost; // sticky
-    bool hung; // lost because it did not answer: its objects are left alone, for releasing them could block
+    bool lost;       // sticky
+    bool hung;       // lost because it did not answer: its objects are left alone, for releasing them could block
     char *cache_dir; // NULL: no cache
     char key[QM_HASH_TEXT_BYTES]; // hash of what a binary depends on besides its source: device, driver, platform
     struct qm_memory memory;

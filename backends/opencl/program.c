@@ -54,8 +54,7 @@ static enum qm_status bind(struct qm_program *program, const struct qm_binding *
     }
     cl_buffer_region region = {offset, bytes};
     cl_int error;
-    cl_mem memory =
-        cl.CreateSubBuffer(*out, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region, &error);
+    cl_mem memory = cl.CreateSubBuffer(*out, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region, &error);
     QM_TRY(opencl_check(error, "cl.CreateSubBuffer", __FILE__, __LINE__));
     program->windows[program->window_count++] = (struct window){*out, memory, offset, bytes};
     *out = memory;
@@ -99,8 +98,10 @@ enum qm_status opencl_program_create(struct qm_device *handle, const struct qm_p
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for a program");
     program->dispatches = calloc(params->count, sizeof(*program->dispatches));
     program->windows = calloc(params->count * QM_MAX_BINDINGS, sizeof(*program->windows));
-    if (program->dispatches == NULL || program->windows == NULL)
-        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for a program of %zu dispatches", params->count));
+    if (program->dispatches == NULL || program->windows == NULL) {
+        status = QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for a program of %zu dispatches", params->count);
+        goto done;
+    }
     for (size_t i = 0; i < params->count; ++i)
         QM_GUARD(record(program, &params->dispatches[i], params->step));
     *out = program;
@@ -285,9 +286,9 @@ static enum qm_status enqueue(struct opencl_device *device, const struct qm_prog
         bool submitted = is_last ? submit_end : (i + 1) % piece == 0;
         cl_event event = NULL;
         // Events cost time: only those that are looked at are asked for.
-        cl_int error = cl.EnqueueNDRangeKernel(device->queue, dispatch->kernel, 3, NULL, dispatch->global,
-                                               dispatch->local, 0, NULL,
-                                               i == 0 || is_last || submitted ? &event : NULL);
+        cl_int error =
+            cl.EnqueueNDRangeKernel(device->queue, dispatch->kernel, 3, NULL, dispatch->global, dispatch->local, 0,
+                                    NULL, i == 0 || is_last || submitted ? &event : NULL);
         if (error != CL_SUCCESS)
             return run_failed(device, error, "clEnqueueNDRangeKernel");
         if (i == 0)
