@@ -28,6 +28,22 @@ float qm_absolute_max(const float *values, uint32_t count)
     return qm_float_from_bits(most);
 }
 
+bool qm_floats_are_finite(const float *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if ((qm_bits_from_float(values[i]) & 0x7f800000u) == 0x7f800000u)
+            return false;
+    return true;
+}
+
+bool qm_halves_are_finite(const uint16_t *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if ((values[i] & 0x7c00u) == 0x7c00u)
+            return false;
+    return true;
+}
+
 static size_t code_stride(const struct qm_weight_codec *codec, uint32_t columns)
 {
     return (size_t)columns * codec->code_bits / 8;
@@ -153,6 +169,18 @@ enum qm_status qm_format_encode(enum qm_weight_format format, const char *name, 
         }
     }
     return qm_format_check(format, name, values, rows, columns, codes, codec->has_scales ? scales : NULL, record);
+}
+
+bool qm_format_is_valid(enum qm_weight_format format, const void *codes, const void *scales, uint32_t rows,
+                        uint32_t columns, uint32_t *row)
+{
+    const struct qm_weight_codec *codec = codecs[format];
+    size_t stride = code_stride(codec, columns), scales_stride = scale_stride(codec, columns);
+    for (*row = 0; *row < rows; ++*row)
+        if (!codec->is_valid((const char *)codes + *row * stride,
+                             scales ? (const char *)scales + *row * scales_stride : NULL, columns))
+            return false;
+    return true;
 }
 
 void qm_format_decode(enum qm_weight_format format, const void *codes, const void *scales, uint32_t rows,

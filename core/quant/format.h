@@ -40,6 +40,8 @@ struct qm_weight_codec {
     // The exact value that stands for value `i`, and the step between neighbouring values there: the scale, or for a
     // float format the distance to the next float of the format (0 where every float is itself).
     double (*exact)(const void *codes, const void *scales, uint32_t i, double *step);
+    // Whether encode could have given them: codes in range, scales finite and not negative.
+    bool (*is_valid)(const void *codes, const void *scales, uint32_t columns);
 };
 
 const struct qm_weight_codec *qm_weight_codec(enum qm_weight_format format);
@@ -72,6 +74,9 @@ QM_MUST_USE enum qm_status qm_format_encode(enum qm_weight_format format, const 
 QM_MUST_USE enum qm_status qm_format_check(enum qm_weight_format format, const char *name, const float *values,
                                            uint32_t rows, uint32_t columns, const void *codes, const void *scales,
                                            struct qm_weight_record *record);
+// Whether every code and scale is one that the format has; else *row is the first row with one that is not.
+bool qm_format_is_valid(enum qm_weight_format format, const void *codes, const void *scales, uint32_t rows,
+                        uint32_t columns, uint32_t *row);
 void qm_format_decode(enum qm_weight_format format, const void *codes, const void *scales, uint32_t rows,
                       uint32_t columns, float *values);
 

@@ -12,4 +12,7 @@ extern const struct qm_weight_codec qm_codec_w4g32;
 // Largest absolute value; the values are finite.
 float qm_absolute_max(const float *values, uint32_t count);
 
+bool qm_floats_are_finite(const float *values, size_t count);
+bool qm_halves_are_finite(const uint16_t *values, size_t count);
+
 #endif

@@ -38,6 +38,12 @@ static double exact(const void *codes, const void *scales, uint32_t i, double *s
     return code & 0x8000 ? -here : here;
 }
 
+static bool is_valid(const void *codes, const void *scales, uint32_t columns)
+{
+    (void)scales;
+    return qm_halves_are_finite(codes, columns);
+}
+
 const struct qm_weight_codec qm_codec_f16 = {
     .format = QM_WEIGHT_F16,
     .code_dtype = QM_DTYPE_F16,
@@ -46,4 +52,5 @@ const struct qm_weight_codec qm_codec_f16 = {
     .encode = encode,
     .decode = decode,
     .exact = exact,
+    .is_valid = is_valid,
 };

@@ -23,6 +23,12 @@ static double exact(const void *codes, const void *scales, uint32_t i, double *s
     return (double)((const float *)codes)[i];
 }
 
+static bool is_valid(const void *codes, const void *scales, uint32_t columns)
+{
+    (void)scales;
+    return qm_floats_are_finite(codes, columns);
+}
+
 const struct qm_weight_codec qm_codec_f32 = {
     .format = QM_WEIGHT_F32,
     .code_dtype = QM_DTYPE_F32,
@@ -31,4 +37,5 @@ const struct qm_weight_codec qm_codec_f32 = {
     .encode = encode,
     .decode = decode,
     .exact = exact,
+    .is_valid = is_valid,
 };

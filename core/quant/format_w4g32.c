@@ -63,6 +63,17 @@ static double exact(const void *codes, const void *scales, uint32_t i, double *s
     return *step * code_at(codes, i);
 }
 
+static bool is_valid(const void *codes, const void *scales, uint32_t columns)
+{
+    const uint16_t *halves = scales;
+    bool ok = qm_halves_are_finite(halves, columns / GROUP);
+    for (uint32_t group = 0; ok && group < columns / GROUP; group++)
+        ok = (halves[group] & 0x8000u) == 0;
+    for (uint32_t i = 0; ok && i < columns; i++)
+        ok = code_at(codes, i) >= -LARGEST;
+    return ok;
+}
+
 const struct qm_weight_codec qm_codec_w4g32 = {
     .format = QM_WEIGHT_W4G32,
     .code_dtype = QM_DTYPE_U8,
@@ -74,4 +85,5 @@ const struct qm_weight_codec qm_codec_w4g32 = {
     .encode = encode,
     .decode = decode,
     .exact = exact,
+    .is_valid = is_valid,
 };

@@ -42,6 +42,16 @@ static double exact(const void *codes, const void *scales, uint32_t i, double *s
     return (double)scale * ((const int8_t *)codes)[i]; // 24 and 8 bits: exact
 }
 
+static bool is_valid(const void *codes, const void *scales, uint32_t columns)
+{
+    float scale;
+    memcpy(&scale, scales, sizeof(scale));
+    bool ok = scale >= 0 && qm_floats_are_finite(&scale, 1);
+    for (uint32_t i = 0; ok && i < columns; i++)
+        ok = ((const int8_t *)codes)[i] >= -LARGEST;
+    return ok;
+}
+
 const struct qm_weight_codec qm_codec_w8 = {
     .format = QM_WEIGHT_W8,
     .code_dtype = QM_DTYPE_I8,
@@ -53,4 +63,5 @@ const struct qm_weight_codec qm_codec_w8 = {
     .encode = encode,
     .decode = decode,
     .exact = exact,
+    .is_valid = is_valid,
 };

@@ -1,0 +1,262 @@
+#include "quant/artifact.h"
+#include "quant/artifact_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STORAGE_ALIGNMENT 8u
+
+static enum qm_weight_format format_for(const struct qm_scheme *scheme, enum qm_role role)
+{
+    if (qm_role_is_linear(role))
+        return scheme->weights;
+    return role == QM_ROLE_EMBEDDING && scheme->weights != QM_WEIGHT_F32 ? QM_WEIGHT_F16 : QM_WEIGHT_F32;
+}
+
+enum qm_status qm_artifact_plan(struct qm_artifact *artifact, const struct qm_scheme *scheme,
+                                const struct qm_model_config *config)
+{
+    artifact->config = *config;
+    artifact->scheme = *scheme;
+    // The KV format is no part of an artifact: it gets the one that goes without saying, in the name as well.
+    artifact->scheme.kv = scheme->weights == QM_WEIGHT_F32 ? QM_KV_F32 : QM_KV_F16;
+    qm_scheme_set_name(&artifact->scheme);
+    qm_scheme_artifact_hash(&artifact->scheme, artifact->scheme_sha256);
+    artifact->tensor_count = qm_weight_count(config);
+    artifact->tensors = calloc(artifact->tensor_count, sizeof(*artifact->tensors));
+    if (!artifact->tensors)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a table of %zu weights", artifact->tensor_count);
+    for (size_t i = 0; i < artifact->tensor_count; i++) {
+        struct qm_artifact_tensor *tensor = &artifact->tensors[i];
+        qm_weight_at(config, i, &tensor->role, &tensor->layer);
+        qm_role_weight_name(tensor->role, tensor->layer, tensor->name);
+        qm_role_shape(config, tensor->role, &tensor->rows, &tensor->columns);
+        tensor->format = format_for(scheme, tensor->role);
+        tensor->code_bytes = qm_format_code_bytes(tensor->format, tensor->rows, tensor->columns);
+        tensor->scale_bytes = qm_format_scale_bytes(tensor->format, tensor->rows, tensor->columns);
+        tensor->has_activation_scale = scheme->is_static && qm_role_is_linear(tensor->role);
+    }
+    return QM_OK;
+}
+
+void qm_artifact_count_bytes(struct qm_artifact *artifact)
+{
+    artifact->bytes = artifact->weight_bytes = 0;
+    for (size_t i = 0; i < artifact->tensor_count; i++) {
+        const struct qm_artifact_tensor *tensor = &artifact->tensors[i];
+        uint64_t bytes = tensor->code_bytes + tensor->scale_bytes;
+        artifact->bytes += bytes + (tensor->has_activation_scale ? sizeof(float) : 0);
+        artifact->weight_bytes += qm_role_is_linear(tensor->role) ? bytes : 0;
+    }
+}
+
+// The tensors of a file ----------------------------------------------------------------------------------------------
+
+static struct qm_tensor *add_part(struct qm_artifact_parts *parts, const char *weight, const char *part,
+                                  enum qm_dtype dtype, size_t bytes, const void *data)
+{
+    struct qm_tensor *tensor = &parts->tensors[parts->count];
+    char *name = parts->names[parts->count++];
+    snprintf(name, QM_PART_NAME_BYTES, "%s.%s", weight, part);
+    *tensor = (struct qm_tensor){.name = name, .dtype = dtype, .bytes = bytes, .data = data};
+    return tensor;
+}
+
+enum qm_status qm_artifact_list(const struct qm_artifact *artifact, struct qm_artifact_parts *out)
+{
+    *out = (struct qm_artifact_parts){0};
+    out->tensors = calloc(3 * artifact->tensor_count, sizeof(*out->tensors));
+    out->names = calloc(3 * artifact->tensor_count, sizeof(*out->names));
+    if (!out->tensors || !out->names) {
+        qm_artifact_parts_free(out);
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a table of %zu tensors", 3 * artifact->tensor_count);
+    }
+    for (size_t i = 0; i < artifact->tensor_count; i++) {
+        const struct qm_artifact_tensor *weight = &artifact->tensors[i];
+        const struct qm_weight_codec *codec = qm_weight_codec(weight->format);
+        struct qm_tensor *part =
+            add_part(out, weight->name, "weight", codec->code_dtype, weight->code_bytes, weight->codes);
+        qm_format_code_shape(weight->format, weight->rows, weight->columns, part->shape);
+        part->rank = 2;
+        if (qm_role_is_norm(weight->role)) { // a vector, as in Hugging Face
+            part->shape[0] = part->shape[1];
+            part->rank = 1;
+        }
+        if (codec->has_scales) {
+            part = add_part(out, weight->name, "scale", codec->scale_dtype, weight->scale_bytes, weight->scales);
+            part->rank = qm_format_scale_shape(weight->format, weight->rows, weight->columns, part->shape);
+        }
+        if (weight->has_activation_scale) {
+            part =
+                add_part(out, weight->name, "activation_scale", QM_DTYPE_F32, sizeof(float), &weight->activation_scale);
+            part->rank = 1;
+            part->shape[0] = 1;
+        }
+    }
+    return QM_OK;
+}
+
+void qm_artifact_parts_free(struct qm_artifact_parts *parts)
+{
+    free(parts->tensors);
+    free(parts->names);
+    *parts = (struct qm_artifact_parts){0};
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct qm_tensor *)a)->name, ((const struct qm_tensor *)b)->name);
+}
+
+enum qm_status qm_artifact_compute_id(const struct qm_artifact *artifact, char id[QM_HASH_TEXT_BYTES])
+{
+    struct qm_artifact_parts parts;
+    char config[QM_MODEL_CONFIG_TEXT_BYTES], shape[QM_SHAPE_TEXT_BYTES];
+    struct qm_hash hash;
+    QM_TRY(qm_artifact_list(artifact, &parts));
+    qsort(parts.tensors, parts.count, sizeof(*parts.tensors), by_name);
+    qm_hash_begin(&hash);
+    for (size_t i = 0; i < parts.count; i++) {
+        const struct qm_tensor *part = &parts.tensors[i];
+        qm_shape_text(part->rank, part->shape, shape);
+        qm_hash_add_text(&hash, part->name);
+        qm_hash_add_text(&hash, qm_dtype_name(part->dtype));
+        qm_hash_add_text(&hash, shape);
+        qm_hash_add(&hash, part->data, part->bytes);
+    }
+    qm_model_config_text(&artifact->config, config);
+    qm_hash_add_text(&hash, artifact->scheme_sha256);
+    qm_hash_add_text(&hash, config);
+    qm_hash_end(&hash, id);
+    qm_artifact_parts_free(&parts);
+    return QM_OK;
+}
+
+// Building -----------------------------------------------------------------------------------------------------------
+
+static enum qm_status copy_activations(const struct qm_activation_scales *from, struct qm_artifact *artifact)
+{
+    const struct qm_scheme *scheme = &artifact->scheme;
+    if (!from)
+        return QM_FAIL(QM_INVALID, "scheme %s needs activation scales; calibrate the model first", scheme->name);
+    if (from->method != scheme->calibrator)
+        return QM_FAIL(QM_INVALID, "scheme %s wants calibrator %s; these activation scales are from %s", scheme->name,
+                       qm_calibrator_name(scheme->calibrator), qm_calibrator_name(from->method));
+    if (from->layers != artifact->config.layers)
+        return QM_FAIL(QM_INVALID,
+                       "activation scales for %" PRIu32 " layers; the model has %" PRIu32 ", calibrate that one",
+                       from->layers, artifact->config.layers);
+    struct qm_activation_scales *copy = malloc(sizeof(*copy));
+    if (copy) {
+        *copy = *from;
+        copy->inputs = malloc(copy->count * sizeof(*copy->inputs));
+        if (copy->inputs)
+            memcpy(copy->inputs, from->inputs, copy->count * sizeof(*copy->inputs));
+        else
+            qm_activation_scales_destroy(&copy);
+    }
+    if (!copy)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu activation scales", from->count);
+    artifact->activations = copy;
+    return QM_OK;
+}
+
+static size_t aligned(size_t bytes)
+{
+    return (bytes + STORAGE_ALIGNMENT - 1) / STORAGE_ALIGNMENT * STORAGE_ALIGNMENT;
+}
+
+static enum qm_status encode_all(const struct qm_model *model, struct qm_artifact *artifact)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < artifact->tensor_count; i++)
+        total += aligned(artifact->tensors[i].code_bytes) + aligned(artifact->tensors[i].scale_bytes);
+    char *at = malloc(total);
+    artifact->storage = at;
+    if (!at)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu bytes of codes and scales", total);
+    for (size_t i = 0; i < artifact->tensor_count; i++) {
+        struct qm_artifact_tensor *tensor = &artifact->tensors[i];
+        void *codes = at, *scales = tensor->scale_bytes ? at + aligned(tensor->code_bytes) : NULL;
+        QM_TRY(qm_format_encode(tensor->format, tensor->name, model->tensors[i].values, tensor->rows, tensor->columns,
+                                codes, scales, &tensor->record));
+        tensor->codes = codes;
+        tensor->scales = scales;
+        at += aligned(tensor->code_bytes) + aligned(tensor->scale_bytes);
+        if (tensor->has_activation_scale) {
+            enum qm_input input = qm_input_of_role(tensor->role);
+            size_t index = qm_input_index(artifact->config.layers, input, tensor->layer);
+            tensor->activation_scale = artifact->activations->inputs[index].scale;
+        }
+    }
+    return QM_OK;
+}
+
+enum qm_status qm_artifact_build(const struct qm_model *model, const struct qm_scheme *scheme,
+                                 const struct qm_activation_scales *activations, struct qm_artifact **out)
+{
+    enum qm_status status = QM_OK;
+    *out = NULL;
+    struct qm_artifact *artifact = calloc(1, sizeof(*artifact));
+    if (!artifact)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for an artifact");
+    QM_GUARD(qm_artifact_plan(artifact, scheme, &model->config));
+    memcpy(artifact->model_sha256, model->sha256, sizeof(artifact->model_sha256));
+    if (scheme->is_static)
+        QM_GUARD(copy_activations(activations, artifact));
+    QM_GUARD(encode_all(model, artifact));
+    qm_artifact_count_bytes(artifact);
+    QM_GUARD(qm_artifact_compute_id(artifact, artifact->id));
+    *out = artifact;
+    artifact = NULL;
+done:
+    qm_artifact_destroy(&artifact);
+    return status;
+}
+
+void qm_artifact_destroy(struct qm_artifact **artifact)
+{
+    struct qm_artifact *a = *artifact;
+    if (!a)
+        return;
+    qm_activation_scales_destroy(&a->activations);
+    if (a->file)
+        qm_tensors_free(a->file);
+    free(a->file);
+    free(a->tensors);
+    free(a->storage);
+    free(a);
+    *artifact = NULL;
+}
+
+// Using --------------------------------------------------------------------------------------------------------------
+
+enum qm_status qm_artifact_check(const struct qm_artifact *artifact, const struct qm_model *model)
+{
+    char ours[QM_MODEL_CONFIG_TEXT_BYTES], theirs[QM_MODEL_CONFIG_TEXT_BYTES];
+    qm_model_config_text(&artifact->config, ours);
+    qm_model_config_text(&model->config, theirs);
+    if (strcmp(artifact->model_sha256, model->sha256) != 0 || strcmp(ours, theirs) != 0)
+        return QM_FAIL(QM_WRONG_RESULT,
+                       "artifact %.12s is of model %.12s, not of %.12s; build it again from this model", artifact->id,
+                       artifact->model_sha256, model->sha256);
+    for (size_t i = 0; i < artifact->tensor_count; i++) {
+        const struct qm_artifact_tensor *tensor = &artifact->tensors[i];
+        QM_TRY(qm_format_check(tensor->format, tensor->name, model->tensors[i].values, tensor->rows, tensor->columns,
+                               tensor->codes, tensor->scales, NULL));
+    }
+    return QM_OK;
+}
+
+const struct qm_artifact_tensor *qm_artifact_weight(const struct qm_artifact *artifact, enum qm_role role,
+                                                    uint32_t layer)
+{
+    return &artifact->tensors[qm_weight_index(&artifact->config, role, layer)];
+}
+
+void qm_artifact_decode(const struct qm_artifact_tensor *tensor, float *values)
+{
+    qm_format_decode(tensor->format, tensor->codes, tensor->scales, tensor->rows, tensor->columns, values);
+}
