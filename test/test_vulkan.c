@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backends/backend.h"
+#include "backends/vulkan/vk.h"
 #include "base/hash.h"
 #include "sys/file.h"
 #include "sys/host.h"
@@ -474,6 +474,92 @@ static void device_time_is_plausible(void **state)
     }
 }
 
+// Counters of 36 bits begin anew every minute or so, and a machine's uptime has more bits than a double.
+static void ticks_keep_their_bits(void **state)
+{
+    (void)state;
+    static struct qm_vk_device device;
+    device.base.info = &device.physical.info;
+    struct qm_device_info *info = &device.physical.info;
+    info->timestamp_period_ns = 1.0;
+    info->timestamp_valid_bits = 64;
+    assert_true(qm_vk_tick_mask(&device) == UINT64_MAX);
+    assert_true(qm_vk_ticks_to_ns(&device, UINT64_MAX - 1) == UINT64_MAX - 1);
+    assert_true(qm_vk_ticks_to_ns(&device, ((uint64_t)1 << 60) + 1) == ((uint64_t)1 << 60) + 1);
+    info->timestamp_valid_bits = 36;
+    const uint64_t begin = ((uint64_t)1 << 36) - 5, end = 7;
+    assert_true(((end - begin) & qm_vk_tick_mask(&device)) == 12);
+    info->timestamp_period_ns = (double)52.083332f;
+    assert_in_range(qm_vk_ticks_to_ns(&device, 19200000), 999999900, 1000000100);
+    info->timestamp_period_ns = 0.5;
+    assert_true(qm_vk_ticks_to_ns(&device, ((uint64_t)1 << 62) + 2) == ((uint64_t)1 << 61) + 1);
+}
+
+// ---- Loss ---------------------------------------------------------------------------------------------------------
+
+static void check_lost(struct chain *c)
+{
+    const struct qm_device_fns *fns = c->device->fns;
+    struct qm_device *device = c->device;
+    struct qm_buffer *buffer;
+    struct qm_kernel *kernel;
+    struct qm_program *program;
+    struct qm_clock_sample sample;
+    struct qm_timing timing = {0};
+    uint32_t word = 0;
+    const struct qm_run_policy policy = {0, 1};
+    assert_int_equal(fns->run(device, c->program, 1, &policy, &timing), QM_DEVICE_LOST);
+    assert_int_equal(fns->buffer_create(device, 4, &buffer), QM_DEVICE_LOST);
+    assert_int_equal(fns->buffer_write(device, c->y, 0, &word, 4), QM_DEVICE_LOST);
+    assert_int_equal(fns->buffer_read(device, c->y, 0, &word, 4), QM_DEVICE_LOST);
+    assert_int_equal(fns->kernel_create(device, &fill, &kernel), QM_DEVICE_LOST);
+    assert_int_equal(fns->program_create(device, &(struct qm_program_params){0}, &program), QM_DEVICE_LOST);
+    assert_int_equal(fns->clock(device, &sample), QM_DEVICE_LOST);
+    assert_true(!buffer && !kernel && !program);
+}
+
+static void a_lost_device_stays_lost(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < device_count; i++) {
+        struct chain c;
+        struct qm_device *device = open_device(&devices[i], false, NULL);
+        chain_create(&c, device, 100);
+        chain_check(&c, 1, (struct qm_run_policy){0, 1}, 1);
+        qm_vk_device_of(device)->lost = true;
+        check_lost(&c);
+        chain_destroy(&c);
+        device->fns->destroy(&device);
+    }
+}
+
+static void a_hanging_device_is_left_alone(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < device_count; i++) {
+        struct chain c;
+        struct qm_kernel *kernel = NULL;
+        struct qm_program *program = NULL;
+        struct qm_timing timing = {0};
+        struct qm_device *device = open_device(&devices[i], false, NULL);
+        const struct qm_device_fns *fns = device->fns;
+        chain_create(&c, device, 64 * 256);
+        OK(fns->kernel_create(device, &spin, &kernel));
+        struct qm_dispatch dispatch = {
+            .kernel = kernel, .bindings = {{c.y, 0, 4 * 64 * 256}}, .parameters = {500}, .groups = {256, 1, 1}};
+        OK(fns->program_create(device, &(struct qm_program_params){&dispatch, 1, NULL}, &program));
+        qm_vk_device_of(device)->timeout_ns = 1;
+        enum qm_status status = fns->run(device, program, 1, &(struct qm_run_policy){0, 1}, &timing);
+        assert_int_equal(status, QM_TIMEOUT);
+        check_lost(&c);
+        fns->program_destroy(device, &program);
+        fns->kernel_destroy(device, &kernel);
+        chain_destroy(&c);
+        fns->destroy(&device);
+    }
+    qm_sleep_ns(1000000000); // what was submitted still runs
+}
+
 // ---- Validation ---------------------------------------------------------------------------------------------------
 
 static void validation_has_nothing_to_say(void **state)
@@ -567,8 +653,11 @@ int main(void)
         cmocka_unit_test(kernels_are_refused_with_a_reason),
         cmocka_unit_test(pipelines_are_cached_and_damage_is_noticed),
         cmocka_unit_test(device_time_is_plausible),
+        cmocka_unit_test(ticks_keep_their_bits),
+        cmocka_unit_test(a_lost_device_stays_lost),
         cmocka_unit_test(validation_has_nothing_to_say),
         cmocka_unit_test(validation_is_counted),
+        cmocka_unit_test(a_hanging_device_is_left_alone),
     };
     return cmocka_run_group_tests_name("vulkan", tests, NULL, NULL);
 }

@@ -128,9 +128,11 @@ enum qm_status qm_vk_buffer_create(struct qm_device *base, uint64_t size_bytes, 
     struct qm_vk_device *device = qm_vk_device_of(base);
     *out = NULL;
     QM_TRY(qm_vk_alive(device));
-    struct qm_buffer *buffer;
-    QM_TRY(create(device, device->mapped ? SHARED : DEVICE_ONLY, size_bytes, &buffer));
-    enum qm_status status = zero(device, buffer);
+    struct qm_buffer *buffer = NULL;
+    enum qm_status status = create(device, device->mapped ? SHARED : DEVICE_ONLY, size_bytes, &buffer);
+    if (!buffer)
+        return status;
+    status = zero(device, buffer);
     if (status != QM_OK) {
         qm_vk_buffer_destroy(base, &buffer);
         return status;
@@ -185,11 +187,11 @@ static enum qm_status copy(struct qm_vk_device *device, struct qm_buffer *buffer
     return qm_vk_once_end(device);
 }
 
-static enum qm_status need_staging(struct qm_vk_device *device)
+// Where the host finds the staging buffer; NULL with the status where it cannot be made.
+static void *staging_map(struct qm_vk_device *device, enum qm_status *status)
 {
-    if (device->staging)
-        return QM_OK;
-    return create(device, STAGING, QM_VK_STAGING_BYTES, &device->staging);
+    *status = device->staging ? QM_OK : create(device, STAGING, QM_VK_STAGING_BYTES, &device->staging);
+    return device->staging ? device->staging->map : NULL;
 }
 
 enum qm_status qm_vk_buffer_write(struct qm_device *base, struct qm_buffer *buffer, uint64_t offset_bytes,
@@ -201,10 +203,13 @@ enum qm_status qm_vk_buffer_write(struct qm_device *base, struct qm_buffer *buff
         memcpy((char *)buffer->map + offset_bytes, bytes, size_bytes);
         return QM_OK;
     }
-    QM_TRY(need_staging(device));
+    enum qm_status status;
+    void *staging = staging_map(device, &status);
+    if (!staging)
+        return status;
     for (uint64_t done = 0; done < size_bytes;) {
         uint64_t piece = least(size_bytes - done, QM_VK_STAGING_BYTES);
-        memcpy(device->staging->map, (const char *)bytes + done, piece);
+        memcpy(staging, (const char *)bytes + done, piece);
         QM_TRY(copy(device, buffer, offset_bytes + done, piece, true));
         done += piece;
     }
@@ -220,11 +225,14 @@ enum qm_status qm_vk_buffer_read(struct qm_device *base, struct qm_buffer *buffe
         memcpy(bytes, (const char *)buffer->map + offset_bytes, size_bytes);
         return QM_OK;
     }
-    QM_TRY(need_staging(device));
+    enum qm_status status;
+    void *staging = staging_map(device, &status);
+    if (!staging)
+        return status;
     for (uint64_t done = 0; done < size_bytes;) {
         uint64_t piece = least(size_bytes - done, QM_VK_STAGING_BYTES);
         QM_TRY(copy(device, buffer, offset_bytes + done, piece, false));
-        memcpy((char *)bytes + done, device->staging->map, piece);
+        memcpy((char *)bytes + done, staging, piece);
         done += piece;
     }
     return QM_OK;

@@ -28,12 +28,11 @@ enum qm_status qm_vk_submit(struct qm_vk_device *device, const VkCommandBuffer *
     VK_TRY(device->vk.vkResetFences(device->handle, 1, &device->fence));
     enum qm_status status = VK_STATUS(device->vk.vkQueueSubmit(device->queue, 1, &submit, device->fence));
     if (status == QM_OK) {
-        status = VK_STATUS(
-            device->vk.vkWaitForFences(device->handle, 1, &device->fence, VK_TRUE, QM_VK_SUBMISSION_TIMEOUT_NS));
+        status = VK_STATUS(device->vk.vkWaitForFences(device->handle, 1, &device->fence, VK_TRUE, device->timeout_ns));
         if (status == QM_TIMEOUT) {
             device->hung = true;
-            status = QM_FAIL(QM_TIMEOUT, "%s did not finish a submission within %u s; it counts as lost",
-                             device->base.info->name, (unsigned)(QM_VK_SUBMISSION_TIMEOUT_NS / 1000000000u));
+            status = QM_FAIL(QM_TIMEOUT, "%s did not finish a submission within %g s; it counts as lost",
+                             device->base.info->name, (double)device->timeout_ns * 1e-9);
         }
     }
     if (status == QM_DEVICE_LOST || status == QM_TIMEOUT)
@@ -151,9 +150,9 @@ static void destroy(struct qm_device **base)
     if (!device)
         return;
     struct qm_device *self = &device->base;
+    qm_vk_buffer_destroy(self, &device->staging);
+    qm_vk_buffer_destroy(self, &device->no_step);
     if (device->handle && !device->hung) {
-        qm_vk_buffer_destroy(self, &device->staging);
-        qm_vk_buffer_destroy(self, &device->no_step);
         device->vk.vkDestroyQueryPool(device->handle, device->clock_query, NULL);
         device->vk.vkDestroyCommandPool(device->handle, device->once_pool, NULL);
         device->vk.vkDestroyFence(device->handle, device->fence, NULL);
@@ -363,6 +362,7 @@ static enum qm_status open_device(const struct qm_device_info *info, const struc
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to open %s", info->id);
     enum qm_status status;
     device->base = (struct qm_device){.fns = &fns, .info = &device->physical.info};
+    device->timeout_ns = QM_VK_SUBMISSION_TIMEOUT_NS;
     if (params->cache_dir && !(device->cache_dir = strdup(params->cache_dir))) {
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory to open %s", info->id);
         goto done;

@@ -216,16 +216,14 @@ static enum qm_status record(struct qm_vk_device *device, struct qm_program *pro
     // top the first could be taken while the repeat before is still running.
     if (program->queries)
         device->vk.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, program->queries, 2 * index);
-    const struct qm_kernel *bound = NULL;
     for (size_t i = first; i < end; i++) {
         const struct qm_dispatch *dispatch = &program->dispatches[i];
         const struct qm_kernel *kernel = dispatch->kernel;
         if (i > first)
             barrier(device, commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
                     VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, shader_use);
-        if (kernel != bound)
+        if (i == first || kernel != program->dispatches[i - 1].kernel)
             device->vk.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, kernel->pipeline);
-        bound = kernel;
         device->vk.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, device->pipeline_layout, 0, 1,
                                            &program->sets[i], 0, NULL);
         if (kernel->parameter_count)
@@ -300,10 +298,10 @@ enum qm_status qm_vk_run(struct qm_device *base, struct qm_program *program, uin
     else if (batch_limit > program->command_capacity)
         batch_limit = program->command_capacity;
     // Recording is not timed.
-    QM_TRY(need_recordings(device, program,
-                           cut                     ? program->command_capacity
-                           : batch_limit < repeats ? batch_limit
-                                                   : repeats));
+    uint32_t needed = program->command_capacity;
+    if (!cut)
+        needed = batch_limit < repeats ? batch_limit : repeats;
+    QM_TRY(need_recordings(device, program, needed));
 
     const uint64_t start = qm_clock_ns();
     uint64_t previous = start;

@@ -113,7 +113,8 @@ struct qm_vk_device {
     struct qm_buffer *no_step; // bound where a program has no step buffer
     struct qm_memory memory;
     char *cache_dir;
-    bool lost; // nothing more is submitted
+    uint64_t timeout_ns; // of a submission; QM_VK_SUBMISSION_TIMEOUT_NS unless a test is impatient
+    bool lost;           // nothing more is submitted
     bool hung; // a submission never came back: its objects may not be destroyed and are left to the process's end
 };
 
