@@ -96,7 +96,7 @@ static void devices_describe_themselves(void **state)
     // The software drivers' known answers.
     for (size_t i = 0; i < device_count; i++) {
         const struct qm_device_info *d = &devices[i];
-        if (strcmp(d->driver_name, "lavapipe") && strcmp(d->driver_name, "swiftshader"))
+        if (strcmp(d->driver_name, "lavapipe") != 0 && strcmp(d->driver_name, "swiftshader") != 0)
             continue;
         const bool lavapipe = strcmp(d->driver_name, "lavapipe") == 0;
         assert_int_equal(d->type, QM_DEVICE_CPU);

@@ -1,3 +1,4 @@
+// clang-format off
 // Made by make.sh from the .comp files beside it.
 static const uint32_t spirv_fill[] = {
 0x07230203,0x00010300,0x000d000b,0x00000034,
