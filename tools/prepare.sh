@@ -30,8 +30,8 @@ ocl-icd-libopencl1|lib:libOpenCL.so.1|OpenCL loader'
 packages_to_test='libcmocka-dev|hdr:cmocka.h|test framework
 mesa-vulkan-drivers|file:/usr/share/vulkan/icd.d/lvp_icd.*json|lavapipe: Vulkan on the processor
 chromium-common|file:/usr/lib/chromium/vk_swiftshader_icd.json|SwiftShader: a second Vulkan on the processor
-pocl-opencl-icd|file:/etc/OpenCL/vendors/pocl.icd|PoCL: OpenCL on the processor
-mesa-opencl-icd|file:/etc/OpenCL/vendors/rusticl.icd|rusticl: a second OpenCL on the processor
+pocl-opencl-icd|lib:libpocl.so.*|PoCL: OpenCL on the processor
+mesa-opencl-icd|lib:libRusticlOpenCL.so.*|rusticl: a second OpenCL on the processor
 vulkan-validationlayers|file:/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json|checks our use of Vulkan
 vulkan-tools|cmd:vulkaninfo|lists Vulkan devices without our help
 clinfo|cmd:clinfo|lists OpenCL devices without our help
@@ -112,14 +112,23 @@ vulkan_driver_found() {
     return 1
 }
 
-# The same for OpenCL. Mesa's two entries are there on every machine with the package, and have no device where there is
-# no GPU (rusticl has none at all unless RUSTICL_ENABLE names one), so they count only beside a GPU's render node.
+# The same for OpenCL. An entry is one line, the library's name or path; it is configuration and stays behind when its
+# package is removed, so the library is looked for as well. Mesa's two entries are there on every machine with the
+# package, and have no device where there is no GPU (rusticl has none at all unless RUSTICL_ENABLE names one), so they
+# count only beside a GPU's render node.
 opencl_driver_found() {
     [ -z "${OCL_ICD_VENDORS-}${OCL_ICD_FILENAMES-}" ] || return 0
     for driver_file in /etc/OpenCL/vendors/*.icd; do
         case $driver_file in
         */mesa.icd | */rusticl.icd) first_file /dev/dri/renderD* && return 0 ;;
-        *) [ -e "$driver_file" ] && return 0 ;;
+        *)
+            [ -e "$driver_file" ] || continue
+            IFS= read -r driver_library <"$driver_file" # its status says only whether the line has an end
+            case $driver_library in
+            /*) first_file "$driver_library" && return 0 ;;
+            ?*) probe "lib:$driver_library" && return 0 ;;
+            esac
+            ;;
         esac
     done
     return 1
