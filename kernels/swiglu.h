@@ -1,4 +1,5 @@
-// swiglu: y = silu(gate) * up, silu(g) = g / (1 + e^-g). Elementwise; relative error at most 2^-20.
+// swiglu: y = silu(gate) * up, silu(g) = g / (1 + e^-g). Elementwise; |error| at most 2^-20 |y| + 2^-100 |gate * up|: the
+// exponent is held at 80, for qm_reciprocal takes no more than 2^120 and gave NaN for gates below -87.98.
 #ifndef QM_BODY
 #define QM_BUFFERS                                                                                                     \
     QM_IN(0, float, gate)                                                                                              \
@@ -9,5 +10,5 @@
 #else
     uint i = (QM_GROUP_Y * 32768u + QM_GROUP_X) * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X;
     if (i < count)
-        result[i] = gate[i] * qm_reciprocal(1.0f + qm_exp(-gate[i])) * up[i];
+        result[i] = gate[i] * qm_reciprocal(1.0f + qm_exp(QM_MIN(-gate[i], 80.0f))) * up[i];
 #endif

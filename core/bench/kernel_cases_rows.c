@@ -1,0 +1,344 @@
+// Cases of the kernels that work on rows and single elements, and the table of all.
+#include "bench/kernel_cases.h"
+
+#include "base/numeric.h"
+#include "bench/kernels.h"
+#include "kernel_arguments.h"
+
+#include <math.h> // fabs only
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Adds the tokens that embedding and log_softmax look up, and sets the step; returns words between sequences.
+static uint32_t add_tokens(struct qm_case_builder *b, uint32_t vocabulary)
+{
+    const struct qm_case_shape *s = b->shape;
+    uint32_t tokens = s->tokens_per_sequence, first_sequence = 2;
+    uint32_t sequences = first_sequence + (s->rows + tokens - 1) / tokens, stride = s->position + tokens + 3;
+    uint32_t *words = qm_case_add(b, (size_t)sequences * stride, false);
+    for (size_t i = 0; words && i < (size_t)sequences * stride; ++i)
+        words[i] = qm_random_below(&b->random, vocabulary);
+    b->c->step[0] = s->position;
+    b->c->step[1] = first_sequence;
+    return stride;
+}
+
+static void build_embedding(struct qm_case_builder *b)
+{
+    const struct qm_case_shape *s = b->shape;
+    bool is_f32 = strstr(b->c->name, "-f32") != NULL;
+    uint32_t stride = add_tokens(b, s->n);
+    size_t values = (size_t)s->n * s->k;
+    uint32_t *table = qm_case_add(b, is_f32 ? values : values / 2, false);
+    for (size_t i = 0; table && i < values; ++i) {
+        float value = qm_case_unit(b) * (i % 19 == 0 ? 0x1p-18f : 2.0f); // some are subnormal as binary16
+        qm_case_put(table, i, is_f32 ? 32 : 16, is_f32 ? qm_bits_from_float(value) : qm_half_from_float(value));
+    }
+    qm_case_add(b, (size_t)s->rows * s->k, true);
+    struct qm_embedding_parameters p = {s->rows, s->k, s->tokens_per_sequence, stride};
+    qm_case_parameters(b, &p, sizeof(p));
+    b->c->same_bits = true;
+    b->c->bytes = (double)s->rows * s->k * (is_f32 ? 8 : 6);
+}
+
+static void build_rmsnorm(struct qm_case_builder *b)
+{
+    const struct qm_case_shape *s = b->shape;
+    float *x = (float *)qm_case_add(b, (size_t)s->rows * s->k, false);
+    float *gain = (float *)qm_case_add(b, s->k, false);
+    for (uint32_t c = 0; gain && c < s->k; ++c)
+        gain[c] = qm_case_unit(b) * 2.0f;
+    for (uint32_t row = 0; x && row < s->rows; ++row) {
+        float size = row % 4 == 1 ? 0.0f : row % 4 == 2 ? 1e-15f : 1.0f;
+        for (uint32_t c = 0; c < s->k; ++c)
+            x[(size_t)row * s->k + c] = qm_case_unit(b) * size;
+        if (row % 4 == 3)
+            x[(size_t)row * s->k + qm_random_below(&b->random, s->k)] = 1e6f;
+    }
+    qm_case_add(b, (size_t)s->rows * s->k, true);
+    double *bounds = qm_case_absolute(b);
+    for (size_t i = 0; bounds && i < (size_t)s->rows * s->k; ++i)
+        bounds[i] = 0x1p-120;
+    b->c->buffers[2].relative = (s->k / 4 + 16) * 0x1p-24;
+    struct qm_rmsnorm_parameters p = {s->rows, s->k, 1.0f / (float)s->k, 1e-5f};
+    qm_case_parameters(b, &p, sizeof(p));
+    b->c->bytes = 4.0 * (2.0 * s->rows * s->k + s->k);
+}
+
+static void build_rope(struct qm_case_builder *b)
+{
+    const struct qm_case_shape *s = b->shape;
+    uint32_t heads = s->n, positions = s->position + s->tokens_per_sequence;
+    float *table = (float *)qm_case_add(b, (size_t)positions * 64, false);
+    for (size_t i = 0; table && i < (size_t)positions * 64; ++i)
+        table[i] = qm_case_unit(b);
+    size_t count = (size_t)s->rows * heads * 64;
+    float *x = (float *)qm_case_add(b, count, true);
+    double *bounds = qm_case_absolute(b);
+    for (size_t i = 0; !b->c->failed && i < count; ++i)
+        x[i] = qm_case_unit(b) * (i % 41 == 0 ? 100.0f : 1.0f);
+    for (size_t i = 0; !b->c->failed && i < count; ++i)
+        bounds[i] = 0x1p-22 * (fabs((double)x[i]) + fabs((double)x[i % 64 < 32 ? i + 32 : i - 32])) + 0x1p-120;
+    struct qm_rope_parameters p = {s->rows, heads, s->tokens_per_sequence};
+    qm_case_parameters(b, &p, sizeof(p));
+    b->c->step[0] = s->position;
+    b->c->bytes = 8.0 * (double)count;
+}
+
+static void build_swiglu(struct qm_case_builder *b)
+{
+    static const float edges[] = {0.0f, -0.0f, 80.0f, -80.0f, 88.5f, -88.5f, 1e4f, -1e4f, -87.9f, 1e-20f};
+    uint32_t count = b->shape->k;
+    float *gate = (float *)qm_case_add(b, count, false);
+    float *up = (float *)qm_case_add(b, count, false);
+    qm_case_add(b, count, true);
+    double *bounds = qm_case_absolute(b);
+    b->c->buffers[2].relative = 0x1p-20;
+    for (uint32_t i = 0; !b->c->failed && i < count; ++i) {
+        gate[i] = i % 64 < sizeof(edges) / sizeof(edges[0]) ? edges[i % 64] : qm_case_unit(b) * 20.0f;
+        up[i] = qm_case_unit(b) * 3.0f;
+        bounds[i] = 0x1p-100 * (1.0 + fabs((double)gate[i] * (double)up[i]));
+    }
+    b->c->parameters[0] = count;
+    b->c->bytes = 12.0 * count;
+}
+
+static void build_residual(struct qm_case_builder *b)
+{
+    uint32_t count = b->shape->k;
+    float *x = (float *)qm_case_add(b, count, true);
+    float *y = (float *)qm_case_add(b, count, false);
+    for (uint32_t i = 0; !b->c->failed && i < count; ++i) {
+        x[i] = qm_case_unit(b);
+        y[i] = qm_case_unit(b) * (i % 5 == 0 ? 0x1p-22f : 1.0f);
+    }
+    b->c->same_bits = true;
+    b->c->parameters[0] = count;
+    b->c->bytes = 12.0 * count;
+}
+
+// Logits: between -20 and 20; some rows all alike, some far from zero, some with the largest value twice.
+static float *add_logits(struct qm_case_builder *b)
+{
+    const struct qm_case_shape *s = b->shape;
+    float *logits = (float *)qm_case_add(b, (size_t)s->rows * s->n, false);
+    for (uint32_t row = 0; logits && row < s->rows; ++row) {
+        float *to = logits + (size_t)row * s->n;
+        for (uint32_t v = 0; v < s->n; ++v)
+            to[v] = row % 5 == 1 ? -3.25f : qm_case_unit(b) * 20.0f + (row % 5 == 2 ? -1000.0f : 0.0f);
+        if (row % 5 == 3) {
+            to[qm_random_below(&b->random, s->n)] = 30.0f;
+            to[qm_random_below(&b->random, s->n)] = 30.0f;
+        }
+    }
+    return logits;
+}
+
+static void build_log_softmax(struct qm_case_builder *b)
+{
+    const struct qm_case_shape *s = b->shape;
+    const float *logits = add_logits(b);
+    uint32_t stride = add_tokens(b, s->n);
+    qm_case_add(b, s->rows, true);
+    double *bounds = qm_case_absolute(b);
+    for (uint32_t row = 0; !b->c->failed && row < s->rows; ++row) {
+        double maximum = (double)logits[(size_t)row * s->n];
+        for (uint32_t v = 1; v < s->n; ++v) {
+            double value = (double)logits[(size_t)row * s->n + v];
+            maximum = value > maximum ? value : maximum;
+        }
+        bounds[row] = 0x1p-20 * (fabs(maximum) + s->n * 0x1p-4 + 16);
+    }
+    struct qm_log_softmax_parameters p = {s->rows, s->n, s->tokens_per_sequence, stride};
+    qm_case_parameters(b, &p, sizeof(p));
+    b->c->bytes = 4.0 * s->rows * (s->n + 2.0);
+}
+
+static void build_argmax(struct qm_case_builder *b)
+{
+    const struct qm_case_shape *s = b->shape;
+    add_logits(b);
+    qm_case_add(b, s->rows, true);
+    struct qm_argmax_parameters p = {s->rows, s->n};
+    qm_case_parameters(b, &p, sizeof(p));
+    b->c->same_bits = true;
+    b->c->bytes = 4.0 * s->rows * (s->n + 1.0);
+}
+
+static void build_checksum(struct qm_case_builder *b)
+{
+    const struct qm_case_shape *s = b->shape;
+    uint32_t slot = 2;
+    qm_case_add(b, (size_t)s->rows * s->n, false); // any bits
+    qm_case_add(b, (size_t)s->rows * (slot + 2), true);
+    struct qm_checksum_parameters p = {s->rows, s->n};
+    qm_case_parameters(b, &p, sizeof(p));
+    b->c->step[2] = slot;
+    b->c->same_bits = true;
+    b->c->bytes = 4.0 * s->rows * (s->n + 1.0);
+}
+
+static void build_advance(struct qm_case_builder *b)
+{
+    uint32_t *steps = qm_case_add(b, QM_STEP_WORDS, true);
+    for (uint32_t i = 0; steps && i < QM_STEP_WORDS; ++i)
+        steps[i] = qm_random_u32(&b->random);
+    for (uint32_t i = 0; i < 3; ++i)
+        b->c->parameters[i] = b->shape->rows + 7 * i;
+    b->c->same_bits = true;
+}
+
+static void build_copy(struct qm_case_builder *b)
+{
+    uint32_t count = b->shape->k;
+    qm_case_add(b, count, false);
+    qm_case_add(b, count, true);
+    b->c->parameters[0] = count;
+    b->c->same_bits = true;
+    b->c->bytes = 8.0 * count;
+}
+
+static void build_multiply_add(struct qm_case_builder *b)
+{
+    const struct qm_case_shape *s = b->shape;
+    qm_case_add(b, s->rows, true);
+    double *bounds = qm_case_absolute(b);
+    for (uint32_t i = 0; bounds && i < s->rows; ++i)
+        bounds[i] = 0;
+    b->c->buffers[0].relative = 0x1p-18;
+    struct qm_multiply_add_parameters p = {s->rows, s->k, 0.984375f, 0.0234375f};
+    qm_case_parameters(b, &p, sizeof(p));
+    b->c->operations = 32.0 * qm_kernel_definition(b->variant, "QM_VW", 4) * s->k * s->rows;
+}
+
+// What a kernel takes of a shape; the rest of it is ignored, and not part of the seed.
+enum {
+    ROWS = 1,
+    N = 2,
+    K = 4,
+    KV_HEADS = 8,
+    POSITION = 16,
+    TOKENS = 32
+};
+
+static const struct builder {
+    const char *kernel;
+    void (*build)(struct qm_case_builder *b);
+    unsigned uses;
+    const char *n, *k; // what they are called
+} builders[] = {
+    {"matmul", qm_case_product, ROWS | N | K, "n", "k"},
+    {"matvec", qm_case_product, ROWS | N | K, "n", "k"},
+    {"dequantize", qm_case_dequantize, N | K, "n", "k"},
+    {"activations", qm_case_activations, ROWS | K, "", "width"},
+    {"kv_write", qm_case_kv_write, ROWS | KV_HEADS | POSITION | TOKENS, "", ""},
+    {"attention", qm_case_attention, ROWS | N | KV_HEADS | POSITION | TOKENS, "heads", ""},
+    {"embedding", build_embedding, ROWS | N | K | POSITION | TOKENS, "vocabulary", "width"},
+    {"rmsnorm", build_rmsnorm, ROWS | K, "", "width"},
+    {"rope", build_rope, ROWS | N | POSITION | TOKENS, "heads", ""},
+    {"swiglu", build_swiglu, K, "", "count"},
+    {"residual", build_residual, K, "", "count"},
+    {"log_softmax", build_log_softmax, ROWS | N | POSITION | TOKENS, "vocabulary", ""},
+    {"argmax", build_argmax, ROWS | N, "vocabulary", ""},
+    {"checksum", build_checksum, ROWS | N, "vocabulary", ""},
+    {"advance", build_advance, ROWS, "", ""},
+    {"copy", build_copy, K, "", "words"},
+    {"multiply_add", build_multiply_add, ROWS | K, "", "trips"},
+};
+
+static struct qm_case_shape used_of(const struct qm_case_shape *shape, unsigned uses)
+{
+    struct qm_case_shape s = {.rows = uses & ROWS ? shape->rows : 1,
+                              .n = uses & N ? shape->n : 1,
+                              .k = uses & K ? shape->k : 1,
+                              .kv_heads = uses & KV_HEADS ? shape->kv_heads : 1,
+                              .position = uses & POSITION ? shape->position : 0};
+    s.tokens_per_sequence = uses & TOKENS && shape->tokens_per_sequence ? shape->tokens_per_sequence : s.rows;
+    return s;
+}
+
+static void append(char *text, size_t room, const char *name, uint32_t value)
+{
+    size_t length = strlen(text);
+    snprintf(text + length, room - length, "%s%s %u", length ? ", " : "", name, value);
+}
+
+static void write_shape(char *text, size_t room, const struct builder *builder, const struct qm_case_shape *s)
+{
+    text[0] = '\0';
+    if (builder->uses & ROWS)
+        append(text, room, "rows", s->rows);
+    if (builder->uses & N)
+        append(text, room, builder->n, s->n);
+    if (builder->uses & K)
+        append(text, room, builder->k, s->k);
+    if (builder->uses & KV_HEADS)
+        append(text, room, "kv heads", s->kv_heads);
+    if (builder->uses & POSITION)
+        append(text, room, "position", s->position);
+    if (s->tokens_per_sequence != s->rows)
+        append(text, room, "a sequence", s->tokens_per_sequence);
+}
+
+static enum qm_status check_shape(const char *name, const struct qm_case_shape *s)
+{
+    bool has_units =
+        strncmp(name, "mat", 3) == 0 || strncmp(name, "dequantize", 10) == 0 || strncmp(name, "activations", 11) == 0;
+    uint32_t multiple = has_units ? (strstr(name, "-w4g32") ? 32 : 8) : strncmp(name, "embedding", 9) == 0 ? 2 : 1;
+    if (s->k % multiple != 0 || s->k == 0 || s->rows == 0 || s->n == 0 || s->kv_heads == 0 ||
+        (s->n % s->kv_heads != 0 && strncmp(name, "attention", 9) == 0))
+        return QM_FAIL(QM_INVALID, "%s has no case of rows %u, n %u, k %u; k must be a multiple of %u", name, s->rows,
+                       s->n, s->k, multiple);
+    return QM_OK;
+}
+
+enum qm_status qm_kernel_case_create(const char *name, const char *tile, const struct qm_case_shape *shape,
+                                     enum qm_case_pattern pattern, struct qm_kernel_case **out)
+{
+    *out = NULL;
+    const struct qm_kernel_variant *variant = qm_kernel_find(name, tile);
+    const struct builder *builder = NULL;
+    for (size_t i = 0; variant && i < sizeof(builders) / sizeof(builders[0]); ++i) {
+        if (strcmp(builders[i].kernel, variant->kernel) == 0)
+            builder = &builders[i];
+    }
+    if (!builder)
+        return QM_FAIL(QM_INVALID, "no check for a kernel '%s' is known", name);
+    const struct qm_case_shape given = used_of(shape, builder->uses);
+    QM_TRY(check_shape(name, &given));
+    struct qm_kernel_case *c = calloc(1, sizeof(*c));
+    if (!c)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a case of kernel %s", name);
+    snprintf(c->name, sizeof(c->name), "%s", name);
+    c->pattern = pattern;
+    struct qm_case_builder b = {.c = c, .shape = &given, .variant = variant};
+    write_shape(c->shape, sizeof(c->shape), builder, &given);
+    // The name and the sizes are the seed: a case alone is the same as within a whole check.
+    uint64_t seed = (uint64_t)pattern;
+    for (const char *at = name; *at; ++at)
+        seed = qm_random_mix(seed ^ (uint64_t)(unsigned char)*at);
+    for (const char *at = c->shape; *at; ++at)
+        seed = qm_random_mix(seed ^ (uint64_t)(unsigned char)*at);
+    qm_random_seed(&b.random, seed, 0);
+    builder->build(&b);
+    if (c->failed) {
+        qm_kernel_case_destroy(&c);
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the data of kernel %s, %u rows", name, shape->rows);
+    }
+    *out = c;
+    return QM_OK;
+}
+
+void qm_kernel_case_destroy(struct qm_kernel_case **c)
+{
+    if (!*c)
+        return;
+    for (uint32_t i = 0; i < (*c)->buffer_count; ++i) {
+        free((*c)->buffers[i].words);
+        free((*c)->buffers[i].absolute);
+        free((*c)->buffers[i].near_tie);
+    }
+    free(*c);
+    *c = NULL;
+}

@@ -1,0 +1,619 @@
+#include "bench/kernel_check.h"
+
+#include "base/numeric.h"
+#include "bench/kernels.h"
+#include "kernel_arguments.h"
+
+#include <math.h> // fabs and isfinite only
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GUARD_WORD 0x5e47195eu
+
+// ---- Running one case ---------------------------------------------------------------------------------------------
+
+// A case on a device. Each binding lies in a buffer of its own, between two guards of `guard` bytes.
+struct setup {
+    struct qm_device *device;
+    const struct qm_kernel_case *c;
+    struct qm_buffer *buffers[QM_MAX_BINDINGS];
+    struct qm_buffer *step;
+    uint64_t guard;
+    struct qm_dispatch dispatch;
+};
+
+static void setup_destroy(struct setup *s)
+{
+    for (uint32_t i = 0; i < QM_MAX_BINDINGS; ++i)
+        s->device->fns->buffer_destroy(s->device, &s->buffers[i]);
+    s->device->fns->buffer_destroy(s->device, &s->step);
+}
+
+// What the device's limits forbid, as QM_UNSUPPORTED; the backend would not find out before it fails.
+static enum qm_status check_limits(const struct qm_device_info *info, const struct qm_kernel_variant *variant,
+                                   const struct qm_kernel_case *c, const uint32_t groups[3])
+{
+    for (uint32_t i = 0; i < c->buffer_count; ++i) {
+        if (c->buffers[i].count * 4 > info->max_binding_bytes)
+            return QM_FAIL(QM_UNSUPPORTED, "binding %u takes %zu bytes; %s binds at most %llu", i,
+                           c->buffers[i].count * 4, info->id, (unsigned long long)info->max_binding_bytes);
+    }
+    uint32_t invocations = variant->workgroup[0] * variant->workgroup[1] * variant->workgroup[2];
+    if (invocations > info->max_workgroup_invocations)
+        return QM_FAIL(QM_UNSUPPORTED, "workgroups of %u invocations; %s runs at most %u; another tile would do",
+                       invocations, info->id, info->max_workgroup_invocations);
+    for (int d = 0; d < 3; ++d) {
+        if (groups[d] > info->max_groups[d])
+            return QM_FAIL(QM_UNSUPPORTED, "%u workgroups in dimension %d; %s runs at most %u", groups[d], d, info->id,
+                           info->max_groups[d]);
+    }
+    return QM_OK;
+}
+
+static enum qm_status upload(struct setup *s, uint32_t binding)
+{
+    const struct qm_case_buffer *from = &s->c->buffers[binding];
+    size_t guard_words = s->guard / 4, count = from->count + 2 * guard_words;
+    QM_TRY(s->device->fns->buffer_create(s->device, count * 4, &s->buffers[binding]));
+    uint32_t *words = malloc(count * 4);
+    if (!words)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu words of a kernel's check", count);
+    for (size_t i = 0; i < guard_words; ++i)
+        words[i] = words[guard_words + from->count + i] = GUARD_WORD;
+    memcpy(words + guard_words, from->words, from->count * 4);
+    enum qm_status status = s->device->fns->buffer_write(s->device, s->buffers[binding], 0, words, count * 4);
+    free(words);
+    return status;
+}
+
+static enum qm_status setup_create(struct setup *s, struct qm_device *device, const struct qm_kernel_variant *variant,
+                                   const struct qm_kernel *kernel, const struct qm_kernel_case *c)
+{
+    uint64_t alignment = device->info->buffer_offset_alignment ? device->info->buffer_offset_alignment : 4;
+    *s = (struct setup){.device = device, .c = c, .guard = (256 + alignment - 1) / alignment * alignment};
+    s->dispatch.kernel = kernel;
+    memcpy(s->dispatch.parameters, c->parameters, sizeof(c->parameters));
+    qm_kernel_groups(variant, c->parameters, s->dispatch.groups);
+    QM_TRY(check_limits(device->info, variant, c, s->dispatch.groups));
+    for (uint32_t i = 0; i < c->buffer_count; ++i) {
+        QM_TRY(upload(s, i));
+        s->dispatch.bindings[i] = (struct qm_binding){s->buffers[i], s->guard, c->buffers[i].count * 4};
+    }
+    QM_TRY(device->fns->buffer_create(device, sizeof(c->step), &s->step));
+    return device->fns->buffer_write(device, s->step, 0, c->step, sizeof(c->step));
+}
+
+// Runs the case once; outputs[i] gets binding i's words after it (allocated; NULL for inputs). `place` gets the first
+// word outside an output that was changed, else "".
+static enum qm_status run_case(struct qm_device *device, const struct qm_kernel_variant *variant,
+                               const struct qm_kernel_case *c, uint32_t *outputs[QM_MAX_BINDINGS], char place[96])
+{
+    struct setup s = {.device = device};
+    struct qm_kernel *kernel = NULL;
+    struct qm_program *program = NULL;
+    enum qm_status status;
+    place[0] = '\0';
+    QM_GUARD(device->fns->kernel_create(device, variant, &kernel));
+    QM_GUARD(setup_create(&s, device, variant, kernel, c));
+    struct qm_program_params params = {&s.dispatch, 1, s.step};
+    QM_GUARD(device->fns->program_create(device, &params, &program));
+    struct qm_run_policy policy = {.repeats_per_submission = 1};
+    struct qm_timing timing = {0};
+    QM_GUARD(device->fns->run(device, program, 1, &policy, &timing));
+    for (uint32_t i = 0; i < c->buffer_count; ++i) {
+        if (!c->buffers[i].is_output)
+            continue;
+        size_t guard_words = s.guard / 4, count = c->buffers[i].count, all = count + 2 * guard_words;
+        outputs[i] = malloc(all * 4);
+        if (!outputs[i]) {
+            status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu words of a kernel's check", all);
+            goto done;
+        }
+        QM_GUARD(device->fns->buffer_read(device, s.buffers[i], 0, outputs[i], all * 4));
+        for (size_t at = 0; at < all && !place[0]; ++at) {
+            if ((at < guard_words || at >= guard_words + count) && outputs[i][at] != GUARD_WORD)
+                snprintf(place, 96, "writes outside of binding %u, at word %lld of %zu", i,
+                         (long long)at - (long long)guard_words, count);
+        }
+        memmove(outputs[i], outputs[i] + guard_words, count * 4);
+    }
+done:
+    device->fns->program_destroy(device, &program);
+    device->fns->kernel_destroy(device, &kernel);
+    setup_destroy(&s);
+    return status;
+}
+
+// ---- Comparing ----------------------------------------------------------------------------------------------------
+
+static bool codes_agree(const struct qm_case_buffer *buffer, size_t word, uint32_t expected, uint32_t got)
+{
+    uint32_t per = 32 / buffer->code_bits, top = 32 - buffer->code_bits;
+    for (uint32_t i = 0; i < per; ++i) {
+        uint32_t up = top - i * buffer->code_bits;
+        int32_t a = (int32_t)(expected << up) >> top, b = (int32_t)(got << up) >> top;
+        int32_t allowed = buffer->near_tie[word * per + i];
+        if (a - b > allowed || b - a > allowed)
+            return false;
+    }
+    return true;
+}
+
+// Keeps the word if its error is a larger part of its bound than the worst so far. The first wrong one stays.
+static void compare_word(const struct qm_kernel_case *c, uint32_t binding, size_t i, uint32_t expected, uint32_t got,
+                         struct qm_kernel_report *report)
+{
+    const struct qm_case_buffer *buffer = &c->buffers[binding];
+    double absolute = buffer->absolute ? buffer->absolute[i] : -1.0, error, bound;
+    double want = (double)qm_float_from_bits(expected), have = (double)qm_float_from_bits(got);
+    bool wrong;
+    if (absolute < 0) {
+        bool agree = expected == got || (buffer->near_tie && codes_agree(buffer, i, expected, got));
+        wrong = !agree;
+        error = expected == got ? 0 : 1;
+        bound = wrong ? 0 : 1;
+        want = expected;
+        have = got;
+    } else {
+        bound = absolute + buffer->relative * fabs(want);
+        error = isfinite(have) ? fabs(have - want) : INFINITY;
+        wrong = !(error <= bound) && expected != got;
+    }
+    bool worse = error * report->worst_bound > report->worst_error * bound;
+    if ((wrong && report->status == QM_OK) || (worse && report->status == QM_OK)) {
+        report->worst_error = error;
+        report->worst_bound = bound;
+        report->worst_expected = want;
+        report->worst_got = have;
+        report->worst_index = i;
+        report->worst_binding = binding;
+    }
+    if (!wrong || report->status != QM_OK)
+        return;
+    report->status = QM_WRONG_RESULT;
+    if (absolute < 0)
+        snprintf(report->reason, sizeof(report->reason), "binding %u, word %zu: got 0x%08x, expected 0x%08x", binding,
+                 i, got, expected);
+    else
+        snprintf(report->reason, sizeof(report->reason),
+                 "binding %u, value %zu: got %.9g, expected %.9g, off by %.3g where %.3g is allowed", binding, i, have,
+                 want, error, bound);
+}
+
+static void compare(const struct qm_kernel_case *c, uint32_t *expected[QM_MAX_BINDINGS], uint32_t *got[QM_MAX_BINDINGS],
+                    struct qm_kernel_report *report)
+{
+    struct qm_hash hash;
+    qm_hash_begin(&hash);
+    report->exact = true;
+    report->worst_bound = 1; // so that the first error is worse than none
+    for (uint32_t b = 0; b < c->buffer_count; ++b) {
+        if (!c->buffers[b].is_output)
+            continue;
+        report->exact = report->exact && !c->buffers[b].absolute;
+        for (size_t i = 0; i < c->buffers[b].count; ++i)
+            compare_word(c, b, i, expected[b][i], got[b][i], report);
+        qm_hash_add(&hash, got[b], c->buffers[b].count * 4);
+    }
+    if (report->worst_error == 0 && report->status == QM_OK)
+        report->worst_bound = 0;
+    char text[QM_HASH_TEXT_BYTES];
+    qm_hash_end(&hash, text);
+    if (c->same_bits)
+        memcpy(report->output_hash, text, sizeof(text));
+}
+
+static void report_begin(struct qm_kernel_report *report, const struct qm_kernel_variant *variant,
+                         const struct qm_kernel_case *c)
+{
+    memset(report, 0, sizeof(*report));
+    report->variant = variant;
+    snprintf(report->name, sizeof(report->name), "%s", c->name);
+    const char *tile = strrchr(variant->name, '-');
+    snprintf(report->tile, sizeof(report->tile), "%s", tile ? tile + 1 : "");
+    snprintf(report->shape, sizeof(report->shape), "%s", c->shape);
+    report->pattern = qm_case_pattern_name(c->pattern);
+    report->same_bits = c->same_bits;
+    qm_kernel_hash(variant, report->kernel_hash);
+}
+
+// A status that is an answer about this kernel, not the end of the device.
+static bool is_answer(enum qm_status status)
+{
+    return status == QM_UNSUPPORTED || status == QM_FAILED || status == QM_INVALID;
+}
+
+enum qm_status qm_kernel_check(struct qm_device *device, const struct qm_kernel_variant *variant,
+                               const struct qm_kernel_case *c, struct qm_kernel_report *report)
+{
+    uint32_t *expected[QM_MAX_BINDINGS] = {NULL}, *got[QM_MAX_BINDINGS] = {NULL};
+    struct qm_device *reference = NULL;
+    enum qm_status status;
+    char place[96];
+    report_begin(report, variant, c);
+    status = run_case(device, variant, c, got, place);
+    if (status != QM_OK) {
+        report->status = status;
+        snprintf(report->reason, sizeof(report->reason), "%s", qm_error_text());
+        status = is_answer(status) ? QM_OK : status;
+        goto done;
+    }
+    // The reference follows the case's own variant: a planted one would be wrong there too.
+    const struct qm_kernel_variant *right = qm_kernel_find(c->name, report->tile);
+    char unused[96];
+    QM_GUARD(qm_backend_reference.open(NULL, NULL, &reference));
+    QM_GUARD(run_case(reference, right ? right : variant, c, expected, unused));
+    compare(c, expected, got, report);
+    if (place[0] && report->status == QM_OK) {
+        report->status = QM_WRONG_RESULT;
+        snprintf(report->reason, sizeof(report->reason), "%s", place);
+    }
+done:
+    if (reference)
+        reference->fns->destroy(&reference);
+    for (uint32_t i = 0; i < QM_MAX_BINDINGS; ++i) {
+        free(expected[i]);
+        free(got[i]);
+    }
+    return status;
+}
+
+// ---- Timing -------------------------------------------------------------------------------------------------------
+
+enum {
+    MAXIMUM_BATCH = 4096,
+    MAXIMUM_SAMPLES = 1000,
+    MINIMUM_SAMPLES = 5
+};
+
+// One program of `batch` equal dispatches, run once; its time in nanoseconds.
+static enum qm_status time_batch(struct setup *s, struct qm_program *program, bool *device_time, double *ns)
+{
+    uint64_t device_ns = 0, wall_ns = 0;
+    struct qm_timing timing = {.repeat_device_ns = &device_ns, .repeat_wall_ns = &wall_ns};
+    struct qm_run_policy policy = {.repeats_per_submission = 1};
+    QM_TRY(s->device->fns->run(s->device, program, 1, &policy, &timing));
+    *device_time = timing.has_device_time && device_ns > 0;
+    *ns = (double)(*device_time ? device_ns : timing.wall_ns);
+    return QM_OK;
+}
+
+static enum qm_status batch_create(struct setup *s, uint32_t batch, struct qm_program **program)
+{
+    struct qm_dispatch *dispatches = malloc(batch * sizeof(*dispatches));
+    if (!dispatches)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %u dispatches", batch);
+    for (uint32_t i = 0; i < batch; ++i)
+        dispatches[i] = s->dispatch;
+    struct qm_program_params params = {dispatches, batch, s->step};
+    enum qm_status status = s->device->fns->program_create(s->device, &params, program);
+    free(dispatches);
+    return status;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void summarize(struct qm_kernel_timing *out)
+{
+    double sorted[MAXIMUM_SAMPLES];
+    memcpy(sorted, out->samples_ns, out->count * sizeof(*sorted));
+    qsort(sorted, out->count, sizeof(*sorted), compare_doubles);
+    out->minimum_ns = sorted[0];
+    out->median_ns = (sorted[(out->count - 1) / 2] + sorted[out->count / 2]) / 2;
+}
+
+enum qm_status qm_kernel_time(struct qm_device *device, const struct qm_kernel_variant *variant,
+                              const struct qm_kernel_case *c, uint64_t min_ns, struct qm_kernel_timing *out)
+{
+    struct setup s = {.device = device};
+    struct qm_kernel *kernel = NULL;
+    struct qm_program *program = NULL;
+    enum qm_status status;
+    *out = (struct qm_kernel_timing){.batch = 1, .operations = c->operations, .bytes = c->bytes};
+    QM_GUARD(device->fns->kernel_create(device, variant, &kernel));
+    QM_GUARD(setup_create(&s, device, variant, kernel, c));
+    double least_ns = 1000.0 * device->info->timestamp_period_ns, ns = 0, total_ns = 0;
+    least_ns = least_ns > 1e6 ? least_ns : 1e6;
+    for (;;) { // the first run of each program warms up and says how long a sample would be
+        QM_GUARD(batch_create(&s, out->batch, &program));
+        QM_GUARD(time_batch(&s, program, &out->device_time, &ns));
+        QM_GUARD(time_batch(&s, program, &out->device_time, &ns));
+        if (ns >= least_ns || out->batch == MAXIMUM_BATCH)
+            break;
+        double wanted = out->batch * 1.2 * least_ns / (ns > 1 ? ns : 1) + 1;
+        out->batch = wanted > MAXIMUM_BATCH ? MAXIMUM_BATCH : (uint32_t)wanted;
+        device->fns->program_destroy(device, &program);
+    }
+    out->samples_ns = malloc(MAXIMUM_SAMPLES * sizeof(*out->samples_ns));
+    if (!out->samples_ns) {
+        status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the samples of kernel %s", c->name);
+        goto done;
+    }
+    while (out->count < MAXIMUM_SAMPLES && (out->count < MINIMUM_SAMPLES || total_ns < (double)min_ns)) {
+        QM_GUARD(time_batch(&s, program, &out->device_time, &ns));
+        out->samples_ns[out->count++] = ns / out->batch;
+        total_ns += ns;
+    }
+    summarize(out);
+done:
+    if (status != QM_OK) {
+        free(out->samples_ns);
+        out->samples_ns = NULL;
+        out->count = 0;
+    }
+    device->fns->program_destroy(device, &program);
+    device->fns->kernel_destroy(device, &kernel);
+    setup_destroy(&s);
+    return status;
+}
+
+double qm_kernel_gflops(const struct qm_kernel_report *report)
+{
+    return report->samples && report->status == QM_OK ? report->operations / report->median_ns : 0;
+}
+
+double qm_kernel_gbytes(const struct qm_kernel_report *report)
+{
+    return report->samples && report->status == QM_OK ? report->bytes / report->median_ns : 0;
+}
+
+// Adds the case's time to a report that is right; a wrong kernel has no speed.
+static enum qm_status time_into(struct qm_device *device, const struct qm_kernel_case *c, uint64_t time_ns,
+                                struct qm_kernel_report *report)
+{
+    struct qm_kernel_timing timing;
+    if (report->status != QM_OK || time_ns == 0)
+        return QM_OK;
+    QM_TRY(qm_kernel_time(device, report->variant, c, time_ns, &timing));
+    report->samples = (uint32_t)timing.count;
+    report->device_time = timing.device_time;
+    report->median_ns = timing.median_ns;
+    report->minimum_ns = timing.minimum_ns;
+    report->operations = timing.operations;
+    report->bytes = timing.bytes;
+    free(timing.samples_ns);
+    return QM_OK;
+}
+
+static enum qm_status ceiling(struct qm_device *device, const char *name, const struct qm_case_shape *small,
+                              const struct qm_case_shape *large, uint64_t min_ns, struct qm_kernel_report *out)
+{
+    const char *tile = qm_kernel_tile(device->info);
+    const struct qm_kernel_variant *variant = qm_kernel_find(name, tile);
+    struct qm_kernel_case *c = NULL;
+    enum qm_status status;
+    QM_GUARD(qm_kernel_case_create(name, tile, small, QM_CASE_RANDOM, &c));
+    QM_GUARD(qm_kernel_check(device, variant, c, out));
+    if (out->status == QM_OK) {
+        qm_kernel_case_destroy(&c);
+        QM_GUARD(qm_kernel_case_create(name, tile, large, QM_CASE_RANDOM, &c));
+        snprintf(out->shape, sizeof(out->shape), "%s", c->shape);
+        QM_GUARD(time_into(device, c, min_ns, out));
+    }
+done:
+    qm_kernel_case_destroy(&c);
+    return status;
+}
+
+enum qm_status qm_kernel_ceilings_measure(struct qm_device *device, uint64_t min_ns, struct qm_kernel_ceilings *out)
+{
+    // As much as no cache keeps, where the device can bind it; as many chains as fill a processor or a GPU.
+    bool is_cpu = device->info->type == QM_DEVICE_CPU;
+    uint64_t words = (uint64_t)1 << 24;
+    while (words * 4 > device->info->max_binding_bytes || words * 16 > device->info->max_allocation_bytes)
+        words /= 2;
+    memset(out, 0, sizeof(*out));
+    struct qm_case_shape few = {.rows = 1, .k = 100003}, many = {.rows = 1, .k = (uint32_t)words};
+    QM_TRY(ceiling(device, "copy", &few, &many, min_ns, &out->copy));
+    struct qm_case_shape short_chain = {.rows = 250, .k = 100};
+    struct qm_case_shape long_chain = {.rows = is_cpu ? 512 : 131072, .k = is_cpu ? 2000 : 512};
+    return ceiling(device, "multiply_add", &short_chain, &long_chain, min_ns, &out->multiply_add);
+}
+
+// ---- All cases ----------------------------------------------------------------------------------------------------
+
+struct list {
+    struct qm_device *device;
+    const struct qm_kernel_shapes *shapes;
+    const char *name; // of the variant at hand
+    const char *tile;
+    const struct qm_kernel_variant *variant;
+    struct qm_kernel *kernel; // held, so that the cases' own kernel_create finds it compiled
+    struct qm_kernel_report *reports;
+    size_t count, capacity;
+};
+
+static enum qm_status add_case(struct list *list, const struct qm_case_shape *shape, enum qm_case_pattern pattern,
+                               bool timed)
+{
+    struct qm_kernel_case *c = NULL;
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? 2 * list->capacity : 64;
+        struct qm_kernel_report *grown = realloc(list->reports, capacity * sizeof(*grown));
+        if (!grown)
+            return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu reports of kernels", capacity);
+        list->reports = grown;
+        list->capacity = capacity;
+    }
+    QM_TRY(qm_kernel_case_create(list->name, list->tile, shape, pattern, &c));
+    for (size_t i = 0; i < list->count; ++i) { // the lists of sizes meet
+        const struct qm_kernel_report *r = &list->reports[i];
+        if (strcmp(r->name, list->name) == 0 && strcmp(r->shape, c->shape) == 0 &&
+            strcmp(r->pattern, qm_case_pattern_name(pattern)) == 0 && (r->samples || !timed)) {
+            qm_kernel_case_destroy(&c);
+            return QM_OK;
+        }
+    }
+    struct qm_kernel_report *report = &list->reports[list->count++];
+    enum qm_status status = qm_kernel_check(list->device, qm_kernel_planted(list->variant), c, report);
+    if (status == QM_OK && timed)
+        status = time_into(list->device, c, list->shapes->time_ns, report);
+    qm_kernel_case_destroy(&c);
+    return status;
+}
+
+// Both patterns of a product; k is rounded up to what the format takes.
+static enum qm_status add_product(struct list *list, uint32_t rows, uint32_t n, uint32_t k, bool timed)
+{
+    uint32_t multiple = strstr(list->name, "-w4g32") ? 32 : 8;
+    struct qm_case_shape shape = {.rows = rows, .n = n, .k = (k + multiple - 1) / multiple * multiple};
+    QM_TRY(add_case(list, &shape, QM_CASE_INTEGERS, false));
+    return add_case(list, &shape, QM_CASE_RANDOM, timed);
+}
+
+static enum qm_status add_products(struct list *list)
+{
+    const struct qm_kernel_shapes *s = list->shapes;
+    static const uint32_t rows[] = {1, 3, 17}, n[] = {1, 15, 48, 250}, k[] = {8, 40, 96, 1032};
+    bool is_matvec = strncmp(list->name, "matvec", 6) == 0;
+    if (s->built_in && s->quick) {
+        QM_TRY(add_product(list, 3, 15, 40, false));
+        QM_TRY(add_product(list, 17, 50, 264, false));
+    } else if (s->built_in) {
+        for (size_t i = 0; i < 3 * 4 * 4; ++i)
+            QM_TRY(add_product(list, rows[i % 3], n[i / 3 % 4], k[i / 12], false));
+    }
+    if (s->built_in && strstr(list->name, "-w8-a8")) {
+        struct qm_case_shape shape = {.rows = 3, .n = 17, .k = 7168};
+        QM_TRY(add_case(list, &shape, QM_CASE_DETOUR, false));
+    }
+    if (s->hidden == 0)
+        return QM_OK;
+    uint32_t model_rows = is_matvec ? 1 : s->rows, kv = s->kv_heads * 64;
+    uint32_t shapes[][2] = {{s->hidden, s->heads * 64},
+                            {kv, s->hidden},
+                            {s->intermediate, s->hidden},
+                            {s->hidden, s->intermediate},
+                            {s->vocabulary, s->hidden}};
+    for (size_t i = 0; i < 5; ++i) {
+        bool seen = false;
+        for (size_t j = 0; j < i; ++j)
+            seen = seen || (shapes[j][0] == shapes[i][0] && shapes[j][1] == shapes[i][1]);
+        // Quick: the largest product and its transpose.
+        if (seen || (s->quick && i != 2 && i != 3))
+            continue;
+        QM_TRY(add_product(list, model_rows, shapes[i][0], shapes[i][1], true));
+    }
+    return QM_OK;
+}
+
+// One shape list serves all other kernels: each takes what it needs (see struct qm_case_shape).
+static enum qm_status add_others(struct list *list)
+{
+    const struct qm_kernel_shapes *s = list->shapes;
+    const char *kernel = list->variant->kernel;
+    bool is_rows_of_heads =
+        strcmp(kernel, "rope") == 0 || strcmp(kernel, "attention") == 0 || strcmp(kernel, "kv_write") == 0;
+    bool is_elementwise =
+        strcmp(kernel, "swiglu") == 0 || strcmp(kernel, "residual") == 0 || strcmp(kernel, "copy") == 0;
+    bool is_unit =
+        strcmp(kernel, "dequantize") == 0 || strcmp(kernel, "activations") == 0 || strcmp(kernel, "embedding") == 0;
+    static const uint32_t rows[] = {1, 3, 17}, positions[] = {0, 1, 63, 300}, widths[] = {1, 15, 48, 250, 1032},
+                          units[] = {8, 40, 96, 1032}, counts[] = {1, 15, 1000, 100003};
+    uint32_t multiple = strstr(list->name, "-w4g32") ? 32 : 8;
+    struct qm_case_shape shape;
+    for (size_t i = 0; i < 20 && s->built_in; ++i) {
+        uint32_t r = rows[(i + i / 4) % 3];
+        shape = (struct qm_case_shape){.rows = r, .n = 48, .k = 96, .kv_heads = 1, .position = positions[i % 4]};
+        if (s->quick && i != 5 && i != 14)
+            continue;
+        if (is_rows_of_heads) { // several sequences, the last one short, where rows allow it
+            shape.kv_heads = 1 + (uint32_t)(i / 4 % 2);
+            shape.n = shape.kv_heads * (1 + (uint32_t)(i % 3));
+            shape.tokens_per_sequence = i % 3 == 1 ? (r + 1) / 2 : r;
+        } else if (is_elementwise) {
+            if (i >= 4 && !s->quick)
+                break;
+            shape.k = counts[s->quick ? i % 3 + 1 : i];
+        } else if (is_unit) {
+            shape.k = (units[i % 4] + multiple - 1) / multiple * multiple;
+            shape.n = widths[i % 4];
+            shape.tokens_per_sequence = i % 3 == 1 ? (r + 1) / 2 : r;
+        } else if (strcmp(kernel, "multiply_add") == 0) {
+            if (i >= 4 && !s->quick)
+                break;
+            shape = (struct qm_case_shape){.rows = i % 2 ? 250 : 1, .k = i < 2 ? 1 : 1000};
+        } else { // rmsnorm, log_softmax, argmax, checksum, advance
+            shape.n = shape.k = widths[i % 5];
+            shape.tokens_per_sequence = i % 3 == 1 ? (r + 1) / 2 : r;
+        }
+        QM_TRY(add_case(list, &shape, QM_CASE_RANDOM, false));
+        if (strcmp(list->name, "activations-a8") == 0)
+            QM_TRY(add_case(list, &shape, QM_CASE_STATIC, false));
+    }
+    if (s->hidden == 0 || strcmp(kernel, "multiply_add") == 0 || strcmp(kernel, "advance") == 0)
+        return QM_OK;
+    shape = (struct qm_case_shape){
+        .rows = s->rows, .n = s->vocabulary, .k = s->hidden, .kv_heads = s->kv_heads, .tokens_per_sequence = s->rows};
+    if (is_rows_of_heads) {
+        shape.n = s->heads;
+        QM_TRY(add_case(list, &shape, QM_CASE_RANDOM, true)); // prefill
+        shape.rows = shape.tokens_per_sequence = 1;
+        shape.position = s->context * 3 / 4;
+    } else if (is_elementwise) {
+        shape.k = s->rows * (strcmp(kernel, "swiglu") == 0 ? s->intermediate : s->hidden);
+    } else if (strcmp(kernel, "dequantize") == 0) {
+        shape.n = s->intermediate;
+    }
+    return add_case(list, &shape, QM_CASE_RANDOM, true);
+}
+
+// "matmul-w8-a8" of "matmul-w8-a8-narrow", if it is the first row of its name in the table; the self-test has no oracle.
+static bool base_name(size_t index, const char *prefix, char name[32])
+{
+    const struct qm_kernel_variant *v = &qm_kernel_variants[index];
+    const char *end = strrchr(v->name, '-');
+    size_t length = (size_t)(end - v->name);
+    snprintf(name, 32, "%.*s", (int)length, v->name);
+    if (strcmp(v->kernel, "selftest") == 0 || (prefix && strncmp(v->name, prefix, strlen(prefix)) != 0))
+        return false;
+    for (size_t i = 0; i < index; ++i) {
+        const char *other = qm_kernel_variants[i].name;
+        if (strncmp(other, v->name, length + 1) == 0 && !strchr(other + length + 1, '-'))
+            return false;
+    }
+    return true;
+}
+
+enum qm_status qm_kernel_check_all(struct qm_device *device, const struct qm_kernel_shapes *shapes,
+                                   const char *only_prefix, struct qm_kernel_report **reports, size_t *count)
+{
+    struct list list = {.device = device, .shapes = shapes};
+    list.tile = shapes->tile ? shapes->tile : qm_kernel_tile(device->info);
+    enum qm_status status = QM_OK;
+    char name[32];
+    size_t total = 0, done = 0;
+    for (size_t i = 0; i < qm_kernel_variant_count; ++i)
+        total += base_name(i, only_prefix, name);
+    for (size_t i = 0; i < qm_kernel_variant_count && status == QM_OK; ++i) {
+        if (!base_name(i, only_prefix, name))
+            continue;
+        if (shapes->progress)
+            shapes->progress(shapes->progress_context, name, done, total);
+        done++;
+        list.name = name;
+        list.variant = qm_kernel_find(name, list.tile);
+        // Where it cannot be had, each case says so.
+        enum qm_status held = device->fns->kernel_create(device, qm_kernel_planted(list.variant), &list.kernel);
+        (void)held;
+        status = strncmp(name, "mat", 3) == 0 ? add_products(&list) : add_others(&list);
+        device->fns->kernel_destroy(device, &list.kernel);
+    }
+    *reports = list.reports;
+    *count = list.count;
+    return status;
+}
+
+const struct qm_kernel_report *qm_kernel_first_wrong(const struct qm_kernel_report *reports, size_t count)
+{
+    for (size_t i = 0; i < count; ++i) {
+        if (reports[i].status == QM_WRONG_RESULT)
+            return &reports[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,379 @@
+// Every kernel of every driver against the oracle, in every tile, and the same bits on all of them.
+//
+// QM_TEST_DRIVERS chooses among driver names, such as "native lavapipe pocl"; without it all that are there are used,
+// and those of the list below that are not are printed as left out. With CI=true a driver that was named must be there.
+#include "bench/kernel_check.h"
+#include "bench/kernels.h"
+#include "test/native/native.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+// ---- Drivers ------------------------------------------------------------------------------------------------------
+
+struct subject {
+    char name[64]; // of the driver
+    struct qm_device *device;
+    const char *tiles[4]; // that it can run; ends with NULL
+};
+
+static struct subject subjects[16];
+static size_t subject_count;
+static struct qm_device_info infos[3][16];
+
+static bool is_wanted(const char *driver)
+{
+    const char *list = getenv("QM_TEST_DRIVERS");
+    size_t length = strlen(driver);
+    if (!list || !*list)
+        return true;
+    for (const char *at = list; (at = strstr(at, driver)) != NULL; at += length) {
+        if ((at == list || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
+            return true;
+    }
+    return strcmp(driver, "native") == 0; // costs nothing and needs nothing
+}
+
+static void add_subject(const char *name, struct qm_device *device, const char *const tiles[4])
+{
+    struct subject *s = &subjects[subject_count++];
+    snprintf(s->name, sizeof(s->name), "%s", name);
+    s->device = device;
+    memcpy(s->tiles, tiles, sizeof(s->tiles));
+}
+
+// Opens what is there. Returns how many drivers were named and are missing.
+static int open_subjects(void)
+{
+    static const char *const expected[] = {"reference", "lavapipe", "swiftshader", "pocl", "rusticl"};
+    static const char *const narrow[4] = {"narrow"}, *const vulkan[4] = {"narrow", "wide"},
+                             *const opencl[4] = {"narrow", "wide", "vector"};
+    struct qm_device *device;
+    if (is_wanted("native") && qm_native_device_open(&device) == QM_OK)
+        add_subject("native", device, narrow);
+    for (size_t b = 0; qm_backends[b]; ++b) {
+        size_t count = 0;
+        enum qm_status status = qm_backends[b]->enumerate(infos[b], 16, &count);
+        if (status != QM_OK)
+            printf("  %s: %s\n", qm_backends[b]->name, qm_error_text());
+        for (size_t i = 0; status == QM_OK && i < count && i < 16 && subject_count < 16; ++i) {
+            const struct qm_device_info *info = &infos[b][i];
+            struct qm_open_params params = {.debug = true};
+            if (!is_wanted(info->driver_name))
+                continue;
+            if (qm_backends[b]->open(info, &params, &device) != QM_OK) {
+                printf("  %s (%s) cannot be opened: %s\n", info->driver_name, info->id, qm_error_text());
+                continue;
+            }
+            add_subject(info->driver_name, device,
+                        b == 0                             ? narrow
+                        : strcmp(info->api, "opencl") == 0 ? opencl
+                                                           : vulkan);
+        }
+    }
+    int missing = 0;
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); ++i) {
+        bool found = !is_wanted(expected[i]);
+        for (size_t s = 0; s < subject_count; ++s)
+            found = found || strcmp(subjects[s].name, expected[i]) == 0;
+        if (!found)
+            printf("  skipped: %s has no device here\n", expected[i]);
+        missing += !found;
+    }
+    return getenv("QM_TEST_DRIVERS") ? missing : 0;
+}
+
+// ---- All kernels --------------------------------------------------------------------------------------------------
+
+// Hashes of outputs that must be the same everywhere: name, shape and pattern, and who gave it first.
+struct bits {
+    char key[160];
+    char hash[QM_HASH_TEXT_BYTES];
+    char who[80];
+};
+
+static struct bits *all_bits;
+static size_t bits_count, bits_capacity;
+
+// False where another driver or tile gave other bits.
+static bool same_as_others(const char *key, const char *hash, const char *who)
+{
+    for (size_t i = 0; i < bits_count; ++i) {
+        if (strcmp(all_bits[i].key, key) != 0)
+            continue;
+        if (strcmp(all_bits[i].hash, hash) == 0)
+            return true;
+        print_message("%s: %s and %s gave different bits\n", key, all_bits[i].who, who);
+        return false;
+    }
+    if (bits_count == bits_capacity) {
+        bits_capacity = bits_capacity ? 2 * bits_capacity : 1024;
+        all_bits = realloc(all_bits, bits_capacity * sizeof(*all_bits));
+        assert_non_null(all_bits);
+    }
+    struct bits *b = &all_bits[bits_count++];
+    snprintf(b->key, sizeof(b->key), "%s", key);
+    snprintf(b->hash, sizeof(b->hash), "%s", hash);
+    snprintf(b->who, sizeof(b->who), "%s", who);
+    return true;
+}
+
+static void run_subject(const struct subject *s, const char *tile)
+{
+    struct qm_kernel_shapes shapes = {.hidden = 256,
+                                      .intermediate = 768,
+                                      .heads = 4,
+                                      .kv_heads = 2,
+                                      .vocabulary = 250,
+                                      .context = 400,
+                                      .rows = 70,
+                                      .built_in = true,
+                                      .tile = tile};
+    struct qm_kernel_report *reports = NULL;
+    size_t count = 0, wrong = 0, unsupported = 0, exact = 0, differing = 0;
+    enum qm_status status = qm_kernel_check_all(s->device, &shapes, getenv("QM_TEST_KERNEL"), &reports, &count);
+    if (status != QM_OK)
+        fail_msg("%s, %s: %s", s->name, tile, qm_error_text());
+    for (size_t i = 0; i < count; ++i) {
+        const struct qm_kernel_report *r = &reports[i];
+        char key[160], who[80];
+        snprintf(key, sizeof(key), "%s, %s, %s", r->name, r->shape, r->pattern);
+        snprintf(who, sizeof(who), "%s %s", s->name, r->tile);
+        if (r->status == QM_OK && r->same_bits) {
+            exact++;
+            differing += !same_as_others(key, r->output_hash, who);
+        } else if (r->status == QM_UNSUPPORTED) {
+            unsupported++;
+            print_message("  %s: %s unsupported: %s\n", who, key, r->reason);
+        } else if (r->status != QM_OK) {
+            if (wrong++ < 40)
+                print_message("  %s: %s: %s: %s\n", who, key, qm_status_name(r->status), r->reason);
+        }
+    }
+    print_message("  %-12s %-7s %zu cases, %zu with equal bits, %zu unsupported, %zu wrong\n", s->name, tile, count,
+                  exact, unsupported, wrong);
+    free(reports);
+    assert_int_equal(wrong, 0);
+    assert_int_equal(differing, 0);
+}
+
+static void test_all_kernels(void **state)
+{
+    const struct subject *s = *state;
+    for (size_t t = 0; s->tiles[t]; ++t)
+        run_subject(s, s->tiles[t]);
+}
+
+static void test_quick(void **state)
+{
+    const struct subject *s = *state;
+    struct qm_kernel_shapes shapes = {.hidden = 256,
+                                      .intermediate = 768,
+                                      .heads = 4,
+                                      .kv_heads = 4,
+                                      .vocabulary = 256,
+                                      .context = 512,
+                                      .rows = 128,
+                                      .built_in = true,
+                                      .quick = true,
+                                      .time_ns = 2000000};
+    struct qm_kernel_report *reports = NULL;
+    size_t count = 0, timed = 0;
+    assert_int_equal(qm_kernel_check_all(s->device, &shapes, "matvec", &reports, &count), QM_OK);
+    for (size_t i = 0; i < count; ++i) {
+        assert_int_equal(reports[i].status, QM_OK);
+        assert_int_equal(strlen(reports[i].kernel_hash), 64);
+        timed += reports[i].samples > 0;
+        if (reports[i].samples > 0) {
+            assert_true(reports[i].median_ns > 0 && reports[i].minimum_ns <= reports[i].median_ns);
+            assert_true(qm_kernel_gflops(&reports[i]) > 0 && qm_kernel_gbytes(&reports[i]) > 0);
+        }
+    }
+    assert_true(timed >= 6);
+    free(reports);
+}
+
+// ---- The instrument catches what it should ------------------------------------------------------------------------
+
+// Float accumulation would give another sum than the detour case expects.
+static void test_detour_differs(void **state)
+{
+    (void)state;
+    struct qm_case_shape shape = {.rows = 3, .n = 17, .k = 7168};
+    struct qm_kernel_case *c = NULL;
+    assert_int_equal(qm_kernel_case_create("matmul-w8-a8", "narrow", &shape, QM_CASE_DETOUR, &c), QM_OK);
+    const int8_t *activations = (const int8_t *)c->buffers[1].words;
+    size_t differing = 0;
+    for (uint32_t row = 0; row < 3; ++row) {
+        for (uint32_t n = 0; n < 17; ++n) {
+            int64_t exact = 0, most = 0;
+            float sum = 0, four = 0;
+            for (uint32_t k = 0; k < 7168; ++k) {
+                uint32_t word = c->buffers[0].words[((size_t)(n / 16) * 1792 + k / 4) * 16 + n % 16];
+                int product = (int8_t)(word >> (8 * (k % 4))) * activations[row * 7168 + k];
+                exact += product;
+                most = exact > most ? exact : most;
+                four += (float)product;
+                if (k % 4 == 3) {
+                    sum += four;
+                    four = 0;
+                }
+            }
+            assert_true(most > 1 << 25 && most < INT32_MAX && exact < 1 << 24 && exact > -(1 << 24));
+            differing += (float)exact != sum;
+        }
+    }
+    assert_true(differing > 25);
+    qm_kernel_case_destroy(&c);
+}
+
+static void check_planted(const struct subject *s, const char *name, const char *tile)
+{
+    struct qm_case_shape shape = {.rows = 3, .n = 15, .k = 96};
+    struct qm_kernel_case *c = NULL;
+    struct qm_kernel_report report;
+    const struct qm_kernel_variant *right = qm_kernel_find(name, tile);
+    const struct qm_kernel_variant *wrong = qm_kernel_stand_in(right);
+    assert_non_null(wrong);
+    assert_int_equal(qm_kernel_case_create(name, tile, &shape, QM_CASE_RANDOM, &c), QM_OK);
+    assert_int_equal(qm_kernel_check(s->device, wrong, c, &report), QM_OK);
+    if (strcmp(s->name, "native") == 0 || strcmp(s->name, "reference") == 0) {
+        assert_int_equal(report.status, QM_OK); // they do not run what was planted
+    } else {
+        if (report.status != QM_WRONG_RESULT)
+            fail_msg("%s on %s: planted, and the check says %s %s", name, s->name, qm_status_name(report.status),
+                     report.reason);
+        assert_non_null(strstr(report.reason, "value "));
+        assert_true(report.worst_error > report.worst_bound);
+        assert_true(report.worst_expected != report.worst_got);
+        assert_true(report.worst_index < c->buffers[3].count);
+        assert_int_equal(report.worst_binding, 3);
+    }
+    qm_kernel_case_destroy(&c);
+}
+
+static void test_planted(void **state)
+{
+    const struct subject *s = *state;
+    static const char *const names[] = {"matmul-w8-a8", "matmul-w8-f16", "matvec-w8-a8", "matvec-w8-f16"};
+    const char *tile = qm_kernel_tile(s->device->info);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i)
+        check_planted(s, names[i], tile);
+
+    // By the environment, as the verbs see it.
+    struct qm_kernel_shapes shapes = {.built_in = true, .quick = true};
+    struct qm_kernel_report *reports = NULL;
+    size_t count = 0;
+    setenv("QM_PLANT_WRONG_KERNEL", "matvec-w8-a8", 1);
+    assert_int_equal(qm_kernel_check_all(s->device, &shapes, "matvec-w8", &reports, &count), QM_OK);
+    unsetenv("QM_PLANT_WRONG_KERNEL");
+    const struct qm_kernel_report *wrong = qm_kernel_first_wrong(reports, count);
+    if (strcmp(s->name, "native") == 0 || strcmp(s->name, "reference") == 0)
+        assert_null(wrong);
+    else
+        assert_true(wrong && strcmp(wrong->name, "matvec-w8-a8") == 0);
+    free(reports);
+}
+
+// A kernel that decodes another format, writes nothing, or writes too much is caught on the C target as well.
+static void test_wrong_kernel_on_native(void **state)
+{
+    (void)state;
+    struct qm_device *device = NULL;
+    struct qm_kernel_case *c = NULL;
+    struct qm_kernel_report report;
+    struct qm_case_shape shape = {.rows = 3, .n = 15, .k = 96};
+    assert_int_equal(qm_native_device_open(&device), QM_OK);
+
+    struct qm_kernel_variant wrong = *qm_kernel_find("matmul-w8-a8", "narrow");
+    wrong.name = "matmul-w8-f16-narrow"; // reads binary16 where bytes are: other values, the same buffers
+    shape.k = 96;
+    assert_int_equal(qm_kernel_case_create("matmul-w4g32-f16", "narrow", &shape, QM_CASE_INTEGERS, &c), QM_OK);
+    wrong = *qm_kernel_find("matmul-w4g32-f16", "narrow");
+    c->parameters[3] -= 0; // scales stay
+    wrong.name = "matmul-w4g32-a8-narrow";
+    assert_int_equal(qm_kernel_check(device, &wrong, c, &report), QM_OK);
+    assert_int_equal(report.status, QM_WRONG_RESULT);
+    assert_non_null(strstr(report.reason, "word "));
+    qm_kernel_case_destroy(&c);
+
+    shape.k = 255;
+    assert_int_equal(qm_kernel_case_create("residual", "narrow", &shape, QM_CASE_RANDOM, &c), QM_OK);
+    c->parameters[0] = 254; // the reference is asked for as little, so both agree
+    assert_int_equal(qm_kernel_check(device, qm_kernel_find("residual", "narrow"), c, &report), QM_OK);
+    assert_int_equal(report.status, QM_OK);
+    qm_kernel_case_destroy(&c);
+    device->fns->destroy(&device);
+}
+
+static void test_bad_cases(void **state)
+{
+    (void)state;
+    struct qm_kernel_case *c = NULL;
+    struct qm_case_shape shape = {.rows = 3, .n = 15, .k = 40};
+    assert_int_equal(qm_kernel_case_create("matmul-w4g32-a8", "narrow", &shape, QM_CASE_RANDOM, &c), QM_INVALID);
+    assert_null(c);
+    assert_non_null(strstr(qm_error_text(), "multiple of 32"));
+    assert_int_equal(qm_kernel_case_create("matmul-w3", "narrow", &shape, QM_CASE_RANDOM, &c), QM_INVALID);
+    shape.k = 0;
+    assert_int_equal(qm_kernel_case_create("rmsnorm", "narrow", &shape, QM_CASE_RANDOM, &c), QM_INVALID);
+}
+
+static void test_ceilings(void **state)
+{
+    const struct subject *s = *state;
+    struct qm_kernel_ceilings ceilings;
+    if (strcmp(s->name, "reference") == 0 || strcmp(s->name, "native") == 0)
+        skip(); // minutes, and nobody asks for them
+    assert_int_equal(qm_kernel_ceilings_measure(s->device, 20000000, &ceilings), QM_OK);
+    assert_int_equal(ceilings.copy.status, QM_OK);
+    assert_int_equal(ceilings.multiply_add.status, QM_OK);
+    print_message("  %-12s copy %.1f GB/s, multiply_add %.1f GFLOP/s, by the %s\n", s->name,
+                  qm_kernel_gbytes(&ceilings.copy), qm_kernel_gflops(&ceilings.multiply_add),
+                  ceilings.copy.device_time ? "device's clock" : "host's clock");
+    assert_true(qm_kernel_gbytes(&ceilings.copy) > 0);
+    assert_true(qm_kernel_gflops(&ceilings.multiply_add) > 0);
+}
+
+int main(void)
+{
+    static struct CMUnitTest tests[128];
+    static char names[128][160];
+    static const struct {
+        const char *name;
+        CMUnitTestFunction function;
+    } on_each[] = {
+        {"all kernels", test_all_kernels},
+        {"quick, timed", test_quick},
+        {"planted", test_planted},
+        {"ceilings", test_ceilings},
+    };
+    size_t count = 0;
+    int missing = open_subjects();
+    const char *ci = getenv("CI");
+    if (missing > 0 && ci && strcmp(ci, "true") == 0) {
+        printf("%d of the drivers named in QM_TEST_DRIVERS are missing\n", missing);
+        return 1;
+    }
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_bad_cases);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_detour_differs);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_wrong_kernel_on_native);
+    for (size_t t = 0; t < sizeof(on_each) / sizeof(on_each[0]); ++t) {
+        for (size_t s = 0; s < subject_count; ++s) {
+            snprintf(names[count], sizeof(names[count]), "%s: %.60s (%.23s)", on_each[t].name, subjects[s].name,
+                     subjects[s].device->info->id);
+            tests[count] = (struct CMUnitTest){names[count], on_each[t].function, NULL, NULL, &subjects[s]};
+            count++;
+        }
+    }
+    int failed = _cmocka_run_group_tests("kernels", tests, count, NULL, NULL);
+    for (size_t s = 0; s < subject_count; ++s)
+        subjects[s].device->fns->destroy(&subjects[s].device);
+    free(all_bits);
+    return failed;
+}
