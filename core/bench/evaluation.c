@@ -1,0 +1,158 @@
+#include "bench/evaluation.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "record/node.h"
+#include "sys/file.h"
+
+static void hash_windows(struct qm_evaluation *evaluation)
+{
+    struct qm_hash hash;
+    qm_hash_begin(&hash);
+    for (uint32_t w = 0; w < evaluation->set.windows; ++w) {
+        const struct qm_window *window = &evaluation->windows[w];
+        for (uint32_t p = 0; p <= window->length; ++p) {
+            uint32_t token = window->tokens[p] | (p < window->length && window->scored[p] ? 0x10000u : 0u);
+            unsigned char bytes[4] = {(unsigned char)token, (unsigned char)(token >> 8), (unsigned char)(token >> 16), 0};
+            qm_hash_add(&hash, bytes, sizeof(bytes));
+        }
+    }
+    qm_hash_end(&hash, evaluation->sha256);
+}
+
+static enum qm_status read_grading(struct qm_evaluation *evaluation, const char *model_directory)
+{
+    char path[QM_PATH_BYTES];
+    QM_TRY(qm_path_join(path, model_directory, "grading.json"));
+    if (!qm_file_exists(path))
+        return QM_OK;
+    struct qm_node *root = NULL;
+    QM_TRY(qm_node_load_yaml(path, &qm_node_profile_limits, &root));
+    const struct qm_node *cells = qm_node_get(root, "cells");
+    for (size_t i = 0; i < qm_node_count(cells); ++i) {
+        const struct qm_node *row = qm_node_at(cells, i);
+        const char *task = qm_node_text_at(row, "task", ""), *difficulty = qm_node_text_at(row, "difficulty", "");
+        bool is_graded = false;
+        if (!qm_node_bool_at(row, "graded", &is_graded))
+            is_graded = false;
+        for (uint32_t c = 0; c < evaluation->cell_count; ++c) {
+            struct qm_cell *cell = &evaluation->cells[c];
+            if (strcmp(qm_task_name(cell->task), task) == 0 &&
+                strcmp(qm_task_difficulty_name(cell->task, cell->difficulty), difficulty) == 0)
+                cell->is_graded = is_graded;
+        }
+    }
+    qm_node_destroy(&root);
+    return QM_OK;
+}
+
+static uint32_t find_cell(const struct qm_evaluation *evaluation, const struct qm_example *example)
+{
+    for (uint32_t c = 0; c < evaluation->cell_count; ++c) {
+        if (evaluation->cells[c].task == example->task && evaluation->cells[c].difficulty == example->difficulty)
+            return c;
+    }
+    return QM_CELL_NONE;
+}
+
+static enum qm_status create_cells(struct qm_evaluation *evaluation)
+{
+    for (int pass = 0; pass < 2; ++pass) {
+        uint32_t count = 0;
+        for (int task = 0; task < QM_TASK_COUNT; ++task) {
+            for (uint32_t d = 0; d < qm_task_difficulty_count((enum qm_task)task); ++d, ++count) {
+                if (pass == 1)
+                    evaluation->cells[count] = (struct qm_cell){(enum qm_task)task, d, false};
+            }
+        }
+        evaluation->cell_count = count;
+        if (pass == 0) {
+            evaluation->cells = calloc(count, sizeof(*evaluation->cells));
+            if (!evaluation->cells)
+                return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for an evaluation set");
+        }
+    }
+    return QM_OK;
+}
+
+static void list_scored(struct qm_evaluation *evaluation)
+{
+    uint32_t first_sequence = 0;
+    for (uint32_t w = 0; w < evaluation->set.windows; ++w) {
+        const struct qm_window *window = &evaluation->windows[w];
+        for (uint32_t e = 0; e < window->example_count; ++e) {
+            const struct qm_example *example = &window->examples[e];
+            uint32_t sequence = first_sequence + e;
+            evaluation->cell[sequence] = find_cell(evaluation, example);
+            evaluation->graded_cell[sequence] =
+                evaluation->cell[sequence] != QM_CELL_NONE && evaluation->cells[evaluation->cell[sequence]].is_graded
+                    ? evaluation->cell[sequence]
+                    : QM_CELL_NONE;
+            for (uint32_t p = example->first; p < (uint32_t)example->first + example->count && p < window->length; ++p) {
+                if (window->scored[p])
+                    evaluation->scored[evaluation->scored_count++] =
+                        (struct qm_scored_token){w, p, window->tokens[p + 1], sequence};
+            }
+        }
+        first_sequence += window->example_count;
+    }
+}
+
+enum qm_status qm_evaluation_create(enum qm_split split, const struct qm_profile_set *set, const char *model_directory,
+                                    struct qm_evaluation **out)
+{
+    *out = NULL;
+    enum qm_status status = QM_OK;
+    struct qm_evaluation *evaluation = calloc(1, sizeof(*evaluation));
+    if (!evaluation)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for an evaluation set");
+    evaluation->set = *set;
+    snprintf(evaluation->name, sizeof(evaluation->name), "built-in %s, seed %llu",
+             split == QM_SPLIT_CALIBRATION ? "calibration" : "evaluation", (unsigned long long)set->seed);
+    evaluation->windows = calloc(set->windows, sizeof(*evaluation->windows));
+    if (!evaluation->windows) {
+        status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %u windows", set->windows);
+        goto done;
+    }
+    for (uint32_t w = 0; w < set->windows; ++w) {
+        qm_window_generate(split, set->seed, w, set->window_tokens, &evaluation->windows[w]);
+        evaluation->sequence_count += evaluation->windows[w].example_count;
+    }
+    evaluation->scored = calloc((size_t)set->windows * set->window_tokens, sizeof(*evaluation->scored));
+    evaluation->cell = calloc(evaluation->sequence_count + 1, sizeof(*evaluation->cell));
+    evaluation->graded_cell = calloc(evaluation->sequence_count + 1, sizeof(*evaluation->graded_cell));
+    if (!evaluation->scored || !evaluation->cell || !evaluation->graded_cell) {
+        status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for an evaluation set");
+        goto done;
+    }
+    QM_GUARD(create_cells(evaluation));
+    QM_GUARD(read_grading(evaluation, model_directory));
+    list_scored(evaluation);
+    hash_windows(evaluation);
+    if (evaluation->scored_count < set->scored_tokens) {
+        status = QM_FAIL(QM_INVALID, "%u windows of %u tokens hold %zu scored tokens, and %u are asked for; raise windows",
+                         set->windows, set->window_tokens, evaluation->scored_count, set->scored_tokens);
+        goto done;
+    }
+    *out = evaluation;
+    evaluation = NULL;
+done:
+    qm_evaluation_destroy(&evaluation);
+    return status;
+}
+
+void qm_evaluation_destroy(struct qm_evaluation **evaluation)
+{
+    struct qm_evaluation *e = *evaluation;
+    if (!e)
+        return;
+    free(e->windows);
+    free(e->scored);
+    free(e->cell);
+    free(e->graded_cell);
+    free(e->cells);
+    free(e);
+    *evaluation = NULL;
+}

@@ -1,0 +1,45 @@
+// A set of windows as a run uses it: tokens, which positions are scored, which example each belongs to, and which cell
+// (task, difficulty) it counts in; its hash is what a result discloses.
+#ifndef QM_BENCH_EVALUATION_H
+#define QM_BENCH_EVALUATION_H
+
+#include "base/hash.h"
+#include "base/status.h"
+#include "bench/profile.h"
+#include "model/tasks.h"
+#include "score/summary.h"
+
+// A scored position.
+struct qm_scored_token {
+    uint32_t window, position;
+    uint32_t target;   // token that follows
+    uint32_t sequence; // index of the example over the whole set
+};
+
+struct qm_cell {
+    enum qm_task task;
+    uint32_t difficulty;
+    bool is_graded; // counts in exact match: fp32 is neither lost nor perfect there; see the model's grading.json
+};
+
+struct qm_evaluation {
+    struct qm_profile_set set;
+    char name[64];                     // "built-in evaluation, seed 123"
+    char sha256[QM_HASH_TEXT_BYTES];   // over windows, their tokens and masks, as little-endian 32-bit words
+    struct qm_window *windows;         // set.windows of them
+    struct qm_scored_token *scored;    // in the order of windows and positions
+    size_t scored_count;
+    uint32_t sequence_count;
+    uint32_t *cell; // [sequence_count]: index into cells
+    uint32_t *graded_cell; // the same, QM_CELL_NONE where the cell is not graded
+    struct qm_cell *cells;
+    uint32_t cell_count;
+};
+
+// Generates the windows of `split`. `model_directory` holds grading.json; without that file nothing is graded.
+// QM_INVALID if fewer tokens are scored than the set demands.
+QM_MUST_USE enum qm_status qm_evaluation_create(enum qm_split split, const struct qm_profile_set *set,
+                                                const char *model_directory, struct qm_evaluation **out);
+void qm_evaluation_destroy(struct qm_evaluation **evaluation);
+
+#endif

@@ -1,0 +1,203 @@
+#include "bench/reference.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/kernels.h"
+#include "model/engine.h"
+#include "model/safetensors.h"
+
+static void tell(const struct qm_reference_params *params, const char *what, double fraction)
+{
+    if (params->progress)
+        params->progress(params->progress_context, what, fraction);
+}
+
+// A network on the reference backend with one pass of a whole window; everything to take down again.
+struct oracle {
+    struct qm_device *device;
+    struct qm_engine *engine;
+    struct qm_network *network;
+    struct qm_pass *pass;
+};
+
+static void oracle_close(struct oracle *oracle)
+{
+    qm_pass_destroy(&oracle->pass);
+    qm_network_destroy(&oracle->network);
+    qm_engine_destroy(&oracle->engine);
+    if (oracle->device)
+        oracle->device->fns->destroy(&oracle->device);
+}
+
+static enum qm_status oracle_open(const struct qm_artifact *artifact, const struct qm_scheme *scheme,
+                                  uint32_t window_tokens, struct oracle *out)
+{
+    *out = (struct oracle){0};
+    if (window_tokens > artifact->config.context)
+        return QM_FAIL(QM_INVALID, "windows of %u tokens exceed the model's context of %u", window_tokens,
+                       artifact->config.context);
+    enum qm_status status = QM_OK;
+    struct qm_device_info info;
+    size_t count = 0;
+    QM_GUARD(qm_backend_reference.enumerate(&info, 1, &count));
+    QM_GUARD(qm_backend_reference.open(&info, &(struct qm_open_params){0}, &out->device));
+    QM_GUARD(qm_engine_create(&(struct qm_engine_params){.device = out->device,
+                                                         .tile = "narrow",
+                                                         .config = artifact->config,
+                                                         .rows = window_tokens,
+                                                         .sequences = 1,
+                                                         .slots = 1},
+                              &out->engine));
+    QM_GUARD(qm_network_create(out->engine, artifact, scheme, &out->network));
+    QM_GUARD(qm_pass_create(out->network, &(struct qm_pass_params){1, window_tokens, 0, 0}, &out->pass));
+done:
+    if (status != QM_OK)
+        oracle_close(out);
+    return status;
+}
+
+static enum qm_status oracle_set_window(const struct oracle *oracle, const struct qm_window *window, uint32_t context)
+{
+    uint32_t *tokens = calloc(context + 1, sizeof(*tokens));
+    if (!tokens)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for tokens");
+    for (uint32_t p = 0; p <= window->length; ++p)
+        tokens[p] = window->tokens[p];
+    enum qm_status status = qm_engine_write_tokens(oracle->engine, tokens, 1);
+    free(tokens);
+    return status;
+}
+
+// ---- Artifacts ----------------------------------------------------------------------------------------------------
+
+static enum qm_status calibrate(const struct qm_reference_params *params, const struct qm_scheme *scheme,
+                                const struct qm_evaluation *calibration, struct qm_activation_scales **out)
+{
+    struct qm_scheme f32;
+    QM_TRY(qm_scheme_parse("f32", &f32));
+    enum qm_status status = QM_OK;
+    struct qm_artifact *artifact = NULL;
+    struct oracle oracle = {0};
+    struct qm_calibration *collectors = qm_calibration_new(params->model->config.layers);
+    if (!collectors)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to calibrate");
+    QM_GUARD(qm_artifact_build(params->model, &f32, NULL, &artifact));
+    QM_GUARD(oracle_open(artifact, &f32, calibration->set.window_tokens, &oracle));
+    for (uint32_t w = 0; w < calibration->set.windows; ++w) {
+        tell(params, "calibrating", (double)w / calibration->set.windows);
+        QM_GUARD(oracle_set_window(&oracle, &calibration->windows[w], params->model->config.context));
+        QM_GUARD(qm_pass_observe(oracle.pass, &(struct qm_pass_start){0, 0}, collectors));
+    }
+    struct qm_calibration_set set = {.windows = calibration->set.windows,
+                                     .tokens = (uint64_t)calibration->set.windows * calibration->set.window_tokens};
+    snprintf(set.name, sizeof(set.name), "%s", calibration->name);
+    snprintf(set.sha256, sizeof(set.sha256), "%s", calibration->sha256);
+    QM_GUARD(qm_calibration_scales(collectors, scheme->calibrator, &set, out));
+done:
+    oracle_close(&oracle);
+    qm_artifact_destroy(&artifact);
+    qm_calibration_destroy(&collectors);
+    return status;
+}
+
+enum qm_status qm_reference_artifact(const struct qm_reference_params *params, const struct qm_scheme *scheme,
+                                     const struct qm_evaluation *calibration, struct qm_artifact **out,
+                                     char path[QM_PATH_BYTES])
+{
+    *out = NULL;
+    char directory[QM_PATH_BYTES];
+    QM_TRY(qm_path_join(directory, params->cache_directory, "artifacts"));
+    QM_TRY(qm_artifact_find(directory, params->model->sha256, scheme, scheme->is_static ? calibration->sha256 : NULL,
+                            out));
+    if (!*out) {
+        struct qm_activation_scales *scales = NULL;
+        enum qm_status status = scheme->is_static ? calibrate(params, scheme, calibration, &scales) : QM_OK;
+        if (status == QM_OK)
+            status = qm_artifact_build(params->model, scheme, scales, out);
+        if (status == QM_OK)
+            status = qm_artifact_store(*out, directory);
+        qm_activation_scales_destroy(&scales);
+        if (status != QM_OK) {
+            qm_artifact_destroy(out);
+            return status;
+        }
+    }
+    return qm_artifact_path(directory, (*out)->id, path);
+}
+
+// ---- Logits -------------------------------------------------------------------------------------------------------
+
+static enum qm_status logits_path(const struct qm_reference_params *params, const struct qm_artifact *artifact,
+                                  const struct qm_scheme *scheme, const struct qm_evaluation *evaluation,
+                                  uint32_t windows, char path[QM_PATH_BYTES])
+{
+    char directory[QM_PATH_BYTES], name[QM_HASH_TEXT_BYTES + 32], text[256], key[QM_HASH_TEXT_BYTES];
+    snprintf(text, sizeof(text), "%s %s %s %u %s", artifact->id, qm_kv_format_info(scheme->kv)->name,
+             evaluation->sha256, windows, QM_VERSION);
+    qm_hash_bytes(text, strlen(text), key);
+    snprintf(name, sizeof(name), "%s.safetensors", key);
+    QM_TRY(qm_path_join(directory, params->cache_directory, "reference"));
+    QM_TRY(qm_directory_make(directory));
+    return qm_path_join(path, directory, name);
+}
+
+// A cached file that does not fit is computed anew; why it does not is of no use to anybody.
+static bool load_cached(const char *path, const uint64_t shape[3], float *logits, size_t count)
+{
+    struct qm_tensors tensors = {0};
+    const struct qm_tensor *tensor = NULL;
+    bool is_loaded = false;
+    if (qm_file_exists(path) && qm_tensors_load(path, &tensors) == QM_OK) {
+        if (qm_tensors_require(&tensors, "logits", QM_DTYPE_F32, 3, shape, &tensor) == QM_OK) {
+            memcpy(logits, tensor->data, count * sizeof(*logits));
+            is_loaded = true;
+        }
+        qm_tensors_free(&tensors);
+    }
+    return is_loaded;
+}
+
+enum qm_status qm_reference_logits(const struct qm_reference_params *params, const struct qm_artifact *artifact,
+                                   const struct qm_scheme *scheme, const struct qm_evaluation *evaluation,
+                                   uint32_t windows, float **logits)
+{
+    *logits = NULL;
+    char path[QM_PATH_BYTES];
+    QM_TRY(logits_path(params, artifact, scheme, evaluation, windows, path));
+    const uint64_t shape[3] = {windows, evaluation->set.window_tokens, artifact->config.vocabulary};
+    size_t window_count = (size_t)shape[1] * shape[2], count = windows * window_count;
+    float *values = malloc(count * sizeof(*values));
+    if (!values)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu reference logits", count);
+    if (load_cached(path, shape, values, count)) {
+        *logits = values;
+        return QM_OK;
+    }
+    enum qm_status status = QM_OK;
+    struct oracle oracle = {0};
+    char what[96];
+    snprintf(what, sizeof(what), "reference %s", scheme->name);
+    QM_GUARD(oracle_open(artifact, scheme, evaluation->set.window_tokens, &oracle));
+    for (uint32_t w = 0; w < windows; ++w) {
+        struct qm_timing timing = {0};
+        tell(params, what, (double)w / windows);
+        QM_GUARD(oracle_set_window(&oracle, &evaluation->windows[w], artifact->config.context));
+        QM_GUARD(qm_pass_run(oracle.pass, &(struct qm_pass_start){0, 0}, 1, &(struct qm_run_policy){0, 1}, &timing));
+        QM_GUARD(qm_pass_read_logits(oracle.pass, values + w * window_count));
+    }
+    struct qm_tensor tensor = {.name = "logits",
+                               .dtype = QM_DTYPE_F32,
+                               .rank = 3,
+                               .shape = {shape[0], shape[1], shape[2]},
+                               .bytes = count * sizeof(*values),
+                               .data = values};
+    QM_GUARD(qm_safetensors_write(path, &tensor, 1, NULL, 0));
+    *logits = values;
+    values = NULL;
+done:
+    oracle_close(&oracle);
+    free(values);
+    return status;
+}
