@@ -108,8 +108,8 @@ static enum qm_status read_shape(const char *file, const char *name, const json_
     for (size_t i = 0; i < rank; i++) {
         const json_t *size = json_array_get(value, i);
         if (!json_is_integer(size) || json_integer_value(size) < 1)
-            return QM_FAIL(QM_INVALID, "%s: tensor '%s': dimension %zu of the shape is no whole number above 0", file,
-                           name, i);
+            return QM_FAIL(QM_INVALID, "%s: tensor '%s': dimension %zu of the shape must be a whole number above 0",
+                           file, name, i);
         out->shape[i] = (uint64_t)json_integer_value(size);
     }
     if (!bytes_of(out->dtype, out->rank, out->shape, &out->bytes))
