@@ -260,7 +260,7 @@ enum qm_status qm_directory_make(const char *path)
         int error = uv_fs_mkdir(NULL, &request, part, DIRECTORY_MODE, NULL);
         uv_fs_req_cleanup(&request);
         if (error < 0 && !qm_directory_exists(part))
-            return fail(QM_FAILED, "make a directory", part, error == UV_EEXIST ? UV_ENOTDIR : error);
+            return fail(QM_INVALID, "make a directory", part, error == UV_EEXIST ? UV_ENOTDIR : error);
     }
     return QM_OK;
 }
@@ -273,7 +273,7 @@ enum qm_status qm_directory_check_writable(const char *path)
     QM_TRY(qm_path_join(probe, path, name));
     int file = open_at(probe, O_WRONLY | O_CREAT | O_TRUNC, FILE_MODE);
     if (file < 0)
-        return fail(QM_FAILED, "write into this directory", path, file);
+        return fail(QM_INVALID, "write into this directory", path, file);
     // A full disk often takes an empty file and refuses its first block.
     char block[4096] = {0};
     int error = write_all(file, block, sizeof(block));
@@ -281,7 +281,7 @@ enum qm_status qm_directory_check_writable(const char *path)
         error = flush(file);
     close_file(file);
     unlink_at(probe);
-    return error < 0 ? fail(QM_FAILED, "write into this directory", path, error) : QM_OK;
+    return error < 0 ? fail(QM_INVALID, "write into this directory", path, error) : QM_OK;
 }
 
 static int by_bytes(const void *a, const void *b)

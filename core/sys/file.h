@@ -28,7 +28,7 @@ bool qm_file_exists(const char *path); // of any kind
 bool qm_directory_exists(const char *path);
 QM_MUST_USE enum qm_status qm_file_size(const char *path, uint64_t *bytes);
 
-// Makes the directory and those above it that are missing.
+// Makes the directory and those above it that are missing. QM_INVALID where that cannot be, as with the next.
 QM_MUST_USE enum qm_status qm_directory_make(const char *path);
 // Fails unless files can be made in the directory; tries it, so that a long run does not find out at its end.
 QM_MUST_USE enum qm_status qm_directory_check_writable(const char *path);

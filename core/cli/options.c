@@ -1,0 +1,124 @@
+#include "cli/options.h"
+#include "record/suggest.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OPTIONS_MAX 24
+
+static void print_help(const struct qm_command *command)
+{
+    printf("usage: qmark %s%s%s%s\n\n%s\n", command->verb, command->option_count ? " [options]" : "",
+           *command->operands ? " " : "", command->operands, command->meaning);
+    if (*command->details)
+        printf("\n%s\n", command->details);
+    printf("\noptions:\n");
+    for (size_t i = 0; i < command->option_count; i++) {
+        const struct qm_option *option = &command->options[i];
+        char left[64];
+        snprintf(left, sizeof(left), "--%s%s%s", option->name, option->argument ? " " : "",
+                 option->argument ? option->argument : "");
+        printf("  %-22s %s\n", left, option->meaning);
+    }
+    printf("  %-22s %s\n", "--help", "this text");
+}
+
+static enum qm_status find(const struct qm_command *command, const char *name, size_t length, size_t *index)
+{
+    char text[64];
+    const char *names[OPTIONS_MAX + 1];
+    size_t count = 0;
+    for (; count < command->option_count && count < OPTIONS_MAX; count++) {
+        names[count] = command->options[count].name;
+        if (strlen(names[count]) == length && strncmp(names[count], name, length) == 0) {
+            *index = count;
+            return QM_OK;
+        }
+    }
+    names[count++] = "help";
+    snprintf(text, sizeof(text), "%.*s", (int)(length < 60 ? length : 60), name);
+    const char *near = qm_suggest(text, names, count);
+    if (near)
+        return QM_FAIL(QM_INVALID, "%s: unknown option '--%s'; did you mean '--%s'?", command->verb, text, near);
+    return QM_FAIL(QM_INVALID, "%s: unknown option '--%s'; 'qmark help %s' lists the options", command->verb, text,
+                   command->verb);
+}
+
+static enum qm_status set_value(const struct qm_command *command, const struct qm_option *option, const char *value)
+{
+    if (option->kind == QM_OPTION_TEXT) {
+        if (!*value)
+            return QM_FAIL(QM_INVALID, "%s: option '--%s' has an empty value; expected %s", command->verb, option->name,
+                           option->argument);
+        *(const char **)option->out = value;
+        return QM_OK;
+    }
+    errno = 0;
+    unsigned long long number = strtoull(value, NULL, 10);
+    if (!*value || strspn(value, "0123456789") != strlen(value) || errno)
+        return QM_FAIL(QM_INVALID, "%s: option '--%s' is '%.40s'; expected a whole number", command->verb, option->name,
+                       value);
+    *(uint64_t *)option->out = number;
+    return QM_OK;
+}
+
+enum qm_status qm_command_parse(const struct qm_command *command, int argc, char **argv, const char ***operands,
+                                size_t *operand_count, bool *done)
+{
+    bool given[OPTIONS_MAX] = {false};
+    bool only_operands = false;
+    size_t count = 0;
+    *done = false;
+    for (int i = 1; i < argc; i++) {
+        char *word = argv[i];
+        size_t index = 0;
+        if (only_operands || word[0] != '-' || !word[1]) {
+            argv[count++] = word;
+            continue;
+        }
+        if (strcmp(word, "--") == 0) {
+            only_operands = true;
+            continue;
+        }
+        if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0) {
+            print_help(command);
+            *done = true;
+            return QM_OK;
+        }
+        if (word[1] != '-')
+            return QM_FAIL(QM_INVALID, "%s: unknown option '%.40s'; options begin with two dashes, 'qmark help %s' "
+                                       "lists them", command->verb, word, command->verb);
+        const char *name = word + 2;
+        size_t length = strcspn(name, "=");
+        QM_TRY(find(command, name, length, &index));
+        const struct qm_option *option = &command->options[index];
+        if (given[index])
+            return QM_FAIL(QM_INVALID, "%s: option '--%s' is given twice; give it once", command->verb, option->name);
+        given[index] = true;
+        if (option->kind == QM_OPTION_FLAG) {
+            if (name[length])
+                return QM_FAIL(QM_INVALID, "%s: option '--%s' takes no value; write it without '='", command->verb,
+                               option->name);
+            *(bool *)option->out = true;
+            continue;
+        }
+        const char *value = name[length] ? name + length + 1 : NULL;
+        if (!value && i + 1 < argc)
+            value = argv[++i];
+        if (!value)
+            return QM_FAIL(QM_INVALID, "%s: option '--%s' lacks its value; write '--%s %s'", command->verb, option->name,
+                           option->name, option->argument);
+        QM_TRY(set_value(command, option, value));
+    }
+    if (count < command->operands_min)
+        return QM_FAIL(QM_INVALID, "%s: expected %s; write 'qmark %s %s'", command->verb, command->operands,
+                       command->verb, command->operands);
+    if (count > command->operands_max)
+        return QM_FAIL(QM_INVALID, "%s: unexpected '%.60s'; write 'qmark %s%s%s'", command->verb,
+                       argv[command->operands_max], command->verb, *command->operands ? " " : "", command->operands);
+    *operands = (const char **)argv;
+    *operand_count = count;
+    return QM_OK;
+}

@@ -1,0 +1,170 @@
+#include "cli/options.h"
+#include "cli/verbs.h"
+#include "quant/scheme.h"
+#include "record/node.h"
+#include "record/suggest.h"
+
+#include <stdio.h>
+#include <string.h>
+
+// Every metric of a result and every word of a table.
+static const struct {
+    const char *word;
+    const char *text;
+} entries[] = {
+    {"kl_divergence_mean",
+     "KL divergence of the device's distribution from that of the fp32 reference, in nats per token, mean over scored\n"
+     "tokens: sum over the vocabulary of p (ln p - ln q). 0 is no difference. It is the first number to look at, since\n"
+     "it sees every change of the distribution, not only changes of the answer. Its interval is a bootstrap over\n"
+     "sequences."},
+    {"kl_divergence_p99", "KL divergence that 99 % of the scored tokens do not exceed (nearest rank)."},
+    {"kl_divergence_max", "KL divergence of the worst scored token. No bound on what other text would give."},
+    {"perplexity",
+     "exp of the mean negative log-probability, in nats, of the tokens that were to come. Lower is better; it depends on\n"
+     "the set, so that only perplexities over one set may be compared."},
+    {"perplexity_ratio",
+     "Perplexity on the device over that of the fp32 reference, on the same tokens (paired). 1 is no loss; 1.05 is 5 %\n"
+     "worse. It can hide changes that KL divergence shows, because gains and losses cancel."},
+    {"top1_agreement", "Fraction of scored tokens whose most likely token is the one of the fp32 reference."},
+    {"rms_delta_p",
+     "Root mean square change of the probability of the token that was to come, against the fp32 reference."},
+    {"exact_match",
+     "Fraction of graded examples all of whose answer tokens are the most likely ones, each predicted from the true\n"
+     "tokens before it (teacher forcing)."},
+    {"exact_match_ratio", "Exact match on the device over that of the fp32 reference, on the same examples."},
+    {"rate_tokens_per_s",
+     "Tokens of all sequences of the batch per second, by the timer that the point names. Never shown without the\n"
+     "accuracy of the same artifact through the same kernels on the same device."},
+    {"latency_ms", "Time of one prefill pass or one decode step: median, 95th and 99th percentile."},
+    {"gain",
+     "Rate of a scheme over that of the profile's baseline, on the same device, API, model and protocol, from passes of\n"
+     "both in turn, with an interval over blocks of passes. Above 1 the scheme is faster."},
+    {"memory", "What the backend allocated on the device: weights with scales, KV cache, and everything."},
+    {"acceptance",
+     "Whether the profile's bounds hold, judged by the interval and not by the estimate: pass, fail, or inconclusive\n"
+     "where the bound lies within the interval. Without bounds it is not stated."},
+    {"prefill", "Reading a prompt: all its tokens at once, large matrix products."},
+    {"decode", "Writing: one token of each sequence at a time, at a depth of tokens in the cache. Here teacher-forced."},
+    {"depth", "Tokens in the KV cache before a decode step."},
+    {"paired", "Protocol: passes of a scheme and of the baseline in turn, so that heat and clocks hit both. Gives the gain."},
+    {"sustained", "Rate after a steady state, from contiguous passes over a stated time. 'not measured' until it is."},
+    {"burst", "Rate of the first passes, before clocks fall."},
+    {"scheme", "One precision for weights, activations and KV cache, such as w4a16-g32-kv8. 'qmark explain w4a16-g32-kv8'."},
+    {"artifact", "The model calibrated for one scheme: a file with a content hash. Every device loads the same bytes."},
+    {"calibration", "Finding scales by running the fp32 model over a set that shares no sequence with the evaluation set."},
+    {"absmax", "Calibrator: the largest absolute value seen becomes the largest code. Nothing is clipped on that set."},
+    {"percentile", "Calibrator: a percentile of absolute values becomes the largest code; what lies above is clipped."},
+    {"baseline", "The scheme that gains are over; the profile names it."},
+    {"tier",
+     "The instruction level that a kernel used: base (any conformant device), texel, dot (packed int8 dot product), f16,\n"
+     "subgroup, matrix. Each above base is checked on the device before it is used."},
+    {"tiles", "How kernels are cut into work groups: fixed (as they come) or tuned (for this device)."},
+    {"widen",
+     "The residual stream repeated r times, so that a small model does the work of a large one and keeps its logits up\n"
+     "to rounding."},
+    {"timer", "The clock of a rate: device (the device's own timestamps) or wall (the host's clock, with all overheads)."},
+    {"profile", "What to run and how: schemes, sets, points, repeats, bounds. quick, standard, or a file of yours."},
+    {"result", "What one device through one API gave for one profile; see docs/RESULT_FORMAT.md."},
+    {"class", "standard: a stock profile, fixed tiles and a released build. Everything else is custom."},
+    {"stand-in", "A software driver on the processor: it shows that everything works, and nothing about a GPU's speed."},
+    {"interval", "Where the true value lies with the stated confidence: a percentile bootstrap over sequences or blocks."},
+    {"ok", "Status of a scheme: verified, scored and timed."},
+    {"wrong",
+     "Status of a scheme: a kernel was beyond its bound against the oracle, the logits were beyond theirs against the\n"
+     "reference backend, or a timed pass had another checksum than the scored one. It has no speed. Exit code 4."},
+    {"unsupported", "Status of a scheme: the device cannot run it; the reason says what is missing."},
+    {"failed", "Status of a scheme: something broke, such as a driver; the reason says what."},
+    {"skipped", "Status of a scheme: not run, for the reason given."},
+    {"undisclosed", "Nobody told qmark. A value like any other: it is shown, and two of them are not known to be equal."},
+    {"comparable", "Of two results: no field differs that would make the numbers about different things."},
+};
+
+#define ENTRY_COUNT (sizeof(entries) / sizeof(entries[0]))
+
+static int list(bool as_json)
+{
+    if (as_json) {
+        struct qm_node *root = qm_node_new_mapping();
+        for (size_t i = 0; i < ENTRY_COUNT; i++)
+            qm_node_set_text(root, entries[i].word, entries[i].text);
+        return qm_verb_print_json(&root);
+    }
+    printf("words that can be explained, besides every scheme:\n");
+    for (size_t i = 0; i < ENTRY_COUNT; i++)
+        printf("  %s\n", entries[i].word);
+    return QM_EXIT_OK;
+}
+
+static int explain_scheme(const struct qm_scheme *scheme, bool as_json)
+{
+    char text[2048];
+    if (as_json) {
+        struct qm_node *root = qm_scheme_expand(scheme);
+        return qm_verb_print_json(&root);
+    }
+    qm_scheme_explain(scheme, text, sizeof(text));
+    fputs(text, stdout);
+    return QM_EXIT_OK;
+}
+
+// Whether it was meant as a scheme: then the message about schemes is the one that helps.
+static bool is_like_scheme(const char *word)
+{
+    return (word[0] == 'w' || word[0] == 'f') && word[1] >= '0' && word[1] <= '9';
+}
+
+static int explain(const char *word, bool as_json)
+{
+    const char *words[ENTRY_COUNT];
+    struct qm_scheme scheme;
+    char plain[64];
+    snprintf(plain, sizeof(plain), "%s", word);
+    for (char *c = plain; *c; c++)
+        if (*c == '-' || *c == ' ')
+            *c = '_';
+    for (size_t i = 0; i < ENTRY_COUNT; i++) {
+        words[i] = entries[i].word;
+        if (strcmp(entries[i].word, word) != 0 && strcmp(entries[i].word, plain) != 0)
+            continue;
+        if (as_json) {
+            struct qm_node *root = qm_node_new_mapping();
+            qm_node_set_text(root, entries[i].word, entries[i].text);
+            return qm_verb_print_json(&root);
+        }
+        printf("%s\n%s\n", entries[i].word, entries[i].text);
+        return QM_EXIT_OK;
+    }
+    if (is_like_scheme(word)) {
+        enum qm_status status = qm_scheme_parse(word, &scheme);
+        return status == QM_OK ? explain_scheme(&scheme, as_json) : qm_verb_fail(status);
+    }
+    const char *near = qm_suggest(word, words, ENTRY_COUNT);
+    enum qm_status status =
+        near ? QM_FAIL(QM_INVALID, "explain: nothing is known of '%.40s'; did you mean '%s'?", word, near)
+             : QM_FAIL(QM_INVALID, "explain: nothing is known of '%.40s'; 'qmark explain' lists the words", word);
+    return qm_verb_fail(status);
+}
+
+int qm_verb_explain(int argc, char **argv)
+{
+    bool as_json = false;
+    bool done = false;
+    const struct qm_option options[] = {
+        {"json", QM_OPTION_FLAG, &as_json, NULL, "print as JSON"},
+    };
+    const struct qm_command command = {.verb = "explain",
+                                       .operands = "[METRIC|WORD|SCHEME]",
+                                       .operands_max = 1,
+                                       .meaning = "Say what a metric, a word of a table or a scheme means.",
+                                       .details = "Without a word it lists those it knows.",
+                                       .options = options,
+                                       .option_count = sizeof(options) / sizeof(options[0])};
+    const char **operands = NULL;
+    size_t count = 0;
+    enum qm_status status = qm_command_parse(&command, argc, argv, &operands, &count, &done);
+    if (status != QM_OK)
+        return qm_verb_fail(status);
+    if (done)
+        return QM_EXIT_OK;
+    return count == 0 ? list(as_json) : explain(operands[0], as_json);
+}

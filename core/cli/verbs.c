@@ -1,0 +1,105 @@
+#include "cli/verbs.h"
+#include "record/node.h"
+#include "record/suggest.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct qm_verb qm_verbs[] = {
+    {"devices", QM_VERB_MEASURE, "list every device of every API, and what it can do", qm_verb_devices},
+    {"run", QM_VERB_MEASURE, "time and score a profile on every device", qm_verb_run},
+    {"calibrate", QM_VERB_MEASURE, "make the quantized artifacts of a profile", qm_verb_calibrate},
+    {"show", QM_VERB_JUDGE, "print results as tables", qm_verb_show},
+    {"compare", QM_VERB_JUDGE, "say whether results are comparable, and which fields differ", qm_verb_compare},
+    {"explain", QM_VERB_HELP, "say what a metric, a word or a scheme means", qm_verb_explain},
+    {"help", QM_VERB_HELP, "list the verbs, or the options of one", qm_verb_help},
+    {0},
+};
+
+int qm_exit_of(enum qm_status status)
+{
+    switch (status) {
+    case QM_OK:
+        return QM_EXIT_OK;
+    case QM_INVALID:
+        return QM_EXIT_BAD_INPUT;
+    case QM_UNAVAILABLE:
+        return QM_EXIT_NO_DEVICE;
+    case QM_WRONG_RESULT:
+        return QM_EXIT_WRONG;
+    default:
+        return QM_EXIT_SOME_FAILED;
+    }
+}
+
+int qm_verb_fail(enum qm_status status)
+{
+    // One line whatever came in: a path may hold a newline.
+    char text[1100];
+    snprintf(text, sizeof(text), "%s", qm_error_text());
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    fflush(stdout);
+    fprintf(stderr, "qmark: %s\n", text);
+    return qm_exit_of(status);
+}
+
+int qm_verb_print_json(struct qm_node **node)
+{
+    char *text = NULL;
+    enum qm_status status = qm_node_write_json(*node, &text);
+    qm_node_destroy(node);
+    if (status != QM_OK)
+        return qm_verb_fail(status);
+    fputs(text, stdout);
+    free(text);
+    return QM_EXIT_OK;
+}
+
+static int unknown_verb(const char *word)
+{
+    const char *names[32];
+    size_t count = 0;
+    for (; qm_verbs[count].name && count < 32; count++)
+        names[count] = qm_verbs[count].name;
+    const char *near = qm_suggest(word, names, count);
+    enum qm_status status =
+        near ? QM_FAIL(QM_INVALID, "unknown verb '%.40s'; did you mean '%s'?", word, near)
+             : QM_FAIL(QM_INVALID, "unknown verb '%.40s'; 'qmark help' lists them", word);
+    return qm_verb_fail(status);
+}
+
+static int run_verb(int argc, char **argv)
+{
+    if (argc < 2) {
+        char *help[] = {(char[]){"help"}, NULL};
+        qm_verb_help(1, help);
+        return QM_EXIT_BAD_INPUT;
+    }
+    const char *word = argv[1];
+    if (strcmp(word, "--version") == 0 || strcmp(word, "version") == 0) {
+        printf("qmark %s\n", QM_VERSION);
+        return QM_EXIT_OK;
+    }
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+        word = "help";
+    for (const struct qm_verb *verb = qm_verbs; verb->name; verb++)
+        if (strcmp(verb->name, word) == 0)
+            return verb->function(argc - 1, argv + 1);
+    return unknown_verb(word);
+}
+
+int qm_main(int argc, char **argv)
+{
+    int code = run_verb(argc, argv);
+    // A table that could not be written, to a full disk for instance, is no success. A reader that has seen enough and
+    // closed its pipe is.
+    if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE && code == QM_EXIT_OK) {
+        fprintf(stderr, "qmark: cannot write the output: %s; write it elsewhere or free some space\n", strerror(errno));
+        return QM_EXIT_SOME_FAILED;
+    }
+    return code;
+}

@@ -1,0 +1,448 @@
+#include "report/show.h"
+#include "record/node.h"
+#include "report/table.h"
+#include "sys/host.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INTERVAL_BYTES 128
+
+struct qm_show_style qm_show_style_of(int descriptor)
+{
+    bool is_terminal = qm_is_terminal(descriptor);
+    return (struct qm_show_style){.columns = is_terminal ? qm_terminal_columns(descriptor, 80) : 0,
+                                  .is_fancy = is_terminal};
+}
+
+void qm_show_number(const struct qm_node *node, char text[QM_SHOW_NUMBER_BYTES])
+{
+    double value = 0;
+    if (!qm_node_is_number(node) || qm_node_read_double(node, &value) != QM_OK) {
+        const char *word = qm_node_text(node);
+        snprintf(text, QM_SHOW_NUMBER_BYTES, "%.39s", word ? word : "absent");
+        return;
+    }
+    double size = value < 0 ? -value : value;
+    if (size >= 999.5 && size < 1e15) {
+        char digits[32];
+        int count = snprintf(digits, sizeof(digits), "%.0f", value);
+        size_t used = 0;
+        for (int i = 0; i < count; i++) {
+            text[used++] = digits[i];
+            if (digits[i] != '-' && i + 1 < count && (count - i - 1) % 3 == 0)
+                text[used++] = ',';
+        }
+        text[used] = '\0';
+        return;
+    }
+    // One digit more for what lies around 1, such as ratios.
+    snprintf(text, QM_SHOW_NUMBER_BYTES, size >= 0.9995 && size < 10 ? "%.4g" : "%.3g", value);
+}
+
+// "VALUE [LOW, HIGH]", the value alone where there is no interval.
+static void show_interval(const struct qm_node *holder, const char *key, char text[INTERVAL_BYTES])
+{
+    char value[QM_SHOW_NUMBER_BYTES];
+    char low[QM_SHOW_NUMBER_BYTES];
+    char high[QM_SHOW_NUMBER_BYTES];
+    const struct qm_node *low_node = qm_node_child(holder, "low");
+    const struct qm_node *high_node = qm_node_child(holder, "high");
+    qm_show_number(qm_node_is_mapping(holder) ? qm_node_child(holder, key) : holder, value);
+    if (!qm_node_is_number(low_node) || !qm_node_is_number(high_node)) {
+        snprintf(text, INTERVAL_BYTES, "%s", value);
+        return;
+    }
+    qm_show_number(low_node, low);
+    qm_show_number(high_node, high);
+    snprintf(text, INTERVAL_BYTES, "%s [%s, %s]", value, low, high);
+}
+
+// A fraction as percent; a word as it is.
+static void show_percent(const struct qm_node *estimate, char text[QM_SHOW_NUMBER_BYTES])
+{
+    double value = 0;
+    const struct qm_node *node = qm_node_is_mapping(estimate) ? qm_node_child(estimate, "value") : estimate;
+    if (qm_node_is_number(node) && qm_node_read_double(node, &value) == QM_OK)
+        snprintf(text, QM_SHOW_NUMBER_BYTES, "%.2f %%", value * 100);
+    else
+        qm_show_number(node, text);
+}
+
+static void show_bytes(const struct qm_node *node, char text[QM_SHOW_NUMBER_BYTES])
+{
+    uint64_t bytes = 0;
+    if (qm_node_is_number(node) && qm_node_read_u64(node, &bytes) == QM_OK)
+        snprintf(text, QM_SHOW_NUMBER_BYTES, "%.1f MiB", (double)bytes / 1048576.0);
+    else
+        qm_show_number(node, text);
+}
+
+const struct qm_node *qm_show_point(const struct qm_node *scheme, const char *phase)
+{
+    const struct qm_node *points = qm_node_child(scheme, "throughput");
+    for (size_t i = 0; i < qm_node_count(points); i++)
+        if (strcmp(qm_node_text_at(qm_node_at(points, i), "phase", ""), phase) == 0)
+            return qm_node_at(points, i);
+    return NULL;
+}
+
+static const struct qm_node *find_gain(const struct qm_node *scheme, const char *phase)
+{
+    const struct qm_node *gains = qm_node_child(scheme, "gain");
+    for (size_t i = 0; i < qm_node_count(gains); i++)
+        if (strcmp(qm_node_text_at(qm_node_at(gains, i), "phase", ""), phase) == 0)
+            return qm_node_at(gains, i);
+    return NULL;
+}
+
+static bool is_ok(const struct qm_node *scheme)
+{
+    return strcmp(qm_node_text_at(scheme, "status", ""), "ok") == 0;
+}
+
+static const char *format_of(const struct qm_node *scheme, const char *tensor)
+{
+    const struct qm_node *precision = qm_node_get(scheme, "disclosure.precision");
+    const struct qm_node *format = qm_node_child(precision, tensor);
+    const char *word = qm_node_text(format) ? qm_node_text(format) : qm_node_text(precision);
+    return qm_node_text_at(format, "format", word ? word : "undisclosed");
+}
+
+static void add_accuracy(struct qm_table *table, const struct qm_node *scheme)
+{
+    char text[INTERVAL_BYTES];
+    char number[QM_SHOW_NUMBER_BYTES];
+    const struct qm_node *accuracy = qm_node_child(scheme, "accuracy");
+    if (!qm_node_is_mapping(accuracy)) {
+        qm_table_cell(table, "accuracy: not measured");
+        for (int i = 0; i < 4; i++)
+            qm_table_cell(table, "-");
+        return;
+    }
+    show_interval(qm_node_child(accuracy, "kl_divergence"), "mean", text);
+    qm_table_cell(table, "%s", text);
+    const struct qm_node *ratio = qm_node_get(accuracy, "perplexity.ratio");
+    double value = 0;
+    if (qm_node_double_at(ratio, "value", &value) && value < 100)
+        snprintf(number, sizeof(number), "%.4f", value); // where it lies around 1
+    else
+        qm_show_number(qm_node_is_mapping(ratio) ? qm_node_child(ratio, "value") : ratio, number);
+    qm_table_cell(table, "%s", number);
+    show_percent(qm_node_child(accuracy, "top1_agreement"), number);
+    qm_table_cell(table, "%s", number);
+    show_percent(qm_node_child(accuracy, "exact_match"), number);
+    qm_table_cell(table, "%s", number);
+    qm_table_cell(table, "%s", qm_node_text_at(accuracy, "acceptance.verdict", "not stated"));
+}
+
+static void add_speed(struct qm_table *table, const struct qm_node *scheme, const char *baseline)
+{
+    static const char *const phases[] = {"prefill", "decode"};
+    char text[INTERVAL_BYTES];
+    char number[QM_SHOW_NUMBER_BYTES];
+    for (size_t i = 0; i < 2; i++) {
+        const struct qm_node *point = qm_show_point(scheme, phases[i]);
+        if (point)
+            qm_show_number(qm_node_child(point, "rate_tokens_per_s"), number);
+        else
+            snprintf(number, sizeof(number), "not measured");
+        qm_table_cell(table, "%s", number);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        const struct qm_node *gain = find_gain(scheme, phases[i]);
+        if (gain)
+            show_interval(gain, "ratio", text);
+        else
+            snprintf(text, sizeof(text), "%s",
+                     strcmp(qm_node_text_at(scheme, "name", ""), baseline) == 0 ? "baseline" : "not measured");
+        qm_table_cell(table, "%s", text);
+    }
+    show_bytes(qm_node_get(scheme, "memory.total_bytes"), number);
+    qm_table_cell(table, "%s", number);
+}
+
+static enum qm_status show_schemes(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
+{
+    const struct qm_node *schemes = qm_node_child(result, "schemes");
+    const char *baseline = qm_node_text_at(result, "profile.baseline", "");
+    struct qm_table *table = qm_table_create();
+    qm_table_column(table, "scheme", false);
+    qm_table_column(table, "weights", false);
+    qm_table_column(table, "activations", false);
+    qm_table_column(table, "KV cache", false);
+    qm_table_column(table, "KL mean [interval]", false);
+    qm_table_column(table, "PPL ratio", true);
+    qm_table_column(table, "top-1", true);
+    qm_table_column(table, "exact", true);
+    qm_table_column(table, "acceptance", false);
+    qm_table_column(table, "prefill t/s", true);
+    qm_table_column(table, "decode t/s", true);
+    qm_table_column(table, "prefill gain", false);
+    qm_table_column(table, "decode gain", false);
+    qm_table_column(table, "memory", true);
+    for (size_t i = 0; i < qm_node_count(schemes); i++) {
+        const struct qm_node *scheme = qm_node_at(schemes, i);
+        qm_table_row(table);
+        qm_table_cell(table, "%s", qm_node_text_at(scheme, "name", "?"));
+        if (!is_ok(scheme)) {
+            const char *status = qm_node_text_at(scheme, "status", "?");
+            qm_table_span(table, "%s: %s", strcmp(status, "wrong") == 0 ? "WRONG" : status,
+                          qm_node_text_at(scheme, "reason", "undisclosed"));
+            continue;
+        }
+        qm_table_cell(table, "%s", format_of(scheme, "weights"));
+        qm_table_cell(table, "%s", format_of(scheme, "activations"));
+        qm_table_cell(table, "%s", format_of(scheme, "kv_cache"));
+        add_accuracy(table, scheme);
+        add_speed(table, scheme, baseline);
+    }
+    enum qm_status status = qm_table_write(table, file, style->columns, style->is_fancy);
+    qm_table_destroy(&table);
+    return status;
+}
+
+static enum qm_status show_points(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
+{
+    static const char *const latencies[] = {"p50", "p95", "p99"};
+    const struct qm_node *schemes = qm_node_child(result, "schemes");
+    char text[INTERVAL_BYTES];
+    char number[QM_SHOW_NUMBER_BYTES];
+    struct qm_table *table = qm_table_create();
+    qm_table_column(table, "scheme", false);
+    qm_table_column(table, "KL mean", false); // no speed without it, in this table either
+    qm_table_column(table, "phase", false);
+    qm_table_column(table, "batch", true);
+    qm_table_column(table, "prompt or depth", true);
+    qm_table_column(table, "t/s [interval]", false);
+    qm_table_column(table, "wall t/s", true);
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(text, sizeof(text), "%s ms", latencies[i]);
+        qm_table_column(table, text, true);
+    }
+    qm_table_column(table, "tier", false);
+    qm_table_column(table, "timer", false);
+    qm_table_column(table, "passes", true);
+    for (size_t i = 0; i < qm_node_count(schemes); i++) {
+        const struct qm_node *scheme = qm_node_at(schemes, i);
+        const struct qm_node *points = qm_node_child(scheme, "throughput");
+        for (size_t j = 0; is_ok(scheme) && j < qm_node_count(points); j++) {
+            const struct qm_node *point = qm_node_at(points, j);
+            const struct qm_node *kl = qm_node_get(scheme, "accuracy.kl_divergence.mean");
+            qm_table_row(table);
+            qm_table_cell(table, "%s", qm_node_text_at(scheme, "name", "?"));
+            qm_show_number(kl, number);
+            qm_table_cell(table, "%s", kl ? number : "accuracy: not measured");
+            qm_table_cell(table, "%s", qm_node_text_at(point, "phase", "?"));
+            qm_table_cell(table, "%s", qm_node_text_at(point, "batch", "?"));
+            qm_table_cell(table, "%s", qm_node_text_at(point, "prompt", qm_node_text_at(point, "depth", "?")));
+            show_interval(point, "rate_tokens_per_s", text);
+            qm_table_cell(table, "%s", text);
+            qm_show_number(qm_node_child(point, "wall_rate_tokens_per_s"), number);
+            qm_table_cell(table, "%s", number);
+            for (size_t k = 0; k < 3; k++) {
+                const struct qm_node *latency = qm_node_child(point, "latency_ms");
+                qm_show_number(qm_node_is_mapping(latency) ? qm_node_child(latency, latencies[k]) : latency, number);
+                qm_table_cell(table, "%s", number);
+            }
+            qm_table_cell(table, "%s", qm_node_text_at(point, "tier", "?"));
+            qm_table_cell(table, "%s", qm_node_text_at(point, "timer", "?"));
+            qm_table_cell(table, "%s", qm_node_text_at(point, "passes", "?"));
+        }
+    }
+    fputs("\n", file);
+    enum qm_status status = qm_table_write(table, file, style->columns, style->is_fancy);
+    qm_table_destroy(&table);
+    return status;
+}
+
+static enum qm_status show_tasks(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
+{
+    const struct qm_node *schemes = qm_node_child(result, "schemes");
+    char text[INTERVAL_BYTES];
+    char number[QM_SHOW_NUMBER_BYTES];
+    struct qm_table *table = qm_table_create();
+    qm_table_column(table, "scheme", false);
+    qm_table_column(table, "task", false);
+    qm_table_column(table, "difficulty", false);
+    qm_table_column(table, "examples", true);
+    qm_table_column(table, "graded", false);
+    qm_table_column(table, "exact match [interval]", false);
+    qm_table_column(table, "fp32", true);
+    for (size_t i = 0; i < qm_node_count(schemes); i++) {
+        const struct qm_node *scheme = qm_node_at(schemes, i);
+        const struct qm_node *tasks = qm_node_get(scheme, "accuracy.tasks");
+        for (size_t j = 0; j < qm_node_count(tasks); j++) {
+            const struct qm_node *task = qm_node_at(tasks, j);
+            bool is_graded = false;
+            qm_node_bool_at(task, "graded", &is_graded);
+            qm_table_row(table);
+            qm_table_cell(table, "%s", qm_node_text_at(scheme, "name", "?"));
+            qm_table_cell(table, "%s", qm_node_text_at(task, "task", "?"));
+            qm_table_cell(table, "%s", qm_node_text_at(task, "difficulty", "?"));
+            qm_table_cell(table, "%s", qm_node_text_at(task, "examples", "?"));
+            qm_table_cell(table, "%s", is_graded ? "yes" : "no");
+            show_interval(task, "value", text);
+            qm_table_cell(table, "%s", text);
+            qm_show_number(qm_node_child(task, "reference"), number);
+            qm_table_cell(table, "%s", number);
+        }
+    }
+    fputs("\n", file);
+    enum qm_status status = qm_table_write(table, file, style->columns, style->is_fancy);
+    qm_table_destroy(&table);
+    return status;
+}
+
+static const struct qm_node *first_ok(const struct qm_node *result)
+{
+    const struct qm_node *schemes = qm_node_child(result, "schemes");
+    for (size_t i = 0; i < qm_node_count(schemes); i++)
+        if (is_ok(qm_node_at(schemes, i)))
+            return qm_node_at(schemes, i);
+    return NULL;
+}
+
+// The values of a path in all points of all schemes, each once: "base, dot".
+static void list_values(const struct qm_node *result, const char *key, char text[INTERVAL_BYTES])
+{
+    const struct qm_node *schemes = qm_node_child(result, "schemes");
+    text[0] = '\0';
+    for (size_t i = 0; i < qm_node_count(schemes); i++) {
+        const struct qm_node *points = qm_node_child(qm_node_at(schemes, i), "throughput");
+        for (size_t j = 0; j < qm_node_count(points); j++) {
+            const char *value = qm_node_text_at(qm_node_at(points, j), key, "?");
+            size_t used = strlen(text);
+            if (!strstr(text, value))
+                snprintf(text + used, INTERVAL_BYTES - used, "%s%s", used ? ", " : "", value);
+        }
+    }
+}
+
+static void show_set(const struct qm_node *set, const char *title, FILE *file)
+{
+    if (!qm_node_is_mapping(set)) {
+        fprintf(file, "  %s: %s\n", title, set ? qm_node_text(set) : "undisclosed");
+        return;
+    }
+    fprintf(file, "  %s: %s; %s sequences, %s tokens, sha256 %.12s\n", title, qm_node_text_at(set, "name", "undisclosed"),
+            qm_node_text_at(set, "sequences", "undisclosed"), qm_node_text_at(set, "tokens", "undisclosed"),
+            qm_node_text_at(set, "sha256", "undisclosed"));
+}
+
+// The calibration of each scheme; schemes with the same one share a line.
+static void show_calibrations(const struct qm_node *result, FILE *file)
+{
+    const struct qm_node *schemes = qm_node_child(result, "schemes");
+    char lines[16][256];
+    char names[16][256];
+    size_t count = 0;
+    for (size_t i = 0; i < qm_node_count(schemes); i++) {
+        const struct qm_node *scheme = qm_node_at(schemes, i);
+        const struct qm_node *set = qm_node_get(scheme, "disclosure.calibration_set");
+        const struct qm_node *method = qm_node_get(scheme, "disclosure.calibration_method");
+        char line[256];
+        if (!is_ok(scheme))
+            continue;
+        const char *set_name = qm_node_text(set) ? qm_node_text(set) : qm_node_text_at(set, "name", "undisclosed");
+        const char *method_name =
+            qm_node_text(method) ? qm_node_text(method) : qm_node_text_at(method, "name", "undisclosed");
+        const char *parameters = qm_node_text_at(method, "parameters", "none");
+        snprintf(line, sizeof(line), "set %.100s, method %.40s%s%.80s", set_name, method_name,
+                 strcmp(parameters, "none") ? ", " : "", strcmp(parameters, "none") ? parameters : "");
+        size_t at = 0;
+        while (at < count && strcmp(lines[at], line) != 0)
+            at++;
+        if (at == 16)
+            continue;
+        if (at == count) {
+            memcpy(lines[count], line, sizeof(line));
+            names[count++][0] = '\0';
+        }
+        size_t used = strlen(names[at]);
+        snprintf(names[at] + used, sizeof(names[at]) - used, "%s%s", used ? ", " : "",
+                 qm_node_text_at(scheme, "name", "?"));
+    }
+    for (size_t i = 0; i < count; i++)
+        fprintf(file, "  calibration of %s: %s\n", names[i], lines[i]);
+}
+
+static void show_criteria(const struct qm_node *scheme, FILE *file)
+{
+    const struct qm_node *criteria = qm_node_get(scheme, "accuracy.acceptance.criteria");
+    fprintf(file, "  acceptance:");
+    for (size_t i = 0; i < qm_node_count(criteria); i++) {
+        const struct qm_node *row = qm_node_at(criteria, i);
+        char bound[QM_SHOW_NUMBER_BYTES];
+        qm_show_number(qm_node_child(row, "bound"), bound);
+        fprintf(file, "%s %s %s %s", i ? "," : "", qm_node_text_at(row, "metric", "?"),
+                strcmp(qm_node_text_at(row, "side", ""), "at_least") == 0 ? ">=" : "<=", bound);
+    }
+    fprintf(file, "%s, judged by the interval\n", qm_node_count(criteria) ? "" : " not stated");
+}
+
+static void show_notes(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
+{
+    char text[INTERVAL_BYTES];
+    const struct qm_node *scheme = first_ok(result);
+    const struct qm_node *prefill = qm_show_point(scheme, "prefill");
+    const struct qm_node *decode = qm_show_point(scheme, "decode");
+    double confidence = 0;
+    fprintf(file, "\nnotes\n");
+    if (style->is_changed)
+        fprintf(file, "  CHANGED: the file's hash is not that of its content; somebody edited it\n");
+    if (strcmp(qm_node_text_at(result, "device.type", ""), "cpu") == 0)
+        fprintf(file, "  stand-in: this device is software on the processor; its speed says nothing of a GPU\n");
+    if (!scheme) {
+        fprintf(file, "  nothing was measured: no scheme is ok\n");
+        return;
+    }
+    fprintf(file, "  the table shows");
+    if (prefill)
+        fprintf(file, " prefill at batch %s, prompt %s%s", qm_node_text_at(prefill, "batch", "?"),
+                qm_node_text_at(prefill, "prompt", "?"), decode ? " and" : "");
+    if (decode)
+        fprintf(file, " decode at batch %s, depth %s", qm_node_text_at(decode, "batch", "?"),
+                qm_node_text_at(decode, "depth", "?"));
+    fprintf(file, "; --points lists all\n");
+    fprintf(file, "  gain: rate over that of %s, from interleaved passes; intervals:",
+            qm_node_text_at(result, "profile.baseline", "undisclosed"));
+    if (qm_node_double_at(scheme, "accuracy.bootstrap.confidence", &confidence))
+        fprintf(file, " %g %%\n", confidence * 100);
+    else
+        fprintf(file, " undisclosed\n");
+    list_values(result, "tier", text);
+    fprintf(file, "  tier: %s", text);
+    list_values(result, "timer", text);
+    fprintf(file, "; timer: %s; tiles: %s; protocol: ", text,
+            qm_node_text_at(scheme, "disclosure.tool_chain.tiles", "undisclosed"));
+    list_values(result, "protocol", text);
+    fprintf(file, "%s; sustained: %s\n", text, qm_node_text_at(scheme, "sustained", "measured"));
+    fprintf(file, "  policy: %s\n", qm_node_text_at(scheme, "disclosure.tool_chain.policy", "undisclosed"));
+    show_criteria(scheme, file);
+    show_set(qm_node_get(scheme, "disclosure.evaluation_set"), "evaluation set", file);
+    show_calibrations(result, file);
+    fprintf(file, "  raw samples: %s\n",
+            qm_node_text_at(result, "samples.file", qm_node_text_at(result, "samples", "absent")));
+}
+
+enum qm_status qm_show_result(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
+{
+    char parameters[QM_SHOW_NUMBER_BYTES];
+    qm_show_number(qm_node_get(result, "model.parameters"), parameters);
+    fprintf(file, "%s, %s, driver %s %s\n", qm_node_text_at(result, "device.name", "?"),
+            qm_node_text_at(result, "device.api", "?"), qm_node_text_at(result, "device.driver", "?"),
+            qm_node_text_at(result, "device.driver_version", "?"));
+    fprintf(file, "model %s, %s weights, widen: %s; profile %s (%s); qmark %s, %s\n\n",
+            qm_node_text_at(result, "model.name", "?"), parameters, qm_node_text_at(result, "model.widen", "?"),
+            qm_node_text_at(result, "profile.name", "?"), qm_node_text_at(result, "run.class", "?"),
+            qm_node_text_at(result, "qmark.version", "?"), qm_node_text_at(result, "run.started", "?"));
+    QM_TRY(show_schemes(result, style, file));
+    if (style->with_points)
+        QM_TRY(show_points(result, style, file));
+    if (style->with_tasks)
+        QM_TRY(show_tasks(result, style, file));
+    show_notes(result, style, file);
+    return QM_OK;
+}

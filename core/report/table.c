@@ -1,0 +1,233 @@
+#include "report/table.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COLUMNS_MAX 24
+#define GAP 2 // blanks between columns
+
+struct cell {
+    char *text; // owned; NULL is empty
+    bool is_span;
+};
+
+struct qm_table {
+    bool failed;
+    size_t column_count;
+    char *titles[COLUMNS_MAX]; // owned
+    bool right[COLUMNS_MAX];
+    struct cell *cells; // rows of COLUMNS_MAX
+    size_t row_count;
+    size_t row_capacity;
+    size_t next; // column of the next cell
+};
+
+struct qm_table *qm_table_create(void)
+{
+    return calloc(1, sizeof(struct qm_table));
+}
+
+void qm_table_destroy(struct qm_table **table)
+{
+    struct qm_table *t = *table;
+    *table = NULL;
+    if (!t)
+        return;
+    for (size_t i = 0; i < t->row_count * COLUMNS_MAX; i++)
+        free(t->cells[i].text);
+    for (size_t i = 0; i < t->column_count; i++)
+        free(t->titles[i]);
+    free(t->cells);
+    free(t);
+}
+
+void qm_table_column(struct qm_table *table, const char *title, bool is_right_aligned)
+{
+    if (!table)
+        return;
+    char *copy = table->column_count < COLUMNS_MAX ? strdup(title) : NULL;
+    if (!copy) {
+        table->failed = true;
+        return;
+    }
+    table->titles[table->column_count] = copy;
+    table->right[table->column_count++] = is_right_aligned;
+}
+
+void qm_table_row(struct qm_table *table)
+{
+    if (!table)
+        return;
+    if (table->row_count == table->row_capacity) {
+        size_t capacity = table->row_capacity ? table->row_capacity * 2 : 16;
+        struct cell *grown = realloc(table->cells, capacity * COLUMNS_MAX * sizeof(*grown));
+        if (!grown) {
+            table->failed = true;
+            return;
+        }
+        table->cells = grown;
+        table->row_capacity = capacity;
+    }
+    memset(&table->cells[table->row_count * COLUMNS_MAX], 0, COLUMNS_MAX * sizeof(struct cell));
+    table->row_count++;
+    table->next = 0;
+}
+
+static void add_cell(struct qm_table *table, bool is_span, const char *format, va_list arguments)
+{
+    if (!table || table->failed)
+        return;
+    char *text = NULL;
+    if (table->row_count == 0 || table->next >= table->column_count || vasprintf(&text, format, arguments) < 0) {
+        table->failed = true;
+        return;
+    }
+    table->cells[(table->row_count - 1) * COLUMNS_MAX + table->next++] = (struct cell){text, is_span};
+}
+
+void qm_table_cell(struct qm_table *table, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    add_cell(table, false, format, arguments);
+    va_end(arguments);
+}
+
+void qm_table_span(struct qm_table *table, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    add_cell(table, true, format, arguments);
+    va_end(arguments);
+}
+
+// The next character; malformed bytes count as one each.
+static uint32_t next_character(const char **text)
+{
+    const unsigned char *at = (const unsigned char *)*text;
+    size_t length = at[0] < 0x80 ? 1 : at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : at[0] >= 0xc0 ? 2 : 1;
+    uint32_t code = length == 1 ? at[0] : at[0] & (0x7fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        if ((at[i] & 0xc0) != 0x80) {
+            *text += 1;
+            return '?';
+        }
+        code = code << 6 | (at[i] & 0x3f);
+    }
+    *text += length;
+    return code;
+}
+
+size_t qm_text_columns(const char *text)
+{
+    static const struct {
+        uint32_t first, last;
+        size_t columns;
+    } ranges[] = {
+        {0x0300, 0x036f, 0},   {0x200b, 0x200f, 0},   {0x20d0, 0x20ff, 0},   {0xfe00, 0xfe0f, 0},
+        {0x1100, 0x115f, 2},   {0x2e80, 0x303e, 2},   {0x3041, 0xa4cf, 2},   {0xac00, 0xd7a3, 2},
+        {0xf900, 0xfaff, 2},   {0xfe30, 0xfe6f, 2},   {0xff00, 0xff60, 2},   {0xffe0, 0xffe6, 2},
+        {0x1f300, 0x1f64f, 2}, {0x1f900, 0x1f9ff, 2}, {0x20000, 0x3fffd, 2},
+    };
+    size_t columns = 0;
+    while (*text) {
+        uint32_t code = next_character(&text);
+        size_t width = 1;
+        for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+            if (code >= ranges[i].first && code <= ranges[i].last)
+                width = ranges[i].columns;
+        columns += width;
+    }
+    return columns;
+}
+
+static void pad(FILE *file, const char *with, size_t count)
+{
+    while (count-- > 0)
+        fputs(with, file);
+}
+
+// The columns of one part: the first one of all, then first .. end - 1.
+struct part {
+    size_t first;
+    size_t end;
+};
+
+static size_t column_at(const struct part *part, size_t index)
+{
+    return index == 0 ? 0 : part->first + index - 1;
+}
+
+static void write_row(const struct qm_table *table, const struct part *part, const size_t *widths, FILE *file,
+                      const struct cell *cells)
+{
+    size_t count = part->end - part->first + 1;
+    size_t owed = 0; // blanks that are written only before something
+    for (size_t i = 0; i < count; i++) {
+        size_t column = column_at(part, i);
+        bool is_span = cells && cells[column].is_span;
+        // What runs on over columns of an earlier part is said again, so that no row stands empty.
+        for (size_t j = 1; cells && i == 1 && j < part->first && !is_span; j++)
+            if (cells[j].is_span) {
+                column = j;
+                is_span = true;
+            }
+        const char *text = cells ? cells[column].text : table->titles[column];
+        size_t width = text ? qm_text_columns(text) : 0;
+        size_t room = widths[column] > width ? widths[column] - width : 0;
+        bool is_right = table->right[column] && !is_span;
+        if (width > 0) {
+            pad(file, " ", owed + (is_right ? room : 0));
+            fputs(text, file);
+            owed = is_right ? 0 : room;
+        } else {
+            owed += room;
+        }
+        if (is_span)
+            break;
+        owed += GAP;
+    }
+    fputc('\n', file);
+}
+
+static void write_part(const struct qm_table *table, const struct part *part, const size_t *widths, FILE *file,
+                       bool is_fancy)
+{
+    size_t total = 0;
+    write_row(table, part, widths, file, NULL);
+    for (size_t i = 0; i < part->end - part->first + 1; i++)
+        total += widths[column_at(part, i)] + (i > 0 ? GAP : 0);
+    pad(file, is_fancy ? "\xe2\x94\x80" : "-", total);
+    fputc('\n', file);
+    for (size_t row = 0; row < table->row_count; row++)
+        write_row(table, part, widths, file, &table->cells[row * COLUMNS_MAX]);
+}
+
+enum qm_status qm_table_write(const struct qm_table *table, FILE *file, unsigned columns, bool is_fancy)
+{
+    size_t widths[COLUMNS_MAX] = {0};
+    if (!table || table->failed || table->column_count == 0)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a table; close other programs and try again");
+    for (size_t i = 0; i < table->column_count; i++) {
+        widths[i] = qm_text_columns(table->titles[i]);
+        for (size_t row = 0; row < table->row_count; row++) {
+            const struct cell *cell = &table->cells[row * COLUMNS_MAX + i];
+            size_t width = cell->text && !cell->is_span ? qm_text_columns(cell->text) : 0;
+            widths[i] = width > widths[i] ? width : widths[i];
+        }
+    }
+    struct part part = {.first = 1, .end = 1};
+    do {
+        size_t total = widths[0];
+        part.first = part.end;
+        while (part.end < table->column_count &&
+               (part.end == part.first || columns == 0 || total + GAP + widths[part.end] <= columns))
+            total += GAP + widths[part.end++];
+        if (part.first > 1)
+            fputc('\n', file);
+        write_part(table, &part, widths, file, is_fancy);
+    } while (part.end < table->column_count);
+    return QM_OK;
+}
