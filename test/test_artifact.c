@@ -1,0 +1,468 @@
+// From a model's directory to an artifact and back: what is refused on the way, what changes the id and what does not,
+// and the layout for devices.
+#include "base/numeric.h"
+#include "base/random.h"
+#include "model/safetensors.h"
+#include "quant/artifact.h"
+#include "quant/layout.h"
+#include "sys/file.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define CONFIG                                                                                                         \
+    "{\"architectures\":[\"LlamaForCausalLM\"],\"hidden_size\":64,\"intermediate_size\":96,\"num_hidden_layers\":2,"   \
+    "\"num_attention_heads\":2,\"num_key_value_heads\":1,\"head_dim\":64,\"vocab_size\":37,"                           \
+    "\"max_position_embeddings\":128,\"rms_norm_eps\":1e-5,\"rope_theta\":10000.0,\"tie_word_embeddings\":false"
+
+static const struct qm_model_config config = {
+    .hidden = 64, .intermediate = 96, .layers = 2, .heads = 2, .kv_heads = 1, .head_dim = 64, .vocabulary = 37};
+
+static char directory[] = "/tmp/qmark-test-XXXXXX";
+static char artifact_path[QM_PATH_BYTES];
+
+static const char *in_directory(const char *name)
+{
+    static char path[QM_PATH_BYTES];
+    assert_int_equal(qm_path_join(path, directory, name), QM_OK);
+    return path;
+}
+
+static void write_config(const char *more)
+{
+    char text[2048];
+    snprintf(text, sizeof(text), "%s%s}", CONFIG, more);
+    assert_int_equal(qm_file_write(in_directory("config.json"), text, strlen(text)), QM_OK);
+}
+
+enum {
+    MAX_TENSORS = 32
+};
+static struct qm_tensor weights[MAX_TENSORS];
+static char names[MAX_TENSORS][QM_WEIGHT_NAME_BYTES + 8];
+static size_t weight_count;
+
+// A random model of a few thousand weights.
+static void make_weights(void)
+{
+    struct qm_random random;
+    qm_random_seed(&random, 11, 0);
+    weight_count = qm_weight_count(&config);
+    for (size_t i = 0; i < weight_count; i++) {
+        char name[QM_WEIGHT_NAME_BYTES];
+        enum qm_role role;
+        uint32_t layer, rows, columns;
+        qm_weight_at(&config, i, &role, &layer);
+        assert_int_equal(qm_weight_index(&config, role, layer), i);
+        qm_role_weight_name(role, layer, name);
+        qm_role_shape(&config, role, &rows, &columns);
+        snprintf(names[i], sizeof(names[i]), "%s.weight", name);
+        float *values = malloc((size_t)rows * columns * sizeof(float));
+        for (size_t v = 0; v < (size_t)rows * columns; v++)
+            values[v] = (float)(qm_random_unit(&random) - 0.5) * 0.125f;
+        weights[i] = (struct qm_tensor){.name = names[i],
+                                        .rank = 2,
+                                        .shape = {rows, columns},
+                                        .bytes = (size_t)rows * columns * sizeof(float),
+                                        .data = values};
+        if (qm_role_is_norm(role)) {
+            weights[i].rank = 1;
+            weights[i].shape[0] = columns;
+        }
+    }
+}
+
+static void write_weights(void)
+{
+    assert_int_equal(qm_safetensors_write(in_directory("model.safetensors"), weights, weight_count, NULL, 0), QM_OK);
+}
+
+static struct qm_model *load_model(void)
+{
+    struct qm_model *model;
+    write_config("");
+    write_weights();
+    if (qm_model_load(directory, &model) != QM_OK)
+        fail_msg("%s", qm_error_text());
+    return model;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    make_weights();
+    return mkdtemp(directory) && qm_path_join(artifact_path, directory, "a.safetensors") == QM_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    struct qm_name_list list;
+    for (size_t i = 0; i < weight_count; i++)
+        free((void *)(uintptr_t)weights[i].data);
+    if (qm_directory_list(directory, &list) == QM_OK)
+        for (size_t i = 0; i < list.count; i++)
+            unlink(in_directory(list.names[i]));
+    qm_name_list_free(&list);
+    return rmdir(directory);
+}
+
+static void model_refused(enum qm_status expected, const char *words)
+{
+    struct qm_model *model;
+    enum qm_status status = qm_model_load(directory, &model);
+    assert_null(model);
+    if (status != expected || !strstr(qm_error_text(), words) || strncmp(qm_error_text(), directory, 10) != 0)
+        fail_msg("expected %s and '%s', got %s and '%s'", qm_status_name(expected), words, qm_status_name(status),
+                 qm_error_text());
+}
+
+static void test_model(void **state)
+{
+    (void)state;
+    struct qm_model *model = load_model();
+    assert_int_equal(model->tensor_count, weight_count);
+    for (size_t i = 0; i < weight_count; i++)
+        assert_memory_equal(model->tensors[i].values, weights[i].data, weights[i].bytes);
+    assert_string_equal(qm_model_weight(model, QM_ROLE_DOWN, 1)->name, "model.layers.1.mlp.down_proj");
+    assert_int_equal(qm_model_weight(model, QM_ROLE_O, 0)->columns, 128);
+    qm_model_destroy(&model);
+    assert_null(model);
+    // What config.json may not say.
+    const struct {
+        enum qm_status status;
+        const char *more, *words;
+    } configs[] = {
+        {QM_UNSUPPORTED, ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}", "'rope_scaling' is set"},
+        {QM_UNSUPPORTED, ",\"attention_bias\":true", "'attention_bias' is true"},
+        {QM_UNSUPPORTED, ",\"hidden_act\":\"gelu\"", "'hidden_act' is not silu"},
+        {QM_UNSUPPORTED, ",\"rope_parameters\":{\"rope_type\":\"yarn\"}", "'rope_parameters'"},
+        {QM_INVALID, ",\"hidden_size\":64", "duplicate"},
+        {QM_INVALID, ",", "no JSON"},
+    };
+    for (size_t i = 0; i < sizeof(configs) / sizeof(configs[0]); i++) {
+        write_config(configs[i].more);
+        model_refused(configs[i].status, configs[i].words);
+    }
+    const struct {
+        enum qm_status status;
+        const char *key, *value, *words;
+    } edits[] = {
+        {QM_UNSUPPORTED, "LlamaForCausalLM", "MambaForCausalLM", "'architectures' is MambaForCausalLM; only"},
+        {QM_UNSUPPORTED, "\"hidden_size\":64", "\"hidden_size\":80", "a multiple of 32"},
+        {QM_UNSUPPORTED, "\"head_dim\":64", "\"head_dim\":32", "'head_dim' is 32"},
+        {QM_INVALID, "\"vocab_size\":37", "\"vocab_size\":38", "shape [37, 64]; config.json makes it [38, 64]"},
+        {QM_INVALID, "\"vocab_size\":37", "\"vocab_size\":-1", "'vocab_size' is no whole number"},
+        {QM_INVALID, "\"num_key_value_heads\":1", "\"num_key_value_heads\":3", "it must divide"},
+        {QM_INVALID, "\"num_hidden_layers\":2", "\"num_hidden_layers\":3", "it should"},
+        {QM_UNSUPPORTED, "\"num_hidden_layers\":2", "\"num_hidden_layers\":1", "model.layers.1."},
+        {QM_INVALID, "\"rms_norm_eps\":1e-5", "\"rms_norm_eps\":-1", "'rms_norm_eps'"},
+        {QM_INVALID, "\"tie_word_embeddings\":false", "\"tie_word_embeddings\":true", "differs from the embedding"},
+    };
+    for (size_t i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
+        char text[2048];
+        const char *at = strstr(CONFIG, edits[i].key);
+        snprintf(text, sizeof(text), "%.*s%s%s}", (int)(at - CONFIG), CONFIG, edits[i].value,
+                 at + strlen(edits[i].key));
+        assert_int_equal(qm_file_write(in_directory("config.json"), text, strlen(text)), QM_OK);
+        if (strcmp(edits[i].words, "it should") == 0)
+            model_refused(edits[i].status, "config.json asks for");
+        else
+            model_refused(edits[i].status, edits[i].words);
+    }
+    write_config("");
+    float *values = (float *)(uintptr_t)weights[3].data, kept = values[5];
+    values[5] = qm_float_from_bits(0x7f800000u);
+    write_weights();
+    model_refused(QM_INVALID, "value 5 is infinite");
+    values[5] = kept;
+}
+
+static struct qm_activation_scales *make_scales(enum qm_calibrator method, float factor)
+{
+    struct qm_calibration *calibration = qm_calibration_new(config.layers);
+    struct qm_calibration_set set = {"test set", "", 2, 64};
+    struct qm_activation_scales *scales;
+    memset(set.sha256, factor > 1 ? 'b' : 'a', 64);
+    for (uint32_t layer = 0; layer < config.layers; layer++)
+        for (int input = 0; input < QM_INPUT_COUNT; input++) {
+            float values[3] = {0.25f, -factor * (float)(input + 1), (float)layer};
+            assert_int_equal(qm_calibration_observe(calibration, layer, (enum qm_input)input, values, 3), QM_OK);
+        }
+    assert_int_equal(qm_calibration_scales(calibration, method, &set, &scales), QM_OK);
+    qm_calibration_destroy(&calibration);
+    return scales;
+}
+
+static struct qm_scheme scheme_of(const char *name)
+{
+    struct qm_scheme scheme;
+    assert_int_equal(qm_scheme_parse(name, &scheme), QM_OK);
+    return scheme;
+}
+
+static struct qm_artifact *build(const struct qm_model *model, const char *name,
+                                 const struct qm_activation_scales *scales)
+{
+    struct qm_artifact *artifact;
+    struct qm_scheme scheme = scheme_of(name);
+    if (qm_artifact_build(model, &scheme, scales, &artifact) != QM_OK)
+        fail_msg("%s", qm_error_text());
+    return artifact;
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    struct qm_model *model = load_model();
+    struct qm_activation_scales *absmax = make_scales(QM_CALIBRATOR_ABSMAX, 1);
+    struct qm_activation_scales *percentile = make_scales(QM_CALIBRATOR_PERCENTILE, 1);
+    const char *name;
+    for (size_t s = 0; (name = qm_scheme_stock_name(s)); s++) {
+        struct qm_scheme scheme = scheme_of(name);
+        struct qm_artifact *made =
+            build(model, name, scheme.calibrator == QM_CALIBRATOR_PERCENTILE ? percentile : absmax);
+        struct qm_artifact *read;
+        void *first, *second;
+        size_t first_bytes, second_bytes;
+        assert_int_equal(qm_artifact_save(made, artifact_path), QM_OK);
+        assert_int_equal(qm_file_read(artifact_path, 1 << 24, &first, &first_bytes), QM_OK);
+        if (qm_artifact_load(artifact_path, &read) != QM_OK)
+            fail_msg("%s: %s", name, qm_error_text());
+        assert_string_equal(made->id, read->id);
+        assert_string_equal(made->model_sha256, read->model_sha256);
+        assert_true(qm_scheme_equal(&made->scheme, &read->scheme));
+        assert_true(qm_scheme_same_artifact(&scheme, &read->scheme));
+        assert_int_equal(made->bytes, read->bytes);
+        assert_int_equal(made->weight_bytes, read->weight_bytes);
+        assert_int_equal(qm_artifact_check(read, model), QM_OK);
+        assert_true((read->activations != NULL) == scheme.is_static);
+        for (size_t i = 0; i < made->tensor_count; i++) {
+            const struct qm_artifact_tensor *a = &made->tensors[i], *b = &read->tensors[i];
+            assert_memory_equal(a->codes, b->codes, a->code_bytes);
+            assert_memory_equal(a->scales, b->scales, a->scale_bytes);
+            assert_true(a->activation_scale == b->activation_scale);
+            assert_true(a->record.rms_error == b->record.rms_error && a->record.scale_max == b->record.scale_max);
+            assert_int_equal(a->record.bytes, b->code_bytes + b->scale_bytes);
+        }
+        if (scheme.is_static) {
+            assert_true(qm_artifact_weight(read, QM_ROLE_V, 1)->activation_scale == read->activations->inputs[4].scale);
+            assert_memory_equal(made->activations->inputs, read->activations->inputs,
+                                made->activations->count * sizeof(struct qm_activation_scale));
+            assert_string_equal(read->activations->set.name, "test set");
+        }
+        // Saved again, the same bytes; and so is what the KV format's variant gives.
+        assert_int_equal(qm_artifact_save(read, artifact_path), QM_OK);
+        assert_int_equal(qm_file_read(artifact_path, 1 << 24, &second, &second_bytes), QM_OK);
+        assert_int_equal(first_bytes, second_bytes);
+        assert_memory_equal(first, second, first_bytes);
+        free(first);
+        free(second);
+        qm_artifact_destroy(&made);
+        qm_artifact_destroy(&read);
+    }
+    // Ids: one per scheme, none per KV format; other activation scales are another artifact.
+    struct qm_activation_scales *other = make_scales(QM_CALIBRATOR_ABSMAX, 2);
+    struct qm_artifact *a = build(model, "w8a8", NULL), *b = build(model, "w8a8-kv4", NULL);
+    struct qm_artifact *c = build(model, "w8a16", NULL), *d = build(model, "w8a8-static", absmax);
+    struct qm_artifact *e = build(model, "w8a8-static", other);
+    assert_string_equal(a->id, b->id);
+    assert_string_equal(b->scheme.name, "w8a8");
+    assert_string_not_equal(a->id, c->id);
+    assert_string_not_equal(a->id, d->id);
+    assert_string_not_equal(d->id, e->id);
+    // What cannot be built.
+    struct qm_artifact *none;
+    struct qm_scheme is_static = scheme_of("w8a8-static");
+    assert_int_equal(qm_artifact_build(model, &is_static, NULL, &none), QM_INVALID);
+    assert_int_equal(qm_artifact_build(model, &is_static, percentile, &none), QM_INVALID);
+    assert_null(none);
+    // A directory of them.
+    assert_int_equal(qm_artifact_find(directory, model->sha256, &is_static, absmax->set.sha256, &none), QM_OK);
+    assert_null(none);
+    assert_int_equal(qm_artifact_store(d, directory), QM_OK);
+    assert_int_equal(qm_artifact_find(directory, model->sha256, &is_static, absmax->set.sha256, &none), QM_OK);
+    assert_non_null(none);
+    assert_string_equal(none->id, d->id);
+    qm_artifact_destroy(&none);
+    assert_int_equal(qm_artifact_find(directory, model->sha256, &is_static, other->set.sha256, &none), QM_OK);
+    assert_null(none);
+    assert_int_equal(qm_artifact_path(directory, d->id, artifact_path), QM_OK);
+    assert_int_equal(qm_file_write(artifact_path, "damaged", 7), QM_OK);
+    assert_int_equal(qm_artifact_find(directory, model->sha256, &is_static, absmax->set.sha256, &none), QM_OK);
+    assert_null(none);
+    struct qm_artifact *all[] = {a, b, c, d, e};
+    for (size_t i = 0; i < 5; i++)
+        qm_artifact_destroy(&all[i]);
+    qm_activation_scales_destroy(&absmax);
+    qm_activation_scales_destroy(&percentile);
+    qm_activation_scales_destroy(&other);
+    qm_model_destroy(&model);
+    assert_int_equal(qm_path_join(artifact_path, directory, "a.safetensors"), QM_OK);
+}
+
+static enum qm_status load_bytes(const void *bytes, size_t count)
+{
+    struct qm_artifact *artifact;
+    assert_int_equal(qm_file_write(artifact_path, bytes, count), QM_OK);
+    enum qm_status status = qm_artifact_load(artifact_path, &artifact);
+    if (status == QM_OK)
+        qm_artifact_destroy(&artifact);
+    else
+        assert_null(strchr(qm_error_text(), '\n'));
+    return status;
+}
+
+static void test_damaged(void **state)
+{
+    (void)state;
+    struct qm_model *model = load_model();
+    struct qm_activation_scales *scales = make_scales(QM_CALIBRATOR_ABSMAX, 1);
+    struct qm_artifact *artifact = build(model, "w4a8-g32-static", scales);
+    unsigned char *bytes;
+    void *read;
+    size_t count;
+    struct qm_random random;
+    assert_int_equal(qm_artifact_save(artifact, artifact_path), QM_OK);
+    assert_int_equal(qm_file_read(artifact_path, 1 << 24, &read, &count), QM_OK);
+    bytes = read;
+    uint64_t header;
+    memcpy(&header, bytes, 8);
+    qm_random_seed(&random, 5, 0);
+    for (int round = 0; round < 200; round++) { // one bit of the data
+        size_t at = 8 + header + qm_random_below(&random, (uint32_t)(count - 8 - header));
+        unsigned char bit = (unsigned char)(1u << qm_random_below(&random, 8));
+        bytes[at] ^= bit;
+        assert_int_equal(load_bytes(bytes, count), QM_INVALID);
+        bytes[at] ^= bit;
+    }
+    for (int round = 0; round < 50; round++)
+        assert_int_equal(load_bytes(bytes, qm_random_below(&random, (uint32_t)count)), QM_INVALID);
+    // Claims in the header: another scheme, id, config.
+    const char *const claims[][2] = {
+        {"\"scheme\":\"w4a8-g32-static\"", "\"scheme\":\"w4a8-g32-staticX"},
+        {"\"id\":\"", "\"ix\":\""},
+        {"\\\"rope_theta\\\":10000", "\\\"rope_theta\\\":10001"},
+        {"\"qmark_artifact\":\"1\"", "\"qmark_artifact\":\"2\""},
+    };
+    for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++) {
+        unsigned char *copy = malloc(count);
+        memcpy(copy, bytes, count);
+        unsigned char *at = memmem(copy, 8 + header, claims[i][0], strlen(claims[i][0]));
+        assert_non_null(at);
+        memcpy(at, claims[i][1], strlen(claims[i][1]));
+        assert_int_not_equal(load_bytes(copy, count), QM_OK);
+        free(copy);
+    }
+    assert_int_equal(load_bytes(bytes, count), QM_OK);
+    free(read);
+    qm_artifact_destroy(&artifact);
+    // A tensor too many, and one of another shape.
+    struct qm_tensors file;
+    assert_int_equal(qm_tensors_load(artifact_path, &file), QM_OK);
+    struct qm_tensor *more = malloc((file.count + 1) * sizeof(*more));
+    memcpy(more, file.tensors, file.count * sizeof(*more));
+    more[file.count] = (struct qm_tensor){"zzz", QM_DTYPE_U8, 1, {1}, 1, "x"};
+    assert_int_equal(qm_safetensors_write(artifact_path, more, file.count + 1, file.metadata, file.metadata_count),
+                     QM_OK);
+    assert_int_equal(qm_artifact_load(artifact_path, &artifact), QM_INVALID);
+    assert_non_null(strstr(qm_error_text(), "tensors; scheme w4a8-g32-static has"));
+    for (size_t i = 0; i < file.count; i++)
+        if (strcmp(more[i].name, "lm_head.weight") == 0) {
+            more[i].shape[0] = 32;
+            more[i].shape[1] = 37;
+        }
+    assert_int_equal(qm_safetensors_write(artifact_path, more, file.count, file.metadata, file.metadata_count), QM_OK);
+    assert_int_equal(qm_artifact_load(artifact_path, &artifact), QM_INVALID);
+    assert_non_null(strstr(qm_error_text(), "tensor 'lm_head.weight': U8 [32, 37]; it should be U8 [37, 32]"));
+    free(more);
+    qm_tensors_free(&file);
+    qm_activation_scales_destroy(&scales);
+    qm_model_destroy(&model);
+}
+
+// Value k of row n, from the packed words and the layout's definition alone.
+static uint32_t packed_code(const uint32_t *words, const struct qm_layout *layout, uint32_t bits, uint32_t n,
+                            uint32_t k)
+{
+    uint32_t per_word = 32 / bits, w = k / per_word;
+    uint32_t word = words[((size_t)(n / 16) * layout->words_per_row + w) * 16 + n % 16];
+    return bits == 32 ? word : word >> (k % per_word * bits) & ((1u << bits) - 1);
+}
+
+static void test_layout(void **state)
+{
+    (void)state;
+    const uint32_t shapes[][2] = {{1, 32}, {16, 64}, {37, 96}, {17, 160}, {50, 32}};
+    struct qm_random random;
+    qm_random_seed(&random, 9, 0);
+    for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]); s++)
+        for (int f = 0; f < QM_WEIGHT_FORMAT_COUNT; f++) {
+            enum qm_weight_format format = (enum qm_weight_format)f;
+            const uint32_t bits[] = {32, 16, 8, 4};
+            uint32_t n = shapes[s][0], k = shapes[s][1];
+            size_t code_bytes = qm_format_code_bytes(format, n, k), scale_bytes = qm_format_scale_bytes(format, n, k);
+            unsigned char *codes = malloc(code_bytes), *codes_again = malloc(code_bytes);
+            unsigned char *scales = malloc(scale_bytes + 1), *scales_again = malloc(scale_bytes + 1);
+            for (size_t i = 0; i < code_bytes; i++)
+                codes[i] = (unsigned char)qm_random_u32(&random);
+            for (size_t i = 0; i < scale_bytes; i++)
+                scales[i] = (unsigned char)qm_random_u32(&random);
+            struct qm_layout layout;
+            assert_int_equal(qm_layout_plan(format, n, k, &layout), QM_OK);
+            uint32_t *words = malloc(layout.bytes);
+            assert_int_equal(qm_layout_pack(format, codes, scales, n, k, words), QM_OK);
+            assert_int_equal(layout.rows_padded, (n + 15) / 16 * 16);
+            for (uint32_t row = 0; row < layout.rows_padded; row++)
+                for (uint32_t i = 0; i < k; i++) {
+                    uint32_t expected = 0;
+                    size_t at = (size_t)row * k + i;
+                    if (row < n && bits[f] == 4)
+                        expected = codes[at / 2] >> (at % 2 * 4) & 15;
+                    else if (row < n)
+                        memcpy(&expected, codes + at * bits[f] / 8, bits[f] / 8);
+                    assert_int_equal(packed_code(words, &layout, bits[f], row, i), expected);
+                }
+            if (scale_bytes > 0)
+                assert_int_equal(layout.scale_offset_words % 64, 0);
+            for (uint32_t row = 0; format == QM_WEIGHT_W8 && row < n; row++)
+                assert_memory_equal(words + layout.scale_offset_words + row, scales + (size_t)4 * row, 4);
+            for (uint32_t row = 0; format == QM_WEIGHT_W4G32 && row < n; row++)
+                for (uint32_t g = 0; g < k / 32; g++) {
+                    uint16_t expected;
+                    uint32_t scale_words = (k / 32 + 1) / 2;
+                    memcpy(&expected, scales + 2 * ((size_t)row * (k / 32) + g), 2);
+                    uint32_t word = words[layout.scale_offset_words + (row / 16 * scale_words + g / 2) * 16 + row % 16];
+                    assert_int_equal(word >> (g % 2 * 16) & 0xffff, expected);
+                }
+            assert_int_equal(qm_layout_unpack(format, words, n, k, codes_again, scales_again), QM_OK);
+            assert_memory_equal(codes, codes_again, code_bytes);
+            assert_memory_equal(scales, scales_again, scale_bytes);
+            free(codes);
+            free(codes_again);
+            free(scales);
+            free(scales_again);
+            free(words);
+        }
+    struct qm_layout layout;
+    assert_int_equal(qm_layout_plan(QM_WEIGHT_W8, 16, 12, &layout), QM_INVALID);
+    assert_int_equal(qm_layout_plan(QM_WEIGHT_W4G32, 16, 40, &layout), QM_INVALID);
+    assert_int_equal(qm_layout_plan(QM_WEIGHT_F32, 0, 32, &layout), QM_INVALID);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_model),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_layout),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
