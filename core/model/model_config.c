@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define ARCHITECTURE "LlamaForCausalLM"
-#define LIMIT_WIDTH 65536u        // hidden, intermediate, heads * head_dim
+#define LIMIT_WIDTH 65536u // hidden, intermediate, heads * head_dim
 #define LIMIT_LAYERS 1024u
 #define LIMIT_VOCABULARY 1048576u
 #define LIMIT_CONTEXT 1048576u
