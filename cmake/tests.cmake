@@ -5,6 +5,17 @@ if(QM_SANITIZE MATCHES "address")
     target_sources(qmark PRIVATE ${QM_KEEP_LOADED})
 endif()
 
+# Every test/fuzz/fuzz_NAME.c is a libFuzzer program (CMake preset `fuzz`).
+if(QM_SANITIZE MATCHES "fuzzer")
+    file(GLOB QM_FUZZ_SOURCES CONFIGURE_DEPENDS test/fuzz/fuzz_*.c)
+    foreach(source ${QM_FUZZ_SOURCES})
+        get_filename_component(name ${source} NAME_WE)
+        add_executable(${name} ${source} ${QM_KEEP_LOADED})
+        target_link_libraries(${name} PRIVATE qmark_core)
+        target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    endforeach()
+endif()
+
 # Every test/test_NAME.c is a cmocka program of its own and a ctest of the same name.
 if(NOT CMOCKA_FOUND)
     message(STATUS "cmocka not found: tests are not built")
@@ -25,3 +36,6 @@ foreach(source ${QM_TEST_SOURCES})
     add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
 endforeach()
+
+# What the program prints, compared with test/cli/*.expected.
+add_test(NAME cli COMMAND ${CMAKE_SOURCE_DIR}/test/run_cli.sh $<TARGET_FILE:qmark>)

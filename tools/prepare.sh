@@ -257,9 +257,14 @@ with_progress() {
         say "$progress_label: done in $progress_seconds s"
         return 0
     fi
-    tail -n 30 "$progress_log" >&2
+    without_steps <"$progress_log" | tail -n 30 >&2
     say "$progress_label failed after $progress_seconds s; the whole log: $progress_log"
     return 1
+}
+
+# A build goes on for a while after the step that failed: leaves out of its log the steps that went well.
+without_steps() {
+    grep -vE '^\[ *[0-9]+(%|/[0-9]+)\] '
 }
 
 watch_progress() {
