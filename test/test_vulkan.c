@@ -358,6 +358,8 @@ static void kernels_are_refused_with_a_reason(void **state)
         text.spirv = (const uint32_t *)(const void *)"not a module of SPIR-V.";
         text.spirv_bytes = 24;
         assert_int_equal(fns->kernel_create(device, &text, &kernel), QM_INVALID);
+        text.spirv = NULL; // a tile that only OpenCL has
+        assert_int_equal(fns->kernel_create(device, &text, &kernel), QM_UNSUPPORTED);
         device->fns->destroy(&device);
     }
 }

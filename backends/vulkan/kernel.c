@@ -63,7 +63,9 @@ static enum qm_status check_module(const struct qm_vk_device *device, const stru
 {
     const uint32_t *words = variant->spirv;
     const size_t count = variant->spirv_bytes / 4;
-    if (!words || variant->spirv_bytes % 4 || count <= SPIRV_HEADER_WORDS || words[0] != SPIRV_MAGIC)
+    if (!words)
+        return QM_FAIL(QM_UNSUPPORTED, "kernel %s is not built for Vulkan", variant->name);
+    if (variant->spirv_bytes % 4 || count <= SPIRV_HEADER_WORDS || words[0] != SPIRV_MAGIC)
         return QM_FAIL(QM_INVALID, "kernel %s: its module is not SPIR-V", variant->name);
     // Capabilities come before every other instruction.
     for (size_t i = SPIRV_HEADER_WORDS; i + 1 < count && (words[i] & 0xffff) == SPIRV_OP_CAPABILITY; i += 2) {
