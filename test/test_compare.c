@@ -1,4 +1,4 @@
-// Comparing results: each disclosed field is flipped in turn, and the verdict and the named field are what they must be.
+// Comparing results: each disclosed field is flipped in turn; the verdict and the named field are what they must be.
 #include "record/compare.h"
 #include "record/result.h"
 
@@ -224,8 +224,8 @@ static void test_every_key_has_a_rule(void **state)
             snprintf(path + strlen(path), sizeof(path) - strlen(path), *c == '[' ? "[x" : "%c", *c);
         const char *why = NULL;
         qm_compare_rule(path, &why);
-        static const char *const always_there[] = {"qmark", "run", "host", "device", "model", "profile", "schemes",
-                                                   "schemes[x].name"};
+        static const char *const always_there[] = {"qmark", "run",     "host",    "device",
+                                                   "model", "profile", "schemes", "schemes[x].name"};
         bool known = why != unknown;
         for (size_t k = 0; k < sizeof(always_there) / sizeof(always_there[0]); k++)
             known = known || strcmp(path, always_there[k]) == 0;

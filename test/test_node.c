@@ -135,12 +135,18 @@ static void test_doubles(void **state)
         double value;
         const char *text;
     } rows[] = {
-        {0, "0"},           {1, "1"},
-        {100, "100"},       {0.1, "0.1"},
-        {1234.5, "1234.5"}, {-2.5, "-2.5"},
-        {1e-9, "1.0e-09"},  {1.0 / 3, "0.3333333333333333"},
-        {1e300, "1.0e+300"}, {5e-324, "5.0e-324"},
-        {123456789012345680.0, "1.2345678901234568e+17"}, {0.00012, "0.00012"},
+        {0, "0"},
+        {1, "1"},
+        {100, "100"},
+        {0.1, "0.1"},
+        {1234.5, "1234.5"},
+        {-2.5, "-2.5"},
+        {1e-9, "1.0e-09"},
+        {1.0 / 3, "0.3333333333333333"},
+        {1e300, "1.0e+300"},
+        {5e-324, "5.0e-324"},
+        {123456789012345680.0, "1.2345678901234568e+17"},
+        {0.00012, "0.00012"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char text[QM_DOUBLE_TEXT_BYTES];
@@ -222,8 +228,12 @@ static void test_malformed(void **state)
     refused_text("\"\": 2\n", 1, "an empty key");
     refused_text("a: \"x\\0y\"\n", 1, "a zero byte");
     refused("a: 1\nb: \0\n", 10, 2, "no text file");
-    refused("\x7f" "ELF\x02\x01\x01", 7, 1, "no text file");
-    refused("\xff\xfe" "a\0:\0", 6, 1, "not UTF-8");
+    refused("\x7f"
+            "ELF\x02\x01\x01",
+            7, 1, "no text file");
+    refused("\xff\xfe"
+            "a\0:\0",
+            6, 1, "not UTF-8");
     refused_text("a: 1\nb: \xc3(\n", 2, "not UTF-8");
     refused_text("a: \xed\xa0\x80\n", 1, "not UTF-8"); // a surrogate
     refused_text("a: \xc0\xaf\n", 1, "not UTF-8");     // longer than it need be
@@ -250,7 +260,8 @@ static void test_malformed(void **state)
 static void test_truncated(void **state)
 {
     (void)state;
-    const char text[] = "schema: 1\nname: \"quick \\u00e4\"\nlist: [1, {a: b}, 'c']\nmap:\n  x: &k |\n    block\n  y: *k\n";
+    const char text[] =
+        "schema: 1\nname: \"quick \\u00e4\"\nlist: [1, {a: b}, 'c']\nmap:\n  x: &k |\n    block\n  y: *k\n";
     for (size_t count = 0; count < sizeof(text); count++) {
         struct qm_node *node = NULL;
         char *exact = malloc(count + 1); // so that a read beyond its end is seen
@@ -366,9 +377,9 @@ static void test_path(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_build),   cmocka_unit_test(test_sticky_failure), cmocka_unit_test(test_doubles),
-        cmocka_unit_test(test_typed_readers), cmocka_unit_test(test_aliases),  cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_truncated), cmocka_unit_test(test_files),        cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_build),         cmocka_unit_test(test_sticky_failure), cmocka_unit_test(test_doubles),
+        cmocka_unit_test(test_typed_readers), cmocka_unit_test(test_aliases),        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_truncated),     cmocka_unit_test(test_files),          cmocka_unit_test(test_hash),
         cmocka_unit_test(test_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,7 +196,8 @@ static void test_documents(void **state)
     if (strcmp(have, want) != 0) {
         // Left for whoever changed the table to put in its place.
         assert_int_equal(qm_file_write(QM_BINARY_DIR "/result.schema.json", want, strlen(want)), QM_OK);
-        fail_msg("docs/result.schema.json is not what the table says; copy %s there", QM_BINARY_DIR "/result.schema.json");
+        fail_msg("docs/result.schema.json is not what the table says; copy %s there",
+                 QM_BINARY_DIR "/result.schema.json");
     }
     free(want);
     free(have);
@@ -215,7 +216,7 @@ static void test_documents(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_example), cmocka_unit_test(test_laws), cmocka_unit_test(test_no_speed_of_wrong),
+        cmocka_unit_test(test_example), cmocka_unit_test(test_laws),      cmocka_unit_test(test_no_speed_of_wrong),
         cmocka_unit_test(test_write),   cmocka_unit_test(test_documents),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,9 +56,12 @@ static void test_structure(void **state)
 static void test_canonical(void **state)
 {
     (void)state;
-    static const char *const rows[][2] = {{"w8a8-static-absmax", "w8a8-static"}, {"w8a8-kv16", "w8a8"},
-                                          {"f32-kv32", "f32"},                  {"f32-kv16", "f32-kv16"},
-                                          {"f16-kv8", "f16-kv8"},               {"w4a8-g32-static-kv4", "w4a8-g32-static-kv4"}};
+    static const char *const rows[][2] = {{"w8a8-static-absmax", "w8a8-static"},
+                                          {"w8a8-kv16", "w8a8"},
+                                          {"f32-kv32", "f32"},
+                                          {"f32-kv16", "f32-kv16"},
+                                          {"f16-kv8", "f16-kv8"},
+                                          {"w4a8-g32-static-kv4", "w4a8-g32-static-kv4"}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         assert_string_equal(parsed(rows[i][0]).name, rows[i][1]);
 }

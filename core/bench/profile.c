@@ -23,8 +23,14 @@ struct number {
     uint64_t high;
 };
 
-#define U32(section, key, member, low, high) {section, key, offsetof(struct qm_profile, member), false, low, high}
-#define U64(section, key, member, low, high) {section, key, offsetof(struct qm_profile, member), true, low, high}
+#define U32(section, key, member, low, high)                                                                           \
+    {                                                                                                                  \
+        section, key, offsetof(struct qm_profile, member), false, low, high                                            \
+    }
+#define U64(section, key, member, low, high)                                                                           \
+    {                                                                                                                  \
+        section, key, offsetof(struct qm_profile, member), true, low, high                                             \
+    }
 
 static const struct number numbers[] = {
     U64("evaluation", "seed", evaluation.seed, 0, SEED_MAX),
@@ -50,8 +56,9 @@ struct section {
 };
 
 static const struct section sections[] = {
-    {"", {"schema", "name", "title", "extends", "schemes", "baseline", "evaluation", "calibration", "prefill", "decode",
-          "timing", "policy", "tier", "tiles", "widen", "bootstrap", "acceptance"}},
+    {"",
+     {"schema", "name", "title", "extends", "schemes", "baseline", "evaluation", "calibration", "prefill", "decode",
+      "timing", "policy", "tier", "tiles", "widen", "bootstrap", "acceptance"}},
     {"evaluation", {"set", "seed", "windows", "window_tokens", "scored_tokens"}},
     {"calibration", {"set", "seed", "windows", "window_tokens"}},
     {"timing", {"protocol", "warmup", "repeats"}},
@@ -247,7 +254,8 @@ static enum qm_status read_points(const struct qm_node *root, struct qm_profile 
         const struct qm_node *node = qm_node_at(list, i);
         struct qm_profile_decode *point = &profile->decode[i];
         if (!qm_node_is_mapping(node))
-            return qm_node_invalid(node, "a point of 'decode' is no mapping; expected {batch: 1, depth: 64, steps: 32}");
+            return qm_node_invalid(node,
+                                   "a point of 'decode' is no mapping; expected {batch: 1, depth: 64, steps: 32}");
         QM_TRY(check_keys(node, "decode"));
         QM_TRY(read_u32(node, "decode", "batch", 1, 4096, &point->batch));
         QM_TRY(read_u32(node, "decode", "depth", 0, 131072, &point->depth));
@@ -330,8 +338,10 @@ static enum qm_status read_criteria(const struct qm_node *root, struct qm_profil
     for (size_t s = 0; s < COUNT(sides); s++) {
         const struct qm_node *bounds = qm_node_child(acceptance, sides[s]);
         if (bounds && !qm_node_is_mapping(bounds))
-            return qm_node_invalid(bounds, "'%s' is no mapping; expected metrics with bounds, such as "
-                                           "{kl_divergence_mean: 0.05}", sides[s]);
+            return qm_node_invalid(bounds,
+                                   "'%s' is no mapping; expected metrics with bounds, such as "
+                                   "{kl_divergence_mean: 0.05}",
+                                   sides[s]);
         for (size_t i = 0; i < qm_node_count(bounds); i++) {
             const struct qm_node *node = qm_node_at(bounds, i);
             struct qm_criterion criterion = {.side = s == 0 ? QM_BOUND_UPPER : QM_BOUND_LOWER};
@@ -409,7 +419,8 @@ static enum qm_status resolve(const char *text, const char *beside, char path[QM
         snprintf(name, sizeof(name), "profiles/%.100s.yaml", text);
         if (qm_data_path(name, path) == QM_OK)
             return QM_OK;
-        return QM_FAIL(QM_INVALID, "no profile is called '%.60s'; use quick, standard or the path of a .yaml file", text);
+        return QM_FAIL(QM_INVALID, "no profile is called '%.60s'; use quick, standard or the path of a .yaml file",
+                       text);
     }
     const char *file = beside ? qm_path_name(beside) : "";
     snprintf(directory, sizeof(directory), "%.*s", beside ? (int)(file - beside) : 0, beside ? beside : "");

@@ -78,8 +78,8 @@ struct qm_profile {
     struct qm_profile_decode decode[QM_PROFILE_POINTS_MAX];
     size_t decode_count;
 
-    uint32_t warmup;  // passes before the timed ones
-    uint32_t repeats; // timed passes of every point
+    uint32_t warmup;                    // passes before the timed ones
+    uint32_t repeats;                   // timed passes of every point
     uint32_t dispatches_per_submission; // 0: no limit but submission_ms
     uint32_t submission_ms;             // what a submission is sized to, at most
     enum qm_profile_tier tier;
@@ -90,7 +90,7 @@ struct qm_profile {
     struct qm_criterion criteria[QM_PROFILE_CRITERIA_MAX];
     size_t criterion_count;
 
-    bool is_stock; // equal to the stock profile of its name: part of `class: standard`
+    bool is_stock;                 // equal to the stock profile of its name: part of `class: standard`
     char hash[QM_HASH_TEXT_BYTES]; // content hash of the expanded profile
 };
 

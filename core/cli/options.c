@@ -88,8 +88,10 @@ enum qm_status qm_command_parse(const struct qm_command *command, int argc, char
             return QM_OK;
         }
         if (word[1] != '-')
-            return QM_FAIL(QM_INVALID, "%s: unknown option '%.40s'; options begin with two dashes, 'qmark help %s' "
-                                       "lists them", command->verb, word, command->verb);
+            return QM_FAIL(QM_INVALID,
+                           "%s: unknown option '%.40s'; options begin with two dashes, 'qmark help %s' "
+                           "lists them",
+                           command->verb, word, command->verb);
         const char *name = word + 2;
         size_t length = strcspn(name, "=");
         QM_TRY(find(command, name, length, &index));
@@ -108,8 +110,8 @@ enum qm_status qm_command_parse(const struct qm_command *command, int argc, char
         if (!value && i + 1 < argc)
             value = argv[++i];
         if (!value)
-            return QM_FAIL(QM_INVALID, "%s: option '--%s' lacks its value; write '--%s %s'", command->verb, option->name,
-                           option->name, option->argument);
+            return QM_FAIL(QM_INVALID, "%s: option '--%s' lacks its value; write '--%s %s'", command->verb,
+                           option->name, option->name, option->argument);
         QM_TRY(set_value(command, option, value));
     }
     if (count < command->operands_min)

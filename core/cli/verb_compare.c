@@ -75,7 +75,9 @@ static enum qm_status print_differences(const struct qm_comparison *comparison, 
         qm_table_span(table, "%s", difference->why);
         rows++;
     }
-    enum qm_status status = rows ? qm_table_write(table, stdout, 0, style->is_fancy) : QM_OK;
+    if (rows > 0)
+        fputc('\n', stdout);
+    enum qm_status status = rows > 0 ? qm_table_write(table, stdout, 0, style->is_fancy) : QM_OK;
     qm_table_destroy(&table);
     return status;
 }
@@ -139,22 +141,37 @@ static enum qm_status print_numbers(const struct qm_node *a, const struct qm_nod
     return status;
 }
 
-static enum qm_status print_pair(const char *const *files, struct qm_node *const *results, size_t i, size_t j,
-                                 const struct qm_comparison *comparison, const struct qm_show_style *style)
+struct input {
+    const char *file;
+    struct qm_node *result;
+    bool is_intact; // its hash is that of its content
+};
+
+static void print_input(const char *side, const struct input *input)
 {
-    printf("A: %s (%s, %s)\nB: %s (%s, %s)\n%s\n\n", files[i], qm_node_text_at(results[i], "device.name", "?"),
-           qm_node_text_at(results[i], "device.api", "?"), files[j], qm_node_text_at(results[j], "device.name", "?"),
-           qm_node_text_at(results[j], "device.api", "?"), qm_comparison_verdict_name(comparison->verdict));
-    QM_TRY(print_differences(comparison, style));
-    return comparison->verdict == QM_NOT_COMPARABLE ? QM_OK : print_numbers(results[i], results[j], style);
+    printf("%s: %s (%s, %s)%s\n", side, input->file, qm_node_text_at(input->result, "device.name", "?"),
+           qm_node_text_at(input->result, "device.api", "?"),
+           input->is_intact ? "" : ", CHANGED: its hash is not that of its content");
 }
 
-static void add_pair(struct qm_node *list, const char *const *files, size_t i, size_t j,
+static enum qm_status print_pair(const struct input *a, const struct input *b, const struct qm_comparison *comparison,
+                                 const struct qm_show_style *style)
+{
+    print_input("A", a);
+    print_input("B", b);
+    printf("%s\n", qm_comparison_verdict_name(comparison->verdict));
+    QM_TRY(print_differences(comparison, style));
+    return comparison->verdict == QM_NOT_COMPARABLE ? QM_OK : print_numbers(a->result, b->result, style);
+}
+
+static void add_pair(struct qm_node *list, const struct input *a, const struct input *b,
                      const struct qm_comparison *comparison)
 {
     struct qm_node *pair = qm_node_append_mapping(list);
-    qm_node_set_text(pair, "a", files[i]);
-    qm_node_set_text(pair, "b", files[j]);
+    qm_node_set_text(pair, "a", a->file);
+    qm_node_set_bool(pair, "a_intact", a->is_intact);
+    qm_node_set_text(pair, "b", b->file);
+    qm_node_set_bool(pair, "b_intact", b->is_intact);
     qm_node_set_text(pair, "verdict", qm_comparison_verdict_name(comparison->verdict));
     struct qm_node *rows = qm_node_add_sequence(pair, "differences");
     for (size_t k = 0; k < comparison->count; k++) {
@@ -182,22 +199,25 @@ int qm_verb_compare(int argc, char **argv)
                                        .operands = "A B...",
                                        .operands_min = 2,
                                        .operands_max = FILES_MAX,
-                                       .meaning = "Say of each pair of results whether they are comparable, and why not.",
+                                       .meaning =
+                                           "Say of each pair of results whether they are comparable, and why not.",
                                        .details = "Exit code: 0 if all pairs are comparable, with notes or without; 13 "
                                                   "if one is not.",
                                        .options = options,
                                        .option_count = sizeof(options) / sizeof(options[0])};
     const char **files = NULL;
     size_t count = 0;
-    struct qm_node *results[FILES_MAX] = {NULL};
+    struct input inputs[FILES_MAX] = {{0}};
     struct qm_node *root = NULL;
     enum qm_status status = qm_command_parse(&command, argc, argv, &files, &count, &done);
     if (status != QM_OK)
         return qm_verb_fail(status);
     if (done)
         return QM_EXIT_OK;
-    for (size_t i = 0; i < count; i++)
-        QM_GUARD(qm_result_load(files[i], &results[i], NULL));
+    for (size_t i = 0; i < count; i++) {
+        inputs[i].file = files[i];
+        QM_GUARD(qm_result_load(files[i], &inputs[i].result, &inputs[i].is_intact));
+    }
     struct qm_node *pairs = NULL;
     if (as_json) {
         root = qm_node_new_mapping();
@@ -206,15 +226,15 @@ int qm_verb_compare(int argc, char **argv)
     for (size_t i = 0; i < count; i++) {
         for (size_t j = i + 1; j < count; j++) {
             struct qm_comparison comparison;
-            QM_GUARD(qm_compare(results[i], results[j], &comparison));
+            QM_GUARD(qm_compare(inputs[i].result, inputs[j].result, &comparison));
             is_any_not = is_any_not || comparison.verdict == QM_NOT_COMPARABLE;
             if (!is_first && !as_json)
                 fputc('\n', stdout);
             is_first = false;
             if (as_json)
-                add_pair(pairs, files, i, j, &comparison);
+                add_pair(pairs, &inputs[i], &inputs[j], &comparison);
             else
-                status = print_pair(files, results, i, j, &comparison, &style);
+                status = print_pair(&inputs[i], &inputs[j], &comparison, &style);
             qm_comparison_free(&comparison);
             if (status != QM_OK)
                 goto done;
@@ -225,7 +245,7 @@ int qm_verb_compare(int argc, char **argv)
 done:
     qm_node_destroy(&root);
     for (size_t i = 0; i < count; i++)
-        qm_node_destroy(&results[i]);
+        qm_node_destroy(&inputs[i].result);
     if (status != QM_OK)
         return qm_verb_fail(status);
     return is_any_not ? QM_EXIT_NOT_COMPARABLE : QM_EXIT_OK;

@@ -14,17 +14,18 @@ static const struct {
 } entries[] = {
     {"kl_divergence_mean",
      "KL divergence of the device's distribution from that of the fp32 reference, in nats per token, mean over scored\n"
-     "tokens: sum over the vocabulary of p (ln p - ln q). 0 is no difference. It is the first number to look at, since\n"
+     "tokens: sum over the vocabulary of p (ln p - ln q). 0 is no difference. It is the first number to look at, "
+     "since\n"
      "it sees every change of the distribution, not only changes of the answer. Its interval is a bootstrap over\n"
      "sequences."},
     {"kl_divergence_p99", "KL divergence that 99 % of the scored tokens do not exceed (nearest rank)."},
     {"kl_divergence_max", "KL divergence of the worst scored token. No bound on what other text would give."},
-    {"perplexity",
-     "exp of the mean negative log-probability, in nats, of the tokens that were to come. Lower is better; it depends on\n"
-     "the set, so that only perplexities over one set may be compared."},
-    {"perplexity_ratio",
-     "Perplexity on the device over that of the fp32 reference, on the same tokens (paired). 1 is no loss; 1.05 is 5 %\n"
-     "worse. It can hide changes that KL divergence shows, because gains and losses cancel."},
+    {"perplexity", "exp of the mean negative log-probability, in nats, of the tokens that were to come. Lower is "
+                   "better; it depends on\n"
+                   "the set, so that only perplexities over one set may be compared."},
+    {"perplexity_ratio", "Perplexity on the device over that of the fp32 reference, on the same tokens (paired). 1 is "
+                         "no loss; 1.05 is 5 %\n"
+                         "worse. It can hide changes that KL divergence shows, because gains and losses cancel."},
     {"top1_agreement", "Fraction of scored tokens whose most likely token is the one of the fp32 reference."},
     {"rms_delta_p",
      "Root mean square change of the probability of the token that was to come, against the fp32 reference."},
@@ -36,38 +37,45 @@ static const struct {
      "Tokens of all sequences of the batch per second, by the timer that the point names. Never shown without the\n"
      "accuracy of the same artifact through the same kernels on the same device."},
     {"latency_ms", "Time of one prefill pass or one decode step: median, 95th and 99th percentile."},
-    {"gain",
-     "Rate of a scheme over that of the profile's baseline, on the same device, API, model and protocol, from passes of\n"
-     "both in turn, with an interval over blocks of passes. Above 1 the scheme is faster."},
+    {"gain", "Rate of a scheme over that of the profile's baseline, on the same device, API, model and protocol, from "
+             "passes of\n"
+             "both in turn, with an interval over blocks of passes. Above 1 the scheme is faster."},
     {"memory", "What the backend allocated on the device: weights with scales, KV cache, and everything."},
     {"acceptance",
      "Whether the profile's bounds hold, judged by the interval and not by the estimate: pass, fail, or inconclusive\n"
      "where the bound lies within the interval. Without bounds it is not stated."},
     {"prefill", "Reading a prompt: all its tokens at once, large matrix products."},
-    {"decode", "Writing: one token of each sequence at a time, at a depth of tokens in the cache. Here teacher-forced."},
+    {"decode",
+     "Writing: one token of each sequence at a time, at a depth of tokens in the cache. Here teacher-forced."},
     {"depth", "Tokens in the KV cache before a decode step."},
-    {"paired", "Protocol: passes of a scheme and of the baseline in turn, so that heat and clocks hit both. Gives the gain."},
+    {"paired",
+     "Protocol: passes of a scheme and of the baseline in turn, so that heat and clocks hit both. Gives the gain."},
     {"sustained", "Rate after a steady state, from contiguous passes over a stated time. 'not measured' until it is."},
     {"burst", "Rate of the first passes, before clocks fall."},
-    {"scheme", "One precision for weights, activations and KV cache, such as w4a16-g32-kv8. 'qmark explain w4a16-g32-kv8'."},
+    {"scheme",
+     "One precision for weights, activations and KV cache, such as w4a16-g32-kv8. 'qmark explain w4a16-g32-kv8'."},
     {"artifact", "The model calibrated for one scheme: a file with a content hash. Every device loads the same bytes."},
-    {"calibration", "Finding scales by running the fp32 model over a set that shares no sequence with the evaluation set."},
+    {"calibration",
+     "Finding scales by running the fp32 model over a set that shares no sequence with the evaluation set."},
     {"absmax", "Calibrator: the largest absolute value seen becomes the largest code. Nothing is clipped on that set."},
     {"percentile", "Calibrator: a percentile of absolute values becomes the largest code; what lies above is clipped."},
     {"baseline", "The scheme that gains are over; the profile names it."},
-    {"tier",
-     "The instruction level that a kernel used: base (any conformant device), texel, dot (packed int8 dot product), f16,\n"
-     "subgroup, matrix. Each above base is checked on the device before it is used."},
+    {"tier", "The instruction level that a kernel used: base (any conformant device), texel, dot (packed int8 dot "
+             "product), f16,\n"
+             "subgroup, matrix. Each above base is checked on the device before it is used."},
     {"tiles", "How kernels are cut into work groups: fixed (as they come) or tuned (for this device)."},
-    {"widen",
-     "The residual stream repeated r times, so that a small model does the work of a large one and keeps its logits up\n"
-     "to rounding."},
-    {"timer", "The clock of a rate: device (the device's own timestamps) or wall (the host's clock, with all overheads)."},
+    {"widen", "The residual stream repeated r times, so that a small model does the work of a large one and keeps its "
+              "logits up\n"
+              "to rounding."},
+    {"timer",
+     "The clock of a rate: device (the device's own timestamps) or wall (the host's clock, with all overheads)."},
     {"profile", "What to run and how: schemes, sets, points, repeats, bounds. quick, standard, or a file of yours."},
     {"result", "What one device through one API gave for one profile; see docs/RESULT_FORMAT.md."},
     {"class", "standard: a stock profile, fixed tiles and a released build. Everything else is custom."},
-    {"stand-in", "A software driver on the processor: it shows that everything works, and nothing about a GPU's speed."},
-    {"interval", "Where the true value lies with the stated confidence: a percentile bootstrap over sequences or blocks."},
+    {"stand-in",
+     "A software driver on the processor: it shows that everything works, and nothing about a GPU's speed."},
+    {"interval",
+     "Where the true value lies with the stated confidence: a percentile bootstrap over sequences or blocks."},
     {"ok", "Status of a scheme: verified, scored and timed."},
     {"wrong",
      "Status of a scheme: a kernel was beyond its bound against the oracle, the logits were beyond theirs against the\n"
@@ -75,7 +83,8 @@ static const struct {
     {"unsupported", "Status of a scheme: the device cannot run it; the reason says what is missing."},
     {"failed", "Status of a scheme: something broke, such as a driver; the reason says what."},
     {"skipped", "Status of a scheme: not run, for the reason given."},
-    {"undisclosed", "Nobody told qmark. A value like any other: it is shown, and two of them are not known to be equal."},
+    {"undisclosed",
+     "Nobody told qmark. A value like any other: it is shown, and two of them are not known to be equal."},
     {"comparable", "Of two results: no field differs that would make the numbers about different things."},
 };
 

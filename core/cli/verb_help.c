@@ -5,10 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char overview[] =
-    "qmark times and scores one calibrated, quantized model through OpenCL and Vulkan.\n"
-    "\n"
-    "usage: qmark VERB [options] [FILE...]\n";
+static const char overview[] = "qmark times and scores one calibrated, quantized model through OpenCL and Vulkan.\n"
+                               "\n"
+                               "usage: qmark VERB [options] [FILE...]\n";
 
 static const char exit_codes[] =
     "\n"

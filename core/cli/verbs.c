@@ -66,9 +66,8 @@ static int unknown_verb(const char *word)
     for (; qm_verbs[count].name && count < 32; count++)
         names[count] = qm_verbs[count].name;
     const char *near = qm_suggest(word, names, count);
-    enum qm_status status =
-        near ? QM_FAIL(QM_INVALID, "unknown verb '%.40s'; did you mean '%s'?", word, near)
-             : QM_FAIL(QM_INVALID, "unknown verb '%.40s'; 'qmark help' lists them", word);
+    enum qm_status status = near ? QM_FAIL(QM_INVALID, "unknown verb '%.40s'; did you mean '%s'?", word, near)
+                                 : QM_FAIL(QM_INVALID, "unknown verb '%.40s'; 'qmark help' lists them", word);
     return qm_verb_fail(status);
 }
 

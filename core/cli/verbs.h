@@ -17,7 +17,7 @@ enum qm_verb_group {
 struct qm_verb {
     const char *name;
     enum qm_verb_group group;
-    const char *meaning;                  // one line
+    const char *meaning;                    // one line
     int (*function)(int argc, char **argv); // argv[0] is the verb; returns an enum qm_exit
 };
 

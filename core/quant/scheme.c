@@ -11,9 +11,9 @@
 static const struct qm_format_info weight_formats[QM_WEIGHT_FORMAT_COUNT] = {
     [QM_WEIGHT_F32] = {"f32", "float32", "IEEE 754 binary32", "none", 32, 0, true},
     [QM_WEIGHT_F16] = {"f16", "float16", "IEEE 754 binary16", "none", 16, 0, true},
-    [QM_WEIGHT_W8] = {"w8", "int8", "two's complement, symmetric, -127 to 127, round to nearest even, saturating",
-                      "one float32 per output row", 8, 0, false},
-    [QM_WEIGHT_W4G32] = {"w4", "int4", "offset binary, symmetric, -7 to 7, round to nearest even, saturating",
+    [QM_WEIGHT_W8] = {"w8", "int8", "two's complement, symmetric, -127 to 127, round to nearest even, never clipped",
+                      "one float32 per output row, rounded up", 8, 0, false},
+    [QM_WEIGHT_W4G32] = {"w4", "int4", "two's complement, symmetric, -7 to 7, round to nearest even, never clipped",
                          "one float16 per 32 values of a row, rounded up", 4, 32, false},
 };
 
@@ -27,10 +27,10 @@ static const struct qm_format_info activation_formats[QM_ACTIVATION_FORMAT_COUNT
 static const struct qm_format_info kv_formats[QM_KV_FORMAT_COUNT] = {
     [QM_KV_F32] = {"kv32", "float32", "IEEE 754 binary32", "none", 32, 0, true},
     [QM_KV_F16] = {"kv16", "float16", "IEEE 754 binary16", "none", 16, 0, true},
-    [QM_KV_KV8] = {"kv8", "int8", "two's complement, symmetric, -127 to 127, round to nearest even, saturating",
-                   "one per token and head", 8, 0, false},
-    [QM_KV_KV4] = {"kv4", "int4", "offset binary, symmetric, -7 to 7, round to nearest even, saturating",
-                   "one per token and head", 4, 0, false},
+    [QM_KV_KV8] = {"kv8", "int8", "two's complement, symmetric, -127 to 127, round to nearest even, never clipped",
+                   "one float32 per token and head, rounded up", 8, 0, false},
+    [QM_KV_KV4] = {"kv4", "int4", "two's complement, symmetric, -7 to 7, round to nearest even, never clipped",
+                   "one float32 per token and head, rounded up", 4, 0, false},
 };
 
 static const struct {
@@ -41,8 +41,9 @@ static const struct {
     [QM_CALIBRATOR_NONE] = {"none", "", "nothing is calibrated: scales come from the values themselves, at run time"},
     [QM_CALIBRATOR_ABSMAX] = {"absmax", "largest absolute value",
                               "the largest absolute value seen over the calibration set becomes 127"},
-    [QM_CALIBRATOR_PERCENTILE] = {"percentile", "percentile 99.99 of absolute values",
-                                  "the 99.99th percentile of absolute values becomes 127 and what lies above is clipped"},
+    [QM_CALIBRATOR_PERCENTILE] =
+        {"percentile", "percentile 99.99 of absolute values",
+         "the 99.99th percentile of absolute values becomes 127 and what lies above is clipped"},
 };
 
 static const char *const stock_names[] = {
@@ -150,7 +151,10 @@ static enum qm_status split(const char *text, struct words *words)
     while (rest) {
         if (words->count == sizeof(words->word) / sizeof(words->word[0]))
             return QM_FAIL(QM_INVALID, "scheme '%s' has too many parts; use one such as w4a16-g32-kv8", text);
-        words->word[words->count++] = strsep(&rest, "-");
+        words->word[words->count++] = rest;
+        rest = strchr(rest, '-');
+        if (rest)
+            *rest++ = '\0';
     }
     return QM_OK;
 }
@@ -177,8 +181,9 @@ static enum qm_status parse_formats(const char *word, const char *text, struct q
             return QM_FAIL(QM_INVALID, "scheme '%s': no activations are called '%s'; use %sa16 or %sa8", text,
                            word + length, weights->name, weights->name);
     }
-    return QM_FAIL(QM_INVALID, "scheme '%s': no formats are called '%s'; use f32, f16, w8a16, w8a8, w4a16-g32 or w4a8-g32",
-                   text, word);
+    return QM_FAIL(QM_INVALID,
+                   "scheme '%s': no formats are called '%s'; use f32, f16, w8a16, w8a8, w4a16-g32 or w4a8-g32", text,
+                   word);
 }
 
 static enum qm_status parse_group_size(const char *word, const char *text, struct qm_scheme *scheme)
@@ -189,17 +194,25 @@ static enum qm_status parse_group_size(const char *word, const char *text, struc
         return QM_FAIL(QM_INVALID, "scheme '%s': '%s' is no group size; use g32", text, word);
     unsigned long size = strtoul(word + 1, NULL, 10);
     if (weights->group_size == 0)
-        return QM_FAIL(QM_INVALID, "scheme '%s': group_size %lu; %s weights have no groups, leave '-%s' out", text, size,
-                       weights->name, word);
+        return QM_FAIL(QM_INVALID, "scheme '%s': group_size %lu; %s weights have no groups, leave '-%s' out", text,
+                       size, weights->name, word);
     if (size != weights->group_size)
-        return QM_FAIL(QM_INVALID, "scheme '%s': group_size %lu; %s weights come in groups of %" PRIu32 ", use g%" PRIu32,
-                       text, size, weights->name, weights->group_size, weights->group_size);
+        return QM_FAIL(QM_INVALID,
+                       "scheme '%s': group_size %lu; %s weights come in groups of %" PRIu32 ", use g%" PRIu32, text,
+                       size, weights->name, weights->group_size, weights->group_size);
     scheme->group_size = weights->group_size;
     return QM_OK;
 }
 
 // The rank of a part after the formats, so that the order is one; 0 for a word that is no part.
-enum part { PART_NONE, PART_GROUP, PART_ASYMMETRIC, PART_STATIC, PART_CALIBRATOR, PART_KV };
+enum part {
+    PART_NONE,
+    PART_GROUP,
+    PART_ASYMMETRIC,
+    PART_STATIC,
+    PART_CALIBRATOR,
+    PART_KV
+};
 
 static enum part parse_part(const char *word, struct qm_scheme *scheme)
 {
@@ -226,11 +239,12 @@ static enum part parse_part(const char *word, struct qm_scheme *scheme)
 
 enum qm_status qm_scheme_parse(const char *text, struct qm_scheme *out)
 {
-    struct words words;
+    struct words words = {0};
     struct qm_scheme scheme = {0};
     *out = scheme;
     QM_TRY(split(text, &words));
-    QM_TRY(parse_formats(words.word[0], text, &scheme));
+    const char *formats = words.word[0] ? words.word[0] : "";
+    QM_TRY(parse_formats(formats, text, &scheme));
     const struct qm_format_info *weights = &weight_formats[scheme.weights];
     scheme.kv = default_kv(scheme.weights);
     enum part last = PART_NONE;
@@ -239,7 +253,8 @@ enum qm_status qm_scheme_parse(const char *text, struct qm_scheme *out)
         enum part part = parse_part(word, &scheme);
         if (part == PART_NONE)
             return QM_FAIL(QM_INVALID,
-                           "scheme '%s': '%s' is no part of a scheme; use g32, static, percentile, kv8 or kv4", text, word);
+                           "scheme '%s': '%s' is no part of a scheme; use g32, static, percentile, kv8 or kv4", text,
+                           word);
         if (part == PART_ASYMMETRIC)
             return QM_FAIL(QM_INVALID, "scheme '%s': asymmetric formats are not built in; leave '-asym' out", text);
         if (part <= last)
@@ -251,10 +266,11 @@ enum qm_status qm_scheme_parse(const char *text, struct qm_scheme *out)
         last = part;
     }
     if (weights->group_size > 0 && scheme.group_size == 0)
-        return QM_FAIL(QM_INVALID, "scheme '%s' names no group size; use %s-g%" PRIu32, text, words.word[0],
+        return QM_FAIL(QM_INVALID, "scheme '%s' names no group size; use %s-g%" PRIu32, text, formats,
                        weights->group_size);
     if (scheme.is_static && scheme.activations != QM_ACTIVATION_A8)
-        return QM_FAIL(QM_INVALID, "scheme '%s': static is for int8 activations; leave it out or use w8a8-static", text);
+        return QM_FAIL(QM_INVALID, "scheme '%s': static is for int8 activations; leave it out or use w8a8-static",
+                       text);
     if (scheme.calibrator != QM_CALIBRATOR_NONE && !scheme.is_static)
         return QM_FAIL(QM_INVALID,
                        "scheme '%s': calibrator %s finds static scales; write '-static-%s', or leave it out", text,

@@ -69,8 +69,9 @@ static const struct rule {
     {"schemes[*].disclosure.evaluation_set.name", NOTE, "a label; the hash decides"},
     {"schemes[*].disclosure.evaluation_set**", FATAL, "accuracy on another set is another number"},
     {"schemes[*].disclosure.tool_chain.kernel_hash", FATAL, "not the same arithmetic"},
-    {"schemes[*].disclosure.tool_chain.tiles", FATAL, "tuned tiles show what a device can do, fixed ones what the "
-                                                      "kernels give as they are"},
+    {"schemes[*].disclosure.tool_chain.tiles", FATAL,
+     "tuned tiles show what a device can do, fixed ones what the "
+     "kernels give as they are"},
     {"schemes[*].disclosure.tool_chain.timer", NOTE, "device time leaves out what wall time holds; compare wall rates"},
     {"schemes[*].disclosure.tool_chain.policy", FATAL, "launch overhead is in one rate and not in the other"},
     {"schemes[*].disclosure.tool_chain.build_options", NOTE, "options may change speed and the last bits of floats"},
@@ -202,7 +203,8 @@ static void describe(const struct qm_node *node, char *text, size_t capacity)
         snprintf(text, capacity, "%zu %s", qm_node_count(node), qm_node_is_mapping(node) ? "keys" : "entries");
 }
 
-static void add(struct walk *walk, const char *path, const struct qm_node *a, const struct qm_node *b, bool both_unknown)
+static void add(struct walk *walk, const char *path, const struct qm_node *a, const struct qm_node *b,
+                bool both_unknown)
 {
     struct qm_comparison *comparison = walk->comparison;
     const char *why = NULL;
@@ -337,7 +339,7 @@ static bool share_a_scheme(const struct qm_node *a, const struct qm_node *b)
 static void sort(struct qm_comparison *comparison, struct qm_difference *room)
 {
     size_t count = 0;
-    for (int class = QM_DIFFERENCE_FATAL; class > QM_DIFFERENCE_IGNORED; class--)
+    for (int class = QM_DIFFERENCE_FATAL; class > QM_DIFFERENCE_IGNORED; class --)
         for (size_t i = 0; i < comparison->count; i++)
             if ((int)comparison->differences[i].class == class)
                 room[count++] = comparison->differences[i];

@@ -102,9 +102,9 @@ void qm_node_path(const struct qm_node *node, char *text, size_t capacity);
 // Reading files ---------------------------------------------------------------------------------------------------
 
 struct qm_node_limits {
-    size_t bytes; // a larger file is refused by its size, unread
-    size_t depth; // of nested mappings and sequences
-    size_t nodes; // values in all
+    size_t bytes;       // a larger file is refused by its size, unread
+    size_t depth;       // of nested mappings and sequences
+    size_t nodes;       // values in all
     size_t alias_nodes; // values that aliases may repeat
 };
 

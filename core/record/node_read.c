@@ -153,6 +153,8 @@ static enum qm_status read_alias(struct reader *reader, const yaml_event_t *even
             meant = reader->anchors[i].node;
     if (!meant)
         return fail(reader, line_of(event), "alias *%.40s has no anchor before it; write the value out", name);
+    if (reader->limits->alias_nodes == 0)
+        return fail(reader, line_of(event), "alias *%.40s; expected no aliases here, write the value out", name);
     size_t size = size_of(meant);
     reader->alias_nodes += size;
     reader->nodes += size;
@@ -353,10 +355,10 @@ enum qm_status qm_node_parse(const void *bytes, size_t count, const char *name, 
     }
     if (status == QM_OK && (!reader.root || (reader.root->kind == QM_NODE_TEXT && !*reader.root->text)))
         status = fail(&reader, 1, "the file has no content; expected keys with values, such as 'schema: 1'");
-    if (status == QM_OK && reader.root->kind != QM_NODE_MAPPING)
+    if (status == QM_OK && reader.root && reader.root->kind != QM_NODE_MAPPING)
         status = fail(&reader, reader.root->line, "a %s; expected keys with values, such as 'schema: 1'",
                       reader.root->kind == QM_NODE_TEXT ? "text" : "list");
-    if (status == QM_OK && !(reader.root->file = strdup(name)))
+    if (status == QM_OK && reader.root && !(reader.root->file = strdup(name)))
         status = out_of_memory(&reader);
     yaml_parser_delete(&reader.parser);
     free(reader.key);

@@ -57,7 +57,7 @@ void qm_double_text(double value, char text[QM_DOUBLE_TEXT_BYTES])
     do
         snprintf(scientific, sizeof(scientific), "%.*e", digits, value);
     while (strtod(scientific, NULL) != value && ++digits < 17);
-    int exponent = atoi(strchr(scientific, 'e') + 1);
+    int exponent = (int)strtol(strchr(scientific, 'e') + 1, NULL, 10);
     if (exponent >= -5 && exponent < 16) {
         snprintf(text, QM_DOUBLE_TEXT_BYTES, "%.*f", digits > exponent ? digits - exponent : 0, value);
         return;
@@ -73,8 +73,8 @@ void qm_double_text(double value, char text[QM_DOUBLE_TEXT_BYTES])
 // Whether some reader of YAML would take the text for something else than a text if it stood without quotes.
 static bool looks_typed(const char *text)
 {
-    static const char *const words[] = {"",  "~",  "null", "true", "false", "yes",  "no",   "on",
-                                        "off", "y", "n",  ".inf", ".nan", "-.inf", "+.inf", "=", "<<"};
+    static const char *const words[] = {"",  "~", "null", "true", "false", "yes",   "no", "on", "off",
+                                        "y", "n", ".inf", ".nan", "-.inf", "+.inf", "=",  "<<"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (strcasecmp(text, words[i]) == 0)
             return true;
@@ -141,9 +141,8 @@ static bool emit_document(yaml_emitter_t *emitter, const struct qm_node *node)
     yaml_event_t event;
     return yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING) && yaml_emitter_emit(emitter, &event) &&
            yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1) && yaml_emitter_emit(emitter, &event) &&
-           emit(emitter, node) && yaml_document_end_event_initialize(&event, 1) &&
-           yaml_emitter_emit(emitter, &event) && yaml_stream_end_event_initialize(&event) &&
-           yaml_emitter_emit(emitter, &event);
+           emit(emitter, node) && yaml_document_end_event_initialize(&event, 1) && yaml_emitter_emit(emitter, &event) &&
+           yaml_stream_end_event_initialize(&event) && yaml_emitter_emit(emitter, &event);
 }
 
 enum qm_status qm_node_write_yaml(const struct qm_node *node, char **text)

@@ -147,7 +147,8 @@ static enum qm_status check_scheme(const struct qm_node *scheme)
         for (size_t i = 0; strcmp(status, "wrong") == 0 && i < qm_node_count(kernels); i++) {
             const struct qm_node *kernel = qm_node_at(kernels, i);
             if (qm_node_is_number(qm_node_child(kernel, "time_us")) || qm_node_is_number(qm_node_child(kernel, "rate")))
-                return qm_node_invalid(kernel, "status is 'wrong' and a kernel has a speed; remove 'time_us' and 'rate'");
+                return qm_node_invalid(kernel,
+                                       "status is 'wrong' and a kernel has a speed; remove 'time_us' and 'rate'");
         }
         return QM_OK;
     }
@@ -159,7 +160,8 @@ static enum qm_status check_scheme(const struct qm_node *scheme)
         return qm_node_invalid(accuracy, "'accuracy' is '%s'; expected a mapping or the words 'not measured'",
                                qm_node_text(accuracy));
     if (qm_node_count(throughput) == 0)
-        return qm_node_invalid(scheme, "status is 'ok' without throughput; add points, or another status with a reason");
+        return qm_node_invalid(scheme,
+                               "status is 'ok' without throughput; add points, or another status with a reason");
     if (!qm_node_child(scheme, "sustained"))
         return qm_node_invalid(scheme, "key 'sustained' is missing; add it, or the words 'sustained: not measured'");
     for (size_t i = 0; i < qm_node_count(throughput); i++) {

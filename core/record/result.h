@@ -19,9 +19,9 @@ enum {
 extern const char *const qm_result_words[]; // ends with NULL
 bool qm_result_is_word(const char *text);
 
-// Checks keys, types and the laws: every scheme has all components of its disclosure or a word; one that is not `ok` has
-// a reason and no throughput; one with throughput has its accuracy or the words `not measured`; rates are above 0; a low
-// end is not above its high end. QM_INVALID with the place and what would be right. The hash is not checked.
+// Checks keys, types and the laws: every scheme has all components of its disclosure or a word; one that is not `ok`
+// has a reason and no throughput; one with throughput has its accuracy or the words `not measured`; rates are above 0;
+// a low end is not above its high end. QM_INVALID with the place and what would be right. The hash is not checked.
 QM_MUST_USE enum qm_status qm_result_check(const struct qm_node *result);
 
 // Reads and checks a result. `*is_intact` (may be NULL) tells whether its hash is that of its content.

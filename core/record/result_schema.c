@@ -8,9 +8,9 @@
 static void add_type(struct qm_node *schema, const struct qm_result_row *row)
 {
     static const char *const types[] = {
-        [QM_RESULT_TEXT] = "string",     [QM_RESULT_HASH] = "string", [QM_RESULT_WHOLE] = "integer",
-        [QM_RESULT_NUMBER] = "number",   [QM_RESULT_POSITIVE] = "number", [QM_RESULT_BOOL] = "boolean",
-        [QM_RESULT_CHOICE] = "string",   [QM_RESULT_MAPPING] = "object",  [QM_RESULT_LIST] = "array",
+        [QM_RESULT_TEXT] = "string",   [QM_RESULT_HASH] = "string",     [QM_RESULT_WHOLE] = "integer",
+        [QM_RESULT_NUMBER] = "number", [QM_RESULT_POSITIVE] = "number", [QM_RESULT_BOOL] = "boolean",
+        [QM_RESULT_CHOICE] = "string", [QM_RESULT_MAPPING] = "object",  [QM_RESULT_LIST] = "array",
     };
     qm_node_set_text(schema, "type", types[row->type]);
     if (row->type == QM_RESULT_TEXT)
@@ -110,7 +110,8 @@ struct qm_node *qm_result_schema(void)
     struct qm_node *schema = qm_node_new_mapping();
     qm_node_set_text(schema, "$schema", "https://json-schema.org/draft/2020-12/schema");
     qm_node_set_text(schema, "title", "A result of qmark");
-    qm_node_set_text(schema, "description", "Written from the table in core/record/result_table.c; see RESULT_FORMAT.md.");
+    qm_node_set_text(schema, "description",
+                     "Written from the table in core/record/result_table.c; see RESULT_FORMAT.md.");
     qm_node_set_text(schema, "type", "object");
     struct qm_node *word = qm_node_add_mapping(qm_node_add_mapping(schema, "$defs"), "word");
     qm_node_set_text(word, "description", "What stands where there is no value: never 0, never a missing key.");

@@ -107,7 +107,8 @@ const struct qm_result_row qm_result_rows[] = {
     {"schemes[].disclosure.calibration_method", MAPPING, WORD, NULL, "how scales were found"},
     {"schemes[].disclosure.calibration_method.name", TEXT, 0, NULL, "absmax, percentile, ..."},
     {"schemes[].disclosure.calibration_method.parameters", TEXT, 0, NULL, "every parameter; the word none without any"},
-    {"schemes[].disclosure.calibration_method.clipped_fraction", NUMBER, WORD, NULL, "of values beyond the largest code"},
+    {"schemes[].disclosure.calibration_method.clipped_fraction", NUMBER, WORD, NULL,
+     "of values beyond the largest code"},
     {"schemes[].disclosure.calibration_method.error_bound", NUMBER, WORD, NULL, "of |x - s q| / s; 0.5 for rounding"},
     {"schemes[].disclosure.calibration_method.error_worst", NUMBER, WORD, NULL, "the worst seen, in the same unit"},
     {"schemes[].disclosure.evaluation_set", MAPPING, WORD, NULL, "the set that was scored"},
@@ -231,8 +232,8 @@ const char *qm_result_table_meaning(size_t index)
     return qm_result_table_path(index) ? qm_result_rows[index].meaning : NULL;
 }
 
-const char *const qm_result_words[] = {"undisclosed", "not measured", "no interval", "out of range", "not stated",
-                                       "none",        "absent",       NULL};
+const char *const qm_result_words[] = {"undisclosed", "not measured", "no interval", "out of range",
+                                       "not stated",  "none",         "absent",      NULL};
 
 bool qm_result_is_word(const char *text)
 {

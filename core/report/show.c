@@ -326,9 +326,9 @@ static void show_set(const struct qm_node *set, const char *title, FILE *file)
         fprintf(file, "  %s: %s\n", title, set ? qm_node_text(set) : "undisclosed");
         return;
     }
-    fprintf(file, "  %s: %s; %s sequences, %s tokens, sha256 %.12s\n", title, qm_node_text_at(set, "name", "undisclosed"),
-            qm_node_text_at(set, "sequences", "undisclosed"), qm_node_text_at(set, "tokens", "undisclosed"),
-            qm_node_text_at(set, "sha256", "undisclosed"));
+    fprintf(file, "  %s: %s; %s sequences, %s tokens, sha256 %.12s\n", title,
+            qm_node_text_at(set, "name", "undisclosed"), qm_node_text_at(set, "sequences", "undisclosed"),
+            qm_node_text_at(set, "tokens", "undisclosed"), qm_node_text_at(set, "sha256", "undisclosed"));
 }
 
 // The calibration of each scheme; schemes with the same one share a line.

@@ -318,7 +318,7 @@ enum qm_status qm_directory_list(const char *path, struct qm_name_list *out)
 
 void qm_name_list_free(struct qm_name_list *list)
 {
-    for (size_t i = 0; i < list->count; i++)
+    for (size_t i = 0; list->names && i < list->count; i++)
         free(list->names[i]);
     free(list->names);
     *list = (struct qm_name_list){0};
@@ -394,6 +394,6 @@ enum qm_status qm_data_path(const char *name, char path[QM_PATH_BYTES])
             break;
         *slash = '\0';
     }
-    return QM_FAIL(QM_INVALID, "%s does not lie beside the program; set QM_DATA_DIR to qmark's source or data directory",
-                   name);
+    return QM_FAIL(QM_INVALID,
+                   "%s does not lie beside the program; set QM_DATA_DIR to qmark's source or data directory", name);
 }

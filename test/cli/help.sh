@@ -1,0 +1,13 @@
+# shellcheck shell=bash
+qm
+qm help
+qm --help
+qm --version
+qm help show
+qm help compare
+qm compare --help
+qm shwo
+qm frobnicate
+qm help shwo
+qm help one two
+qm --verison
