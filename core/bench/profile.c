@@ -111,7 +111,7 @@ static enum qm_status require(const struct qm_node *mapping, const char *section
 {
     *out = qm_node_child(mapping, key);
     if (!*out)
-        return qm_node_invalid(mapping, "key '%s' is missing in %s; add it (see docs/METHOD.md, Profiles)", key,
+        return qm_node_invalid(mapping, "key '%s' is missing in %s; add it, as in profiles/quick.yaml", key,
                                where(section));
     return QM_OK;
 }

@@ -23,6 +23,7 @@ static const struct {
     {"perplexity", "exp of the mean negative log-probability, in nats, of the tokens that were to come. Lower is "
                    "better; it depends on\n"
                    "the set, so that only perplexities over one set may be compared."},
+    {"perplexity_reference", "Perplexity of the fp32 reference on the same tokens."},
     {"perplexity_ratio", "Perplexity on the device over that of the fp32 reference, on the same tokens (paired). 1 is "
                          "no loss; 1.05 is 5 %\n"
                          "worse. It can hide changes that KL divergence shows, because gains and losses cancel."},
@@ -32,6 +33,7 @@ static const struct {
     {"exact_match",
      "Fraction of graded examples all of whose answer tokens are the most likely ones, each predicted from the true\n"
      "tokens before it (teacher forcing)."},
+    {"exact_match_reference", "Exact match of the fp32 reference on the same examples."},
     {"exact_match_ratio", "Exact match on the device over that of the fp32 reference, on the same examples."},
     {"rate_tokens_per_s",
      "Tokens of all sequences of the batch per second, by the timer that the point names. Never shown without the\n"
@@ -85,6 +87,12 @@ static const struct {
     {"skipped", "Status of a scheme: not run, for the reason given."},
     {"undisclosed",
      "Nobody told qmark. A value like any other: it is shown, and two of them are not known to be equal."},
+    {"not_measured", "There is no number. Never shown as 0."},
+    {"no_interval", "There are too few sequences or blocks of passes for an interval; the value stands alone."},
+    {"out_of_range", "Measured, and beyond what a double holds, such as the perplexity of nonsense."},
+    {"reference",
+     "The fp32 reference is the model in float32 on the host: what scores are against. The reference backend runs the\n"
+     "same artifact in plain C: what a device's logits are checked against."},
     {"comparable", "Of two results: no field differs that would make the numbers about different things."},
 };
 

@@ -2,6 +2,13 @@
 qm explain
 qm explain kl_divergence_mean
 qm explain kl-divergence-mean
+# Every metric has its text.
+for metric in kl_divergence_mean kl_divergence_p99 kl_divergence_max perplexity perplexity_reference perplexity_ratio \
+    top1_agreement rms_delta_p exact_match exact_match_reference exact_match_ratio; do
+    qm explain $metric >text || echo "no text"
+    grep -q 'exit code: 0' text || echo "$metric has no text"
+done
+qm explain "not measured"
 qm explain perplexty
 qm explain xyzzy
 qm explain f32

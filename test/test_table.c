@@ -1,0 +1,121 @@
+// Tables: alignment, characters that are wider or narrower than their bytes, spans, and parts for narrow terminals.
+#include "report/table.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char *written(const struct qm_table *table, unsigned columns, bool is_fancy)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&text, &size);
+    assert_non_null(file);
+    assert_int_equal(qm_table_write(table, file, columns, is_fancy), QM_OK);
+    fclose(file);
+    return text;
+}
+
+static struct qm_table *sample(void)
+{
+    struct qm_table *table = qm_table_create();
+    qm_table_column(table, "name", false);
+    qm_table_column(table, "rate", true);
+    qm_table_column(table, "unit", false);
+    qm_table_row(table);
+    qm_table_cell(table, "%s", "\xe6\xbc\xa2"); // one wide character, three bytes
+    qm_table_cell(table, "%d", 5);
+    qm_table_cell(table, "t/s");
+    qm_table_row(table);
+    qm_table_cell(table, "a\xcc\x88-long"); // a combining mark
+    qm_table_cell(table, "12,345");
+    qm_table_row(table);
+    qm_table_cell(table, "x");
+    qm_table_span(table, "wrong: a reason that is wider than all columns");
+    return table;
+}
+
+static void test_write(void **state)
+{
+    (void)state;
+    struct qm_table *table = sample();
+    char *text = written(table, 0, false);
+    assert_string_equal(text, "name      rate  unit\n"
+                              "--------------------\n"
+                              "\xe6\xbc\xa2           5  t/s\n"
+                              "a\xcc\x88-long  12,345\n"
+                              "x       wrong: a reason that is wider than all columns\n");
+    free(text);
+    text = written(table, 0, true);
+    assert_non_null(strstr(text, "\xe2\x94\x80\xe2\x94\x80"));
+    free(text);
+    qm_table_destroy(&table);
+    assert_null(table);
+}
+
+// A row that spans is said again in every part, so that no part has an empty row.
+static void test_parts(void **state)
+{
+    (void)state;
+    struct qm_table *table = sample();
+    char *text = written(table, 15, false);
+    assert_string_equal(text, "name      rate\n"
+                              "--------------\n"
+                              "\xe6\xbc\xa2           5\n"
+                              "a\xcc\x88-long  12,345\n"
+                              "x       wrong: a reason that is wider than all columns\n"
+                              "\n"
+                              "name    unit\n"
+                              "------------\n"
+                              "\xe6\xbc\xa2      t/s\n"
+                              "a\xcc\x88-long\n"
+                              "x       wrong: a reason that is wider than all columns\n");
+    free(text);
+    text = written(table, 1, false); // narrower than anything: one column at a time, and an end
+    free(text);
+    qm_table_destroy(&table);
+}
+
+static void test_columns(void **state)
+{
+    (void)state;
+    assert_int_equal(qm_text_columns(""), 0);
+    assert_int_equal(qm_text_columns("abc"), 3);
+    assert_int_equal(qm_text_columns("\xc2\xb5"), 1);
+    assert_int_equal(qm_text_columns("\xf0\x9f\x98\x80"), 2);
+    assert_int_equal(qm_text_columns("\xff\xe6"), 2); // malformed, and cut off
+}
+
+static void test_misuse(void **state)
+{
+    (void)state;
+    struct qm_table *table = qm_table_create();
+    qm_table_cell(table, "before any row");
+    assert_int_equal(qm_table_write(table, stdout, 0, false), QM_OUT_OF_MEMORY);
+    qm_table_destroy(&table);
+    qm_table_row(NULL);
+    qm_table_cell(NULL, "x");
+    qm_table_column(NULL, "x", false);
+    assert_int_equal(qm_table_write(NULL, stdout, 0, false), QM_OUT_OF_MEMORY);
+    table = qm_table_create();
+    qm_table_column(table, "a", false);
+    qm_table_row(table);
+    qm_table_cell(table, "1");
+    qm_table_cell(table, "one too many");
+    assert_int_equal(qm_table_write(table, stdout, 0, false), QM_OUT_OF_MEMORY);
+    qm_table_destroy(&table);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_write),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_misuse),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
