@@ -84,18 +84,22 @@ static enum qm_status setup_create(struct setup *s, struct qm_device *device, co
     return device->fns->buffer_write(device, s->step, 0, c->step, sizeof(c->step));
 }
 
-// Runs the case once; outputs[i] gets binding i's words after it (allocated; NULL for inputs). `place` gets the first
+// Runs the case once, with the kernel `compiled`, or compiling it where that is NULL; outputs[i] gets binding i's words after it (allocated; NULL for inputs). `place` gets the first
 // word outside an output that was changed, else "".
 static enum qm_status run_case(struct qm_device *device, const struct qm_kernel_variant *variant,
-                               const struct qm_kernel_case *c, uint32_t *outputs[QM_MAX_BINDINGS], char place[96])
+                               const struct qm_kernel *compiled, const struct qm_kernel_case *c,
+                               uint32_t *outputs[QM_MAX_BINDINGS], char place[96])
 {
     struct setup s = {.device = device};
-    struct qm_kernel *kernel = NULL;
+    struct qm_kernel *kernel = NULL; // what is compiled here
     struct qm_program *program = NULL;
     enum qm_status status;
     place[0] = '\0';
-    QM_GUARD(device->fns->kernel_create(device, variant, &kernel));
-    QM_GUARD(setup_create(&s, device, variant, kernel, c));
+    if (!compiled) {
+        QM_GUARD(device->fns->kernel_create(device, variant, &kernel));
+        compiled = kernel;
+    }
+    QM_GUARD(setup_create(&s, device, variant, compiled, c));
     struct qm_program_params params = {&s.dispatch, 1, s.step};
     QM_GUARD(device->fns->program_create(device, &params, &program));
     struct qm_run_policy policy = {.repeats_per_submission = 1};
@@ -224,15 +228,16 @@ static bool is_answer(enum qm_status status)
     return status == QM_UNSUPPORTED || status == QM_FAILED || status == QM_INVALID;
 }
 
-enum qm_status qm_kernel_check(struct qm_device *device, const struct qm_kernel_variant *variant,
-                               const struct qm_kernel_case *c, struct qm_kernel_report *report)
+static enum qm_status check_compiled(struct qm_device *device, const struct qm_kernel_variant *variant,
+                                     const struct qm_kernel *compiled, const struct qm_kernel_case *c,
+                                     struct qm_kernel_report *report)
 {
     uint32_t *expected[QM_MAX_BINDINGS] = {NULL}, *got[QM_MAX_BINDINGS] = {NULL};
     struct qm_device *reference = NULL;
     enum qm_status status;
     char place[96];
     report_begin(report, variant, c);
-    status = run_case(device, variant, c, got, place);
+    status = run_case(device, variant, compiled, c, got, place);
     if (status != QM_OK) {
         report->status = status;
         snprintf(report->reason, sizeof(report->reason), "%s", qm_error_text());
@@ -243,7 +248,7 @@ enum qm_status qm_kernel_check(struct qm_device *device, const struct qm_kernel_
     const struct qm_kernel_variant *right = qm_kernel_find(c->name, report->tile);
     char unused[96];
     QM_GUARD(qm_backend_reference.open(NULL, NULL, &reference));
-    QM_GUARD(run_case(reference, right ? right : variant, c, expected, unused));
+    QM_GUARD(run_case(reference, right ? right : variant, NULL, c, expected, unused));
     compare(c, expected, got, report);
     if (place[0] && report->status == QM_OK) {
         report->status = QM_WRONG_RESULT;
@@ -257,6 +262,12 @@ done:
         free(got[i]);
     }
     return status;
+}
+
+enum qm_status qm_kernel_check(struct qm_device *device, const struct qm_kernel_variant *variant,
+                               const struct qm_kernel_case *c, struct qm_kernel_report *report)
+{
+    return check_compiled(device, variant, NULL, c, report);
 }
 
 // ---- Timing -------------------------------------------------------------------------------------------------------
@@ -307,16 +318,20 @@ static void summarize(struct qm_kernel_timing *out)
     out->median_ns = (sorted[(out->count - 1) / 2] + sorted[out->count / 2]) / 2;
 }
 
-enum qm_status qm_kernel_time(struct qm_device *device, const struct qm_kernel_variant *variant,
-                              const struct qm_kernel_case *c, uint64_t min_ns, struct qm_kernel_timing *out)
+static enum qm_status time_compiled(struct qm_device *device, const struct qm_kernel_variant *variant,
+                                    const struct qm_kernel *compiled, const struct qm_kernel_case *c, uint64_t min_ns,
+                                    struct qm_kernel_timing *out)
 {
     struct setup s = {.device = device};
-    struct qm_kernel *kernel = NULL;
+    struct qm_kernel *kernel = NULL; // what is compiled here
     struct qm_program *program = NULL;
     enum qm_status status;
     *out = (struct qm_kernel_timing){.batch = 1, .operations = c->operations, .bytes = c->bytes};
-    QM_GUARD(device->fns->kernel_create(device, variant, &kernel));
-    QM_GUARD(setup_create(&s, device, variant, kernel, c));
+    if (!compiled) {
+        QM_GUARD(device->fns->kernel_create(device, variant, &kernel));
+        compiled = kernel;
+    }
+    QM_GUARD(setup_create(&s, device, variant, compiled, c));
     double least_ns = 1000.0 * device->info->timestamp_period_ns, ns = 0, total_ns = 0;
     least_ns = least_ns > 1e6 ? least_ns : 1e6;
     for (;;) { // the first run of each program warms up and says how long a sample would be
@@ -352,6 +367,12 @@ done:
     return status;
 }
 
+enum qm_status qm_kernel_time(struct qm_device *device, const struct qm_kernel_variant *variant,
+                              const struct qm_kernel_case *c, uint64_t min_ns, struct qm_kernel_timing *out)
+{
+    return time_compiled(device, variant, NULL, c, min_ns, out);
+}
+
 double qm_kernel_gflops(const struct qm_kernel_report *report)
 {
     return report->samples && report->status == QM_OK ? report->operations / report->median_ns : 0;
@@ -363,13 +384,13 @@ double qm_kernel_gbytes(const struct qm_kernel_report *report)
 }
 
 // Adds the case's time to a report that is right; a wrong kernel has no speed.
-static enum qm_status time_into(struct qm_device *device, const struct qm_kernel_case *c, uint64_t time_ns,
-                                struct qm_kernel_report *report)
+static enum qm_status time_into(struct qm_device *device, const struct qm_kernel *compiled,
+                                const struct qm_kernel_case *c, uint64_t time_ns, struct qm_kernel_report *report)
 {
     struct qm_kernel_timing timing;
     if (report->status != QM_OK || time_ns == 0)
         return QM_OK;
-    QM_TRY(qm_kernel_time(device, report->variant, c, time_ns, &timing));
+    QM_TRY(time_compiled(device, report->variant, compiled, c, time_ns, &timing));
     report->samples = (uint32_t)timing.count;
     report->device_time = timing.device_time;
     report->median_ns = timing.median_ns;
@@ -393,7 +414,7 @@ static enum qm_status ceiling(struct qm_device *device, const char *name, const 
         qm_kernel_case_destroy(&c);
         QM_GUARD(qm_kernel_case_create(name, tile, large, QM_CASE_RANDOM, &c));
         snprintf(out->shape, sizeof(out->shape), "%s", c->shape);
-        QM_GUARD(time_into(device, c, min_ns, out));
+        QM_GUARD(time_into(device, NULL, c, min_ns, out));
     }
 done:
     qm_kernel_case_destroy(&c);
@@ -423,7 +444,7 @@ struct list {
     const char *name; // of the variant at hand
     const char *tile;
     const struct qm_kernel_variant *variant;
-    struct qm_kernel *kernel; // held, so that the cases' own kernel_create finds it compiled
+    struct qm_kernel *kernel; // compiled once; NULL where it cannot be, and each case says why
     struct qm_kernel_report *reports;
     size_t count, capacity;
 };
@@ -450,9 +471,9 @@ static enum qm_status add_case(struct list *list, const struct qm_case_shape *sh
         }
     }
     struct qm_kernel_report *report = &list->reports[list->count++];
-    enum qm_status status = qm_kernel_check(list->device, qm_kernel_planted(list->variant), c, report);
+    enum qm_status status = check_compiled(list->device, list->variant, list->kernel, c, report);
     if (status == QM_OK && timed)
-        status = time_into(list->device, c, list->shapes->time_ns, report);
+        status = time_into(list->device, list->kernel, c, list->shapes->time_ns, report);
     qm_kernel_case_destroy(&c);
     return status;
 }
@@ -597,10 +618,9 @@ enum qm_status qm_kernel_check_all(struct qm_device *device, const struct qm_ker
             shapes->progress(shapes->progress_context, name, done, total);
         done++;
         list.name = name;
-        list.variant = qm_kernel_find(name, list.tile);
-        // Where it cannot be had, each case says so.
-        enum qm_status held = device->fns->kernel_create(device, qm_kernel_planted(list.variant), &list.kernel);
-        (void)held;
+        list.variant = qm_kernel_planted(qm_kernel_find(name, list.tile));
+        if (device->fns->kernel_create(device, list.variant, &list.kernel) != QM_OK)
+            list.kernel = NULL;
         status = strncmp(name, "mat", 3) == 0 ? add_products(&list) : add_others(&list);
         device->fns->kernel_destroy(device, &list.kernel);
     }
