@@ -51,7 +51,7 @@ def main():
     model.eval()
     with open(os.path.join(o.work, "train.log"), encoding="utf-8") as f:
         log = f.read()
-    finished = "# finished at step" in log
+    finished = "# finished at step" in "".join(log.splitlines()[-3:])
     hashes = llama.export(model, o.out, windows.read_vocabulary(o.emitter))
     shutil.copyfile(os.path.join(o.work, "train.log"), os.path.join(o.out, "train.log"))
     found = evaluate.evaluate(model, o.emitter, o.windows)
@@ -124,7 +124,9 @@ symbols, so it is {source_loss - entropy:.4f} nats above the lowest loss possibl
 
 ## Training
 `models/train.py` ({s['seconds'] / 60:.0f} minutes on two cores of a CPU with bfloat16 instructions, shared with other
-work); settings in the first line of `train.log`, which holds the loss every 50 steps. Hidden matrices: Muon; embedding,
+work); settings in the first line of `train.log`, which holds every later change of the schedule and the loss every 50
+steps. The first 800 steps ran in one process of two threads, the rest in two processes of one thread that share each
+batch. Hidden matrices: Muon; embedding,
 head and norms: AdamW; warm-up, constant rate, linear decay to zero; windows of 128 positions, then of 512. Matrix
 products in bfloat16, weights and optimiser state in float32. Seeds are fixed; sums over threads are not ordered, so a
 second training gives an equally good model, not the same bytes. Those of this one are:

@@ -7,8 +7,8 @@ Schedule: warm-up, constant rate, linear decay to zero (WSD). Windows of 128 pos
 products run in bfloat16 (autocast), weights and optimiser state are float32. Loss is taken on scored positions only.
 
 WORK_DIRECTORY/control.json, where it exists, replaces switch_step, decay_start and decay_steps while training runs, so
-that the decay can be started when time is short; every change is written to the log, from which the defaults below
-come. Restarting with the same directory goes on from the last checkpoint.
+that the decay can be started when time is short; every change is written to the log. The defaults below are what the
+log of qmark-3m comes to. Restarting with the same directory goes on from the last checkpoint.
 """
 import argparse
 import json
@@ -18,6 +18,8 @@ import time
 
 import numpy as np
 import torch
+import torch.distributed
+import torch.multiprocessing
 import torch.nn.functional as F
 
 import evaluate
@@ -50,34 +52,43 @@ class Muon:
             p.mul_(1 - rate * self.decay).add_(update, alpha=-rate * 0.2 * max(p.shape) ** 0.5)
 
 
-def main():
+def parse():
     parser = argparse.ArgumentParser()
     parser.add_argument("work")
     parser.add_argument("emitter")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=2, help="share the batch; one thread each")
     parser.add_argument("--batch_tokens", type=int, default=8192)
     parser.add_argument("--rate", type=float, default=4e-3, help="Muon; update RMS is 0.2 of it")
     parser.add_argument("--adam_rate", type=float, default=3e-3)
     parser.add_argument("--decay", type=float, default=0.05)
     parser.add_argument("--optimiser", choices=("muon", "adam"), default="muon")
     parser.add_argument("--warmup", type=int, default=200)
-    parser.add_argument("--switch_step", type=int, default=4000)
-    parser.add_argument("--decay_start", type=int, default=7000)
-    parser.add_argument("--decay_steps", type=int, default=2000)
+    parser.add_argument("--switch_step", type=int, default=1100)
+    parser.add_argument("--decay_start", type=int, default=1500)
+    parser.add_argument("--decay_steps", type=int, default=380)
     parser.add_argument("--evaluate_every", type=int, default=1000)
     parser.add_argument("--stop", type=int, default=1 << 30, help="stop at this step, for trials")
-    o = parser.parse_args()
+    return parser.parse_args()
+
+
+def train(rank, o):
     os.makedirs(o.work, exist_ok=True)
-    log = open(os.path.join(o.work, "train.log"), "a", buffering=1, encoding="utf-8")
+    log = open(os.path.join(o.work, "train.log") if rank == 0 else os.devnull, "a", buffering=1, encoding="utf-8")
 
     def say(text):
         log.write(text + "\n")
-        print(text, flush=True)
 
-    torch.set_num_threads(o.threads)
+    # One thread per process and one meeting per step: on a machine that is shared with other work this is several
+    # times faster than threads, which meet after every operation.
+    if o.processes > 1:
+        os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+        os.environ.setdefault("MASTER_PORT", "29517")
+        torch.distributed.init_process_group("gloo", rank=rank, world_size=o.processes)
+    torch.set_num_threads(1)
     torch.manual_seed(o.seed)
     model = llama.Llama()
+    parameters = list(model.parameters())
     matrices = [p for n, p in model.named_parameters() if p.dim() == 2 and "layers" in n] if o.optimiser == "muon" else []
     chosen = {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in chosen]
@@ -100,6 +111,8 @@ def main():
         say("# step, tokens, window, rate factor, loss on scored tokens (nats, mean since last line), grad norm, tokens/s")
 
     def save():
+        if rank > 0:
+            return
         torch.save({"model": model.state_dict(), "adam": adam.state_dict(), "muon": muon.state, "step": step,
                     "trained": trained, "counters": counters, "seconds": seconds}, checkpoint + ".part")
         os.replace(checkpoint + ".part", checkpoint)
@@ -108,9 +121,15 @@ def main():
     plan = {"switch_step": o.switch_step, "decay_start": o.decay_start, "decay_steps": o.decay_steps}
     stream, losses, since, since_tokens = None, [], time.time(), 0
     while True:
-        if step % 20 == 0 and os.path.exists(control):
-            with open(control, encoding="utf-8") as f:
-                fresh = {**plan, **json.load(f)}
+        if step % 20 == 0:
+            fresh = dict(plan)
+            if os.path.exists(control):
+                with open(control, encoding="utf-8") as f:
+                    fresh.update(json.load(f))
+            if o.processes > 1:  # all follow the plan that the first process has read
+                agreed = torch.tensor([fresh[k] for k in sorted(fresh)])
+                torch.distributed.broadcast(agreed, 0)
+                fresh = dict(zip(sorted(fresh), agreed.tolist()))
             if fresh != plan:
                 plan = fresh
                 say(f"# step {step}: plan {json.dumps(plan)}")
@@ -119,12 +138,14 @@ def main():
             break
         length = 128 if step < plan["switch_step"] else 512
         count = o.batch_tokens // length
+        share = count // o.processes
         if stream is None or stream.length != length:
             if stream is not None:
                 stream.close()
             stream = windows.Stream(o.emitter, "train", "default", counters[length], length)
         factor = min(1.0, (step + 1) / o.warmup, (end - step) / plan["decay_steps"])
         tokens, scored = stream.read(count)
+        tokens, scored = tokens[rank * share:(rank + 1) * share], scored[rank * share:(rank + 1) * share]
         counters[length] += count
         tokens, scored = torch.from_numpy(tokens), torch.from_numpy(scored)
         with torch.autocast("cpu", torch.bfloat16):
@@ -132,6 +153,17 @@ def main():
             logits = model.lm_head(hidden[scored])
         loss = F.cross_entropy(logits.float(), tokens[:, 1:][scored])
         loss.backward()
+        if o.processes > 1:
+            # Each process has about as many scored positions as the other, so the mean of means will do. The loss
+            # travels along.
+            flat = torch.cat([p.grad.reshape(-1) for p in parameters] + [loss.detach().reshape(1)])
+            torch.distributed.all_reduce(flat)
+            flat /= o.processes
+            at = 0
+            for p in parameters:
+                p.grad.copy_(flat[at:at + p.numel()].view_as(p))
+                at += p.numel()
+            loss = flat[-1]
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for group in adam.param_groups:
             group["lr"] = o.adam_rate * factor
@@ -148,18 +180,26 @@ def main():
             seconds += now - since
             say(f"{step} {trained} {length} {factor:.3f} {np.mean(losses):.4f} {norm:.3f} {since_tokens / (now - since):.0f}")
             losses, since, since_tokens = [], now, 0
-        if step % 500 == 0:
+        if step % 100 == 0:
             save()
-        if step % o.evaluate_every == 0:
+        if step % o.evaluate_every == 0 and rank == 0:
             say(evaluate.table(evaluate.evaluate(model, o.emitter, 24, split="calibration")).replace("\n", "\n#   "))
             since = time.time()
     if stream is not None:
         stream.close()
     save()
     say(f"# finished at step {step}, {trained} tokens, {seconds:.0f} s")
-    if step >= end:
+    if step >= end and rank == 0:
         hashes = llama.export(model, os.path.join(o.work, "export"), windows.read_vocabulary(o.emitter))
         say(f"# {json.dumps(hashes)}")
+
+
+def main():
+    o = parse()
+    if o.processes == 1:
+        train(0, o)
+    else:
+        torch.multiprocessing.spawn(train, (o,), o.processes)
 
 
 if __name__ == "__main__":
