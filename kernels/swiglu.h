@@ -1,5 +1,5 @@
 // swiglu: y = silu(gate) * up, silu(g) = g / (1 + e^-g). Elementwise; |error| at most 2^-20 |y| + 2^-100 |gate * up|: the
-// exponent is held at 80, for qm_reciprocal takes no more than 2^120 and gave NaN for gates below -87.98.
+// exponent is held at 80, for qm_reciprocal gave NaN beyond 2^127, for gates below -87.98.
 #ifndef QM_BODY
 #define QM_BUFFERS                                                                                                     \
     QM_IN(0, float, gate)                                                                                              \

@@ -4,6 +4,7 @@
 // and those of the list below that are not are printed as left out. With CI=true a driver that was named must be there.
 #include "bench/kernel_check.h"
 #include "bench/kernels.h"
+#include "bench/selftest.h"
 #include "test/native/native.h"
 
 #include <setjmp.h>
@@ -340,6 +341,46 @@ static void test_ceilings(void **state)
     assert_true(qm_kernel_gflops(&ceilings.multiply_add) > 0);
 }
 
+// A driver of the list passes; what it cannot do is a note, and a loop that ends early is noticed.
+static void test_selftest(void **state)
+{
+    const struct subject *s = *state;
+    struct qm_selftest selftest;
+    if (strcmp(s->name, "native") == 0)
+        skip(); // has no variant of the self-test; test_oracle.c tests the same functions
+    if (qm_selftest_run(s->device, &selftest) != QM_OK)
+        fail_msg("%s: %s", s->name, qm_error_text());
+    if (selftest.status != QM_OK)
+        fail_msg("%s: %s", s->name, selftest.reason);
+    print_message("  %-12s %s\n", s->name, selftest.timer);
+    for (uint32_t i = 0; i < selftest.capability_count; ++i) {
+        char text[192];
+        qm_capability_text(&selftest.capabilities[i], text);
+        print_message("  %-12s %s: %s\n", "", selftest.capabilities[i].name, text);
+        if (selftest.capabilities[i].tried && selftest.capabilities[i].advertised &&
+            strcmp(selftest.capabilities[i].name, "timer") != 0)
+            assert_true(selftest.capabilities[i].works);
+    }
+    for (uint32_t i = 0; i < selftest.note_count; ++i)
+        print_message("  %-12s note: %s\n", "", selftest.notes[i]);
+    if (strcmp(s->name, "reference") != 0) {
+        assert_true(selftest.functions_equal && selftest.rounds_to_even);
+        assert_true(selftest.loop_trips >= 65535 && selftest.loop_trips <= QM_SELFTEST_TRIPS);
+    }
+    if (strcmp(s->name, "lavapipe") == 0) {
+        assert_int_equal(selftest.loop_trips, 65535);
+        assert_true(selftest.note_count > 0);
+    }
+    if (selftest.has_clock) {
+        assert_true(selftest.clock_span_ns >= 100000000);
+        assert_true(selftest.clock_error < 0.01);
+    }
+    struct qm_node *node = qm_selftest_node(&selftest);
+    assert_true(qm_node_ok(node));
+    assert_string_equal(qm_node_text_at(node, "status", ""), "ok");
+    qm_node_destroy(&node);
+}
+
 int main(void)
 {
     static struct CMUnitTest tests[128];
@@ -348,10 +389,8 @@ int main(void)
         const char *name;
         CMUnitTestFunction function;
     } on_each[] = {
-        {"all kernels", test_all_kernels},
-        {"quick, timed", test_quick},
-        {"planted", test_planted},
-        {"ceilings", test_ceilings},
+        {"self-test", test_selftest}, {"all kernels", test_all_kernels}, {"quick, timed", test_quick},
+        {"planted", test_planted},    {"ceilings", test_ceilings},
     };
     size_t count = 0;
     int missing = open_subjects();
