@@ -6,12 +6,6 @@ static int pending(const char *verb)
     return qm_verb_fail(QM_FAIL(QM_UNSUPPORTED, "%s is not built in yet; 'qmark help' lists what is", verb));
 }
 
-int qm_verb_devices(int argc, char **argv)
-{
-    (void)argc;
-    return pending(argv[0]);
-}
-
 int qm_verb_run(int argc, char **argv)
 {
     (void)argc;
