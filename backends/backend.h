@@ -21,7 +21,13 @@
 
 // ---- Devices ------------------------------------------------------------------------------------------------------
 
-enum qm_device_type { QM_DEVICE_CPU, QM_DEVICE_INTEGRATED, QM_DEVICE_DISCRETE, QM_DEVICE_VIRTUAL, QM_DEVICE_OTHER };
+enum qm_device_type {
+    QM_DEVICE_CPU,
+    QM_DEVICE_INTEGRATED,
+    QM_DEVICE_DISCRETE,
+    QM_DEVICE_VIRTUAL,
+    QM_DEVICE_OTHER
+};
 
 // What a driver says of itself; `tried` and `works` are filled by the self-test (core/bench/selftest.c), never by the
 // backend.
@@ -52,13 +58,13 @@ struct qm_device_info {
     // Limits that the core respects.
     uint64_t max_binding_bytes;
     uint64_t max_allocation_bytes;
-    uint64_t memory_bytes; // device memory as told; 0 where unknown
+    uint64_t memory_bytes;            // device memory as told; 0 where unknown
     uint32_t buffer_offset_alignment; // bytes; bindings start on multiples of it (at least 4)
     uint32_t max_workgroup_invocations;
     uint32_t max_local_bytes;
     uint32_t max_parameter_bytes;
-    uint32_t max_groups[3]; // workgroups per dispatch and dimension
-    uint32_t subgroup_size; // 0 where unknown
+    uint32_t max_groups[3];        // workgroups per dispatch and dimension
+    uint32_t subgroup_size;        // 0 where unknown
     uint32_t timestamp_valid_bits; // 0: no device timestamps
     double timestamp_period_ns;
     struct qm_capability capabilities[QM_MAX_CAPABILITIES];
@@ -74,10 +80,10 @@ struct qm_program; // a recorded sequence of dispatches
 
 // One row of the table of variants that the build makes (kernels/variants.txt): a shell, compiled with definitions.
 struct qm_kernel_variant {
-    const char *name;         // "matmul-w8-a8-cpu"
-    const char *kernel;       // "matmul": the OpenCL entry point is called this
-    const char *definitions;  // "-DQM_WEIGHT_W8 -DQM_TILE_ROWS=4 ...", for OpenCL's build options and the hash
-    const uint32_t *spirv;    // Vulkan: the module; entry point "main"
+    const char *name;        // "matmul-w8-a8-cpu"
+    const char *kernel;      // "matmul": the OpenCL entry point is called this
+    const char *definitions; // "-DQM_WEIGHT_W8 -DQM_TILE_ROWS=4 ...", for OpenCL's build options and the hash
+    const uint32_t *spirv;   // Vulkan: the module; entry point "main"
     size_t spirv_bytes;
     const char *opencl_source; // OpenCL C, includes resolved
     const char *body;          // the arithmetic alone (portable.h, kernel, decoders), includes resolved: what is hashed

@@ -13,7 +13,7 @@
 #endif
 #define QM_BUFFERS                                                                                                     \
     QM_IN(0, float, q)                                                                                                 \
-    QM_IN(1, uint, cache)                                                                                              \
+    QM_IN4(1, cache)                                                                                                   \
     QM_OUT(2, float, result)
 #define QM_PARAMETERS                                                                                                  \
     QM_U32(rows)                                                                                                       \
@@ -33,32 +33,39 @@
 #endif
 
 #if !defined(QM_HOST)
-// Values 4 i .. 4 i + 3 of the 64 that begin at word `at`.
+// Four values from the i-th part of four words.
 #define QM_KV_BYTE(word, shift) QM_FLOAT((QM_INT(word) << (shift)) >> 24)
 #define QM_KV_NIBBLE(word, shift) QM_FLOAT((QM_INT(word) << (shift)) >> 28)
 #if defined(QM_KV_F32)
-#define QM_KV_LOAD(at, i)                                                                                              \
-    QM_F4(QM_BITS_FLOAT(cache[(at) + 4u * (i)]), QM_BITS_FLOAT(cache[(at) + 4u * (i) + 1u]),                           \
-          QM_BITS_FLOAT(cache[(at) + 4u * (i) + 2u]), QM_BITS_FLOAT(cache[(at) + 4u * (i) + 3u]))
+QM_FUNCTION qm_f4 qm_kv_floats(qm_u4 words)
+{
+    return QM_F4(QM_BITS_FLOAT(QM_LANE(words, 0)), QM_BITS_FLOAT(QM_LANE(words, 1)), QM_BITS_FLOAT(QM_LANE(words, 2)),
+                 QM_BITS_FLOAT(QM_LANE(words, 3)));
+}
+#define QM_KV_PER_LOAD 1 // groups of four values in four words
+#define QM_KV_VALUES(words, i) qm_kv_floats(words)
 #elif defined(QM_KV_F16)
 QM_FUNCTION qm_f4 qm_kv_halves(uint low, uint high)
 {
     return QM_F4(qm_half_value(low & 0xffffu), qm_half_value(low >> 16), qm_half_value(high & 0xffffu),
                  qm_half_value(high >> 16));
 }
-#define QM_KV_LOAD(at, i) qm_kv_halves(cache[(at) + 2u * (i)], cache[(at) + 2u * (i) + 1u])
+#define QM_KV_PER_LOAD 2
+#define QM_KV_VALUES(words, i) qm_kv_halves(QM_LANE(words, 2 * (i)), QM_LANE(words, 2 * (i) + 1))
 #elif defined(QM_KV_KV8)
 QM_FUNCTION qm_f4 qm_kv_bytes(uint word)
 {
     return QM_F4(QM_KV_BYTE(word, 24), QM_KV_BYTE(word, 16), QM_KV_BYTE(word, 8), QM_KV_BYTE(word, 0));
 }
-#define QM_KV_LOAD(at, i) qm_kv_bytes(cache[(at) + (i)])
+#define QM_KV_PER_LOAD 4
+#define QM_KV_VALUES(words, i) qm_kv_bytes(QM_LANE(words, i))
 #else
 QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
 {
     return QM_F4(QM_KV_NIBBLE(word, 28), QM_KV_NIBBLE(word, 24), QM_KV_NIBBLE(word, 20), QM_KV_NIBBLE(word, 16));
 }
-#define QM_KV_LOAD(at, i) qm_kv_nibbles(cache[(at) + (i) / 2u] >> (16u * ((i) & 1u)))
+#define QM_KV_PER_LOAD 8
+#define QM_KV_VALUES(words, i) qm_kv_nibbles(QM_LANE(words, (i) / 2) >> (16 * ((i) & 1)))
 #endif
 #endif
 #else
@@ -86,12 +93,15 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
         for (uint j = slice; j <= position; j += QM_UINT(QM_SPLIT)) {
             uint slot = first_slot + j;
             uint k_at = k_base + slot * QM_KV_WORDS, v_at = v_base + slot * QM_KV_WORDS;
-            qm_f4 products = query[0] * QM_KV_LOAD(k_at, 0u);
-            QM_UNROLL for (int i = 1; i < 16; ++i)
-                products += query[i] * QM_KV_LOAD(k_at, QM_UINT(i));
+            qm_f4 products = QM_F4(0.0f, 0.0f, 0.0f, 0.0f);
+            QM_UNROLL for (int load = 0; load < 16 / QM_KV_PER_LOAD; ++load) {
+                qm_u4 words = QM_LOAD4(cache, k_at + 4u * QM_UINT(load));
+                QM_UNROLL for (int i = 0; i < QM_KV_PER_LOAD; ++i)
+                    products += query[load * QM_KV_PER_LOAD + i] * QM_KV_VALUES(words, i);
+            }
             float score = (QM_LANE(products, 0) + QM_LANE(products, 1)) + (QM_LANE(products, 2) + QM_LANE(products, 3));
 #if defined(QM_KV_SCALED)
-            score *= QM_BITS_FLOAT(cache[k_scale_base + slot]);
+            score *= QM_BITS_FLOAT(QM_LOAD1(cache, k_scale_base + slot));
 #endif
             float larger = QM_MAX(maximum, score);
             float keep = qm_exp(maximum - larger);
@@ -99,10 +109,14 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
             maximum = larger;
             weight_sum = weight_sum * keep + weight;
 #if defined(QM_KV_SCALED)
-            weight *= QM_BITS_FLOAT(cache[v_scale_base + slot]);
+            weight *= QM_BITS_FLOAT(QM_LOAD1(cache, v_scale_base + slot));
 #endif
-            QM_UNROLL for (int i = 0; i < 16; ++i)
-                sum[i] = sum[i] * keep + QM_KV_LOAD(v_at, QM_UINT(i)) * weight;
+            QM_UNROLL for (int load = 0; load < 16 / QM_KV_PER_LOAD; ++load) {
+                qm_u4 words = QM_LOAD4(cache, v_at + 4u * QM_UINT(load));
+                QM_UNROLL for (int i = 0; i < QM_KV_PER_LOAD; ++i)
+                    sum[load * QM_KV_PER_LOAD + i] =
+                        sum[load * QM_KV_PER_LOAD + i] * keep + QM_KV_VALUES(words, i) * weight;
+            }
         }
 #if QM_SPLIT > 1
         uint mine = slice * 66u;

@@ -1,7 +1,10 @@
 // The dialect: one text that is GLSL, OpenCL C and C.
 //
 // A kernel's header, kernels/NAME.h, is read twice by each shell. The first time it declares what the kernel takes:
-//   QM_BUFFERS     a list of QM_IN, QM_OUT or QM_INOUT (binding, element type, name)
+//   QM_BUFFERS     a list of QM_IN, QM_OUT or QM_INOUT (binding, element type, name), or QM_IN2 or QM_IN4 (binding,
+//                  name) for words that are read two or four at a time, on indices that are multiples of that
+//                  (QM_LOAD2, QM_LOAD4, QM_LOAD_UV; QM_LOAD1 for a single one of a QM_IN4): drivers on the processor
+//                  take as long for a word as for four
 //   QM_PARAMETERS  a list of QM_U32 or QM_F32 (name): 32-bit words in this order
 //   QM_LOCALS      a list of QM_LOCAL_U32 (name, count): local memory in words, or nothing
 // and defines functions. The second time, with QM_BODY defined, it is the text of the kernel's function.
@@ -55,7 +58,12 @@
 #define QM_MIN(a, b) min(a, b)
 #define QM_ABS(a) abs(a)
 
-#define QM_LOAD_UV(buffer, i) uvec4(buffer[i], buffer[(i) + 1u], buffer[(i) + 2u], buffer[(i) + 3u])
+#define qm_u4 uvec4
+#define qm_u2 uvec2
+#define QM_LOAD1(buffer, i) buffer[(i) >> 2][(i) & 3u]
+#define QM_LOAD2(buffer, i) buffer[(i) >> 1]
+#define QM_LOAD4(buffer, i) buffer[(i) >> 2]
+#define QM_LOAD_UV(buffer, i) buffer[(i) >> 2]
 #define QM_STORE_FV(buffer, i, v)                                                                                      \
     buffer[i] = v.x;                                                                                                   \
     buffer[(i) + 1u] = v.y;                                                                                            \
@@ -69,6 +77,8 @@
 #define QM_BARRIER barrier()
 
 #define QM_IN(number, type, name) layout(std430, set = 0, binding = number) readonly buffer name##_block { type name[]; };
+#define QM_IN2(number, name) layout(std430, set = 0, binding = number) readonly buffer name##_block { uvec2 name[]; };
+#define QM_IN4(number, name) layout(std430, set = 0, binding = number) readonly buffer name##_block { uvec4 name[]; };
 #define QM_OUT(number, type, name) layout(std430, set = 0, binding = number) buffer name##_block { type name[]; };
 #define QM_INOUT(number, type, name) layout(std430, set = 0, binding = number) buffer name##_block { type name[]; };
 #define QM_U32(name) uint name;
@@ -113,6 +123,11 @@
 #define QM_MIN(a, b) min(a, b)
 #define QM_ABS(a) fabs(a)
 
+#define qm_u4 uint4
+#define qm_u2 uint2
+#define QM_LOAD1(buffer, i) buffer[i]
+#define QM_LOAD2(buffer, i) vload2(0, buffer + (i))
+#define QM_LOAD4(buffer, i) vload4(0, buffer + (i))
 #define QM_LOAD_UV(buffer, i) QM_JOIN(vload, QM_VW)(0, buffer + (i))
 #define QM_STORE_FV(buffer, i, v) QM_JOIN(vstore, QM_VW)(v, 0, buffer + (i))
 
@@ -123,6 +138,8 @@
 #define QM_BARRIER barrier(CLK_LOCAL_MEM_FENCE)
 
 #define QM_IN(number, type, name) __global const type *name,
+#define QM_IN2(number, name) __global const uint *name,
+#define QM_IN4(number, name) __global const uint *name,
 #define QM_OUT(number, type, name) __global type *name,
 #define QM_INOUT(number, type, name) __global type *name,
 #define QM_U32(name) const uint name,
@@ -169,6 +186,11 @@ QM_FUNCTION float QM_DOT4(qm_f4 a, qm_f4 b) { qm_f4 p = a * b; return p[0] + p[1
 #define QM_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define QM_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define QM_ABS(a) fabsf(a)
+typedef uint32_t qm_u4 __attribute__((vector_size(16)));
+typedef uint32_t qm_u2 __attribute__((vector_size(8)));
+#define QM_LOAD1(buffer, i) buffer[i]
+QM_FUNCTION qm_u2 QM_LOAD2(const uint *buffer, uint i) { qm_u2 v; memcpy(&v, buffer + i, sizeof(v)); return v; }
+QM_FUNCTION qm_u4 QM_LOAD4(const uint *buffer, uint i) { qm_u4 v; memcpy(&v, buffer + i, sizeof(v)); return v; }
 QM_FUNCTION qm_uv QM_LOAD_UV(const uint *buffer, uint i) { qm_uv v; memcpy(&v, buffer + i, sizeof(v)); return v; }
 QM_FUNCTION void QM_STORE_FV(float *buffer, uint i, qm_fv v) { memcpy(buffer + i, &v, sizeof(v)); }
 
@@ -248,7 +270,7 @@ QM_FUNCTION float qm_exp(float x)
     return sum * power;
 }
 
-// ln x for normal positive x, absolute error below 2e-7 + 1e-7 |ln x|. x = 2^e m, m in [2/3, 4/3);
+// ln x for normal positive x, absolute error below 2e-7 + 1.5e-7 |ln x|. x = 2^e m, m in [2/3, 4/3);
 // ln m = 2 atanh(f), f = (m - 1) / (m + 1), |f| <= 1/5, odd series to f^9.
 QM_FUNCTION float qm_log(float x)
 {

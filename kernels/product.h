@@ -85,30 +85,34 @@
 // The 8 activations of a unit of one row.
 #if defined(QM_ACTIVATION_F32)
 #define QM_ACTIVATION_UNIT_WORDS 8u
+#define QM_ACTIVATION_BUFFER QM_IN4(1, activations)
 #define QM_LOAD_ACTIVATIONS(base)                                                                                      \
-    float a0 = QM_BITS_FLOAT(activations[base]), a1 = QM_BITS_FLOAT(activations[(base) + 1u]),                         \
-          a2 = QM_BITS_FLOAT(activations[(base) + 2u]), a3 = QM_BITS_FLOAT(activations[(base) + 3u]),                  \
-          a4 = QM_BITS_FLOAT(activations[(base) + 4u]), a5 = QM_BITS_FLOAT(activations[(base) + 5u]),                  \
-          a6 = QM_BITS_FLOAT(activations[(base) + 6u]), a7 = QM_BITS_FLOAT(activations[(base) + 7u]);
+    qm_u4 c0 = QM_LOAD4(activations, base), c1 = QM_LOAD4(activations, (base) + 4u);                                   \
+    float a0 = QM_BITS_FLOAT(QM_LANE(c0, 0)), a1 = QM_BITS_FLOAT(QM_LANE(c0, 1)), a2 = QM_BITS_FLOAT(QM_LANE(c0, 2)),  \
+          a3 = QM_BITS_FLOAT(QM_LANE(c0, 3)), a4 = QM_BITS_FLOAT(QM_LANE(c1, 0)), a5 = QM_BITS_FLOAT(QM_LANE(c1, 1)),  \
+          a6 = QM_BITS_FLOAT(QM_LANE(c1, 2)), a7 = QM_BITS_FLOAT(QM_LANE(c1, 3));
 #elif defined(QM_ACTIVATION_F16)
 #define QM_ACTIVATION_UNIT_WORDS 4u
+#define QM_ACTIVATION_BUFFER QM_IN4(1, activations)
 #define QM_LOAD_ACTIVATIONS(base)                                                                                      \
-    uint c0 = activations[base], c1 = activations[(base) + 1u], c2 = activations[(base) + 2u],                         \
-         c3 = activations[(base) + 3u];                                                                                \
-    float a0 = qm_half_value(c0 & 0xffffu), a1 = qm_half_value(c0 >> 16), a2 = qm_half_value(c1 & 0xffffu),            \
-          a3 = qm_half_value(c1 >> 16), a4 = qm_half_value(c2 & 0xffffu), a5 = qm_half_value(c2 >> 16),                \
-          a6 = qm_half_value(c3 & 0xffffu), a7 = qm_half_value(c3 >> 16);
+    qm_u4 c = QM_LOAD4(activations, base);                                                                             \
+    float a0 = qm_half_value(QM_LANE(c, 0) & 0xffffu), a1 = qm_half_value(QM_LANE(c, 0) >> 16),                        \
+          a2 = qm_half_value(QM_LANE(c, 1) & 0xffffu), a3 = qm_half_value(QM_LANE(c, 1) >> 16),                        \
+          a4 = qm_half_value(QM_LANE(c, 2) & 0xffffu), a5 = qm_half_value(QM_LANE(c, 2) >> 16),                        \
+          a6 = qm_half_value(QM_LANE(c, 3) & 0xffffu), a7 = qm_half_value(QM_LANE(c, 3) >> 16);
 #else
 #define QM_ACTIVATION_UNIT_WORDS 2u
+#define QM_ACTIVATION_BUFFER QM_IN2(1, activations)
 #define QM_LOAD_ACTIVATIONS(base)                                                                                      \
-    int c0 = QM_INT(activations[base]), c1 = QM_INT(activations[(base) + 1u]);                                         \
+    qm_u2 c = QM_LOAD2(activations, base);                                                                             \
+    int c0 = QM_INT(QM_LANE(c, 0)), c1 = QM_INT(QM_LANE(c, 1));                                                        \
     int a0 = (c0 << 24) >> 24, a1 = (c0 << 16) >> 24, a2 = (c0 << 8) >> 24, a3 = c0 >> 24, a4 = (c1 << 24) >> 24,      \
         a5 = (c1 << 16) >> 24, a6 = (c1 << 8) >> 24, a7 = c1 >> 24;
 #endif
 
 #define QM_BUFFERS                                                                                                     \
-    QM_IN(0, uint, weights)                                                                                            \
-    QM_IN(1, uint, activations)                                                                                        \
+    QM_IN4(0, weights)                                                                                                 \
+    QM_ACTIVATION_BUFFER                                                                                               \
     QM_IN(2, float, activation_scales)                                                                                 \
     QM_OUT(3, float, result)
 // rows of activations; k; n; where scales begin, in words of `weights`; words between rows of the result; first column
@@ -176,15 +180,28 @@
 #endif
         for (uint in_block = first_unit; in_block < end_unit; ++in_block) {
             uint unit = block * block_units + in_block;
+            qm_acc w[8 * QM_VECTORS];
             QM_UNROLL for (int v = 0; v < QM_VECTORS; ++v) {
                 uint base = weight_base + unit * (QM_WEIGHT_UNIT_WORDS * QM_PANEL) + QM_UINT(v * QM_VW);
                 QM_DECODE_UNIT(base)
-                QM_UNROLL for (int r = 0; r < QM_ROWS; ++r) {
-                    uint row = QM_MIN(row0 + QM_UINT(r), rows - 1u);
-                    uint from = row * activation_row + unit * QM_ACTIVATION_UNIT_WORDS;
-                    QM_LOAD_ACTIVATIONS(from)
-                    inner[r * QM_VECTORS + v] += w0 * a0 + w1 * a1 + w2 * a2 + w3 * a3;
-                    inner[r * QM_VECTORS + v] += w4 * a4 + w5 * a5 + w6 * a6 + w7 * a7;
+                w[8 * v] = w0;
+                w[8 * v + 1] = w1;
+                w[8 * v + 2] = w2;
+                w[8 * v + 3] = w3;
+                w[8 * v + 4] = w4;
+                w[8 * v + 5] = w5;
+                w[8 * v + 6] = w6;
+                w[8 * v + 7] = w7;
+            }
+            QM_UNROLL for (int r = 0; r < QM_ROWS; ++r) {
+                uint row = QM_MIN(row0 + QM_UINT(r), rows - 1u);
+                uint from = row * activation_row + unit * QM_ACTIVATION_UNIT_WORDS;
+                QM_LOAD_ACTIVATIONS(from)
+                QM_UNROLL for (int v = 0; v < QM_VECTORS; ++v) {
+                    inner[r * QM_VECTORS + v] +=
+                        w[8 * v] * a0 + w[8 * v + 1] * a1 + w[8 * v + 2] * a2 + w[8 * v + 3] * a3;
+                    inner[r * QM_VECTORS + v] +=
+                        w[8 * v + 4] * a4 + w[8 * v + 5] * a5 + w[8 * v + 6] * a6 + w[8 * v + 7] * a7;
                 }
             }
         }

@@ -16,13 +16,17 @@
 #include "score/tokens.h"
 #include "test/native/native.h"
 
-enum { TOKENS = 96, SEQUENCES = 3, STEPS = 8 };
+enum {
+    TOKENS = 96,
+    SEQUENCES = 3,
+    STEPS = 8
+};
 
 static struct qm_model *model;
 
 struct run {
-    float *prefill;  // [TOKENS][vocabulary] of sequence 1
-    float *decode;   // [STEPS][vocabulary] of sequence 1, from position 64 on
+    float *prefill; // [TOKENS][vocabulary] of sequence 1
+    float *decode;  // [STEPS][vocabulary] of sequence 1, from position 64 on
     uint64_t checksums[SEQUENCES];
 };
 
@@ -158,7 +162,9 @@ static void check_scheme(const char *name)
         for (size_t i = 0; i < count && i < 16; ++i) {
             if (!is_wanted(infos[i].driver_name))
                 continue;
-            if ((*backend)->open(&infos[i], &(struct qm_open_params){.debug = strcmp(infos[i].driver_name, "lavapipe") == 0}, &device) != QM_OK &&
+            if ((*backend)->open(&infos[i],
+                                 &(struct qm_open_params){.debug = strcmp(infos[i].driver_name, "lavapipe") == 0},
+                                 &device) != QM_OK &&
                 (*backend)->open(&infos[i], &(struct qm_open_params){0}, &device) != QM_OK)
                 fail_msg("%s: %s", infos[i].id, qm_error_text());
             check_device(device, qm_kernel_tile(&infos[i]), artifact, &scheme, &reference);

@@ -281,33 +281,72 @@ static void test_planted(void **state)
     free(reports);
 }
 
-// A kernel that decodes another format, writes nothing, or writes too much is caught on the C target as well.
+// The C target cannot run a stand-in, but it can run another kernel than the case is of.
 static void test_wrong_kernel_on_native(void **state)
 {
     (void)state;
+    static const struct {
+        const char *right, *wrong; // of the same buffers and parameters
+        const char *place;
+    } pairs[] = {
+        {"matmul-w4g32-f16", "matmul-w4g32-a8", "word "}, // reads bytes where binary16 is
+        {"kv_write-kv8", "kv_write-kv4", "word "},        // writes half of the words
+        {"argmax", "checksum", "word "},
+    };
+    struct qm_device *device = NULL;
+    assert_int_equal(qm_native_device_open(&device), QM_OK);
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); ++i) {
+        struct qm_case_shape shape = {.rows = 3, .n = 15, .k = 96, .kv_heads = 2, .position = 1};
+        struct qm_kernel_case *c = NULL;
+        struct qm_kernel_report report;
+        struct qm_kernel_variant wrong = *qm_kernel_find(pairs[i].right, "narrow");
+        wrong.name = qm_kernel_find(pairs[i].wrong, "narrow")->name;
+        assert_int_equal(qm_kernel_case_create(pairs[i].right, "narrow", &shape, QM_CASE_INTEGERS, &c), QM_OK);
+        assert_int_equal(qm_kernel_check(device, &wrong, c, &report), QM_OK);
+        assert_int_equal(report.status, QM_WRONG_RESULT);
+        assert_non_null(strstr(report.reason, pairs[i].place));
+        qm_kernel_case_destroy(&c);
+    }
+    device->fns->destroy(&device);
+}
+
+// A kernel that writes one word too many changes a word around the output. Here the memory goes on behind
+// host device whose memory goes on, so that nothing but the guard can notice.
+static enum qm_status overrun(const struct qm_oracle_call *call, const uint32_t groups[3])
+{
+    (void)groups;
+    enum qm_status status = qm_oracle_find(call->variant->kernel)(call);
+    ((uint32_t *)call->buffers[0])[call->sizes[0] / 4] = 0;
+    return status;
+}
+
+static void test_overrun(void **state)
+{
+    (void)state;
+    static const struct qm_device_info info = {.api = "test",
+                                               .id = "test",
+                                               .max_binding_bytes = 1 << 20,
+                                               .buffer_offset_alignment = 4,
+                                               .max_workgroup_invocations = 1024,
+                                               .max_groups = {65535, 65535, 65535}};
     struct qm_device *device = NULL;
     struct qm_kernel_case *c = NULL;
     struct qm_kernel_report report;
-    struct qm_case_shape shape = {.rows = 3, .n = 15, .k = 96};
-    assert_int_equal(qm_native_device_open(&device), QM_OK);
-
-    struct qm_kernel_variant wrong = *qm_kernel_find("matmul-w8-a8", "narrow");
-    wrong.name = "matmul-w8-f16-narrow"; // reads binary16 where bytes are: other values, the same buffers
-    shape.k = 96;
-    assert_int_equal(qm_kernel_case_create("matmul-w4g32-f16", "narrow", &shape, QM_CASE_INTEGERS, &c), QM_OK);
-    wrong = *qm_kernel_find("matmul-w4g32-f16", "narrow");
-    c->parameters[3] -= 0; // scales stay
-    wrong.name = "matmul-w4g32-a8-narrow";
-    assert_int_equal(qm_kernel_check(device, &wrong, c, &report), QM_OK);
+    struct qm_case_shape shape = {.rows = 1, .k = 255};
+    const struct qm_kernel_variant *residual = qm_kernel_find("residual", "narrow");
+    assert_int_equal(qm_host_device_open(&info, overrun, &device), QM_OK);
+    assert_int_equal(qm_kernel_case_create("residual", "narrow", &shape, QM_CASE_RANDOM, &c), QM_OK);
+    assert_int_equal(qm_kernel_check(device, residual, c, &report), QM_OK);
     assert_int_equal(report.status, QM_WRONG_RESULT);
-    assert_non_null(strstr(report.reason, "word "));
+    assert_non_null(strstr(report.reason, "outside of binding 0"));
     qm_kernel_case_destroy(&c);
 
-    shape.k = 255;
+    // What the device cannot bind is unsupported, not wrong.
+    shape.k = 1 << 20;
     assert_int_equal(qm_kernel_case_create("residual", "narrow", &shape, QM_CASE_RANDOM, &c), QM_OK);
-    c->parameters[0] = 254; // the reference is asked for as little, so both agree
-    assert_int_equal(qm_kernel_check(device, qm_kernel_find("residual", "narrow"), c, &report), QM_OK);
-    assert_int_equal(report.status, QM_OK);
+    assert_int_equal(qm_kernel_check(device, residual, c, &report), QM_OK);
+    assert_int_equal(report.status, QM_UNSUPPORTED);
+    assert_non_null(strstr(report.reason, "binds at most"));
     qm_kernel_case_destroy(&c);
     device->fns->destroy(&device);
 }
@@ -402,6 +441,7 @@ int main(void)
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_bad_cases);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_detour_differs);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_wrong_kernel_on_native);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_overrun);
     for (size_t t = 0; t < sizeof(on_each) / sizeof(on_each[0]); ++t) {
         for (size_t s = 0; s < subject_count; ++s) {
             snprintf(names[count], sizeof(names[count]), "%s: %.60s (%.23s)", on_each[t].name, subjects[s].name,

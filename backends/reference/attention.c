@@ -7,7 +7,9 @@
 #include "kernel_arguments.h"
 #include "sys/parallel.h"
 
-enum { HEAD = 64 };
+enum {
+    HEAD = 64
+};
 
 static uint32_t cache_words(const struct qm_kernel_variant *variant)
 {

@@ -14,7 +14,12 @@
 #define QM_WIDE
 #endif
 
-enum weight_format { WEIGHT_F32, WEIGHT_F16, WEIGHT_W8, WEIGHT_W4G32 };
+enum weight_format {
+    WEIGHT_F32,
+    WEIGHT_F16,
+    WEIGHT_W8,
+    WEIGHT_W4G32
+};
 
 static enum weight_format weight_format_of(const struct qm_kernel_variant *variant)
 {
@@ -107,7 +112,9 @@ static void multiply_rows(void *context, size_t begin, size_t end)
     struct product *product = context;
     uint32_t k = product->p.k, n = product->p.n;
     // Eight rows at a time, so that a row of weights is fetched once for all of them.
-    enum { BLOCK = 8 };
+    enum {
+        BLOCK = 8
+    };
     double *sums = calloc((size_t)BLOCK * n + (size_t)BLOCK * k, sizeof(*sums));
     if (!sums)
         return; // leaves zeros, which no check lets pass
@@ -129,8 +136,7 @@ static void multiply_rows(void *context, size_t begin, size_t end)
             if (is_a8)
                 factor *= (double)product->activation_scales[row0 + r];
             for (uint32_t c = 0; c < n; ++c)
-                product->result[(row0 + r) * product->p.result_stride + c] =
-                    (float)(sums[(size_t)r * n + c] * factor);
+                product->result[(row0 + r) * product->p.result_stride + c] = (float)(sums[(size_t)r * n + c] * factor);
         }
     }
     free(sums);

@@ -36,9 +36,9 @@ static enum qm_status oracle_embedding(const struct qm_oracle_call *call)
         size_t token = token_at(call->buffers[0], call, row, p.tokens_per_sequence, p.token_stride, 0);
         for (uint32_t c = 0; c < p.width; ++c) {
             size_t at = token * p.width + c;
-            result[(size_t)row * p.width + c] =
-                is_f32 ? qm_float_from_bits(table[at])
-                       : qm_float_from_half((uint16_t)(table[at / 2] >> (16 * (at % 2))));
+            result[(size_t)row * p.width + c] = is_f32
+                                                    ? qm_float_from_bits(table[at])
+                                                    : qm_float_from_half((uint16_t)(table[at / 2] >> (16 * (at % 2))));
         }
     }
     return QM_OK;
@@ -228,12 +228,23 @@ qm_oracle_function qm_oracle_find(const char *kernel)
         const char *kernel;
         qm_oracle_function function;
     } table[] = {
-        {"embedding", oracle_embedding},     {"rmsnorm", oracle_rmsnorm},       {"rope", oracle_rope},
-        {"activations", oracle_activations}, {"dequantize", qm_oracle_dequantize}, {"matmul", qm_oracle_product},
-        {"matvec", qm_oracle_product},       {"kv_write", qm_oracle_kv_write},  {"attention", qm_oracle_attention},
-        {"swiglu", oracle_swiglu},           {"residual", oracle_residual},     {"log_softmax", oracle_log_softmax},
-        {"argmax", oracle_argmax},           {"checksum", oracle_checksum},     {"advance", oracle_advance},
-        {"copy", oracle_copy},               {"multiply_add", oracle_multiply_add},
+        {"embedding", oracle_embedding},
+        {"rmsnorm", oracle_rmsnorm},
+        {"rope", oracle_rope},
+        {"activations", oracle_activations},
+        {"dequantize", qm_oracle_dequantize},
+        {"matmul", qm_oracle_product},
+        {"matvec", qm_oracle_product},
+        {"kv_write", qm_oracle_kv_write},
+        {"attention", qm_oracle_attention},
+        {"swiglu", oracle_swiglu},
+        {"residual", oracle_residual},
+        {"log_softmax", oracle_log_softmax},
+        {"argmax", oracle_argmax},
+        {"checksum", oracle_checksum},
+        {"advance", oracle_advance},
+        {"copy", oracle_copy},
+        {"multiply_add", oracle_multiply_add},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); ++i) {
         if (strcmp(table[i].kernel, kernel) == 0)

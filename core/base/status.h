@@ -17,7 +17,7 @@ enum qm_status {
     QM_DEVICE_LOST,   // the device or its driver went away; nothing more can be run on it
     QM_WRONG_RESULT,  // it ran and the answer is wrong
     QM_TIMEOUT,
-    QM_FAILED,        // anything else, such as a system call
+    QM_FAILED, // anything else, such as a system call
 };
 
 #define QM_MUST_USE __attribute__((warn_unused_result))

@@ -15,7 +15,8 @@ static void hash_windows(struct qm_evaluation *evaluation)
         const struct qm_window *window = &evaluation->windows[w];
         for (uint32_t p = 0; p <= window->length; ++p) {
             uint32_t token = window->tokens[p] | (p < window->length && window->scored[p] ? 0x10000u : 0u);
-            unsigned char bytes[4] = {(unsigned char)token, (unsigned char)(token >> 8), (unsigned char)(token >> 16), 0};
+            unsigned char bytes[4] = {(unsigned char)token, (unsigned char)(token >> 8), (unsigned char)(token >> 16),
+                                      0};
             qm_hash_add(&hash, bytes, sizeof(bytes));
         }
     }
@@ -90,7 +91,8 @@ static void list_scored(struct qm_evaluation *evaluation)
                 evaluation->cell[sequence] != QM_CELL_NONE && evaluation->cells[evaluation->cell[sequence]].is_graded
                     ? evaluation->cell[sequence]
                     : QM_CELL_NONE;
-            for (uint32_t p = example->first; p < (uint32_t)example->first + example->count && p < window->length; ++p) {
+            for (uint32_t p = example->first; p < (uint32_t)example->first + example->count && p < window->length;
+                 ++p) {
                 if (window->scored[p])
                     evaluation->scored[evaluation->scored_count++] =
                         (struct qm_scored_token){w, p, window->tokens[p + 1], sequence};
@@ -132,8 +134,9 @@ enum qm_status qm_evaluation_create(enum qm_split split, const struct qm_profile
     list_scored(evaluation);
     hash_windows(evaluation);
     if (evaluation->scored_count < set->scored_tokens) {
-        status = QM_FAIL(QM_INVALID, "%u windows of %u tokens hold %zu scored tokens, and %u are asked for; raise windows",
-                         set->windows, set->window_tokens, evaluation->scored_count, set->scored_tokens);
+        status =
+            QM_FAIL(QM_INVALID, "%u windows of %u tokens hold %zu scored tokens, and %u are asked for; raise windows",
+                    set->windows, set->window_tokens, evaluation->scored_count, set->scored_tokens);
         goto done;
     }
     *out = evaluation;

@@ -24,13 +24,13 @@ struct qm_cell {
 
 struct qm_evaluation {
     struct qm_profile_set set;
-    char name[64];                     // "built-in evaluation, seed 123"
-    char sha256[QM_HASH_TEXT_BYTES];   // over windows, their tokens and masks, as little-endian 32-bit words
-    struct qm_window *windows;         // set.windows of them
-    struct qm_scored_token *scored;    // in the order of windows and positions
+    char name[64];                   // "built-in evaluation, seed 123"
+    char sha256[QM_HASH_TEXT_BYTES]; // over windows, their tokens and masks, as little-endian 32-bit words
+    struct qm_window *windows;       // set.windows of them
+    struct qm_scored_token *scored;  // in the order of windows and positions
     size_t scored_count;
     uint32_t sequence_count;
-    uint32_t *cell; // [sequence_count]: index into cells
+    uint32_t *cell;        // [sequence_count]: index into cells
     uint32_t *graded_cell; // the same, QM_CELL_NONE where the cell is not graded
     struct qm_cell *cells;
     uint32_t cell_count;

@@ -88,10 +88,11 @@ void qm_kernel_groups(const struct qm_kernel_variant *variant, const uint32_t *p
     } else if (strcmp(kernel, "swiglu") == 0 || strcmp(kernel, "residual") == 0) {
         spread_groups(divide_up(parameters[0], workgroup), groups);
     } else if (strcmp(kernel, "copy") == 0) {
-        spread_groups(divide_up(parameters[0], (uint64_t)workgroup * qm_kernel_definition(variant, "QM_COPY_WORDS", 16)),
-                      groups);
+        spread_groups(
+            divide_up(parameters[0], (uint64_t)workgroup * qm_kernel_definition(variant, "QM_COPY_WORDS", 16)), groups);
     } else if (strcmp(kernel, "advance") != 0) { // rows, or a count, in the first parameter
-        groups[0] = qm_kernel_definition(variant, "QM_LANES", 1) > 1 ? parameters[0] : divide_up(parameters[0], workgroup);
+        groups[0] =
+            qm_kernel_definition(variant, "QM_LANES", 1) > 1 ? parameters[0] : divide_up(parameters[0], workgroup);
     }
 }
 

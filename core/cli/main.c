@@ -1,6 +1,12 @@
+#include <string.h>
+
+#include "bench/worker.h"
 #include "cli/verbs.h"
 
 int main(int argc, char **argv)
 {
+    // Hidden: the process that owns a device; see worker.h.
+    if (argc == 2 && strcmp(argv[1], "worker") == 0)
+        return qm_worker_main();
     return qm_main(argc, argv);
 }

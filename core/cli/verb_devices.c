@@ -186,31 +186,32 @@ static void print_details(const struct entry *entry)
     const struct qm_device_info *info = &entry->info;
     char text[192];
     printf("\n%s  %s\n", info->id, info->name);
-    printf("  driver        %s; %s; loader %s\n", info->driver, info->api_version, info->loader);
+    printf("  driver                %s; %s; loader %s\n", info->driver, info->api_version, info->loader);
     if (strcmp(info->api, "reference") == 0)
         return; // has no limits but the host's memory
-    printf("  limits        %llu MiB a binding, %llu MiB an allocation, %u invocations a workgroup, %u KiB local, "
-           "offsets of %u bytes\n",
-           (unsigned long long)(info->max_binding_bytes >> 20), (unsigned long long)(info->max_allocation_bytes >> 20),
-           info->max_workgroup_invocations, info->max_local_bytes >> 10, info->buffer_offset_alignment);
+    printf(
+        "  limits                %llu MiB a binding, %llu MiB an allocation, %u invocations a workgroup, %u KiB local, "
+        "offsets of %u bytes\n",
+        (unsigned long long)(info->max_binding_bytes >> 20), (unsigned long long)(info->max_allocation_bytes >> 20),
+        info->max_workgroup_invocations, info->max_local_bytes >> 10, info->buffer_offset_alignment);
     if (info->pci_address[0] || info->has_uuid) {
-        printf("  identity      %s%s", info->pci_address[0] ? "PCI " : "", info->pci_address);
+        printf("  identity              %s%s", info->pci_address[0] ? "PCI " : "", info->pci_address);
         for (int i = 0; info->has_uuid && i < 16; ++i)
             printf("%s%02x", i > 0 ? "" : info->pci_address[0] ? ", UUID " : "UUID ", info->uuid[i]);
         printf("\n");
     }
     for (uint32_t i = 0; i < entry->selftest.capability_count; ++i) {
         qm_capability_text(&entry->selftest.capabilities[i], text);
-        printf("  %-13s %s\n", entry->selftest.capabilities[i].name, text);
+        printf("  %-21s %s\n", entry->selftest.capabilities[i].name, text);
     }
     if (entry->failure[0])
-        printf("  self-test     failed: %s\n", entry->failure);
+        printf("  self-test             failed: %s\n", entry->failure);
     else if (entry->selftest.status != QM_OK)
-        printf("  self-test     WRONG: %s\n", entry->selftest.reason);
+        printf("  self-test             WRONG: %s\n", entry->selftest.reason);
     else
-        printf("  self-test     passed: rounding, qmark's own functions to the bit, loops\n");
+        printf("  self-test             passed: rounding, qmark's own functions to the bit, loops\n");
     for (uint32_t i = 0; i < entry->selftest.note_count; ++i)
-        printf("  note          %s\n", entry->selftest.notes[i]);
+        printf("  note                  %s\n", entry->selftest.notes[i]);
 }
 
 static enum qm_status print_table(const struct listing *list)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/numeric.h"
+#include "bench/kernel_check.h"
 #include "quant/layout.h"
 
 enum qm_status qm_engine_kernel(struct qm_engine *engine, const char *name, const struct qm_kernel_variant **variant,
@@ -23,7 +24,7 @@ enum qm_status qm_engine_kernel(struct qm_engine *engine, const char *name, cons
     if (engine->kernel_count == QM_ENGINE_KERNELS_MAX)
         return QM_FAIL(QM_FAILED, "more than %d kernels in one engine", QM_ENGINE_KERNELS_MAX);
     struct qm_device *device = engine->params.device;
-    QM_TRY(device->fns->kernel_create(device, found, kernel));
+    QM_TRY(device->fns->kernel_create(device, qm_kernel_planted(found), kernel));
     engine->kernels[engine->kernel_count].variant = found;
     engine->kernels[engine->kernel_count++].kernel = *kernel;
     return QM_OK;
@@ -144,10 +145,25 @@ void qm_engine_destroy(struct qm_engine **engine)
     struct qm_device *device = e->params.device;
     for (size_t i = 0; i < e->kernel_count; ++i)
         device->fns->kernel_destroy(device, &e->kernels[i].kernel);
-    struct qm_buffer **buffers[] = {&e->step, &e->tokens,    &e->rope_table, &e->x,      &e->normed,
-                                    &e->codes, &e->scales,   &e->q,          &e->k,      &e->v,
-                                    &e->attended, &e->projected, &e->gate,   &e->up,     &e->gated,
-                                    &e->logits, &e->log_probabilities, &e->argmaxes, &e->checksums};
+    struct qm_buffer **buffers[] = {&e->step,
+                                    &e->tokens,
+                                    &e->rope_table,
+                                    &e->x,
+                                    &e->normed,
+                                    &e->codes,
+                                    &e->scales,
+                                    &e->q,
+                                    &e->k,
+                                    &e->v,
+                                    &e->attended,
+                                    &e->projected,
+                                    &e->gate,
+                                    &e->up,
+                                    &e->gated,
+                                    &e->logits,
+                                    &e->log_probabilities,
+                                    &e->argmaxes,
+                                    &e->checksums};
     for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); ++i)
         device->fns->buffer_destroy(device, buffers[i]);
     free(e);
@@ -183,8 +199,8 @@ static enum qm_status upload_weight(struct qm_network *network, const struct qm_
     uint32_t *words = malloc(layout.bytes);
     if (!words)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory to repack %s", tensor->name);
-    enum qm_status status = qm_layout_pack(tensor->format, tensor->codes, tensor->scales, tensor->rows,
-                                           tensor->columns, words);
+    enum qm_status status =
+        qm_layout_pack(tensor->format, tensor->codes, tensor->scales, tensor->rows, tensor->columns, words);
     if (status == QM_OK)
         status = device->fns->buffer_create(device, layout.bytes, &weight->buffer);
     if (status == QM_OK)
@@ -255,8 +271,8 @@ static void name_variants(struct qm_network *network)
     ADD("kv_write-%s", kv_parts[network->scheme.kv]);
     ADD("attention-%s", kv_parts[network->scheme.kv]);
     ADD("activations-%s", network->scheme.activations == QM_ACTIVATION_A8 ? "a8" : "f16");
-    static const char *const plain[] = {"rmsnorm", "rope",     "swiglu", "residual", "log_softmax",
-                                        "argmax",  "checksum", "advance"};
+    static const char *const plain[] = {"rmsnorm",     "rope",   "swiglu",   "residual",
+                                        "log_softmax", "argmax", "checksum", "advance"};
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); ++i)
         ADD("%s", plain[i]);
     ADD("dequantize-%s", w);

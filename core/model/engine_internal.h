@@ -7,7 +7,10 @@
 #include "bench/kernels.h"
 #include "kernel_arguments.h"
 
-enum { QM_ENGINE_KERNELS_MAX = 64, QM_NETWORK_VARIANTS_MAX = 24 };
+enum {
+    QM_ENGINE_KERNELS_MAX = 64,
+    QM_NETWORK_VARIANTS_MAX = 24
+};
 
 struct qm_engine {
     struct qm_engine_params params;
@@ -35,8 +38,8 @@ struct qm_network {
     struct qm_scheme scheme;
     size_t weight_count; // as in the artifact, qm_weight_index
     struct qm_network_weight *weights;
-    struct qm_buffer **caches; // one per layer: K codes, K scales, V codes, V scales
-    uint64_t cache_bytes;      // of one layer
+    struct qm_buffer **caches;                           // one per layer: K codes, K scales, V codes, V scales
+    uint64_t cache_bytes;                                // of one layer
     uint32_t k_base, k_scale_base, v_base, v_scale_base; // in words
     char variant_names[QM_NETWORK_VARIANTS_MAX][40];
     const char *variants[QM_NETWORK_VARIANTS_MAX + 1];

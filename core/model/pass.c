@@ -97,8 +97,8 @@ static enum qm_status add_input(struct qm_pass *pass, struct qm_buffer *values, 
         return QM_OK;
     uint32_t per_word = scheme->activations == QM_ACTIVATION_F16 ? 2 : 4;
     struct qm_activations_parameters p = {pass->rows, width, scheme->is_static, weight->activation_scale};
-    struct qm_binding bindings[] = {whole(values, rows_of(pass, width)), whole(e->codes, rows_of(pass, width) / per_word),
-                                    whole(e->scales, pass->rows)};
+    struct qm_binding bindings[] = {whole(values, rows_of(pass, width)),
+                                    whole(e->codes, rows_of(pass, width) / per_word), whole(e->scales, pass->rows)};
     return add(pass, V_ACTIVATIONS, &p, bindings);
 }
 
@@ -117,7 +117,8 @@ static enum qm_status add_product(struct qm_pass *pass, const struct qm_network_
     struct qm_binding bindings[] = {
         {weight->buffer, 0, weight->bytes},
         whole(format == QM_ACTIVATION_F32 ? values : e->codes, rows_of(pass, weight->columns) / per_word),
-        whole(e->scales, pass->rows), whole(result, rows_of(pass, weight->rows))};
+        whole(e->scales, pass->rows),
+        whole(result, rows_of(pass, weight->rows))};
     return add(pass, pass->rows <= 2 ? V_MATVEC : V_MATMUL, &p, bindings);
 }
 
@@ -211,8 +212,8 @@ static enum qm_status add_all(struct qm_pass *pass)
 
     struct qm_embedding_parameters embed = {rows, c->hidden, tokens, stride};
     QM_TRY(add(pass, V_EMBEDDING, &embed,
-               (struct qm_binding[]){token_table, {embedding->buffer, 0, embedding->bytes},
-                                     whole(e->x, rows_of(pass, c->hidden))}));
+               (struct qm_binding[]){
+                   token_table, {embedding->buffer, 0, embedding->bytes}, whole(e->x, rows_of(pass, c->hidden))}));
     for (uint32_t layer = 0; layer < c->layers; ++layer)
         QM_TRY(add_layer(pass, layer));
     QM_TRY(add_norm(pass, weight_of(n, QM_ROLE_FINAL_NORM, 0)));
@@ -238,8 +239,9 @@ enum qm_status qm_pass_create(struct qm_network *network, const struct qm_pass_p
     uint64_t rows = (uint64_t)params->batch * params->tokens;
     if (rows < 1 || rows > e->params.rows || params->batch > e->params.sequences ||
         params->tokens > e->params.config.context)
-        return QM_FAIL(QM_INVALID, "a pass of %u sequences by %u tokens does not fit an engine of %u rows, %u sequences "
-                                   "and a context of %u",
+        return QM_FAIL(QM_INVALID,
+                       "a pass of %u sequences by %u tokens does not fit an engine of %u rows, %u sequences "
+                       "and a context of %u",
                        params->batch, params->tokens, e->params.rows, e->params.sequences, e->params.config.context);
     enum qm_status status = QM_OK;
     struct qm_pass *pass = calloc(1, sizeof(*pass));
@@ -304,14 +306,15 @@ double qm_pass_operations(const struct qm_pass *pass, uint32_t position)
 static enum qm_status write_step(struct qm_pass *pass, const struct qm_pass_start *start, uint32_t repeats)
 {
     struct qm_engine *e = pass->network->engine;
-    uint64_t last_position = start->position + (uint64_t)pass->params.position_increment * (repeats - 1) +
-                             pass->params.tokens;
-    uint64_t last_sequence = start->sequence + (uint64_t)pass->params.sequence_increment * (repeats - 1) +
-                             pass->params.batch;
+    uint64_t last_position =
+        start->position + (uint64_t)pass->params.position_increment * (repeats - 1) + pass->params.tokens;
+    uint64_t last_sequence =
+        start->sequence + (uint64_t)pass->params.sequence_increment * (repeats - 1) + pass->params.batch;
     if (repeats < 1 || repeats > e->params.slots || last_position > e->params.config.context ||
         last_sequence > e->params.sequences)
-        return QM_FAIL(QM_INVALID, "%u repetitions from position %u, sequence %u leave the context of %u, the %u "
-                                   "sequences or the %u slots",
+        return QM_FAIL(QM_INVALID,
+                       "%u repetitions from position %u, sequence %u leave the context of %u, the %u "
+                       "sequences or the %u slots",
                        repeats, start->position, start->sequence, e->params.config.context, e->params.sequences,
                        e->params.slots);
     uint32_t step[QM_STEP_WORDS] = {start->position, start->sequence, 0, 0};
@@ -345,7 +348,8 @@ enum qm_status qm_pass_fit_policy(struct qm_pass *pass, const struct qm_pass_sta
         uint64_t repeats = limit_ns / pass_ns / 2;
         out->repeats_per_submission = repeats < 1 ? 1 : repeats > 16 ? 16 : (uint32_t)repeats;
     }
-    if (most_dispatches > 0 && (out->dispatches_per_submission == 0 || out->dispatches_per_submission > most_dispatches))
+    if (most_dispatches > 0 &&
+        (out->dispatches_per_submission == 0 || out->dispatches_per_submission > most_dispatches))
         out->dispatches_per_submission = most_dispatches;
     return QM_OK;
 }

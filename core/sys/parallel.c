@@ -4,7 +4,9 @@
 #include <stdbool.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 64 };
+enum {
+    MAX_THREADS = 64
+};
 static unsigned chosen_threads;
 
 void qm_parallel_set_threads(unsigned threads)

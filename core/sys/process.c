@@ -7,7 +7,10 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { ERROR_TAIL_BYTES = 2000, LINE_BYTES_MAX = 64 << 20 };
+enum {
+    ERROR_TAIL_BYTES = 2000,
+    LINE_BYTES_MAX = 64 << 20
+};
 
 struct qm_process {
     uv_loop_t loop;
@@ -24,7 +27,7 @@ struct qm_process {
     uint32_t pid;
 };
 
-static void on_exit(uv_process_t *handle, int64_t exit_code, int signal)
+static void on_child_exit(uv_process_t *handle, int64_t exit_code, int signal)
 {
     struct qm_process *process = handle->data;
     process->has_ended = true;
@@ -102,7 +105,7 @@ enum qm_status qm_process_start(const char *const *arguments, struct qm_process 
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&process->output},
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&process->error},
     };
-    uv_process_options_t options = {.exit_cb = on_exit, .file = arguments[0], .stdio_count = 3, .stdio = streams};
+    uv_process_options_t options = {.exit_cb = on_child_exit, .file = arguments[0], .stdio_count = 3, .stdio = streams};
     options.args = (char **)(uintptr_t)arguments;
     int code = uv_spawn(&process->loop, &process->handle, &options);
     if (code != 0) {

@@ -2,6 +2,8 @@
 #include "test/native/native.h"
 
 #define QM_IN(number, type, name) const type *const name = (const type *)call->buffers[number];
+#define QM_IN2(number, name) QM_IN(number, uint, name)
+#define QM_IN4(number, name) QM_IN(number, uint, name)
 #define QM_OUT(number, type, name) type *const name = (type *)(uintptr_t)call->buffers[number];
 #define QM_INOUT(number, type, name) QM_OUT(number, type, name)
 #define QM_U32(name) const uint name = call->parameters[qm_parameter++];
@@ -21,8 +23,7 @@ void QM_NATIVE_NAME(const struct qm_native_call *call)
     const uint *const qm_step = call->step;
     (void)qm_step;
     QM_BUFFERS
-    QM_PARAMETERS
-    (void)qm_parameter;
+    QM_PARAMETERS(void) qm_parameter;
     for (uint qm_group_y = 0; qm_group_y < call->groups[1]; ++qm_group_y)
         for (uint qm_group_x = 0; qm_group_x < call->groups[0]; ++qm_group_x)
             for (uint qm_local_y = 0; qm_local_y < QM_WORKGROUP_Y; ++qm_local_y)

@@ -1,0 +1,351 @@
+#include "bench/device_run_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sys/file.h"
+#include "sys/host.h"
+
+enum {
+    ANSWER_SECONDS = 600
+};
+
+void qm_session_tell(struct qm_session *session, const char *what, double units)
+{
+    session->done += units;
+    if (session->params->progress)
+        session->params->progress(session->params->progress_context, what,
+                                  session->total > 0 ? session->done / session->total : 0);
+}
+
+static void free_points(struct qm_scheme_run *scheme)
+{
+    for (size_t i = 0; i < scheme->point_count; ++i) {
+        free(scheme->points[i].device_ns);
+        free(scheme->points[i].wall_ns);
+        free(scheme->points[i].step_ns);
+        free(scheme->points[i].expected);
+    }
+    free(scheme->points);
+    scheme->points = NULL;
+    scheme->point_count = 0;
+}
+
+void qm_session_fail(struct qm_session *session, size_t scheme, enum qm_status status)
+{
+    struct qm_scheme_run *run = &session->run->schemes[scheme];
+    if (run->status != QM_OK)
+        return;
+    run->status = status;
+    snprintf(run->reason, sizeof(run->reason), "%s", qm_error_text());
+    free_points(run);
+}
+
+uint32_t qm_session_base(const struct qm_session *session, uint32_t batch)
+{
+    for (size_t i = 0; i < session->batch_count; ++i) {
+        if (session->batches[i] == batch)
+            return session->bases[i];
+    }
+    return 0;
+}
+
+enum qm_status qm_session_tokens(struct qm_session *session, uint32_t first_window, uint32_t count, uint32_t base)
+{
+    const struct qm_profile_set *set = &session->prepared->evaluation->set;
+    json_t *answer = NULL;
+    QM_TRY(
+        qm_client_ask(session->client, ANSWER_SECONDS,
+                      json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:I}", "do", "tokens", "split", QM_SPLIT_EVALUATION,
+                                "seed", (json_int_t)set->seed, "first", (json_int_t)first_window, "count",
+                                (json_int_t)count, "length", (json_int_t)set->window_tokens, "base", (json_int_t)base),
+                      &answer));
+    json_decref(answer);
+    return QM_OK;
+}
+
+enum qm_status qm_session_run(struct qm_session *session, size_t scheme, uint32_t batch, uint32_t tokens,
+                              uint32_t position, uint32_t sequence, uint32_t repeats, const char *logits,
+                              json_t **answer)
+{
+    json_t *request = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "do", "run", "scheme",
+                                session->prepared->schemes[scheme].scheme.name, "batch", (json_int_t)batch, "tokens",
+                                (json_int_t)tokens, "position", (json_int_t)position, "sequence", (json_int_t)sequence,
+                                "repeats", (json_int_t)repeats);
+    if (request && logits)
+        json_object_set_new(request, "logits", json_string(logits));
+    return qm_client_ask(session->client, ANSWER_SECONDS, request, answer);
+}
+
+double qm_verify_bound(const struct qm_scheme *scheme)
+{
+    if (scheme->activations == QM_ACTIVATION_A8)
+        return 2e-3;
+    if (scheme->kv == QM_KV_KV8 || scheme->kv == QM_KV_KV4)
+        return 2e-4;
+    return scheme->activations == QM_ACTIVATION_F32 ? 1e-8 : 1e-5;
+}
+
+// Distinct decode batches, the largest first, each in sequences of its own: decode rewrites the cache at its depths, and
+// matvec and matmul round differently, so that a batch must find what itself has written.
+static void plan_sequences(struct qm_session *session)
+{
+    const struct qm_profile *profile = session->profile;
+    session->group = 1;
+    for (size_t i = 0; i < profile->prefill_count; ++i) {
+        if (profile->prefill[i].batch > session->group)
+            session->group = profile->prefill[i].batch;
+    }
+    for (size_t i = 0; i < profile->decode_count; ++i) {
+        uint32_t batch = profile->decode[i].batch;
+        size_t at = 0;
+        while (at < session->batch_count && session->batches[at] > batch)
+            ++at;
+        if (at < session->batch_count && session->batches[at] == batch)
+            continue;
+        memmove(&session->batches[at + 1], &session->batches[at], (session->batch_count - at) * sizeof(uint32_t));
+        session->batches[at] = batch;
+        ++session->batch_count;
+        if (batch > session->group)
+            session->group = batch;
+    }
+    if (session->group > session->prepared->evaluation->set.windows)
+        session->group = session->prepared->evaluation->set.windows;
+    session->sequences = session->group;
+    for (size_t i = 0; i < session->batch_count; ++i) {
+        session->bases[i] = i == 0 ? 0 : session->sequences;
+        session->sequences += i == 0 ? 0 : session->batches[i];
+    }
+}
+
+static enum qm_status open_engine(struct qm_session *session)
+{
+    const struct qm_profile *profile = session->profile;
+    uint32_t rows = session->prepared->evaluation->set.window_tokens, slots = session->group;
+    for (size_t i = 0; i < profile->prefill_count; ++i) {
+        uint32_t need = profile->prefill[i].batch * profile->prefill[i].prompt;
+        rows = need > rows ? need : rows;
+    }
+    for (size_t i = 0; i < profile->decode_count; ++i)
+        slots = profile->decode[i].steps > slots ? profile->decode[i].steps : slots;
+    const char *artifact = NULL;
+    for (size_t s = 0; s < session->prepared->scheme_count && !artifact; ++s) {
+        if (session->prepared->schemes[s].status == QM_OK)
+            artifact = session->prepared->schemes[s].artifact_path;
+    }
+    if (!artifact)
+        return QM_FAIL(QM_FAILED, "no scheme could be prepared");
+    json_t *answer = NULL;
+    QM_TRY(qm_client_ask(session->client, ANSWER_SECONDS,
+                         json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "do", "engine", "artifact", artifact, "rows",
+                                   (json_int_t)rows, "sequences", (json_int_t)session->sequences, "slots",
+                                   (json_int_t)slots, "limit_ns", (json_int_t)profile->submission_ms * 1000000,
+                                   "most_dispatches", (json_int_t)profile->dispatches_per_submission),
+                         &answer));
+    json_decref(answer);
+    return QM_OK;
+}
+
+static enum qm_status open_device(struct qm_session *session)
+{
+    json_t *answer = NULL;
+    json_t *request = json_pack("{s:s, s:s, s:b}", "do", "open", "device", session->params->device, "debug",
+                                session->params->is_debug);
+    if (request && session->params->cache_directory)
+        json_object_set_new(request, "cache", json_string(session->params->cache_directory));
+    QM_TRY(qm_client_ask(session->client, ANSWER_SECONDS, request, &answer));
+    session->run->info = json_incref(json_object_get(answer, "info"));
+    json_decref(answer);
+    qm_session_tell(session, "self-test", 0);
+    QM_TRY(qm_client_ask(session->client, ANSWER_SECONDS, json_pack("{s:s}", "do", "selftest"), &answer));
+    session->run->selftest = json_incref(json_object_get(answer, "selftest"));
+    json_decref(answer);
+    return QM_OK;
+}
+
+static bool uses_variant(const struct qm_scheme_run *scheme, const char *name)
+{
+    size_t index;
+    json_t *variant;
+    json_array_foreach(scheme->variants, index, variant)
+    {
+        if (strcmp(json_string_value(variant), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum qm_status check_kernels(struct qm_session *session)
+{
+    qm_session_tell(session, "each kernel against the oracle", 0);
+    json_t *answer = NULL;
+    QM_TRY(qm_client_ask(session->client, ANSWER_SECONDS,
+                         json_pack("{s:s, s:b, s:I, s:I}", "do", "kernels", "quick", 1, "rows",
+                                   (json_int_t)session->prepared->evaluation->set.window_tokens, "time_ns",
+                                   (json_int_t)5000000),
+                         &answer));
+    session->run->kernels = json_incref(json_object_get(answer, "reports"));
+    json_decref(answer);
+    return QM_OK;
+}
+
+// A scheme whose kernel is wrong, or cannot be had, gets no further.
+static void judge_kernels(struct qm_session *session)
+{
+    size_t index;
+    json_t *report;
+    json_array_foreach(session->run->kernels, index, report)
+    {
+        const char *status = json_string_value(json_object_get(report, "status"));
+        const char *name = json_string_value(json_object_get(report, "name"));
+        if (!status || strcmp(status, "ok") == 0)
+            continue;
+        for (size_t s = 0; s < session->run->scheme_count; ++s) {
+            if (session->run->schemes[s].variants && uses_variant(&session->run->schemes[s], name)) {
+                enum qm_status cause = strcmp(status, "wrong") == 0         ? QM_WRONG_RESULT
+                                       : strcmp(status, "unsupported") == 0 ? QM_UNSUPPORTED
+                                                                            : QM_FAILED;
+                qm_session_fail(session, s,
+                                QM_FAIL(cause, "kernel %s, %s: %s", name,
+                                        json_string_value(json_object_get(report, "shape")),
+                                        json_string_value(json_object_get(report, "reason"))));
+            }
+        }
+    }
+}
+
+static enum qm_status load_schemes(struct qm_session *session)
+{
+    for (size_t s = 0; s < session->prepared->scheme_count; ++s) {
+        const struct qm_prepared_scheme *prepared = &session->prepared->schemes[s];
+        struct qm_scheme_run *run = &session->run->schemes[s];
+        if (prepared->status != QM_OK) {
+            qm_session_fail(session, s, QM_FAIL(prepared->status, "%s", prepared->reason));
+            continue;
+        }
+        qm_session_tell(session, prepared->scheme.name, 0);
+        json_t *answer = NULL;
+        enum qm_status status = qm_client_ask(session->client, ANSWER_SECONDS,
+                                              json_pack("{s:s, s:s, s:s}", "do", "load", "scheme",
+                                                        prepared->scheme.name, "artifact", prepared->artifact_path),
+                                              &answer);
+        if (status != QM_OK) {
+            qm_session_fail(session, s, status);
+            if (!qm_client_is_alive(session->client))
+                return status;
+            continue;
+        }
+        run->weight_bytes = (uint64_t)json_integer_value(json_object_get(answer, "weight_bytes"));
+        run->cache_bytes = (uint64_t)json_integer_value(json_object_get(answer, "cache_bytes"));
+        run->variants = json_incref(json_object_get(answer, "variants"));
+        json_decref(answer);
+    }
+    return QM_OK;
+}
+
+static enum qm_status create_points(struct qm_session *session)
+{
+    const struct qm_profile *profile = session->profile;
+    for (size_t s = 0; s < session->run->scheme_count; ++s) {
+        struct qm_scheme_run *run = &session->run->schemes[s];
+        size_t count = profile->prefill_count + profile->decode_count;
+        run->points = calloc(count ? count : 1, sizeof(*run->points));
+        if (!run->points)
+            return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for points");
+        run->point_count = count;
+        for (size_t i = 0; i < count; ++i) {
+            struct qm_point_run *point = &run->points[i];
+            if (i < profile->prefill_count) {
+                point->batch = profile->prefill[i].batch;
+                point->tokens = profile->prefill[i].prompt;
+            } else {
+                const struct qm_profile_decode *decode = &profile->decode[i - profile->prefill_count];
+                *point = (struct qm_point_run){.is_decode = true,
+                                               .batch = decode->batch,
+                                               .tokens = 1,
+                                               .depth = decode->depth,
+                                               .steps = decode->steps};
+            }
+            size_t steps = point->is_decode ? point->steps : 1;
+            point->device_ns = calloc(profile->repeats, sizeof(double));
+            point->wall_ns = calloc(profile->repeats, sizeof(double));
+            point->step_ns = calloc(profile->repeats * steps, sizeof(double));
+            size_t expected = steps > session->group ? steps : session->group;
+            point->expected = calloc(expected, sizeof(uint64_t));
+            if (!point->device_ns || !point->wall_ns || !point->step_ns || !point->expected)
+                return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for points");
+        }
+    }
+    return QM_OK;
+}
+
+static enum qm_status measure(struct qm_session *session)
+{
+    QM_TRY(open_device(session));
+    QM_TRY(open_engine(session));
+    QM_TRY(create_points(session));
+    QM_TRY(load_schemes(session));
+    QM_TRY(check_kernels(session));
+    judge_kernels(session);
+    QM_TRY(qm_session_score(session));
+    QM_TRY(qm_session_time(session));
+    json_t *answer = NULL;
+    QM_TRY(qm_client_ask(session->client, ANSWER_SECONDS, json_pack("{s:s}", "do", "memory"), &answer));
+    session->run->peak_bytes = (uint64_t)json_integer_value(json_object_get(answer, "peak_bytes"));
+    session->run->log_count = (uint64_t)json_integer_value(json_object_get(answer, "log_count"));
+    json_decref(answer);
+    return QM_OK;
+}
+
+enum qm_status qm_device_run(const struct qm_device_run_params *params, struct qm_device_run **out)
+{
+    *out = NULL;
+    struct qm_device_run *run = calloc(1, sizeof(*run));
+    if (!run)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a run");
+    struct qm_session session = {
+        .params = params, .prepared = params->prepared, .profile = params->prepared->profile, .run = run};
+    snprintf(run->id, sizeof(run->id), "%s", params->device);
+    run->scheme_count = params->prepared->scheme_count;
+    qm_time_utc(run->started);
+    plan_sequences(&session);
+    size_t points = session.profile->prefill_count + session.profile->decode_count;
+    uint32_t windows = params->prepared->evaluation->set.windows;
+    session.total = (double)run->scheme_count * (windows + (double)points * (session.profile->repeats + 1));
+    enum qm_status status = qm_client_start(&session.client);
+    if (status == QM_OK)
+        status = measure(&session);
+    // What ended the worker ended every row that was not complete.
+    for (size_t s = 0; status != QM_OK && s < run->scheme_count; ++s)
+        qm_session_fail(&session, s, status);
+    qm_client_end(&session.client);
+    qm_time_utc(run->finished);
+    if (!run->info) { // nothing is known of the device: there is no result to write
+        qm_device_run_destroy(&run);
+        return status;
+    }
+    *out = run;
+    return QM_OK;
+}
+
+void qm_device_run_destroy(struct qm_device_run **run)
+{
+    struct qm_device_run *r = *run;
+    if (!r)
+        return;
+    for (size_t s = 0; s < r->scheme_count; ++s) {
+        free_points(&r->schemes[s]);
+        qm_token_scores_destroy(&r->schemes[s].scores);
+        qm_token_scores_destroy(&r->schemes[s].decode_scores);
+        qm_summary_destroy(&r->schemes[s].summary);
+        qm_summary_destroy(&r->schemes[s].cells);
+        qm_summary_destroy(&r->schemes[s].decode_summary);
+        json_decref(r->schemes[s].variants);
+    }
+    json_decref(r->info);
+    json_decref(r->selftest);
+    json_decref(r->kernels);
+    free(r);
+    *run = NULL;
+}

@@ -1,0 +1,98 @@
+// One device through one API: verify, score, time. The parent's schedule; the work is a worker's (worker.h).
+//
+// Order: self-test; each kernel against the oracle; upload of every scheme; prefill of the whole evaluation set and
+// teacher-forced decode, both scored; logits against the reference backend running the same artifact; then timed
+// passes, schemes interleaved, each ending in a checksum that must be that of the scored pass.
+#ifndef QM_BENCH_DEVICE_RUN_H
+#define QM_BENCH_DEVICE_RUN_H
+
+#include <jansson.h>
+
+#include "bench/evaluation.h"
+#include "bench/profile.h"
+#include "bench/reference.h"
+#include "quant/artifact.h"
+#include "score/summary.h"
+
+// What is prepared before any device: one per scheme of the profile, in its order.
+struct qm_prepared_scheme {
+    struct qm_scheme scheme;
+    struct qm_artifact *artifact;
+    char artifact_path[QM_PATH_BYTES];
+    float *own_reference;  // logits of this artifact by the reference backend, [verify_windows][tokens][vocabulary]
+    enum qm_status status; // not QM_OK: could not be prepared, and `reason` says why
+    char reason[512];
+};
+
+struct qm_prepared {
+    const struct qm_profile *profile;
+    const struct qm_model *model;
+    const char *model_directory;
+    const struct qm_evaluation *evaluation;
+    const struct qm_evaluation *calibration;
+    struct qm_prepared_scheme schemes[QM_PROFILE_SCHEMES_MAX];
+    size_t scheme_count;
+    const float *reference; // of the fp32 model, [windows][tokens][vocabulary]
+    uint32_t verify_windows;
+};
+
+// A point of throughput.
+struct qm_point_run {
+    bool is_decode;
+    uint32_t batch, tokens; // of a pass and sequence: the prompt, or 1
+    uint32_t depth, steps;  // decode
+    bool has_device_time;
+    size_t count;      // timed blocks: a pass of prefill, `steps` steps of decode
+    double *device_ns; // [count]
+    double *wall_ns;   // [count]
+    double *step_ns;   // decode: [count * steps] latencies, device time where there is
+    uint32_t dispatches, dispatches_per_submission, repeats_per_submission;
+    double operations;  // of one pass
+    uint64_t *expected; // checksums of the scored passes: per window for prefill of whole windows, else of one block
+    size_t expected_count;
+};
+
+struct qm_scheme_run {
+    enum qm_status status; // QM_OK, QM_WRONG_RESULT, QM_UNSUPPORTED; else failed
+    char reason[512];
+    uint64_t weight_bytes, cache_bytes;
+    struct qm_token_scores *scores, *decode_scores; // of the whole set; of the decode points of full groups
+    size_t decode_scored;
+    struct qm_summary *summary, *cells, *decode_summary;
+    double check_kl, check_bound; // logits against own_reference
+    struct qm_point_run *points;  // prefill points, then decode points, as in the profile
+    size_t point_count;
+    json_t *variants; // names, as the worker gave them
+};
+
+struct qm_device_run {
+    char id[24];
+    json_t *info;     // as qm_device_node
+    json_t *selftest; // as qm_selftest_node; NULL if it was not reached
+    json_t *kernels;  // reports, as the worker gave them
+    uint64_t peak_bytes, log_count;
+    struct qm_scheme_run schemes[QM_PROFILE_SCHEMES_MAX];
+    size_t scheme_count;
+    char started[32], finished[32];
+};
+
+struct qm_device_run_params {
+    const struct qm_prepared *prepared;
+    const char *device;          // id
+    const char *cache_directory; // for pipelines and binaries
+    const char *scratch_path;    // a file that may be written, read and removed
+    bool is_debug;
+    // Fraction done of this device and what is going on; may be NULL.
+    qm_progress progress;
+    void *progress_context;
+};
+
+// Measures. QM_OK whenever there is something to report, rows that failed included; the status of a device that could
+// not even be opened otherwise. The caller destroys *out.
+QM_MUST_USE enum qm_status qm_device_run(const struct qm_device_run_params *params, struct qm_device_run **out);
+void qm_device_run_destroy(struct qm_device_run **run);
+
+// KL(reference backend || device), mean over tokens, beyond which a device's logits are wrong. See docs/METHOD.md.
+double qm_verify_bound(const struct qm_scheme *scheme);
+
+#endif

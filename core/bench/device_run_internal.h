@@ -1,0 +1,38 @@
+// Shared by device_run.c (schedule), device_score.c (scored passes) and device_time.c (timed ones).
+#ifndef QM_BENCH_DEVICE_RUN_INTERNAL_H
+#define QM_BENCH_DEVICE_RUN_INTERNAL_H
+
+#include "bench/client.h"
+#include "bench/device_run.h"
+
+struct qm_session {
+    const struct qm_device_run_params *params;
+    const struct qm_prepared *prepared;
+    const struct qm_profile *profile;
+    struct qm_client *client;
+    struct qm_device_run *run;
+    uint32_t group;                          // windows that lie on the device side by side
+    uint32_t batches[QM_PROFILE_POINTS_MAX]; // distinct decode batches, the largest first
+    uint32_t bases[QM_PROFILE_POINTS_MAX];   // first sequence of each
+    size_t batch_count;
+    uint32_t sequences;
+    double done, total; // units of work, for progress
+};
+
+void qm_session_tell(struct qm_session *session, const char *what, double units);
+// Ends a scheme's run with a status and the current error text; a wrong one loses its speed.
+void qm_session_fail(struct qm_session *session, size_t scheme, enum qm_status status);
+// First sequence of a decode batch.
+uint32_t qm_session_base(const struct qm_session *session, uint32_t batch);
+
+QM_MUST_USE enum qm_status qm_session_tokens(struct qm_session *session, uint32_t first_window, uint32_t count,
+                                             uint32_t base);
+// One `run` request; logits NULL: timed.
+QM_MUST_USE enum qm_status qm_session_run(struct qm_session *session, size_t scheme, uint32_t batch, uint32_t tokens,
+                                          uint32_t position, uint32_t sequence, uint32_t repeats, const char *logits,
+                                          json_t **answer);
+
+QM_MUST_USE enum qm_status qm_session_score(struct qm_session *session);
+QM_MUST_USE enum qm_status qm_session_time(struct qm_session *session);
+
+#endif

@@ -1,0 +1,370 @@
+// The scored passes: logits come back, are checked against their checksum and the device's own log-probabilities, and
+// are scored against the fp32 reference.
+#include "bench/device_run_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/numeric.h"
+#include "model/engine.h"
+#include "sys/file.h"
+
+// What a `run` with logits left in the scratch file: passes of rows of logits, each followed by log-probabilities.
+struct kept {
+    float *values;
+    uint32_t passes, rows, vocabulary;
+};
+
+static const float *kept_logits(const struct kept *kept, uint32_t pass, uint32_t row)
+{
+    size_t stride = (size_t)kept->rows * (kept->vocabulary + 1);
+    return kept->values + pass * stride + (size_t)row * kept->vocabulary;
+}
+
+static float kept_log_probability(const struct kept *kept, uint32_t pass, uint32_t row)
+{
+    size_t stride = (size_t)kept->rows * (kept->vocabulary + 1);
+    return kept->values[pass * stride + (size_t)kept->rows * kept->vocabulary + row];
+}
+
+static uint64_t kept_checksum(const struct kept *kept, uint32_t pass)
+{
+    uint64_t fold = 0;
+    for (uint32_t row = 0; row < kept->rows; ++row)
+        fold = qm_checksum_fold(fold, qm_checksum_row(kept_logits(kept, pass, row), kept->vocabulary));
+    return fold;
+}
+
+// Runs passes, reads what they left and checks every checksum. `checksums` (may be NULL) receives one per pass.
+static enum qm_status run_kept(struct qm_session *session, size_t scheme, uint32_t batch, uint32_t tokens,
+                               uint32_t position, uint32_t sequence, uint32_t repeats, struct kept *kept,
+                               uint64_t *checksums)
+{
+    const char *path = session->params->scratch_path;
+    *kept = (struct kept){
+        .passes = repeats, .rows = batch * tokens, .vocabulary = session->prepared->model->config.vocabulary};
+    json_t *answer = NULL;
+    QM_TRY(qm_file_remove(path));
+    QM_TRY(qm_session_run(session, scheme, batch, tokens, position, sequence, repeats, path, &answer));
+    enum qm_status status = QM_OK;
+    size_t expected = (size_t)repeats * kept->rows * (kept->vocabulary + 1) * sizeof(float), count = 0;
+    QM_GUARD(qm_file_read(path, expected, (void **)&kept->values, &count));
+    if (count != expected) {
+        status = QM_FAIL(QM_FAILED, "the worker left %zu bytes of logits where %zu were expected", count, expected);
+        goto done;
+    }
+    for (uint32_t pass = 0; pass < repeats; ++pass) {
+        const char *text = json_string_value(json_array_get(json_object_get(answer, "checksums"), pass));
+        uint64_t device = text ? strtoull(text, NULL, 16) : 0, host = kept_checksum(kept, pass);
+        if (device != host) {
+            status = QM_FAIL(QM_WRONG_RESULT,
+                             "the device's checksum of its logits, %016llx, is not that of the logits it gave, %016llx "
+                             "(pass %u from position %u)",
+                             (unsigned long long)device, (unsigned long long)host, pass, position);
+            goto done;
+        }
+        if (checksums)
+            checksums[pass] = device;
+    }
+done:
+    json_decref(answer);
+    if (status != QM_OK) {
+        free(kept->values);
+        kept->values = NULL;
+    }
+    return status;
+}
+
+static const float *reference_row(const struct qm_session *session, uint32_t window, uint32_t position)
+{
+    size_t tokens = session->prepared->evaluation->set.window_tokens;
+    return session->prepared->reference + (window * tokens + position) * session->prepared->model->config.vocabulary;
+}
+
+// The device's kernel and the host must say the same of the target's probability.
+static enum qm_status check_log_probability(float device, double nll, const struct qm_token_place *place)
+{
+    double difference = (double)device + nll;
+    difference = difference < 0 ? -difference : difference;
+    if (!(difference <= 1e-3 + 1e-5 * nll))
+        return QM_FAIL(QM_WRONG_RESULT,
+                       "log_softmax gave %g for the next token at window %u, position %u, and its logits give %g",
+                       (double)device, place->window, place->position, -nll);
+    return QM_OK;
+}
+
+static enum qm_status score_token(struct qm_session *session, const struct kept *kept, uint32_t pass, uint32_t row,
+                                  const struct qm_scored_token *token, struct qm_token_scores *scores, size_t index)
+{
+    struct qm_token_place place = {token->sequence, token->window, token->position};
+    QM_TRY(qm_token_scores_set(scores, index, reference_row(session, token->window, token->position),
+                               kept_logits(kept, pass, row), kept->vocabulary, token->target, &place));
+    return check_log_probability(kept_log_probability(kept, pass, row), scores->nll[index], &place);
+}
+
+// Logits of window positions against the reference backend running the same artifact.
+struct backend_check {
+    double sum, worst;
+    uint64_t count;
+    uint32_t worst_window, worst_position;
+};
+
+static enum qm_status check_row(struct qm_session *session, size_t scheme, uint32_t window, uint32_t position,
+                                const float *logits, struct backend_check *check)
+{
+    const struct qm_prepared *prepared = session->prepared;
+    if (window >= prepared->verify_windows)
+        return QM_OK;
+    size_t tokens = prepared->evaluation->set.window_tokens;
+    uint32_t vocabulary = prepared->model->config.vocabulary;
+    const float *own = prepared->schemes[scheme].own_reference + (window * tokens + position) * vocabulary;
+    struct qm_token_place place = {0, window, position};
+    double kl = 0;
+    QM_TRY(qm_token_kl(own, logits, vocabulary, "the reference backend", "the device", &place, &kl));
+    check->sum += kl;
+    ++check->count;
+    if (kl > check->worst) {
+        check->worst = kl;
+        check->worst_window = window;
+        check->worst_position = position;
+    }
+    return QM_OK;
+}
+
+static enum qm_status judge_check(struct qm_session *session, size_t scheme, const struct backend_check *check,
+                                  const char *phase)
+{
+    struct qm_scheme_run *run = &session->run->schemes[scheme];
+    double mean = check->count ? check->sum / (double)check->count : 0;
+    run->check_bound = qm_verify_bound(&session->prepared->schemes[scheme].scheme);
+    run->check_kl = mean > run->check_kl ? mean : run->check_kl;
+    if (mean > run->check_bound)
+        return QM_FAIL(QM_WRONG_RESULT,
+                       "%s logits differ from the reference backend's of the same artifact: mean KL %.3g nats, bound "
+                       "%.3g; worst %.3g at window %u, position %u",
+                       phase, mean, run->check_bound, check->worst, check->worst_window, check->worst_position);
+    return QM_OK;
+}
+
+// Prefill of `count` windows from `first` on, one after another, in sequences 0...
+static enum qm_status score_prefill(struct qm_session *session, size_t scheme, uint32_t first, uint32_t count,
+                                    size_t *scored)
+{
+    const struct qm_evaluation *evaluation = session->prepared->evaluation;
+    struct qm_scheme_run *run = &session->run->schemes[scheme];
+    struct kept kept;
+    uint64_t *checksums = calloc(count, sizeof(*checksums));
+    if (!checksums)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for checksums");
+    enum qm_status status = run_kept(session, scheme, 1, evaluation->set.window_tokens, 0, 0, count, &kept, checksums);
+    if (status != QM_OK) {
+        free(checksums);
+        return status;
+    }
+    struct backend_check check = {0};
+    for (; *scored < evaluation->scored_count && evaluation->scored[*scored].window < first + count; ++*scored) {
+        const struct qm_scored_token *token = &evaluation->scored[*scored];
+        QM_GUARD(score_token(session, &kept, token->window - first, token->position, token, run->scores, *scored));
+    }
+    for (uint32_t w = 0; w < count; ++w) {
+        for (uint32_t p = 0; p < evaluation->set.window_tokens && first + w < session->prepared->verify_windows; ++p)
+            QM_GUARD(check_row(session, scheme, first + w, p, kept_logits(&kept, w, p), &check));
+    }
+    QM_GUARD(judge_check(session, scheme, &check, "prefill"));
+    // Points that prefill one whole window repeat these very passes.
+    for (size_t i = 0; first == 0 && i < run->point_count; ++i) {
+        struct qm_point_run *point = &run->points[i];
+        if (!point->is_decode && point->batch == 1 && point->tokens == evaluation->set.window_tokens) {
+            memcpy(point->expected, checksums, count * sizeof(*checksums));
+            point->expected_count = count;
+        }
+    }
+done:
+    free(checksums);
+    free(kept.values);
+    return status;
+}
+
+// Fills the cache of a decode batch's sequences and runs every depth once, in the order of the profile: from then on
+// each decode block finds what the block before it has left, in the scored pass and in every timed one.
+static enum qm_status settle_decode(struct qm_session *session, size_t scheme, uint32_t batch, bool fill)
+{
+    const struct qm_profile *profile = session->profile;
+    json_t *answer = NULL;
+    if (fill) {
+        QM_TRY(qm_session_run(session, scheme, 1, session->prepared->evaluation->set.window_tokens, 0,
+                              qm_session_base(session, batch), batch, NULL, &answer));
+        json_decref(answer);
+    }
+    for (size_t i = 0; i < profile->decode_count; ++i) {
+        const struct qm_profile_decode *decode = &profile->decode[i];
+        if (decode->batch != batch)
+            continue;
+        QM_TRY(qm_session_run(session, scheme, batch, 1, decode->depth, qm_session_base(session, batch), decode->steps,
+                              NULL, &answer));
+        json_decref(answer);
+    }
+    return QM_OK;
+}
+
+// The scored tokens of window `first` + b at positions depth..depth + steps - 1, from decode logits.
+static enum qm_status score_decode_block(struct qm_session *session, size_t scheme, uint32_t first,
+                                         const struct qm_profile_decode *decode, struct qm_point_run *point)
+{
+    const struct qm_evaluation *evaluation = session->prepared->evaluation;
+    struct qm_scheme_run *run = &session->run->schemes[scheme];
+    struct kept kept;
+    uint64_t *checksums = calloc(decode->steps, sizeof(*checksums));
+    if (!checksums)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for checksums");
+    enum qm_status status = run_kept(session, scheme, decode->batch, 1, decode->depth,
+                                     qm_session_base(session, decode->batch), decode->steps, &kept, checksums);
+    if (status != QM_OK) {
+        free(checksums);
+        return status;
+    }
+    struct backend_check check = {0};
+    // Several batches decode the same windows; each token counts once, for the largest.
+    bool is_counted = decode->batch == session->batches[0];
+    for (size_t i = 0; i < evaluation->scored_count && is_counted; ++i) {
+        const struct qm_scored_token *token = &evaluation->scored[i];
+        if (token->window < first || token->window >= first + decode->batch || token->position < decode->depth ||
+            token->position >= decode->depth + decode->steps)
+            continue;
+        QM_GUARD(score_token(session, &kept, token->position - decode->depth, token->window - first, token,
+                             run->decode_scores, run->decode_scored));
+        ++run->decode_scored;
+    }
+    for (uint32_t step = 0; step < decode->steps; ++step) {
+        for (uint32_t b = 0; b < decode->batch; ++b)
+            QM_GUARD(check_row(session, scheme, first + b, decode->depth + step, kept_logits(&kept, step, b), &check));
+    }
+    QM_GUARD(judge_check(session, scheme, &check, "decode"));
+    if (point && first == 0) {
+        memcpy(point->expected, checksums, decode->steps * sizeof(*checksums));
+        point->expected_count = decode->steps;
+    }
+done:
+    free(checksums);
+    free(kept.values);
+    return status;
+}
+
+static enum qm_status score_decode(struct qm_session *session, size_t scheme, uint32_t first, uint32_t count)
+{
+    const struct qm_profile *profile = session->profile;
+    for (size_t b = 0; b < session->batch_count; ++b) {
+        uint32_t batch = session->batches[b];
+        if (batch > count || (first != 0 && b != 0))
+            continue; // the last group may be short; further groups are scored at the largest batch only
+        QM_TRY(settle_decode(session, scheme, batch, true));
+        for (size_t i = 0; i < profile->decode_count; ++i) {
+            if (profile->decode[i].batch == batch)
+                QM_TRY(score_decode_block(session, scheme, first, &profile->decode[i],
+                                          &session->run->schemes[scheme].points[profile->prefill_count + i]));
+        }
+    }
+    return QM_OK;
+}
+
+// Prefill points of other shapes have scored passes of their own: their logits are those of the same windows, so they
+// must be close to the reference backend's like them, and their checksums are what timed passes must repeat.
+static enum qm_status score_other_prefill(struct qm_session *session, size_t scheme)
+{
+    struct qm_scheme_run *run = &session->run->schemes[scheme];
+    for (size_t i = 0; i < session->profile->prefill_count; ++i) {
+        struct qm_point_run *point = &run->points[i];
+        if (point->expected_count > 0)
+            continue;
+        struct kept kept;
+        struct backend_check check = {0};
+        QM_TRY(run_kept(session, scheme, point->batch, point->tokens, 0, 0, 1, &kept, point->expected));
+        enum qm_status status = QM_OK;
+        for (uint32_t row = 0; row < kept.rows && status == QM_OK; ++row)
+            status = check_row(session, scheme, row / point->tokens, row % point->tokens, kept_logits(&kept, 0, row),
+                               &check);
+        free(kept.values);
+        QM_TRY(status);
+        QM_TRY(judge_check(session, scheme, &check, "prefill"));
+        point->expected_count = 1;
+    }
+    return QM_OK;
+}
+
+static enum qm_status summarize(struct qm_session *session, size_t scheme)
+{
+    const struct qm_evaluation *evaluation = session->prepared->evaluation;
+    struct qm_scheme_run *run = &session->run->schemes[scheme];
+    struct qm_summary_params params = {.scores = run->scores,
+                                       .sequence_count = evaluation->sequence_count,
+                                       .cell = evaluation->graded_cell,
+                                       .cell_count = evaluation->cell_count,
+                                       .bootstrap = session->profile->bootstrap};
+    QM_TRY(qm_summary_create(&params, &run->summary));
+    params.cell = evaluation->cell;
+    QM_TRY(qm_summary_create(&params, &run->cells));
+    if (run->decode_scored == 0)
+        return QM_OK;
+    run->decode_scores->count = run->decode_scored; // room was made for the most there could be
+    params = (struct qm_summary_params){.scores = run->decode_scores,
+                                        .sequence_count = evaluation->sequence_count,
+                                        .bootstrap = session->profile->bootstrap};
+    return qm_summary_create(&params, &run->decode_summary);
+}
+
+enum qm_status qm_session_score(struct qm_session *session)
+{
+    const struct qm_evaluation *evaluation = session->prepared->evaluation;
+    uint32_t windows = evaluation->set.windows, groups = (windows + session->group - 1) / session->group;
+    for (size_t s = 0; s < session->run->scheme_count; ++s) {
+        struct qm_scheme_run *run = &session->run->schemes[s];
+        if (run->status != QM_OK)
+            continue;
+        QM_TRY(qm_token_scores_create(evaluation->scored_count, &run->scores));
+        QM_TRY(qm_token_scores_create(evaluation->scored_count * (session->profile->decode_count + 1),
+                                      &run->decode_scores));
+    }
+    // The first group comes last again, so that timing finds it on the device.
+    size_t *scored = calloc(session->run->scheme_count, sizeof(*scored));
+    if (!scored)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to score");
+    enum qm_status status = QM_OK;
+    for (uint32_t turn = 0; turn < groups; ++turn) {
+        uint32_t group = (turn + 1) % groups, first = group * session->group;
+        uint32_t count = windows - first < session->group ? windows - first : session->group;
+        size_t first_scored = 0;
+        while (first_scored < evaluation->scored_count && evaluation->scored[first_scored].window < first)
+            ++first_scored;
+        QM_GUARD(qm_session_tokens(session, first, count, 0));
+        for (size_t b = 1; b < session->batch_count && first == 0; ++b)
+            QM_GUARD(qm_session_tokens(session, 0, session->batches[b] < count ? session->batches[b] : count,
+                                       session->bases[b]));
+        for (size_t s = 0; s < session->run->scheme_count; ++s) {
+            if (session->run->schemes[s].status != QM_OK)
+                continue;
+            char what[QM_SCHEME_NAME_BYTES + 16];
+            snprintf(what, sizeof(what), "scoring %s", session->prepared->schemes[s].scheme.name);
+            qm_session_tell(session, what, count);
+            scored[s] = first_scored;
+            status = score_prefill(session, s, first, count, &scored[s]);
+            if (status == QM_OK)
+                status = score_decode(session, s, first, count);
+            if (status == QM_OK && first == 0)
+                status = score_other_prefill(session, s);
+            if (status != QM_OK) {
+                qm_session_fail(session, s, status);
+                if (!qm_client_is_alive(session->client))
+                    goto done;
+                status = QM_OK;
+            }
+        }
+    }
+    for (size_t s = 0; s < session->run->scheme_count; ++s) {
+        if (session->run->schemes[s].status == QM_OK)
+            QM_GUARD(summarize(session, s));
+    }
+done:
+    free(scored);
+    return status;
+}

@@ -1,0 +1,147 @@
+#include "bench/prepare.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sys/file.h"
+#include "sys/process.h"
+
+#define BUILT_IN_MODEL "models/qmark-3m"
+
+// Windows whose logits are also computed by the reference backend for every artifact.
+enum {
+    VERIFY_WINDOWS = 1
+};
+
+static enum qm_status check_against_model(const struct qm_profile *profile, const struct qm_model *model)
+{
+    const struct qm_model_config *c = &model->config;
+    if (profile->evaluation.window_tokens > c->context)
+        return QM_FAIL(QM_INVALID, "%s: windows of %u tokens exceed the model's context of %u", profile->path,
+                       profile->evaluation.window_tokens, c->context);
+    if (c->vocabulary < QM_VOCABULARY_SIZE)
+        return QM_FAIL(QM_INVALID, "the model's vocabulary of %u tokens is not the built-in tasks' of %u",
+                       c->vocabulary, QM_VOCABULARY_SIZE);
+    for (size_t i = 0; i < profile->prefill_count; ++i) {
+        if (profile->prefill[i].prompt > profile->evaluation.window_tokens ||
+            profile->prefill[i].batch > profile->evaluation.windows)
+            return QM_FAIL(QM_INVALID,
+                           "%s: prefill of %u x %u tokens is more than the evaluation set's %u windows of %u",
+                           profile->path, profile->prefill[i].batch, profile->prefill[i].prompt,
+                           profile->evaluation.windows, profile->evaluation.window_tokens);
+    }
+    for (size_t i = 0; i < profile->decode_count; ++i) {
+        if (profile->decode[i].depth + profile->decode[i].steps > profile->evaluation.window_tokens ||
+            profile->decode[i].batch > profile->evaluation.windows)
+            return QM_FAIL(QM_INVALID,
+                           "%s: decode of %u sequences to depth %u is more than the evaluation set's %u windows of %u",
+                           profile->path, profile->decode[i].batch, profile->decode[i].depth + profile->decode[i].steps,
+                           profile->evaluation.windows, profile->evaluation.window_tokens);
+    }
+    return QM_OK;
+}
+
+enum qm_status qm_preparation_read(const struct qm_preparation_params *params, struct qm_preparation **out)
+{
+    *out = NULL;
+    enum qm_status status = QM_OK;
+    struct qm_preparation *p = calloc(1, sizeof(*p));
+    if (!p)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to prepare a run");
+    QM_GUARD(qm_profile_load(params->profile, &p->profile));
+    if (params->schemes)
+        QM_GUARD(qm_profile_select_schemes(&p->profile, params->schemes));
+    if (params->has_evaluation_seed) {
+        p->profile.evaluation.seed = params->evaluation_seed;
+        QM_GUARD(qm_profile_update(&p->profile));
+    }
+    if (p->profile.widen != 1) {
+        status = QM_FAIL(QM_UNSUPPORTED, "%s: widen %u is not built in yet; use 1", p->profile.path, p->profile.widen);
+        goto done;
+    }
+    if (p->profile.is_tuned) {
+        status = QM_FAIL(QM_UNSUPPORTED, "%s: tiles: tuned is not built in yet; use fixed", p->profile.path);
+        goto done;
+    }
+    if (params->model_directory)
+        snprintf(p->model_directory, sizeof(p->model_directory), "%s", params->model_directory);
+    else
+        QM_GUARD(qm_data_path(BUILT_IN_MODEL, p->model_directory));
+    QM_GUARD(qm_model_load(p->model_directory, &p->model));
+    QM_GUARD(check_against_model(&p->profile, p->model));
+    QM_GUARD(qm_evaluation_create(QM_SPLIT_CALIBRATION, &p->profile.calibration, p->model_directory, &p->calibration));
+    QM_GUARD(qm_evaluation_create(QM_SPLIT_EVALUATION, &p->profile.evaluation, p->model_directory, &p->evaluation));
+    *out = p;
+    p = NULL;
+done:
+    qm_preparation_destroy(&p);
+    return status;
+}
+
+static enum qm_status make_scheme(struct qm_preparation *p, const struct qm_reference_params *reference,
+                                  const struct qm_preparation_params *params, struct qm_prepared_scheme *scheme)
+{
+    QM_TRY(qm_reference_artifact(reference, &scheme->scheme, p->calibration, &scheme->artifact, scheme->artifact_path));
+    if (params->only_artifacts)
+        return QM_OK;
+    return qm_reference_logits(reference, scheme->artifact, &scheme->scheme, p->evaluation, p->prepared.verify_windows,
+                               &scheme->own_reference);
+}
+
+static enum qm_status make_fp32_reference(struct qm_preparation *p, const struct qm_reference_params *reference)
+{
+    struct qm_scheme f32;
+    struct qm_artifact *artifact = NULL;
+    char path[QM_PATH_BYTES];
+    QM_TRY(qm_scheme_parse("f32", &f32));
+    QM_TRY(qm_reference_artifact(reference, &f32, p->calibration, &artifact, path));
+    enum qm_status status =
+        qm_reference_logits(reference, artifact, &f32, p->evaluation, p->profile.evaluation.windows, &p->reference);
+    qm_artifact_destroy(&artifact);
+    return status;
+}
+
+enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_preparation_params *params,
+                                   qm_progress progress, void *progress_context)
+{
+    struct qm_reference_params reference = {p->model, params->cache_directory, progress, progress_context};
+    p->prepared = (struct qm_prepared){.profile = &p->profile,
+                                       .model = p->model,
+                                       .model_directory = p->model_directory,
+                                       .evaluation = p->evaluation,
+                                       .calibration = p->calibration,
+                                       .verify_windows = VERIFY_WINDOWS};
+    if (p->profile.evaluation.windows < VERIFY_WINDOWS)
+        p->prepared.verify_windows = p->profile.evaluation.windows;
+    if (!params->only_artifacts)
+        QM_TRY(make_fp32_reference(p, &reference));
+    p->prepared.reference = p->reference;
+    for (size_t s = 0; s < p->profile.scheme_count; ++s) {
+        if (qm_interrupted())
+            return QM_FAIL(QM_FAILED, "interrupted");
+        struct qm_prepared_scheme *scheme = &p->prepared.schemes[p->prepared.scheme_count++];
+        scheme->scheme = p->profile.schemes[s];
+        scheme->status = make_scheme(p, &reference, params, scheme);
+        if (scheme->status != QM_OK)
+            snprintf(scheme->reason, sizeof(scheme->reason), "%s", qm_error_text());
+    }
+    return QM_OK;
+}
+
+void qm_preparation_destroy(struct qm_preparation **preparation)
+{
+    struct qm_preparation *p = *preparation;
+    if (!p)
+        return;
+    for (size_t s = 0; s < p->prepared.scheme_count; ++s) {
+        qm_artifact_destroy(&p->prepared.schemes[s].artifact);
+        free(p->prepared.schemes[s].own_reference);
+    }
+    free(p->reference);
+    qm_evaluation_destroy(&p->evaluation);
+    qm_evaluation_destroy(&p->calibration);
+    qm_model_destroy(&p->model);
+    free(p);
+    *preparation = NULL;
+}

@@ -1,0 +1,34 @@
+// Everything that a profile needs before a device is opened: model, sets, artifacts, reference logits.
+#ifndef QM_BENCH_PREPARE_H
+#define QM_BENCH_PREPARE_H
+
+#include "bench/device_run.h"
+
+struct qm_preparation {
+    struct qm_profile profile;
+    char model_directory[QM_PATH_BYTES];
+    struct qm_model *model;
+    struct qm_evaluation *evaluation, *calibration;
+    float *reference;
+    struct qm_prepared prepared; // points into the above
+};
+
+struct qm_preparation_params {
+    const char *profile;         // name or path
+    const char *schemes;         // list, or NULL: the profile's
+    const char *model_directory; // NULL: the built-in model
+    const char *cache_directory;
+    bool has_evaluation_seed;
+    uint64_t evaluation_seed;
+    bool only_artifacts; // for `calibrate`: no evaluation, no reference logits
+};
+
+// In two steps, so that bad input is refused before anything long begins: read (profile, model, sets), then make
+// (artifacts, logits). A scheme that cannot be made has its status in prepared.schemes; the rest goes on.
+QM_MUST_USE enum qm_status qm_preparation_read(const struct qm_preparation_params *params, struct qm_preparation **out);
+QM_MUST_USE enum qm_status qm_preparation_make(struct qm_preparation *preparation,
+                                               const struct qm_preparation_params *params, qm_progress progress,
+                                               void *progress_context);
+void qm_preparation_destroy(struct qm_preparation **preparation);
+
+#endif

@@ -1,0 +1,479 @@
+#include "bench/worker.h"
+
+#include <jansson.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/device_node.h"
+#include "bench/kernel_check.h"
+#include "bench/kernels.h"
+#include "bench/selftest.h"
+#include "model/engine.h"
+#include "model/tasks.h"
+#include "record/node.h"
+#include "sys/file.h"
+#include "sys/host.h"
+#include "sys/process.h"
+
+enum {
+    NETWORKS_MAX = 64,
+    PASSES_MAX = 512
+};
+
+struct worker {
+    struct qm_device *device;
+    struct qm_device_info info;
+    struct qm_engine *engine;
+    struct qm_model_config config;
+    uint64_t limit_ns;
+    uint32_t most_dispatches, slots, sequences;
+    uint32_t *tokens; // [sequences][context + 1], as on the device
+    struct {
+        char name[QM_SCHEME_NAME_BYTES];
+        struct qm_network *network;
+    } networks[NETWORKS_MAX];
+    size_t network_count;
+    struct {
+        struct qm_network *network;
+        struct qm_pass_params params;
+        struct qm_pass *pass;
+        bool has_policy;
+        struct qm_run_policy policy;
+    } passes[PASSES_MAX];
+    size_t pass_count;
+
+    const char *fault; // what follows QM_FAULT's kind, or NULL
+    char fault_kind[32];
+    long runs_without_logits;
+    bool is_lost;
+    FILE *output;
+};
+
+static const char *text_of(json_t *request, const char *key)
+{
+    const char *text = json_string_value(json_object_get(request, key));
+    return text ? text : "";
+}
+
+static uint32_t number_of(json_t *request, const char *key)
+{
+    return (uint32_t)json_integer_value(json_object_get(request, key));
+}
+
+static uint64_t large_of(json_t *request, const char *key)
+{
+    return (uint64_t)json_integer_value(json_object_get(request, key));
+}
+
+static bool has_fault(const struct worker *worker, const char *kind)
+{
+    return worker->fault && strcmp(worker->fault_kind, kind) == 0;
+}
+
+static struct qm_network *find_network(const struct worker *worker, const char *name)
+{
+    for (size_t i = 0; i < worker->network_count; ++i) {
+        if (strcmp(worker->networks[i].name, name) == 0)
+            return worker->networks[i].network;
+    }
+    return NULL;
+}
+
+// Takes the tree.
+static json_t *json_of_node(struct qm_node *node)
+{
+    char *text = NULL;
+    json_t *json = qm_node_write_json(node, &text) == QM_OK ? json_loads(text, 0, NULL) : NULL;
+    free(text);
+    qm_node_destroy(&node);
+    return json ? json : json_null();
+}
+
+static enum qm_status do_open(struct worker *worker, json_t *request, json_t *answer)
+{
+    const char *id = text_of(request, "device");
+    for (const struct qm_backend *const *backend = qm_backends; *backend; ++backend) {
+        if (strncmp(id, (*backend)->name, strlen((*backend)->name)) != 0)
+            continue;
+        struct qm_device_info infos[32];
+        size_t count = 0;
+        QM_TRY((*backend)->enumerate(infos, 32, &count));
+        for (size_t i = 0; i < count && i < 32; ++i) {
+            if (strcmp(infos[i].id, id) != 0)
+                continue;
+            worker->info = infos[i];
+            struct qm_open_params params = {.debug = json_is_true(json_object_get(request, "debug")),
+                                            .cache_dir = json_string_value(json_object_get(request, "cache"))};
+            QM_TRY((*backend)->open(&worker->info, &params, &worker->device));
+            json_object_set_new(answer, "info", json_of_node(qm_device_node(worker->device->info)));
+            return QM_OK;
+        }
+    }
+    return QM_FAIL(QM_UNAVAILABLE, "there is no device %s", id);
+}
+
+static enum qm_status do_list(json_t *request, json_t *answer)
+{
+    json_t *list = json_array();
+    json_object_set_new(answer, "devices", list);
+    for (const struct qm_backend *const *backend = qm_backends; *backend; ++backend) {
+        if (strcmp(text_of(request, "api"), (*backend)->name) != 0)
+            continue;
+        static struct qm_device_info infos[32];
+        size_t count = 0;
+        QM_TRY((*backend)->enumerate(infos, 32, &count));
+        for (size_t i = 0; i < count && i < 32; ++i) {
+            json_t *row = json_of_node(qm_device_node(&infos[i]));
+            json_object_set_new(row, "id", json_string(infos[i].id));
+            json_array_append_new(list, row);
+        }
+        return QM_OK;
+    }
+    return QM_FAIL(QM_INVALID, "there is no API '%s'; use vulkan, opencl or reference", text_of(request, "api"));
+}
+
+static enum qm_status do_selftest(struct worker *worker, json_t *answer)
+{
+    struct qm_selftest selftest;
+    QM_TRY(qm_selftest_run(worker->device, &selftest));
+    json_object_set_new(answer, "selftest", json_of_node(qm_selftest_node(&selftest)));
+    return QM_OK;
+}
+
+static enum qm_status do_engine(struct worker *worker, json_t *request)
+{
+    struct qm_artifact *artifact = NULL;
+    QM_TRY(qm_artifact_load(text_of(request, "artifact"), &artifact));
+    worker->config = artifact->config;
+    qm_artifact_destroy(&artifact);
+    worker->limit_ns = large_of(request, "limit_ns");
+    worker->most_dispatches = number_of(request, "most_dispatches");
+    worker->slots = number_of(request, "slots");
+    worker->sequences = number_of(request, "sequences");
+    worker->tokens = calloc((size_t)worker->sequences * (worker->config.context + 1), sizeof(uint32_t));
+    if (!worker->tokens)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for tokens");
+    struct qm_engine_params params = {.device = worker->device,
+                                      .tile = qm_kernel_tile(&worker->info),
+                                      .config = worker->config,
+                                      .rows = number_of(request, "rows"),
+                                      .sequences = worker->sequences,
+                                      .slots = worker->slots};
+    return qm_engine_create(&params, &worker->engine);
+}
+
+static enum qm_status do_load(struct worker *worker, json_t *request, json_t *answer)
+{
+    if (!worker->engine || worker->network_count == NETWORKS_MAX)
+        return QM_FAIL(QM_INVALID, "no engine, or more than %d schemes", NETWORKS_MAX);
+    struct qm_scheme scheme;
+    QM_TRY(qm_scheme_parse(text_of(request, "scheme"), &scheme));
+    struct qm_artifact *artifact = NULL;
+    QM_TRY(qm_artifact_load(text_of(request, "artifact"), &artifact));
+    struct qm_network *network = NULL;
+    enum qm_status status = qm_network_create(worker->engine, artifact, &scheme, &network);
+    if (status == QM_OK) {
+        struct qm_network_memory memory;
+        qm_network_memory(network, &memory);
+        json_object_set_new(answer, "weight_bytes", json_integer((json_int_t)memory.weight_bytes));
+        json_object_set_new(answer, "cache_bytes", json_integer((json_int_t)memory.cache_bytes));
+        json_t *variants = json_array();
+        for (const char *const *name = qm_network_variants(network); *name; ++name)
+            json_array_append_new(variants, json_string(*name));
+        json_object_set_new(answer, "variants", variants);
+        snprintf(worker->networks[worker->network_count].name, QM_SCHEME_NAME_BYTES, "%s", scheme.name);
+        worker->networks[worker->network_count++].network = network;
+    }
+    qm_artifact_destroy(&artifact);
+    return status;
+}
+
+static json_t *json_of_report(const struct qm_kernel_report *report)
+{
+    json_t *json = json_object();
+    json_object_set_new(json, "name", json_string(report->name));
+    json_object_set_new(json, "tile", json_string(report->tile));
+    json_object_set_new(json, "shape", json_string(report->shape));
+    json_object_set_new(json, "hash", json_string(report->kernel_hash));
+    json_object_set_new(json, "status", json_string(qm_status_name(report->status)));
+    json_object_set_new(json, "reason", json_string(report->reason));
+    json_object_set_new(json, "error", json_real(report->worst_error));
+    json_object_set_new(json, "bound", json_real(report->worst_bound));
+    json_object_set_new(json, "samples", json_integer(report->samples));
+    json_object_set_new(json, "median_ns", json_real(report->median_ns));
+    json_object_set_new(json, "operations", json_real(report->operations));
+    json_object_set_new(json, "bytes", json_real(report->bytes));
+    return json;
+}
+
+static enum qm_status do_kernels(struct worker *worker, json_t *request, json_t *answer)
+{
+    const struct qm_model_config *c = &worker->config;
+    struct qm_kernel_shapes shapes = {.hidden = c->hidden,
+                                      .intermediate = c->intermediate,
+                                      .heads = c->heads,
+                                      .kv_heads = c->kv_heads,
+                                      .vocabulary = c->vocabulary,
+                                      .context = c->context,
+                                      .rows = number_of(request, "rows"),
+                                      .built_in = true,
+                                      .quick = json_is_true(json_object_get(request, "quick")),
+                                      .time_ns = large_of(request, "time_ns")};
+    struct qm_kernel_report *reports = NULL;
+    size_t count = 0;
+    enum qm_status status = qm_kernel_check_all(worker->device, &shapes, text_of(request, "only"), &reports, &count);
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; ++i)
+        json_array_append_new(list, json_of_report(&reports[i]));
+    json_object_set_new(answer, "reports", list);
+    free(reports);
+    return status;
+}
+
+static enum qm_status do_tokens(struct worker *worker, json_t *request)
+{
+    uint32_t base = number_of(request, "base"), count = number_of(request, "count"),
+             length = number_of(request, "length");
+    uint32_t stride = worker->config.context + 1;
+    if (!worker->engine || base + count > worker->sequences || length > worker->config.context)
+        return QM_FAIL(QM_INVALID, "tokens for %u sequences from %u do not fit", count, base);
+    for (uint32_t i = 0; i < count; ++i) {
+        struct qm_window window;
+        qm_window_generate((enum qm_split)number_of(request, "split"), large_of(request, "seed"),
+                           large_of(request, "first") + i, length, &window);
+        for (uint32_t p = 0; p <= length; ++p)
+            worker->tokens[(size_t)(base + i) * stride + p] = window.tokens[p];
+    }
+    return qm_engine_write_tokens(worker->engine, worker->tokens, worker->sequences);
+}
+
+static enum qm_status find_pass(struct worker *worker, struct qm_network *network, const struct qm_pass_params *params,
+                                size_t *index)
+{
+    for (size_t i = 0; i < worker->pass_count; ++i) {
+        if (worker->passes[i].network == network && memcmp(&worker->passes[i].params, params, sizeof(*params)) == 0) {
+            *index = i;
+            return QM_OK;
+        }
+    }
+    if (worker->pass_count == PASSES_MAX)
+        return QM_FAIL(QM_FAILED, "more than %d passes", PASSES_MAX);
+    QM_TRY(qm_pass_create(network, params, &worker->passes[worker->pass_count].pass));
+    worker->passes[worker->pass_count].network = network;
+    worker->passes[worker->pass_count].params = *params;
+    *index = worker->pass_count++;
+    return QM_OK;
+}
+
+// Runs the passes one by one and appends what each left to the file.
+static enum qm_status run_and_keep(struct worker *worker, struct qm_pass *pass, const struct qm_pass_params *params,
+                                   struct qm_pass_start start, uint32_t repeats, const struct qm_run_policy *policy,
+                                   const char *path, json_t *checksums)
+{
+    size_t rows = (size_t)params->batch * params->tokens, logit_count = rows * worker->config.vocabulary;
+    float *values = malloc((logit_count + rows) * sizeof(*values));
+    if (!values)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for logits");
+    enum qm_status status = QM_OK;
+    for (uint32_t repeat = 0; repeat < repeats && status == QM_OK; ++repeat) {
+        struct qm_timing timing = {0};
+        uint64_t checksum = 0;
+        QM_GUARD(qm_pass_run(pass, &start, 1, policy, &timing));
+        QM_GUARD(qm_pass_read_logits(pass, values));
+        QM_GUARD(qm_pass_read_outputs(pass, values + logit_count, NULL));
+        QM_GUARD(qm_pass_read_checksums(pass, 1, &checksum));
+        QM_GUARD(qm_file_append(path, values, (logit_count + rows) * sizeof(*values)));
+        char text[24];
+        snprintf(text, sizeof(text), "%016llx", (unsigned long long)checksum);
+        json_array_append_new(checksums, json_string(text));
+        start.position += params->position_increment;
+        start.sequence += params->sequence_increment;
+    }
+done:
+    free(values);
+    return status;
+}
+
+static enum qm_status run_timed(struct worker *worker, size_t index, const struct qm_pass_start *start,
+                                uint32_t repeats, json_t *answer, json_t *checksums)
+{
+    enum qm_status status = QM_OK;
+    uint64_t *times = calloc((size_t)repeats * 3, sizeof(*times));
+    if (!times)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for times");
+    struct qm_timing timing = {.repeat_device_ns = times, .repeat_wall_ns = times + repeats};
+    // The planted wrong pass: one token of the first sequence is another one while this pass runs.
+    bool is_planted = has_fault(worker, "wrong-pass") && ++worker->runs_without_logits == atol(worker->fault);
+    uint32_t *planted = &worker->tokens[(size_t)start->sequence * (worker->config.context + 1) + start->position];
+    if (is_planted) {
+        *planted ^= 1u;
+        QM_GUARD(qm_engine_write_tokens(worker->engine, worker->tokens, worker->sequences));
+    }
+    QM_GUARD(qm_pass_run(worker->passes[index].pass, start, repeats, &worker->passes[index].policy, &timing));
+    QM_GUARD(qm_pass_read_checksums(worker->passes[index].pass, repeats, times + 2 * (size_t)repeats));
+    if (is_planted) {
+        *planted ^= 1u;
+        QM_GUARD(qm_engine_write_tokens(worker->engine, worker->tokens, worker->sequences));
+    }
+    json_t *device = json_array(), *wall = json_array();
+    for (uint32_t i = 0; i < repeats; ++i) {
+        char text[24];
+        json_array_append_new(device, json_integer((json_int_t)times[i]));
+        json_array_append_new(wall, json_integer((json_int_t)times[repeats + i]));
+        snprintf(text, sizeof(text), "%016llx", (unsigned long long)times[2 * repeats + i]);
+        json_array_append_new(checksums, json_string(text));
+    }
+    if (timing.has_device_time)
+        json_object_set_new(answer, "device_ns", device);
+    else
+        json_decref(device);
+    json_object_set_new(answer, "repeat_wall_ns", wall);
+    json_object_set_new(answer, "wall_ns", json_integer((json_int_t)timing.wall_ns));
+    json_object_set_new(answer, "submissions", json_integer(timing.submissions));
+done:
+    free(times);
+    return status;
+}
+
+static enum qm_status do_run(struct worker *worker, json_t *request, json_t *answer)
+{
+    struct qm_network *network = find_network(worker, text_of(request, "scheme"));
+    if (!network)
+        return QM_FAIL(QM_INVALID, "scheme %s is not loaded", text_of(request, "scheme"));
+    struct qm_pass_params params = {.batch = number_of(request, "batch"), .tokens = number_of(request, "tokens")};
+    params.position_increment = params.tokens == 1 ? 1 : 0;
+    params.sequence_increment = params.tokens == 1 ? 0 : params.batch;
+    struct qm_pass_start start = {number_of(request, "position"), number_of(request, "sequence")};
+    uint32_t repeats = number_of(request, "repeats");
+    size_t index = 0;
+    QM_TRY(find_pass(worker, network, &params, &index));
+    if (!worker->passes[index].has_policy) {
+        QM_TRY(qm_pass_fit_policy(worker->passes[index].pass, &start, worker->limit_ns, worker->most_dispatches,
+                                  &worker->passes[index].policy));
+        worker->passes[index].has_policy = true;
+    }
+    json_t *checksums = json_array();
+    json_object_set_new(answer, "checksums", checksums);
+    json_object_set_new(answer, "operations",
+                        json_real(qm_pass_operations(worker->passes[index].pass, start.position)));
+    json_object_set_new(answer, "dispatches", json_integer(qm_pass_dispatches(worker->passes[index].pass)));
+    json_object_set_new(answer, "dispatches_per_submission",
+                        json_integer(worker->passes[index].policy.dispatches_per_submission));
+    json_object_set_new(answer, "repeats_per_submission",
+                        json_integer(worker->passes[index].policy.repeats_per_submission));
+    const char *path = json_string_value(json_object_get(request, "logits"));
+    if (path)
+        return run_and_keep(worker, worker->passes[index].pass, &params, start, repeats, &worker->passes[index].policy,
+                            path, checksums);
+    return run_timed(worker, index, &start, repeats, answer, checksums);
+}
+
+static enum qm_status do_request(struct worker *worker, json_t *request, json_t *answer)
+{
+    const char *verb = text_of(request, "do");
+    if (worker->fault && strcmp(worker->fault, verb) == 0) {
+        if (strcmp(worker->fault_kind, "crash") == 0)
+            raise(SIGSEGV);
+        while (strcmp(worker->fault_kind, "hang") == 0)
+            qm_sleep_ns(1000000000);
+        worker->is_lost = worker->is_lost || strcmp(worker->fault_kind, "lost") == 0;
+    }
+    if (worker->is_lost)
+        return QM_FAIL(QM_DEVICE_LOST, "the device was lost (planted)");
+    if (strcmp(verb, "open") == 0)
+        return do_open(worker, request, answer);
+    if (strcmp(verb, "list") == 0)
+        return do_list(request, answer);
+    if (!worker->device)
+        return QM_FAIL(QM_INVALID, "open a device first");
+    if (strcmp(verb, "selftest") == 0)
+        return do_selftest(worker, answer);
+    if (strcmp(verb, "engine") == 0)
+        return do_engine(worker, request);
+    if (strcmp(verb, "load") == 0)
+        return do_load(worker, request, answer);
+    if (strcmp(verb, "kernels") == 0)
+        return do_kernels(worker, request, answer);
+    if (strcmp(verb, "tokens") == 0)
+        return do_tokens(worker, request);
+    if (strcmp(verb, "run") == 0)
+        return do_run(worker, request, answer);
+    if (strcmp(verb, "memory") == 0) {
+        struct qm_memory memory = {0};
+        worker->device->fns->memory(worker->device, &memory);
+        json_object_set_new(answer, "buffers_bytes", json_integer((json_int_t)memory.buffers_bytes));
+        json_object_set_new(answer, "peak_bytes", json_integer((json_int_t)memory.peak_bytes));
+        json_object_set_new(answer, "log_count", json_integer(qm_device_log_count()));
+        return QM_OK;
+    }
+    return QM_FAIL(QM_INVALID, "unknown request '%s'", verb);
+}
+
+static void answer_line(struct worker *worker, const char *line)
+{
+    json_t *answer = json_object();
+    json_t *request = json_loads(line, 0, NULL);
+    enum qm_status status = request ? do_request(worker, request, answer) : QM_FAIL(QM_INVALID, "not JSON");
+    json_object_set_new(answer, "status", json_string(qm_status_name(status)));
+    if (status != QM_OK) {
+        json_object_set_new(answer, "error", json_string(qm_error_text()));
+        json_object_set_new(answer, "place", json_string(qm_error_place()));
+    }
+    char *text = json_dumps(answer, JSON_COMPACT);
+    fprintf(worker->output, "%s\n", text ? text : "{\"status\":\"out of memory\"}");
+    fflush(worker->output);
+    free(text);
+    json_decref(request);
+    json_decref(answer);
+}
+
+static void close_all(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->pass_count; ++i)
+        qm_pass_destroy(&worker->passes[i].pass);
+    for (size_t i = 0; i < worker->network_count; ++i)
+        qm_network_destroy(&worker->networks[i].network);
+    qm_engine_destroy(&worker->engine);
+    if (worker->device)
+        worker->device->fns->destroy(&worker->device);
+    free(worker->tokens);
+}
+
+static void read_fault(struct worker *worker, const char *device)
+{
+    const char *fault = getenv("QM_FAULT"), *only = getenv("QM_FAULT_DEVICE");
+    const char *value = fault ? strchr(fault, '=') : NULL;
+    if (!value || (only && strcmp(only, device) != 0))
+        return;
+    snprintf(worker->fault_kind, sizeof(worker->fault_kind), "%.*s", (int)(value - fault), fault);
+    worker->fault = value + 1;
+}
+
+int qm_worker_main(void)
+{
+    static struct worker worker;
+    worker.output = qm_process_take_output();
+    if (!worker.output)
+        return QM_EXIT_SOME_FAILED;
+    char *line = NULL;
+    size_t capacity = 0;
+    bool is_first = true;
+    while (getline(&line, &capacity, stdin) > 0) {
+        if (is_first) { // the first request opens the device: now it is known whether a fault is for us
+            json_t *request = json_loads(line, 0, NULL);
+            read_fault(&worker, text_of(request, "device"));
+            json_decref(request);
+            is_first = false;
+        }
+        if (strstr(line, "\"do\":\"quit\""))
+            break;
+        answer_line(&worker, line);
+    }
+    free(line);
+    close_all(&worker);
+    fclose(worker.output);
+    return QM_EXIT_OK;
+}

@@ -1,0 +1,34 @@
+// The worker: a process that owns one device and does what the parent asks, line by line, so that a driver that
+// crashes, hangs or loses the device costs its own rows only.
+//
+// A request is one line of JSON, {"do": VERB, ...}; the answer is one line, {"status": "ok", ...} or {"status": NAME,
+// "error": TEXT, "place": "file:line"}. Verbs and their members:
+//   list     api -> devices [..], without opening one
+//   open     device ("vulkan:0"), debug, cache (directory or null)
+//            -> info (as qm_device_info, see device_node.h)
+//   selftest -> capabilities, ..., as qm_selftest_node has them
+//   engine   artifact (path; for the configuration), rows, sequences, slots, limit_ns, most_dispatches
+//   load     scheme, artifact (path) -> weight_bytes, cache_bytes, variants [..]
+//   kernels  only (prefix of variant names), rows (of prefill), quick, time_ns -> reports [..]
+//   tokens   split seed first count length base: generates windows and puts them into sequences base..base+count-1
+//   run      scheme, batch, tokens, position, sequence, repeats, logits (path or null)
+//            -> device_ns [..] (absent without device time), wall_ns, repeat_wall_ns [..], checksums [text ..],
+//               submissions. With `logits` the passes are run one at a time and each one's logits [batch * tokens]
+//               [vocabulary], then its log-probabilities [batch * tokens], are appended to the file.
+//   memory   -> buffers_bytes, peak_bytes
+//   quit
+// Decode is a `run` with tokens = 1 (the position moves), prefill one with more (the sequence moves).
+#ifndef QM_BENCH_WORKER_H
+#define QM_BENCH_WORKER_H
+
+// Serves until standard input ends or `quit`; returns the process's exit code.
+int qm_worker_main(void);
+
+// Faults for tests, from the environment variable QM_FAULT, "KIND=VALUE", each in one worker whose device id is
+// QM_FAULT_DEVICE (any, if unset):
+//   wrong-pass=N       the N-th run that keeps no logits (counted from 1) sees another token
+//   crash=VERB         the process ends by a signal when it is asked for VERB
+//   hang=VERB          it never answers
+//   lost=VERB          the device counts as lost from then on
+// A wrong kernel is planted with QM_PLANT_WRONG_KERNEL; see kernel_check.h.
+#endif

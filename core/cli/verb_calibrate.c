@@ -1,0 +1,147 @@
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "bench/prepare.h"
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "cli/verbs.h"
+#include "record/node.h"
+#include "report/table.h"
+#include "sys/file.h"
+#include "sys/process.h"
+
+static void worst_of(const struct qm_artifact *artifact, double *steps, double *rms)
+{
+    double squares = 0, count = 0;
+    *steps = 0;
+    for (size_t i = 0; i < artifact->tensor_count; ++i) {
+        const struct qm_artifact_tensor *tensor = &artifact->tensors[i];
+        if (!qm_role_is_linear(tensor->role))
+            continue;
+        double values = (double)tensor->rows * tensor->columns;
+        *steps = tensor->record.worst_steps > *steps ? tensor->record.worst_steps : *steps;
+        squares += tensor->record.rms_error * tensor->record.rms_error * values;
+        count += values;
+    }
+    *rms = count > 0 ? squares / count : 0; // mean square; printed as such
+}
+
+static int print_table(const struct qm_preparation *preparation)
+{
+    int code = QM_EXIT_OK;
+    struct qm_table *table = qm_table_create();
+    qm_table_column(table, "scheme", false);
+    qm_table_column(table, "bytes", true);
+    qm_table_column(table, "weights", true);
+    qm_table_column(table, "worst |error| / step", true);
+    qm_table_column(table, "mean square error", true);
+    qm_table_column(table, "clipped", true);
+    qm_table_column(table, "artifact", false);
+    for (size_t s = 0; s < preparation->prepared.scheme_count; ++s) {
+        const struct qm_prepared_scheme *scheme = &preparation->prepared.schemes[s];
+        qm_table_row(table);
+        qm_table_cell(table, "%s", scheme->scheme.name);
+        if (scheme->status != QM_OK) {
+            qm_table_span(table, "%s", scheme->reason);
+            code = qm_exit_of(scheme->status);
+            continue;
+        }
+        double steps, mean_square;
+        worst_of(scheme->artifact, &steps, &mean_square);
+        qm_table_cell(table, "%" PRIu64, scheme->artifact->bytes);
+        qm_table_cell(table, "%" PRIu64, scheme->artifact->weight_bytes);
+        qm_table_cell(table, "%.6f", steps);
+        qm_table_cell(table, "%.3g", mean_square);
+        if (scheme->artifact->activations)
+            qm_table_cell(table, "%.3g", scheme->artifact->activations->clipped_fraction);
+        else
+            qm_table_cell(table, "none");
+        qm_table_cell(table, "%s", scheme->artifact_path);
+    }
+    enum qm_status status = qm_table_write(table, stdout, 0, false);
+    qm_table_destroy(&table);
+    return status == QM_OK ? code : qm_verb_fail(status);
+}
+
+static int print_json(const struct qm_preparation *preparation)
+{
+    struct qm_node *root = qm_node_new_sequence();
+    for (size_t s = 0; s < preparation->prepared.scheme_count; ++s) {
+        const struct qm_prepared_scheme *scheme = &preparation->prepared.schemes[s];
+        struct qm_node *row = qm_node_append_mapping(root);
+        qm_node_set_text(row, "scheme", scheme->scheme.name);
+        qm_node_set_text(row, "status", scheme->status == QM_OK ? "ok" : "failed");
+        if (scheme->status != QM_OK) {
+            qm_node_set_text(row, "reason", scheme->reason);
+            continue;
+        }
+        qm_node_set_text(row, "id", scheme->artifact->id);
+        qm_node_set_text(row, "file", scheme->artifact_path);
+        qm_node_set_u64(row, "bytes", scheme->artifact->bytes);
+        struct qm_node *tensors = qm_node_add_sequence(row, "tensors");
+        for (size_t i = 0; i < scheme->artifact->tensor_count; ++i) {
+            const struct qm_artifact_tensor *tensor = &scheme->artifact->tensors[i];
+            struct qm_node *item = qm_node_append_mapping(tensors);
+            qm_node_set_text(item, "name", tensor->name);
+            qm_node_set_text(item, "format", qm_weight_format_info(tensor->format)->title);
+            qm_node_set_double(item, "scale_min", tensor->record.scale_min);
+            qm_node_set_double(item, "scale_max", tensor->record.scale_max);
+            qm_node_set_double(item, "worst_steps", tensor->record.worst_steps);
+            qm_node_set_double(item, "worst_error", tensor->record.worst_error);
+            qm_node_set_double(item, "rms_error", tensor->record.rms_error);
+            qm_node_set_u64(item, "bytes", tensor->record.bytes);
+            if (tensor->has_activation_scale)
+                qm_node_set_double(item, "activation_scale", (double)tensor->activation_scale);
+        }
+    }
+    return qm_verb_print_json(&root);
+}
+
+int qm_verb_calibrate(int argc, char **argv)
+{
+    const char *profile = "quick", *schemes = NULL, *model = NULL, *directory = NULL;
+    bool as_json = false, done = false;
+    const struct qm_option options[] = {
+        {"profile", QM_OPTION_TEXT, &profile, "NAME|FILE", "whose schemes and calibration set; quick if not given"},
+        {"scheme", QM_OPTION_TEXT, &schemes, "LIST", "only these schemes, and the baseline, with commas between"},
+        {"model", QM_OPTION_TEXT, &model, "DIR", "a model in place of the built-in one"},
+        {"out", QM_OPTION_TEXT, &directory, "DIR",
+         "where artifacts are kept (in DIR/artifacts); the cache if not given"},
+        {"json", QM_OPTION_FLAG, &as_json, NULL, "print what ended in each tensor, as JSON"},
+    };
+    const struct qm_command command = {.verb = "calibrate",
+                                       .operands = "",
+                                       .meaning = "Make the quantized artifacts of a profile.",
+                                       .details = "docs/ARTIFACT.md says how to decode one.",
+                                       .options = options,
+                                       .option_count = sizeof(options) / sizeof(options[0])};
+    const char **operands = NULL;
+    size_t count = 0;
+    enum qm_status status = qm_command_parse(&command, argc, argv, &operands, &count, &done);
+    if (status != QM_OK)
+        return qm_verb_fail(status);
+    if (done)
+        return QM_EXIT_OK;
+    char cache[QM_PATH_BYTES];
+    struct qm_preparation *preparation = NULL;
+    struct qm_progress_line line;
+    struct qm_preparation_params params = {.profile = profile,
+                                           .schemes = schemes,
+                                           .model_directory = model,
+                                           .cache_directory = directory ? directory : cache,
+                                           .only_artifacts = true};
+    int code = QM_EXIT_OK;
+    QM_GUARD(qm_cache_directory(cache));
+    QM_GUARD(qm_preparation_read(&params, &preparation));
+    qm_interrupt_watch();
+    qm_progress_begin(&line, "calibrating", 0);
+    status = qm_preparation_make(preparation, &params, qm_progress_show, &line);
+    qm_progress_end(&line);
+    if (status == QM_OK)
+        code = as_json ? print_json(preparation) : print_table(preparation);
+done:
+    qm_preparation_destroy(&preparation);
+    if (status != QM_OK)
+        return qm_interrupted() ? QM_EXIT_INTERRUPTED : qm_verb_fail(status);
+    return code;
+}
