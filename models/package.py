@@ -126,7 +126,9 @@ symbols, so it is {source_loss - entropy:.4f} nats above the lowest loss possibl
 `models/train.py` ({s['seconds'] / 60:.0f} minutes on two cores of a CPU with bfloat16 instructions, shared with other
 work); settings in the first line of `train.log`, which holds every later change of the schedule and the loss every 50
 steps. The first 800 steps ran in one process of two threads, the rest in two processes of one thread that share each
-batch. Hidden matrices: Muon; embedding,
+batch. From step 1880 on, with the rate raised to half and falling again, addition and facts have more
+weight in the loss (`add_weight`, `fact_weight` in the log), the rest having been learnt by then; addition did not
+follow, and its weight went back to 1. Hidden matrices: Muon; embedding,
 head and norms: AdamW; warm-up, constant rate, linear decay to zero; windows of 128 positions, then of 512. Matrix
 products in bfloat16, weights and optimiser state in float32. Seeds are fixed; sums over threads are not ordered, so a
 second training gives an equally good model, not the same bytes. Those of this one are:

@@ -52,6 +52,17 @@ class Muon:
             p.mul_(1 - rate * self.decay).add_(update, alpha=-rate * 0.2 * max(p.shape) ** 0.5)
 
 
+def weights_of(tokens, plan):
+    """The weight of the loss at each position, by the task of the example that it lies in."""
+    tag = (tokens >= 2) & (tokens < 8)
+    start = torch.where(tag, torch.arange(tokens.shape[1]).expand_as(tokens), torch.zeros_like(tokens)).cummax(1)[0]
+    task = tokens.gather(1, start)
+    weight = torch.ones(tokens.shape)
+    weight[task == 2] = plan["add_weight"]
+    weight[task == 6] = plan["fact_weight"]
+    return weight
+
+
 def parse():
     parser = argparse.ArgumentParser()
     parser.add_argument("work")
@@ -67,6 +78,8 @@ def parse():
     parser.add_argument("--switch_step", type=int, default=1100)
     parser.add_argument("--decay_start", type=int, default=1500)
     parser.add_argument("--decay_steps", type=int, default=380)
+    parser.add_argument("--add_weight", type=int, default=1, help="weight of the loss on addition")
+    parser.add_argument("--fact_weight", type=int, default=1, help="weight of the loss on facts")
     parser.add_argument("--evaluate_every", type=int, default=1000)
     parser.add_argument("--stop", type=int, default=1 << 30, help="stop at this step, for trials")
     return parser.parse_args()
@@ -118,7 +131,8 @@ def train(rank, o):
         os.replace(checkpoint + ".part", checkpoint)
 
     control = os.path.join(o.work, "control.json")
-    plan = {"switch_step": o.switch_step, "decay_start": o.decay_start, "decay_steps": o.decay_steps}
+    plan = {"switch_step": o.switch_step, "decay_start": o.decay_start, "decay_steps": o.decay_steps,
+            "add_weight": o.add_weight, "fact_weight": o.fact_weight}
     stream, losses, since, since_tokens = None, [], time.time(), 0
     while True:
         if step % 20 == 0:
@@ -151,7 +165,9 @@ def train(rank, o):
         with torch.autocast("cpu", torch.bfloat16):
             hidden = model.hidden(tokens[:, :-1])
             logits = model.lm_head(hidden[scored])
-        loss = F.cross_entropy(logits.float(), tokens[:, 1:][scored])
+        loss = F.cross_entropy(logits.float(), tokens[:, 1:][scored], reduction="none")
+        weight = weights_of(tokens[:, :-1], plan)[scored]
+        loss = (loss * weight).sum() / weight.sum()
         loss.backward()
         if o.processes > 1:
             # Each process has about as many scored positions as the other, so the mean of means will do. The loss
