@@ -120,7 +120,9 @@ struct qm_run_policy {
 };
 
 // Times of one run. `repeat_device_ns[i]` is device time from the start of the first to the end of the last dispatch
-// of repeat i, by the device's own timestamps; 0 and has_device_time false where there are none.
+// of repeat i, by the device's own timestamps; where the program was cut, the sum over the pieces, without the host's
+// time between them. A program that is cut is submitted one repeat at a time. 0 and has_device_time false where the
+// device has no timestamps of use.
 struct qm_timing {
     bool has_device_time;
     uint64_t wall_ns;           // host clock around the whole run, from before the first submission to its completion
@@ -191,6 +193,8 @@ struct qm_backend {
                            struct qm_device **out);
 };
 
+// A program's kernels and buffers must outlive it. `info` of an open device may say less than enumeration did, where
+// opening showed that the driver's word does not hold (a clock that does not run): take limits from the device.
 extern const struct qm_backend qm_backend_reference, qm_backend_opencl, qm_backend_vulkan;
 
 // The three, in the order reference, opencl, vulkan; ends with NULL.

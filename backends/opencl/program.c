@@ -249,9 +249,11 @@ static enum qm_status submit(struct opencl_device *device, cl_event last)
 
 // ---- Running ------------------------------------------------------------------------------------------------------
 
-// First and last event of a repeat; the same one where the program is a single dispatch.
+// First and last event of a repeat, or of its last piece where the program is cut; the same one where that is a single
+// dispatch. The pieces before it are done and counted: the time between pieces is the host's, not the device's.
 struct span {
     cl_event first, last;
+    uint64_t earlier_ns;
 };
 
 static void release_span(struct opencl_device *device, struct span *span)
@@ -260,7 +262,7 @@ static void release_span(struct opencl_device *device, struct span *span)
         cl.ReleaseEvent(span->last);
     if (span->first != NULL && !device->hung)
         cl.ReleaseEvent(span->first);
-    *span = (struct span){NULL, NULL};
+    span->first = span->last = NULL;
 }
 
 // Device time of a repeat; 0 and the reason where the driver's times cannot be true.
@@ -273,34 +275,36 @@ static uint64_t span_ns(const struct span *span, const char **reason)
         return 0;
     if (end < start)
         *reason = "the last dispatch ended before the first began";
-    return end < start ? 0 : end - start;
+    return end < start ? 0 : span->earlier_ns + (end - start);
 }
 
 // Enqueues one repeat, submitted in pieces of `piece` dispatches; with `submit_end` the last piece is submitted too.
 static enum qm_status enqueue(struct opencl_device *device, const struct qm_program *program, size_t piece,
-                              bool submit_end, struct span *span, uint32_t *submissions)
+                              bool submit_end, struct span *span, const char **reason, uint32_t *submissions)
 {
+    span->earlier_ns = 0;
     for (size_t i = 0; i < program->count; ++i) {
         const struct recorded *dispatch = &program->dispatches[i];
-        bool is_last = i + 1 == program->count;
-        bool submitted = is_last ? submit_end : (i + 1) % piece == 0;
+        bool is_last = i + 1 == program->count, is_first = i % piece == 0;
+        bool is_end = is_last || (i + 1) % piece == 0;
         cl_event event = NULL;
         // Events cost time: only those that are looked at are asked for.
-        cl_int error =
-            cl.EnqueueNDRangeKernel(device->queue, dispatch->kernel, 3, NULL, dispatch->global, dispatch->local, 0,
-                                    NULL, i == 0 || is_last || submitted ? &event : NULL);
+        cl_int error = cl.EnqueueNDRangeKernel(device->queue, dispatch->kernel, 3, NULL, dispatch->global,
+                                               dispatch->local, 0, NULL, is_first || is_end ? &event : NULL);
         if (error != CL_SUCCESS)
             return run_failed(device, error, "clEnqueueNDRangeKernel");
-        if (i == 0)
+        if (is_first)
             span->first = event;
-        if (is_last)
+        if (is_end)
             span->last = event;
-        if (submitted) {
-            enum qm_status status = submit(device, event);
+        if (is_end && (submit_end || !is_last)) {
             ++*submissions;
-            if (i != 0 && !is_last && !device->hung)
-                cl.ReleaseEvent(event);
-            QM_TRY(status);
+            QM_TRY(submit(device, event));
+        }
+        if (is_end && !is_last) {
+            if (*reason == NULL)
+                span->earlier_ns = span_ns(span, reason);
+            release_span(device, span);
         }
     }
     return QM_OK;
@@ -331,7 +335,7 @@ enum qm_status opencl_run(struct qm_device *handle, struct qm_program *program, 
     for (uint32_t at = 0; at < repeats;) {
         uint32_t now = repeats - at < together ? repeats - at : together;
         for (uint32_t i = 0; i < now; ++i)
-            QM_GUARD(enqueue(device, program, piece, i + 1 == now, &spans[i], &timing->submissions));
+            QM_GUARD(enqueue(device, program, piece, i + 1 == now, &spans[i], &reason, &timing->submissions));
         uint64_t after = qm_clock_ns();
         for (uint32_t i = 0; i < now; ++i, ++at) {
             uint64_t ns = reason == NULL ? span_ns(&spans[i], &reason) : 0;

@@ -80,10 +80,12 @@ enum qm_status qm_session_run(struct qm_session *session, size_t scheme, uint32_
 
 double qm_verify_bound(const struct qm_scheme *scheme)
 {
-    if (scheme->activations == QM_ACTIVATION_A8)
+    // Float sums differ in their last bits from device to device. Where the result is rounded to codes of 8 or 4 bits, a
+    // few fall on the other side of a tie and differ by a whole step: much more than the bits that caused it.
+    if (scheme->kv == QM_KV_KV4)
+        return 5e-3;
+    if (scheme->kv == QM_KV_KV8 || scheme->activations == QM_ACTIVATION_A8)
         return 2e-3;
-    if (scheme->kv == QM_KV_KV8 || scheme->kv == QM_KV_KV4)
-        return 2e-4;
     return scheme->activations == QM_ACTIVATION_F32 ? 1e-8 : 1e-5;
 }
 

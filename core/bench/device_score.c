@@ -258,7 +258,8 @@ static enum qm_status score_decode(struct qm_session *session, size_t scheme, ui
         uint32_t batch = session->batches[b];
         if (batch > count || (first != 0 && b != 0))
             continue; // the last group may be short; further groups are scored at the largest batch only
-        QM_TRY(settle_decode(session, scheme, batch, true));
+        // The largest batch decodes where the scored prefill has just been.
+        QM_TRY(settle_decode(session, scheme, batch, b != 0));
         for (size_t i = 0; i < profile->decode_count; ++i) {
             if (profile->decode[i].batch == batch)
                 QM_TRY(score_decode_block(session, scheme, first, &profile->decode[i],

@@ -485,6 +485,15 @@ static void add_kernels(struct qm_node *row, const struct qm_device_run *run, co
     }
 }
 
+// All schemes lie on the device side by side so that they can take turns: what the others take is not this one's.
+static uint64_t bytes_of_others(const struct qm_device_run *run, size_t scheme)
+{
+    uint64_t bytes = 0;
+    for (size_t s = 0; s < run->scheme_count; ++s)
+        bytes += s == scheme ? 0 : run->schemes[s].weight_bytes + run->schemes[s].cache_bytes;
+    return bytes < run->peak_bytes ? bytes : 0;
+}
+
 static void add_scheme(struct qm_node *list, const struct qm_prepared *prepared, const struct qm_device_run *run,
                        size_t s)
 {
@@ -520,7 +529,8 @@ static void add_scheme(struct qm_node *list, const struct qm_prepared *prepared,
     struct qm_node *memory = qm_node_add_mapping(row, "memory");
     set_number(memory, "weights_bytes", scheme->weight_bytes > 0, (double)scheme->weight_bytes, "not measured");
     set_number(memory, "kv_cache_bytes", scheme->cache_bytes > 0, (double)scheme->cache_bytes, "not measured");
-    set_number(memory, "total_bytes", run->peak_bytes > 0, (double)run->peak_bytes, "not measured");
+    set_number(memory, "total_bytes", run->peak_bytes > 0, (double)(run->peak_bytes - bytes_of_others(run, s)),
+               "not measured");
     add_kernels(row, run, scheme);
 }
 
