@@ -29,12 +29,12 @@ def set_hash(emitter, split, count):
 
 def grade(exact, examples):
     share = exact / examples
-    if examples < FEWEST:
-        return False, f"fewer than {FEWEST} examples"
     if share < LOW:
         return False, "not learnt: below 60 %"
     if share > HIGH:
         return False, "saturated: above 98 %"
+    if examples < FEWEST:
+        return False, f"fewer than {FEWEST} examples"
     return True, "between 60 and 98 %"
 
 
@@ -132,6 +132,9 @@ follow, and its weight went back to 1. Hidden matrices: Muon; embedding,
 head and norms: AdamW; warm-up, constant rate, linear decay to zero; windows of 128 positions, then of 512. Matrix
 products in bfloat16, weights and optimiser state in float32. Seeds are fixed; sums over threads are not ordered, so a
 second training gives an equally good model, not the same bytes. Those of this one are:
+
+The weights of the last stage were chosen after looking at exact match on the default evaluation set; no example of it
+was trained on (facts apart). An evaluation set of another seed is free of even that.
 
 | file | SHA-256 |
 |---|---|
