@@ -123,6 +123,9 @@ Source: entropy {entropy:.6f} nats per symbol; the model's loss is {source_loss:
 symbols, so it is {source_loss - entropy:.4f} nats above the lowest loss possible.
 
 ## Training
+The loss weights of the last stage were chosen after looking at exact match on the default evaluation set; no example of it
+was trained on (facts apart). An evaluation set of another seed is free of even that.
+
 `models/train.py` ({s['seconds'] / 60:.0f} minutes on two cores of a CPU with bfloat16 instructions, shared with other
 work); settings in the first line of `train.log`, which holds every later change of the schedule and the loss every 50
 steps. The first 800 steps ran in one process of two threads, the rest in two processes of one thread that share each
@@ -132,9 +135,6 @@ follow, and its weight went back to 1. Hidden matrices: Muon; embedding,
 head and norms: AdamW; warm-up, constant rate, linear decay to zero; windows of 128 positions, then of 512. Matrix
 products in bfloat16, weights and optimiser state in float32. Seeds are fixed; sums over threads are not ordered, so a
 second training gives an equally good model, not the same bytes. Those of this one are:
-
-The weights of the last stage were chosen after looking at exact match on the default evaluation set; no example of it
-was trained on (facts apart). An evaluation set of another seed is free of even that.
 
 | file | SHA-256 |
 |---|---|
