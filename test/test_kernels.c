@@ -310,8 +310,8 @@ static void test_wrong_kernel_on_native(void **state)
     device->fns->destroy(&device);
 }
 
-// A kernel that writes one word too many changes a word around the output. Here the memory goes on behind
-// host device whose memory goes on, so that nothing but the guard can notice.
+// A kernel that writes one word too many changes a word around the output. Memory goes on behind it here, so that nothing
+// but the guard can notice.
 static enum qm_status overrun(const struct qm_oracle_call *call, const uint32_t groups[3])
 {
     (void)groups;
