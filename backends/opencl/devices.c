@@ -41,7 +41,9 @@ static void tidy(char *text)
 
 static void copy_text(char *out, size_t room, const char *text)
 {
-    snprintf(out, room, "%s", text);
+    size_t length = strnlen(text, room - 1); // what does not fit is cut
+    memcpy(out, text, length);
+    out[length] = '\0';
     tidy(out);
 }
 
