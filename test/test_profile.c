@@ -58,8 +58,8 @@ static void test_stock(void **state)
     assert_string_equal(profile.schemes[profile.baseline].name, "f16");
     assert_int_equal(profile.evaluation.window_tokens, 512);
     assert_true(profile.evaluation.scored_tokens >= 2048);
-    assert_int_equal(profile.decode_count, 6);
-    assert_int_equal(profile.decode[5].depth, 384);
+    assert_int_equal(profile.decode_count, 4);
+    assert_int_equal(profile.decode[3].depth, 384);
     assert_int_equal(profile.bootstrap.confidence_permille, 950);
     assert_int_equal(profile.criterion_count, 3);
     assert_int_equal(profile.criteria[2].side, QM_BOUND_LOWER);
@@ -68,7 +68,7 @@ static void test_stock(void **state)
 
     assert_int_equal(qm_profile_load("standard", &profile), QM_OK);
     assert_true(profile.is_stock);
-    assert_int_equal(profile.evaluation.windows, 64);
+    assert_int_equal(profile.evaluation.windows, 32);
     assert_int_equal(profile.evaluation.window_tokens, 512); // from quick
     assert_string_not_equal(profile.hash, quick_hash);
     for (size_t i = 0; qm_scheme_stock_name(i); i++)
@@ -121,7 +121,7 @@ static void test_extends(void **state)
     (void)state;
     assert_int_equal(load("mine.yaml", "schema: 1\nname: mine\nextends: quick\nevaluation: {seed: 5}\n"), QM_OK);
     assert_int_equal(profile.evaluation.seed, 5);
-    assert_int_equal(profile.evaluation.windows, 9);
+    assert_int_equal(profile.evaluation.windows, 10);
     assert_false(profile.is_stock);
     assert_int_equal(load("two.yaml", "schema: 1\nname: two\nextends: mine.yaml\n"), QM_INVALID);
     assert_non_null(strstr(qm_error_text(), "two.yaml:3: 'extends' names"));
@@ -147,16 +147,16 @@ static void test_mistakes(void **state)
         {"schema: 1", "schema: \"1\"", ":3: 'schema' is the text \"1\"; expected a whole number, without quotes"},
         {"schema: 1\n", "", "key 'schema' is missing in the profile"},
         {"schemes:", "shcemes:", ":7: unknown key 'shcemes' in the profile; did you mean 'schemes'?"},
-        {"  windows: 9", "  widnows: 9", ":13: unknown key 'widnows' in evaluation; did you mean 'windows'?"},
+        {"  windows: 10", "  widnows: 9", ":13: unknown key 'widnows' in evaluation; did you mean 'windows'?"},
         {"tier: best", "zzzzzzzzzz: best", "unknown key 'zzzzzzzzzz' in the profile; expected one of schema, name"},
-        {"  windows: 9\n", "", ":10: key 'windows' is missing in evaluation"},
-        {"  windows: 9", "  windows: nine", ":13: 'windows' is 'nine'; expected a whole number"},
-        {"  windows: 9", "  windows: 0", ":13: 'windows' is 0; expected 1 to 100000"},
-        {"  windows: 9", "  windows: -9", ":13: 'windows' is '-9'; expected a whole number"},
-        {"  windows: 9", "  windows: [9]", ":13: 'windows' is a list; expected a whole number"},
-        {"  windows: 9", "  windows: 99999999999999999999",
+        {"  windows: 10\n", "", ":10: key 'windows' is missing in evaluation"},
+        {"  windows: 10", "  windows: nine", ":13: 'windows' is 'nine'; expected a whole number"},
+        {"  windows: 10", "  windows: 0", ":13: 'windows' is 0; expected 1 to 100000"},
+        {"  windows: 10", "  windows: -9", ":13: 'windows' is '-9'; expected a whole number"},
+        {"  windows: 10", "  windows: [9]", ":13: 'windows' is a list; expected a whole number"},
+        {"  windows: 10", "  windows: 99999999999999999999",
          ":13: 'windows' is '99999999999999999999'; expected a whole"},
-        {"  windows: 9", "  windows: 2", "'scored_tokens' is 2048 and the windows hold 1024 tokens; expected more"},
+        {"  windows: 10", "  windows: 2", "'scored_tokens' is 2048 and the windows hold 1024 tokens; expected more"},
         {"w8a8, w4a16-g32,", "w8a9, w4a16-g32,", ":7: scheme 'w8a9': no activations are called 'a9'"},
         {"w4a16-g32-kv8", "w4a16-g48", "group_size 48; w4 weights come in groups of 32, use g32"},
         {"w8a16, w8a8", "w8a16, w8a16", "scheme 'w8a16' stands in the list already"},
@@ -166,7 +166,7 @@ static void test_mistakes(void **state)
         {"name: quick", "name: [x]", ":4: 'name' must be"},
         {"prompt: 512", "prompt: 0", "'prompt' is 0; expected 1 to 131072"},
         {"  - {batch: 1, prompt: 512}", "  - 512", "a point of 'prefill' is no mapping"},
-        {"depth: 192, steps: 32}\n  - {batch: 1", "depth: 64, steps: 32}\n  - {batch: 1", "this batch and depth stand"},
+        {"depth: 384, steps: 16}\n  - {batch: 8", "depth: 64, steps: 16}\n  - {batch: 8", "this batch and depth stand"},
         {"{batch: 1, depth: 64,", "{batch: 1, dept: 64,", "unknown key 'dept' in decode; did you mean 'depth'?"},
         {"prefill:\n  - {batch: 1, prompt: 512}", "prefill: []", "'prefill' has 0 entries; expected 1 to 64"},
         {"prefill:\n  - {batch: 1, prompt: 512}", "prefill: 512", "'prefill' is no list"},

@@ -1,11 +1,11 @@
 // Scores of tokens, summaries with intervals, verdicts, ratios of timings: against values worked by hand, against an
 // independent implementation of the bootstrap (in Python; its numbers stand here), and against simulated truth.
+#include <float.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <float.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,7 +79,9 @@ static void token_by_hand(void **state)
 static void token_against_libm(void **state)
 {
     (void)state;
-    enum { V = 257 };
+    enum {
+        V = 257
+    };
     float a[V], b[V];
     struct qm_random random;
     qm_random_seed(&random, 1, 2);
@@ -260,9 +262,9 @@ static void summary_by_hand(void **state)
         [QM_METRIC_KL_MEAN] = 0.4,
         [QM_METRIC_KL_P99] = 1.0,
         [QM_METRIC_KL_MAX] = 1.0,
-        [QM_METRIC_PERPLEXITY] = 7.38905609893065,           // e^2
+        [QM_METRIC_PERPLEXITY] = 7.38905609893065,             // e^2
         [QM_METRIC_PERPLEXITY_REFERENCE] = 4.4816890703380645, // e^1.5
-        [QM_METRIC_PERPLEXITY_RATIO] = 1.6487212707001282,   // e^0.5
+        [QM_METRIC_PERPLEXITY_RATIO] = 1.6487212707001282,     // e^0.5
         [QM_METRIC_TOP1_AGREEMENT] = 0.75,
         [QM_METRIC_RMS_DELTA_P] = 0.3, // sqrt(0.36 / 4)
         [QM_METRIC_EXACT_MATCH] = 0.5,
@@ -333,7 +335,10 @@ static void summary_by_hand(void **state)
 }
 
 // Scores that are made of integers only, so that other programs can make them again.
-enum { GOLDEN_TOKENS = 600, GOLDEN_SEQUENCES = 40 };
+enum {
+    GOLDEN_TOKENS = 600,
+    GOLDEN_SEQUENCES = 40
+};
 
 static struct qm_token_scores *golden_scores(uint32_t *cell)
 {
@@ -456,7 +461,10 @@ static double normal(struct qm_random *random)
 static void coverage_of_clusters(void **state)
 {
     (void)state;
-    enum { TRIALS = 500, SEQUENCES = 60 };
+    enum {
+        TRIALS = 500,
+        SEQUENCES = 60
+    };
     const double truth = 0.6; // 0.5 of the level, 0.1 of the token
     int clustered = 0, naive = 0, within_errors = 0;
     struct qm_random random;
@@ -538,7 +546,11 @@ static void pairs_of_passes(void **state)
 static void summary_is_fast(void **state)
 {
     (void)state;
-    enum { TOKENS = 30000, SEQUENCES = 3000, CELLS = 18 };
+    enum {
+        TOKENS = 30000,
+        SEQUENCES = 3000,
+        CELLS = 18
+    };
     static uint32_t cell[SEQUENCES];
     struct qm_token_scores *s;
     struct qm_random random;
@@ -578,11 +590,20 @@ static void verdicts(void **state)
         enum qm_verdict verdict;
         const char *text;
     } cases[] = {
-        {{QM_ESTIMATE_INTERVAL, 0.0123, 0.0118, 0.0129}, QM_BOUND_UPPER, 0.05, QM_VERDICT_PASS,
+        {{QM_ESTIMATE_INTERVAL, 0.0123, 0.0118, 0.0129},
+         QM_BOUND_UPPER,
+         0.05,
+         QM_VERDICT_PASS,
          "m 0.0123 [0.0118, 0.0129] <= 0.05: pass"},
-        {{QM_ESTIMATE_INTERVAL, 0.0123, 0.0118, 0.0129}, QM_BOUND_UPPER, 0.01, QM_VERDICT_FAIL,
+        {{QM_ESTIMATE_INTERVAL, 0.0123, 0.0118, 0.0129},
+         QM_BOUND_UPPER,
+         0.01,
+         QM_VERDICT_FAIL,
          "m 0.0123 [0.0118, 0.0129] <= 0.01: fail"},
-        {{QM_ESTIMATE_INTERVAL, 0.0123, 0.0118, 0.0129}, QM_BOUND_UPPER, 0.012, QM_VERDICT_INCONCLUSIVE,
+        {{QM_ESTIMATE_INTERVAL, 0.0123, 0.0118, 0.0129},
+         QM_BOUND_UPPER,
+         0.012,
+         QM_VERDICT_INCONCLUSIVE,
          "m 0.0123 [0.0118, 0.0129] <= 0.012: inconclusive"},
         {{QM_ESTIMATE_INTERVAL, 2, 1, 3}, QM_BOUND_UPPER, 3, QM_VERDICT_PASS, "m 2 [1, 3] <= 3: pass"},
         {{QM_ESTIMATE_INTERVAL, 2, 1, 3}, QM_BOUND_UPPER, 1, QM_VERDICT_INCONCLUSIVE, "m 2 [1, 3] <= 1: inconclusive"},
@@ -590,17 +611,32 @@ static void verdicts(void **state)
         {{QM_ESTIMATE_INTERVAL, 2, 1, 3}, QM_BOUND_LOWER, 3, QM_VERDICT_INCONCLUSIVE, "m 2 [1, 3] >= 3: inconclusive"},
         {{QM_ESTIMATE_INTERVAL, 2, 1, 3}, QM_BOUND_LOWER, 3.5, QM_VERDICT_FAIL, "m 2 [1, 3] >= 3.5: fail"},
         // More digits where fewer would contradict the verdict or hide a difference.
-        {{QM_ESTIMATE_INTERVAL, 1.0031, 1.0012, 1.00502}, QM_BOUND_UPPER, 1.005, QM_VERDICT_INCONCLUSIVE,
+        {{QM_ESTIMATE_INTERVAL, 1.0031, 1.0012, 1.00502},
+         QM_BOUND_UPPER,
+         1.005,
+         QM_VERDICT_INCONCLUSIVE,
          "m 1.0031 [1.0012, 1.00502] <= 1.005: inconclusive"},
-        {{QM_ESTIMATE_INTERVAL, 0.995, 0.98999, 1}, QM_BOUND_LOWER, 0.99, QM_VERDICT_INCONCLUSIVE,
+        {{QM_ESTIMATE_INTERVAL, 0.995, 0.98999, 1},
+         QM_BOUND_LOWER,
+         0.99,
+         QM_VERDICT_INCONCLUSIVE,
          "m 0.995 [0.98999, 1] >= 0.99: inconclusive"},
         {{QM_ESTIMATE_INTERVAL, 1, 1, 1}, QM_BOUND_LOWER, 0.99, QM_VERDICT_PASS, "m 1 [1, 1] >= 0.99: pass"},
-        {{QM_ESTIMATE_POINT, 0.5, 0, 0}, QM_BOUND_UPPER, 0.9, QM_VERDICT_INCONCLUSIVE,
+        {{QM_ESTIMATE_POINT, 0.5, 0, 0},
+         QM_BOUND_UPPER,
+         0.9,
+         QM_VERDICT_INCONCLUSIVE,
          "m 0.5 [interval not measured] <= 0.9: inconclusive"},
-        {{QM_ESTIMATE_NOT_MEASURED, 0, 0, 0}, QM_BOUND_LOWER, 0.9, QM_VERDICT_INCONCLUSIVE,
+        {{QM_ESTIMATE_NOT_MEASURED, 0, 0, 0},
+         QM_BOUND_LOWER,
+         0.9,
+         QM_VERDICT_INCONCLUSIVE,
          "m not measured >= 0.9: inconclusive"},
         {{QM_ESTIMATE_OUT_OF_RANGE, 0, 0, 0}, QM_BOUND_UPPER, 0.9, QM_VERDICT_FAIL, "m above 1.79e308 <= 0.9: fail"},
-        {{QM_ESTIMATE_OUT_OF_RANGE, 0, 0, 0}, QM_BOUND_LOWER, 0.9, QM_VERDICT_INCONCLUSIVE,
+        {{QM_ESTIMATE_OUT_OF_RANGE, 0, 0, 0},
+         QM_BOUND_LOWER,
+         0.9,
+         QM_VERDICT_INCONCLUSIVE,
          "m above 1.79e308 >= 0.9: inconclusive"},
     };
     for (size_t i = 0; i < COUNT(cases); ++i) {
@@ -706,7 +742,9 @@ static void gain_by_hand(void **state)
 static void coverage_of_gain(void **state)
 {
     (void)state;
-    enum { TRIALS = 1000 };
+    enum {
+        TRIALS = 1000
+    };
     static const size_t blocks[] = {8, 12, 30};
     struct qm_random random;
     qm_random_seed(&random, 77, 0);
@@ -783,16 +821,25 @@ static void rates_and_latencies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(token_by_hand),        cmocka_unit_test(token_against_libm),
-        cmocka_unit_test(token_extremes),       cmocka_unit_test(token_not_finite),
-        cmocka_unit_test(token_arrays),         cmocka_unit_test(percentiles_by_hand),
-        cmocka_unit_test(bootstrap_settings),   cmocka_unit_test(summary_by_hand),
-        cmocka_unit_test(summary_golden),       cmocka_unit_test(ratio_that_is_often_undefined),
+        cmocka_unit_test(token_by_hand),
+        cmocka_unit_test(token_against_libm),
+        cmocka_unit_test(token_extremes),
+        cmocka_unit_test(token_not_finite),
+        cmocka_unit_test(token_arrays),
+        cmocka_unit_test(percentiles_by_hand),
+        cmocka_unit_test(bootstrap_settings),
+        cmocka_unit_test(summary_by_hand),
+        cmocka_unit_test(summary_golden),
+        cmocka_unit_test(ratio_that_is_often_undefined),
         cmocka_unit_test(metric_names),
-        cmocka_unit_test(coverage_of_clusters), cmocka_unit_test(pairs_of_passes),
-        cmocka_unit_test(summary_is_fast),      cmocka_unit_test(verdicts),
-        cmocka_unit_test(acceptance_of_summary), cmocka_unit_test(gain_by_hand),
-        cmocka_unit_test(coverage_of_gain),     cmocka_unit_test(rates_and_latencies),
+        cmocka_unit_test(coverage_of_clusters),
+        cmocka_unit_test(pairs_of_passes),
+        cmocka_unit_test(summary_is_fast),
+        cmocka_unit_test(verdicts),
+        cmocka_unit_test(acceptance_of_summary),
+        cmocka_unit_test(gain_by_hand),
+        cmocka_unit_test(coverage_of_gain),
+        cmocka_unit_test(rates_and_latencies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,9 @@ struct qm_criterion {
     double bound; // finite
 };
 
-enum { QM_VERDICT_TEXT_BYTES = 240 };
+enum {
+    QM_VERDICT_TEXT_BYTES = 240
+};
 
 struct qm_criterion_verdict {
     enum qm_verdict verdict;
@@ -50,8 +52,8 @@ struct qm_criterion_verdict qm_criterion_judge(const char *name, enum qm_bound_s
 // Judges `count` criteria against a summary: verdicts[count], owned by the caller, and the overall verdict.
 // QM_INVALID for a metric that does not exist or a bound that is not finite.
 QM_MUST_USE enum qm_status qm_acceptance_judge(const struct qm_criterion *criteria, size_t count,
-                                               const struct qm_summary *summary,
-                                               struct qm_criterion_verdict *verdicts, enum qm_verdict *overall);
+                                               const struct qm_summary *summary, struct qm_criterion_verdict *verdicts,
+                                               enum qm_verdict *overall);
 
 // The overall verdict of any list of verdicts. NOT_STATED ones are skipped.
 enum qm_verdict qm_verdict_overall(const struct qm_criterion_verdict *verdicts, size_t count);

@@ -49,16 +49,25 @@ enum qm_status qm_metric_find(const char *name, enum qm_metric *metric)
 }
 
 // Columns of the sums of a sequence. Doubles throughout: counts are exact below 2^53.
-enum { TOKENS, KL, NLL, NLL_REFERENCE, NLL_DIFFERENCE, SAME_TOP, DELTA_P_SQUARED, COLUMNS };
+enum {
+    TOKENS,
+    KL,
+    NLL,
+    NLL_REFERENCE,
+    NLL_DIFFERENCE,
+    SAME_TOP,
+    DELTA_P_SQUARED,
+    COLUMNS
+};
 
 // The scores reduced to clusters: sequences with at least one token, in rising order of their index.
 struct clusters {
     uint32_t count;
-    uint32_t *index;               // [sequence_count]: cluster of a sequence, UINT32_MAX if it has no tokens
-    double (*sums)[COLUMNS];       // [count]
-    uint32_t *cell;                // [count]: or QM_CELL_NONE
-    uint8_t *hit, *hit_reference;  // [count]: every token is a hit
-    struct qm_cluster_value *kl;   // [tokens]: sorted
+    uint32_t *index;              // [sequence_count]: cluster of a sequence, UINT32_MAX if it has no tokens
+    double (*sums)[COLUMNS];      // [count]
+    uint32_t *cell;               // [count]: or QM_CELL_NONE
+    uint8_t *hit, *hit_reference; // [count]: every token is a hit
+    struct qm_cluster_value *kl;  // [tokens]: sorted
 };
 
 static void clusters_free(struct clusters *c)
@@ -153,7 +162,9 @@ failed:
 
 // The metrics that are functions of a resample's sums, on the scale on which they are resampled: means, whose exp or
 // square root is taken of the interval's ends only (both rise, so that the order stays).
-enum { TOKEN_METRICS = QM_METRIC_RMS_DELTA_P + 1 };
+enum {
+    TOKEN_METRICS = QM_METRIC_RMS_DELTA_P + 1
+};
 
 // What is counted in a cell; the last "cell" of an array of these is all graded cells together.
 struct tally {

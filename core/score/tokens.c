@@ -70,7 +70,9 @@ static enum qm_status find_peak(const float *logits, uint32_t vocabulary, const 
             return QM_FAIL(QM_WRONG_RESULT,
                            "logit of token %u at window %u, position %u (sequence %u) from the %s is %s, not a number",
                            v, place->window, place->position, place->sequence, name,
-                           isnan(logits[v]) ? "NaN" : logits[v] > 0 ? "infinity" : "-infinity");
+                           isnan(logits[v]) ? "NaN"
+                           : logits[v] > 0  ? "infinity"
+                                            : "-infinity");
         if (logits[v] > logits[top])
             top = v;
     }
