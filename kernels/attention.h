@@ -34,8 +34,8 @@
 
 #if !defined(QM_HOST)
 // Four values from the i-th part of four words.
-#define QM_KV_BYTE(word, shift) QM_FLOAT((QM_INT(word) << (shift)) >> 24)
-#define QM_KV_NIBBLE(word, shift) QM_FLOAT((QM_INT(word) << (shift)) >> 28)
+#define QM_KV_BYTE(word, shift) QM_FLOAT(QM_INT((word) << (shift)) >> 24)
+#define QM_KV_NIBBLE(word, shift) QM_FLOAT(QM_INT((word) << (shift)) >> 28)
 #if defined(QM_KV_F32)
 QM_FUNCTION qm_f4 qm_kv_floats(qm_u4 words)
 {

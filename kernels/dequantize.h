@@ -32,17 +32,17 @@
         uint from = (panel * (k / 4u) + unit * 2u) * 16u + lane;
         float scale = QM_BITS_FLOAT(weights[scale_offset + column]);
         for (uint j = 0u; j < 8u; ++j) {
-            int code = (QM_INT(weights[from + (j / 4u) * 16u]) << (24u - 8u * (j % 4u))) >> 24;
+            int code = QM_INT(weights[from + (j / 4u) * 16u] << (24u - 8u * (j % 4u))) >> 24;
             result[to + j] = QM_FLOAT(code) * scale;
         }
 #else
-        int word = QM_INT(weights[(panel * units + unit) * 16u + lane]);
+        uint word = weights[(panel * units + unit) * 16u + lane];
         uint group = unit / 4u;
         uint scale_words = (k / 32u + 1u) / 2u;
         uint pair = weights[scale_offset + (panel * scale_words + group / 2u) * 16u + lane];
         float scale = qm_half_value((pair >> (16u * (group & 1u))) & 0xffffu);
         for (uint j = 0u; j < 8u; ++j)
-            result[to + j] = QM_FLOAT((word << (28u - 4u * j)) >> 28) * scale;
+            result[to + j] = QM_FLOAT(QM_INT(word << (28u - 4u * j)) >> 28) * scale;
 #endif
     }
 #endif

@@ -105,9 +105,9 @@
 #define QM_ACTIVATION_BUFFER QM_IN2(1, activations)
 #define QM_LOAD_ACTIVATIONS(base)                                                                                      \
     qm_u2 c = QM_LOAD2(activations, base);                                                                             \
-    int c0 = QM_INT(QM_LANE(c, 0)), c1 = QM_INT(QM_LANE(c, 1));                                                        \
-    int a0 = (c0 << 24) >> 24, a1 = (c0 << 16) >> 24, a2 = (c0 << 8) >> 24, a3 = c0 >> 24, a4 = (c1 << 24) >> 24,      \
-        a5 = (c1 << 16) >> 24, a6 = (c1 << 8) >> 24, a7 = c1 >> 24;
+    uint c0 = QM_LANE(c, 0), c1 = QM_LANE(c, 1);                                                                       \
+    int a0 = QM_INT(c0 << 24) >> 24, a1 = QM_INT(c0 << 16) >> 24, a2 = QM_INT(c0 << 8) >> 24, a3 = QM_INT(c0) >> 24,   \
+        a4 = QM_INT(c1 << 24) >> 24, a5 = QM_INT(c1 << 16) >> 24, a6 = QM_INT(c1 << 8) >> 24, a7 = QM_INT(c1) >> 24;
 #endif
 
 #define QM_BUFFERS                                                                                                     \

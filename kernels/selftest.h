@@ -88,7 +88,7 @@ QM_FUNCTION float qm_plain_product(float a, float b)
 #else
         int sum = 0;
         for (uint j = 0u; j < 4u; ++j)
-            sum += ((QM_INT(inputs[14]) << (24u - 8u * j)) >> 24) * ((QM_INT(inputs[15]) << (24u - 8u * j)) >> 24);
+            sum += (QM_INT(inputs[14] << (24u - 8u * j)) >> 24) * (QM_INT(inputs[15] << (24u - 8u * j)) >> 24);
         result[to + 12u] = QM_UINT(sum);
 #endif
 #if defined(QM_FP16)
