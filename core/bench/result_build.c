@@ -643,6 +643,27 @@ static void add_times(struct sample_list *list, const struct qm_point_run *point
     add_doubles(list, point->step_ns, point->count * steps, scheme, name);
 }
 
+// The evaluation set itself, so that a stranger can score an artifact without this program: tokens
+// [windows * (window_tokens + 1)], and 1 where the next token is scored [windows * window_tokens]. Freed by the caller.
+static enum qm_status add_evaluation(struct sample_list *list, const struct qm_evaluation *evaluation,
+                                     uint32_t **tokens, uint8_t **scored)
+{
+    size_t windows = evaluation->set.windows, length = evaluation->set.window_tokens;
+    *tokens = calloc(windows * (length + 1), sizeof(**tokens));
+    *scored = calloc(windows * length, sizeof(**scored));
+    if (!*tokens || !*scored)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for samples");
+    for (size_t w = 0; w < windows; ++w) {
+        for (size_t p = 0; p <= length; ++p)
+            (*tokens)[w * (length + 1) + p] = evaluation->windows[w].tokens[p];
+    }
+    for (size_t i = 0; i < evaluation->scored_count; ++i)
+        (*scored)[evaluation->scored[i].window * length + evaluation->scored[i].position] = 1;
+    add_array(list, QM_DTYPE_U32, *tokens, windows * (length + 1), "evaluation.tokens");
+    add_array(list, QM_DTYPE_U8, *scored, windows * length, "evaluation.scored");
+    return QM_OK;
+}
+
 enum qm_status qm_samples_write(const struct qm_prepared *prepared, const struct qm_device_run *run,
                                 struct qm_node *result, const char *directory)
 {
@@ -650,6 +671,8 @@ enum qm_status qm_samples_write(const struct qm_prepared *prepared, const struct
     struct sample_list list = {.tensors = calloc(SAMPLE_TENSORS_MAX, sizeof(struct qm_tensor)),
                                .names = calloc(SAMPLE_TENSORS_MAX, sizeof(*list.names))};
     void *bytes = NULL;
+    uint32_t *tokens = NULL;
+    uint8_t *scored = NULL;
     size_t count = 0;
     if (!list.tensors || !list.names) {
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for samples");
@@ -667,6 +690,7 @@ enum qm_status qm_samples_write(const struct qm_prepared *prepared, const struct
     }
     if (list.count == 0)
         goto done;
+    QM_GUARD(add_evaluation(&list, prepared->evaluation, &tokens, &scored));
     char base[QM_RESULT_NAME_BYTES], name[QM_RESULT_NAME_BYTES + 32], path[QM_PATH_BYTES], hash[QM_HASH_TEXT_BYTES];
     qm_result_file_name(result, base);
     base[strlen(base) - strlen(".yaml")] = '\0';
@@ -681,6 +705,8 @@ enum qm_status qm_samples_write(const struct qm_prepared *prepared, const struct
     qm_node_set_text(samples, "sha256", hash);
 done:
     free(bytes);
+    free(tokens);
+    free(scored);
     free(list.tensors);
     free(list.names);
     return status;
