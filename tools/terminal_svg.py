@@ -67,16 +67,14 @@ def main():
     print(f'<title>{escape(shown)}</title>')
     print('<rect width="100%" height="100%" rx="6" fill="#fafafa" stroke="#d0d0d0"/>')
     print('<g font-family="ui-monospace, Menlo, Consolas, \'DejaVu Sans Mono\', monospace" font-size="12" '
-          'fill="#1a1a1a" xml:space="preserve">')
+          'fill="#1a1a1a">')
     y = MARGIN + 11
     for kind, line in [("", line) for line in lines + [""]] + [("caption", line) for line in captions]:
-        indent = len(line) - len(line.lstrip(" "))
-        text = line.strip(" ")
-        # textLength keeps columns aligned whatever font there is.
-        if text:
-            style = ' fill="#555555"' if kind else ""
-            print(f'<text x="{MARGIN + indent * WIDTH:.1f}" y="{y}" textLength="{len(text) * WIDTH:.1f}" '
-                  f'lengthAdjust="spacingAndGlyphs"{style}>{escape(text)}</text>')
+        style = ' fill="#555555"' if kind else ""
+        # Each cell by itself at its column, for viewers join blanks; textLength keeps the grid whatever font there is.
+        for cell in re.finditer(r"\S+(?: \S+)*", line):
+            print(f'<text x="{MARGIN + cell.start() * WIDTH:.1f}" y="{y}" textLength="{len(cell.group()) * WIDTH:.1f}" '
+                  f'lengthAdjust="spacingAndGlyphs"{style}>{escape(cell.group())}</text>')
         y += HEIGHT
     print("</g>\n</svg>")
 
