@@ -115,8 +115,8 @@ static bool has_extension(const char *list, const char *word)
 // A number without sign or blanks that ends with `end`; *text then points after it.
 static bool take_number(const char **text, char end, unsigned *out)
 {
-    char *rest;
-    if (!isdigit((unsigned char)**text))
+    char *rest = NULL;
+    if (**text < '0' || **text > '9')
         return false;
     unsigned long value = strtoul(*text, &rest, 10);
     if (value > 9999 || (end != '\0' && *rest != end))

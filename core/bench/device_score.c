@@ -327,7 +327,7 @@ enum qm_status qm_session_score(struct qm_session *session)
                                       &run->decode_scores));
     }
     // The first group comes last again, so that timing finds it on the device.
-    size_t *scored = calloc(session->run->scheme_count, sizeof(*scored));
+    size_t *scored = calloc(session->run->scheme_count + 1, sizeof(*scored));
     if (!scored)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to score");
     enum qm_status status = QM_OK;

@@ -84,6 +84,8 @@ uint32_t qm_format_scale_shape(enum qm_weight_format format, uint32_t rows, uint
 
 static double scale_at(const struct qm_weight_codec *codec, const void *scales, size_t i)
 {
+    if (!scales) // never where a codec has any; the analyzer cannot know
+        return 0.0;
     if (codec->scale_dtype == QM_DTYPE_F16)
         return (double)qm_float_from_half(((const uint16_t *)scales)[i]);
     return (double)((const float *)scales)[i];

@@ -160,6 +160,12 @@ static void inspect_vulkan(struct qm_inspection *out)
                install);
 }
 
+static bool is_set(const char *variable)
+{
+    const char *value = getenv(variable);
+    return value && value[0] != '\0';
+}
+
 // ---- OpenCL -------------------------------------------------------------------------------------------------------
 
 static void inspect_icd(struct qm_inspection *out, const char *path, struct counts *counts)
@@ -186,7 +192,7 @@ static void inspect_icd(struct qm_inspection *out, const char *path, struct coun
                    "longer maintained",
                    path),
                "apt remove mesa-opencl-icd if nothing needs it, or leave it: it does no harm");
-    else if (strstr(library, "usticl") && !(getenv("RUSTICL_ENABLE") && *getenv("RUSTICL_ENABLE")))
+    else if (strstr(library, "usticl") && !is_set("RUSTICL_ENABLE"))
         repair(add(out, QM_FINDING_NOTE,
                    "OpenCL driver rusticl (%.120s): its platform is empty, for RUSTICL_ENABLE is "
                    "not set",
