@@ -7,9 +7,13 @@
 #include "sys/file.h"
 #include "sys/host.h"
 
-enum {
-    ANSWER_SECONDS = 600
-};
+// The longest that a worker may be silent. QM_WORKER_TIMEOUT_S is for tests of a driver that hangs.
+static double answer_seconds(void)
+{
+    const char *text = getenv("QM_WORKER_TIMEOUT_S");
+    double seconds = text ? strtod(text, NULL) : 0;
+    return seconds > 0 && seconds < 1e6 ? seconds : 600;
+}
 
 void qm_session_tell(struct qm_session *session, const char *what, double units)
 {
@@ -56,7 +60,7 @@ enum qm_status qm_session_tokens(struct qm_session *session, uint32_t first_wind
     const struct qm_profile_set *set = &session->prepared->evaluation->set;
     json_t *answer = NULL;
     QM_TRY(
-        qm_client_ask(session->client, ANSWER_SECONDS,
+        qm_client_ask(session->client, answer_seconds(),
                       json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:I}", "do", "tokens", "split", QM_SPLIT_EVALUATION,
                                 "seed", (json_int_t)set->seed, "first", (json_int_t)first_window, "count",
                                 (json_int_t)count, "length", (json_int_t)set->window_tokens, "base", (json_int_t)base),
@@ -75,7 +79,7 @@ enum qm_status qm_session_run(struct qm_session *session, size_t scheme, uint32_
                                 "repeats", (json_int_t)repeats);
     if (request && logits)
         json_object_set_new(request, "logits", json_string(logits));
-    return qm_client_ask(session->client, ANSWER_SECONDS, request, answer);
+    return qm_client_ask(session->client, answer_seconds(), request, answer);
 }
 
 double qm_verify_bound(const struct qm_scheme *scheme)
@@ -139,7 +143,7 @@ static enum qm_status open_engine(struct qm_session *session)
     if (!artifact)
         return QM_FAIL(QM_FAILED, "no scheme could be prepared");
     json_t *answer = NULL;
-    QM_TRY(qm_client_ask(session->client, ANSWER_SECONDS,
+    QM_TRY(qm_client_ask(session->client, answer_seconds(),
                          json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "do", "engine", "artifact", artifact, "rows",
                                    (json_int_t)rows, "sequences", (json_int_t)session->sequences, "slots",
                                    (json_int_t)slots, "limit_ns", (json_int_t)profile->submission_ms * 1000000,
@@ -156,11 +160,11 @@ static enum qm_status open_device(struct qm_session *session)
                                 session->params->is_debug);
     if (request && session->params->cache_directory)
         json_object_set_new(request, "cache", json_string(session->params->cache_directory));
-    QM_TRY(qm_client_ask(session->client, ANSWER_SECONDS, request, &answer));
+    QM_TRY(qm_client_ask(session->client, answer_seconds(), request, &answer));
     session->run->info = json_incref(json_object_get(answer, "info"));
     json_decref(answer);
     qm_session_tell(session, "self-test", 0);
-    QM_TRY(qm_client_ask(session->client, ANSWER_SECONDS, json_pack("{s:s}", "do", "selftest"), &answer));
+    QM_TRY(qm_client_ask(session->client, answer_seconds(), json_pack("{s:s}", "do", "selftest"), &answer));
     session->run->selftest = json_incref(json_object_get(answer, "selftest"));
     json_decref(answer);
     return QM_OK;
@@ -182,7 +186,7 @@ static enum qm_status check_kernels(struct qm_session *session)
 {
     qm_session_tell(session, "each kernel against the oracle", 0);
     json_t *answer = NULL;
-    QM_TRY(qm_client_ask(session->client, ANSWER_SECONDS,
+    QM_TRY(qm_client_ask(session->client, answer_seconds(),
                          json_pack("{s:s, s:b, s:I, s:I}", "do", "kernels", "quick", 1, "rows",
                                    (json_int_t)session->prepared->evaluation->set.window_tokens, "time_ns",
                                    (json_int_t)5000000),
@@ -228,7 +232,7 @@ static enum qm_status load_schemes(struct qm_session *session)
         }
         qm_session_tell(session, prepared->scheme.name, 0);
         json_t *answer = NULL;
-        enum qm_status status = qm_client_ask(session->client, ANSWER_SECONDS,
+        enum qm_status status = qm_client_ask(session->client, answer_seconds(),
                                               json_pack("{s:s, s:s, s:s}", "do", "load", "scheme",
                                                         prepared->scheme.name, "artifact", prepared->artifact_path),
                                               &answer);
@@ -293,7 +297,7 @@ static enum qm_status measure(struct qm_session *session)
     QM_TRY(qm_session_score(session));
     QM_TRY(qm_session_time(session));
     json_t *answer = NULL;
-    QM_TRY(qm_client_ask(session->client, ANSWER_SECONDS, json_pack("{s:s}", "do", "memory"), &answer));
+    QM_TRY(qm_client_ask(session->client, answer_seconds(), json_pack("{s:s}", "do", "memory"), &answer));
     session->run->peak_bytes = (uint64_t)json_integer_value(json_object_get(answer, "peak_bytes"));
     session->run->log_count = (uint64_t)json_integer_value(json_object_get(answer, "log_count"));
     json_decref(answer);

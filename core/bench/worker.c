@@ -1,7 +1,6 @@
 #include "bench/worker.h"
 
 #include <jansson.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -306,7 +305,8 @@ static enum qm_status run_timed(struct worker *worker, size_t index, const struc
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for times");
     struct qm_timing timing = {.repeat_device_ns = times, .repeat_wall_ns = times + repeats};
     // The planted wrong pass: one token of the first sequence is another one while this pass runs.
-    bool is_planted = has_fault(worker, "wrong-pass") && ++worker->runs_without_logits == atol(worker->fault);
+    bool is_planted =
+        has_fault(worker, "wrong-pass") && ++worker->runs_without_logits == strtol(worker->fault, NULL, 10);
     uint32_t *planted = &worker->tokens[(size_t)start->sequence * (worker->config.context + 1) + start->position];
     if (is_planted) {
         *planted ^= 1u;
@@ -376,7 +376,7 @@ static enum qm_status do_request(struct worker *worker, json_t *request, json_t 
     const char *verb = text_of(request, "do");
     if (worker->fault && strcmp(worker->fault, verb) == 0) {
         if (strcmp(worker->fault_kind, "crash") == 0)
-            raise(SIGSEGV);
+            qm_process_crash();
         while (strcmp(worker->fault_kind, "hang") == 0)
             qm_sleep_ns(1000000000);
         worker->is_lost = worker->is_lost || strcmp(worker->fault_kind, "lost") == 0;

@@ -32,6 +32,9 @@ FILE *qm_process_take_output(void);
 // The running program's own path.
 QM_MUST_USE enum qm_status qm_process_own_path(char *path, size_t capacity);
 
+// Ends this process as a driver's access to a bad address would: for tests.
+void qm_process_crash(void);
+
 // From here on an interrupt (Ctrl-C) or a request to terminate is noted instead of ending the process.
 void qm_interrupt_watch(void);
 int qm_interrupted(void);
