@@ -237,7 +237,8 @@ static enum qm_status do_tokens(struct worker *worker, json_t *request)
     uint32_t base = number_of(request, "base"), count = number_of(request, "count"),
              length = number_of(request, "length");
     uint32_t stride = worker->config.context + 1;
-    if (!worker->engine || base + count > worker->sequences || length > worker->config.context)
+    if (!worker->engine || count > worker->sequences || base > worker->sequences - count ||
+        length > worker->config.context)
         return QM_FAIL(QM_INVALID, "tokens for %u sequences from %u do not fit", count, base);
     for (uint32_t i = 0; i < count; ++i) {
         struct qm_window window;
