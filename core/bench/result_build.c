@@ -197,7 +197,8 @@ static void add_evaluation_set(struct qm_node *disclosure, const struct qm_evalu
     qm_node_set_u64(set, "tokens", evaluation->scored_count);
 }
 
-// Hashes over all variants that the scheme uses: bodies with configuration, and SPIR-V.
+// Hashes over all variants that the scheme uses: names with bodies, which are the same for every tile (each kernel's own
+// hash covers its tile too), and SPIR-V.
 static void add_kernel_hashes(struct qm_node *chain, const struct qm_scheme_run *scheme, const char *tile,
                               bool is_vulkan)
 {
@@ -209,11 +210,10 @@ static void add_kernel_hashes(struct qm_node *chain, const struct qm_scheme_run 
     json_array_foreach(scheme->variants, index, name)
     {
         const struct qm_kernel_variant *variant = qm_kernel_find(json_string_value(name), tile);
-        char hash[QM_HASH_TEXT_BYTES];
         if (!variant)
             continue;
-        qm_kernel_hash(variant, hash);
-        qm_hash_add_text(&bodies, hash);
+        qm_hash_add_text(&bodies, json_string_value(name));
+        qm_hash_add_text(&bodies, variant->body);
         if (variant->spirv)
             qm_hash_add(&modules, variant->spirv, variant->spirv_bytes);
     }
@@ -235,8 +235,8 @@ static const char *tile_of(const struct qm_device_run *run)
     return qm_kernel_tile(&info);
 }
 
-static void add_tool_chain(struct qm_node *disclosure, const struct qm_device_run *run,
-                           const struct qm_scheme_run *scheme)
+static void add_tool_chain(struct qm_node *disclosure, const struct qm_prepared *prepared,
+                           const struct qm_device_run *run, const struct qm_scheme_run *scheme)
 {
     bool is_vulkan = strcmp(text(run->info, "api"), "vulkan") == 0;
     struct qm_node *chain = qm_node_add_mapping(disclosure, "tool_chain");
@@ -254,15 +254,19 @@ static void add_tool_chain(struct qm_node *disclosure, const struct qm_device_ru
                      scheme->point_count == 0 ? "none"
                      : has_device_time        ? "device timestamps; wall clock beside them"
                                               : "wall clock; the device has no timestamps of use");
+    // What was fitted to the device's speed is no part of the policy: it differs from run to run.
+    const struct qm_profile *profile = prepared->profile;
+    qm_node_set_textf(chain, "policy",
+                      "program recorded once, full barrier between dispatches, submissions of %u ms at most by "
+                      "measurement and of %u dispatches at most (0: no limit)",
+                      profile->submission_ms, profile->dispatches_per_submission);
     if (scheme->point_count > 0)
-        qm_node_set_textf(
-            chain, "policy",
-            "program recorded once, full barrier between dispatches, %u dispatches a pass, %u a submission "
-            "(0: all), up to %u passes a submission (prefill), %u (decode)",
-            scheme->points[0].dispatches, scheme->points[0].dispatches_per_submission,
-            scheme->points[0].repeats_per_submission, scheme->points[scheme->point_count - 1].repeats_per_submission);
-    else
-        qm_node_set_text(chain, "policy", "none");
+        qm_node_set_textf(chain, "submissions",
+                          "%u dispatches a pass, %u a submission (0: all), up to %u passes a submission (prefill), %u "
+                          "(decode)",
+                          scheme->points[0].dispatches, scheme->points[0].dispatches_per_submission,
+                          scheme->points[0].repeats_per_submission,
+                          scheme->points[scheme->point_count - 1].repeats_per_submission);
 }
 
 // ---- Accuracy -----------------------------------------------------------------------------------------------------
@@ -522,7 +526,7 @@ static void add_scheme(struct qm_node *list, const struct qm_prepared *prepared,
     add_precision(disclosure, &prepared_scheme->scheme);
     add_calibration(disclosure, prepared_scheme);
     add_evaluation_set(disclosure, prepared->evaluation);
-    add_tool_chain(disclosure, run, scheme);
+    add_tool_chain(disclosure, prepared, run, scheme);
     add_accuracy(row, prepared, scheme);
     if (scheme->status == QM_OK)
         add_throughput(row, prepared, run, scheme);
