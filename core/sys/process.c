@@ -12,6 +12,8 @@ enum {
     LINE_BYTES_MAX = 64 << 20
 };
 
+static volatile sig_atomic_t interrupted; // see qm_interrupt_watch
+
 struct qm_process {
     uv_loop_t loop;
     uv_process_t handle;
@@ -170,7 +172,9 @@ enum qm_status qm_process_receive(struct qm_process *process, uint64_t timeout_n
 {
     *line = NULL;
     process->timed_out = false;
-    uv_timer_start(&process->timer, on_timer, timeout_ns / 1000000 + 1, 0);
+    uint64_t begin_ns = uv_hrtime();
+    // Wakes now and then: an interrupt alone does not end the wait for a worker that was not told of it.
+    uv_timer_start(&process->timer, on_timer, 100, 100);
     enum qm_status status = QM_OK;
     for (;;) {
         char *end = process->count ? memchr(process->bytes, '\n', process->count) : NULL;
@@ -191,7 +195,11 @@ enum qm_status qm_process_receive(struct qm_process *process, uint64_t timeout_n
             status = fail_ended(process);
             break;
         }
-        if (process->timed_out) {
+        if (interrupted) {
+            status = QM_FAIL(QM_FAILED, "interrupted");
+            break;
+        }
+        if (process->timed_out && uv_hrtime() - begin_ns >= timeout_ns) {
             status = QM_FAIL(QM_TIMEOUT, "no answer from the worker within %.0f s", (double)timeout_ns * 1e-9);
             break;
         }
@@ -256,8 +264,6 @@ void qm_process_crash(void)
     signal(SIGSEGV, SIG_DFL); // a sanitizer's handler would make an exit of it
     raise(SIGSEGV);
 }
-
-static volatile sig_atomic_t interrupted;
 
 static void note_interrupt(int signal)
 {
