@@ -59,8 +59,10 @@ struct qm_scheme_run {
     struct qm_token_scores *scores, *decode_scores; // of the whole set; of the decode points of full groups
     size_t decode_scored;
     struct qm_summary *summary, *cells, *decode_summary;
-    double check_kl, check_bound; // logits against own_reference
-    struct qm_point_run *points;  // prefill points, then decode points, as in the profile
+    double check_kl, check_bound; // logits against own_reference, mean over all rows compared
+    double check_sum;
+    uint64_t check_count;
+    struct qm_point_run *points; // prefill points, then decode points, as in the profile
     size_t point_count;
     json_t *variants; // names, as the worker gave them
 };

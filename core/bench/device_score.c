@@ -132,18 +132,22 @@ static enum qm_status check_row(struct qm_session *session, size_t scheme, uint3
     return QM_OK;
 }
 
+// Judged over all rows so far, prefill and decode together: in a single short block one rounding that falls the other
+// way would be the whole mean.
 static enum qm_status judge_check(struct qm_session *session, size_t scheme, const struct backend_check *check,
                                   const char *phase)
 {
     struct qm_scheme_run *run = &session->run->schemes[scheme];
-    double mean = check->count ? check->sum / (double)check->count : 0;
+    run->check_sum += check->sum;
+    run->check_count += check->count;
+    run->check_kl = run->check_count ? run->check_sum / (double)run->check_count : 0;
     run->check_bound = qm_verify_bound(&session->prepared->schemes[scheme].scheme);
-    run->check_kl = mean > run->check_kl ? mean : run->check_kl;
-    if (mean > run->check_bound)
+    if (run->check_kl > run->check_bound)
         return QM_FAIL(QM_WRONG_RESULT,
                        "%s logits differ from the reference backend's of the same artifact: mean KL %.3g nats, bound "
                        "%.3g; worst %.3g at window %u, position %u",
-                       phase, mean, run->check_bound, check->worst, check->worst_window, check->worst_position);
+                       phase, run->check_kl, run->check_bound, check->worst, check->worst_window,
+                       check->worst_position);
     return QM_OK;
 }
 
