@@ -8,7 +8,7 @@ The command runs on a pseudo-terminal of so many columns, so that it prints what
 The picture for the README, from the result of a real run:
 
     ./qmark run --device pocl --out qmark-results
-    tools/terminal_svg.py 120 "CAPTION" ./qmark show qmark-results/NAME.yaml >docs/images/quick.svg
+    tools/terminal_svg.py 200 "CAPTION" ./qmark show qmark-results/NAME.yaml >docs/images/quick.svg
 """
 import fcntl
 import os
