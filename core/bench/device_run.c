@@ -170,13 +170,13 @@ static enum qm_status open_device(struct qm_session *session)
     return QM_OK;
 }
 
-static bool uses_variant(const struct qm_scheme_run *scheme, const char *name)
+bool qm_scheme_run_uses(const struct qm_scheme_run *scheme, const char *variant_name)
 {
     size_t index;
     json_t *variant;
     json_array_foreach(scheme->variants, index, variant)
     {
-        if (strcmp(json_string_value(variant), name) == 0)
+        if (strcmp(json_string_value(variant), variant_name) == 0)
             return true;
     }
     return false;
@@ -208,7 +208,7 @@ static void judge_kernels(struct qm_session *session)
         if (!status || strcmp(status, "ok") == 0)
             continue;
         for (size_t s = 0; s < session->run->scheme_count; ++s) {
-            if (session->run->schemes[s].variants && uses_variant(&session->run->schemes[s], name)) {
+            if (qm_scheme_run_uses(&session->run->schemes[s], name)) {
                 enum qm_status cause = strcmp(status, "wrong") == 0         ? QM_WRONG_RESULT
                                        : strcmp(status, "unsupported") == 0 ? QM_UNSUPPORTED
                                                                             : QM_FAILED;

@@ -1,6 +1,6 @@
 // One device through one API: verify, score, time. The parent's schedule; the work is a worker's (worker.h).
 //
-// Order: self-test; each kernel against the oracle; upload of every scheme; prefill of the whole evaluation set and
+// Order: self-test; upload of every scheme; each kernel against the oracle; prefill of the whole evaluation set and
 // teacher-forced decode, both scored; logits against the reference backend running the same artifact; then timed
 // passes, schemes interleaved, each ending in a checksum that must be that of the scored pass.
 #ifndef QM_BENCH_DEVICE_RUN_H
@@ -93,6 +93,9 @@ struct qm_device_run_params {
 // not even be opened otherwise. The caller destroys *out.
 QM_MUST_USE enum qm_status qm_device_run(const struct qm_device_run_params *params, struct qm_device_run **out);
 void qm_device_run_destroy(struct qm_device_run **run);
+
+// Whether the scheme's passes use a kernel variant, by its name without tile; false where the scheme was never loaded.
+bool qm_scheme_run_uses(const struct qm_scheme_run *scheme, const char *variant_name);
 
 // KL(reference backend || device), mean over tokens, beyond which a device's logits are wrong. See docs/METHOD.md.
 double qm_verify_bound(const struct qm_scheme *scheme);

@@ -444,18 +444,6 @@ static void add_throughput(struct qm_node *row, const struct qm_prepared *prepar
     qm_node_set_text(row, "sustained", "not measured");
 }
 
-static bool uses(const struct qm_scheme_run *scheme, const char *name)
-{
-    size_t index;
-    json_t *variant;
-    json_array_foreach(scheme->variants, index, variant)
-    {
-        if (strcmp(json_string_value(variant), name) == 0)
-            return true;
-    }
-    return false;
-}
-
 // The kernels of the scheme at the model's shapes, and every report that is not fine.
 static void add_kernels(struct qm_node *row, const struct qm_device_run *run, const struct qm_scheme_run *scheme)
 {
@@ -466,7 +454,7 @@ static void add_kernels(struct qm_node *row, const struct qm_device_run *run, co
     {
         bool is_ok = strcmp(text(report, "status"), "ok") == 0;
         bool is_timed = number(report, "samples") > 0;
-        if (!uses(scheme, text(report, "name")) || (is_ok && !is_timed))
+        if (!qm_scheme_run_uses(scheme, text(report, "name")) || (is_ok && !is_timed))
             continue;
         struct qm_node *kernel = qm_node_append_mapping(list);
         qm_node_set_text(kernel, "name", text(report, "name"));
