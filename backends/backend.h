@@ -58,6 +58,7 @@ struct qm_device_info {
     // Limits that the core respects.
     uint64_t max_binding_bytes;
     uint64_t max_allocation_bytes;
+    uint64_t max_texel_bytes;         // of a binding that is read as a texel buffer; 0: there are none
     uint64_t memory_bytes;            // device memory as told; 0 where unknown
     uint32_t buffer_offset_alignment; // bytes; bindings start on multiples of it (at least 4)
     uint32_t max_workgroup_invocations;
@@ -89,7 +90,9 @@ struct qm_kernel_variant {
     const char *body;          // the arithmetic alone (portable.h, kernel, decoders), includes resolved: what is hashed
     uint32_t workgroup[3];     // invocations per workgroup
     uint32_t binding_count;    // storage buffers used, 0..QM_MAX_BINDINGS
-    uint32_t parameter_count;  // 32-bit words
+    uint32_t
+        texel_bindings; // bit i: binding i is read as a texel buffer of four words (Vulkan), max_texel_bytes at most
+    uint32_t parameter_count; // 32-bit words
 };
 
 // ---- Programs -----------------------------------------------------------------------------------------------------

@@ -45,13 +45,12 @@ QM_FUNCTION qm_f4 qm_kv_floats(qm_u4 words)
 #define QM_KV_PER_LOAD 1 // groups of four values in four words
 #define QM_KV_VALUES(words, i) qm_kv_floats(words)
 #elif defined(QM_KV_F16)
-QM_FUNCTION qm_f4 qm_kv_halves(uint low, uint high)
+QM_FUNCTION qm_f4 qm_kv_halves(qm_f4 even, qm_f4 odd, int first)
 {
-    return QM_F4(qm_half_value(low & 0xffffu), qm_half_value(low >> 16), qm_half_value(high & 0xffffu),
-                 qm_half_value(high >> 16));
+    return QM_F4(QM_LANE(even, first), QM_LANE(odd, first), QM_LANE(even, first + 1), QM_LANE(odd, first + 1));
 }
 #define QM_KV_PER_LOAD 2
-#define QM_KV_VALUES(words, i) qm_kv_halves(QM_LANE(words, 2 * (i)), QM_LANE(words, 2 * (i) + 1))
+#define QM_KV_VALUES(words, i) qm_kv_halves(qm_half_low4(words), qm_half_high4(words), 2 * (i))
 #elif defined(QM_KV_KV8)
 QM_FUNCTION qm_f4 qm_kv_bytes(uint word)
 {

@@ -1,10 +1,10 @@
 // The dialect: one text that is GLSL, OpenCL C and C.
 //
 // A kernel's header, kernels/NAME.h, is read twice by each shell. The first time it declares what the kernel takes:
-//   QM_BUFFERS     a list of QM_IN, QM_OUT or QM_INOUT (binding, element type, name), or QM_IN2 or QM_IN4 (binding,
-//                  name) for words that are read two or four at a time, on indices that are multiples of that
-//                  (QM_LOAD2, QM_LOAD4, QM_LOAD_UV; QM_LOAD1 for a single one of a QM_IN4): drivers on the processor
-//                  take as long for a word as for four
+//   QM_BUFFERS     a list of QM_IN, QM_OUT or QM_INOUT (binding, element type, name), or QM_IN4 (binding, name) for
+//                  words that are read four at a time, on indices that are multiples of four (QM_LOAD4, QM_LOAD_UV;
+//                  QM_LOAD1 for a single one): drivers on the processor take as long for a word as for four. With
+//                  QM_TEXEL they are texel buffers in GLSL, at most so large as the device says
 //   QM_PARAMETERS  a list of QM_U32 or QM_F32 (name): 32-bit words in this order
 //   QM_LOCALS      a list of QM_LOCAL_U32 (name, count): local memory in words, or nothing
 // and defines functions. The second time, with QM_BODY defined, it is the text of the kernel's function.
@@ -59,11 +59,15 @@
 #define QM_ABS(a) abs(a)
 
 #define qm_u4 uvec4
-#define qm_u2 uvec2
-#define QM_LOAD1(buffer, i) buffer[(i) >> 2][(i) & 3u]
-#define QM_LOAD2(buffer, i) buffer[(i) >> 1]
+#if defined(QM_TEXEL)
+#define QM_LOAD4(buffer, i) imageLoad(buffer, int((i) >> 2))
+#define QM_IN4(number, name) layout(rgba32ui, set = 0, binding = number + 5) uniform readonly uimageBuffer name;
+#else
 #define QM_LOAD4(buffer, i) buffer[(i) >> 2]
-#define QM_LOAD_UV(buffer, i) buffer[(i) >> 2]
+#define QM_IN4(number, name) layout(std430, set = 0, binding = number) readonly buffer name##_block { uvec4 name[]; };
+#endif
+#define QM_LOAD1(buffer, i) QM_LOAD4(buffer, i)[(i) & 3u]
+#define QM_LOAD_UV(buffer, i) QM_LOAD4(buffer, i)
 #define QM_STORE_FV(buffer, i, v)                                                                                      \
     buffer[i] = v.x;                                                                                                   \
     buffer[(i) + 1u] = v.y;                                                                                            \
@@ -77,8 +81,6 @@
 #define QM_BARRIER barrier()
 
 #define QM_IN(number, type, name) layout(std430, set = 0, binding = number) readonly buffer name##_block { type name[]; };
-#define QM_IN2(number, name) layout(std430, set = 0, binding = number) readonly buffer name##_block { uvec2 name[]; };
-#define QM_IN4(number, name) layout(std430, set = 0, binding = number) readonly buffer name##_block { uvec4 name[]; };
 #define QM_OUT(number, type, name) layout(std430, set = 0, binding = number) buffer name##_block { type name[]; };
 #define QM_INOUT(number, type, name) layout(std430, set = 0, binding = number) buffer name##_block { type name[]; };
 #define QM_U32(name) uint name;
@@ -97,7 +99,7 @@
 #define QM_FUNCTION static inline
 #define QM_PRECISE
 #define QM_PRECISE_SCOPE _Pragma("OPENCL FP_CONTRACT OFF")
-#define QM_UNROLL
+#define QM_UNROLL __attribute__((opencl_unroll_hint))
 
 #define QM_JOIN2(a, b) a##b
 #define QM_JOIN(a, b) QM_JOIN2(a, b)
@@ -124,9 +126,7 @@
 #define QM_ABS(a) fabs(a)
 
 #define qm_u4 uint4
-#define qm_u2 uint2
 #define QM_LOAD1(buffer, i) buffer[i]
-#define QM_LOAD2(buffer, i) vload2(0, buffer + (i))
 #define QM_LOAD4(buffer, i) vload4(0, buffer + (i))
 #define QM_LOAD_UV(buffer, i) QM_JOIN(vload, QM_VW)(0, buffer + (i))
 #define QM_STORE_FV(buffer, i, v) QM_JOIN(vstore, QM_VW)(v, 0, buffer + (i))
@@ -138,7 +138,6 @@
 #define QM_BARRIER barrier(CLK_LOCAL_MEM_FENCE)
 
 #define QM_IN(number, type, name) __global const type *name,
-#define QM_IN2(number, name) __global const uint *name,
 #define QM_IN4(number, name) __global const uint *name,
 #define QM_OUT(number, type, name) __global type *name,
 #define QM_INOUT(number, type, name) __global type *name,
@@ -187,9 +186,7 @@ QM_FUNCTION float QM_DOT4(qm_f4 a, qm_f4 b) { qm_f4 p = a * b; return p[0] + p[1
 #define QM_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define QM_ABS(a) fabsf(a)
 typedef uint32_t qm_u4 __attribute__((vector_size(16)));
-typedef uint32_t qm_u2 __attribute__((vector_size(8)));
 #define QM_LOAD1(buffer, i) buffer[i]
-QM_FUNCTION qm_u2 QM_LOAD2(const uint *buffer, uint i) { qm_u2 v; memcpy(&v, buffer + i, sizeof(v)); return v; }
 QM_FUNCTION qm_u4 QM_LOAD4(const uint *buffer, uint i) { qm_u4 v; memcpy(&v, buffer + i, sizeof(v)); return v; }
 QM_FUNCTION qm_uv QM_LOAD_UV(const uint *buffer, uint i) { qm_uv v; memcpy(&v, buffer + i, sizeof(v)); return v; }
 QM_FUNCTION void QM_STORE_FV(float *buffer, uint i, qm_fv v) { memcpy(buffer + i, &v, sizeof(v)); }
@@ -323,43 +320,49 @@ QM_FUNCTION float qm_half_value(uint h)
 
 // The same for vectors; low and high halves of each word.
 #if defined(QM_GLSL)
-QM_FUNCTION qm_fv qm_half_low(qm_uv w)
+QM_FUNCTION vec4 qm_half_low4(uvec4 w)
 {
     return vec4(unpackHalf2x16(w.x).x, unpackHalf2x16(w.y).x, unpackHalf2x16(w.z).x, unpackHalf2x16(w.w).x);
 }
-QM_FUNCTION qm_fv qm_half_high(qm_uv w)
+QM_FUNCTION vec4 qm_half_high4(uvec4 w)
 {
     return vec4(unpackHalf2x16(w.x).y, unpackHalf2x16(w.y).y, unpackHalf2x16(w.z).y, unpackHalf2x16(w.w).y);
 }
 #else
 // (h << 13) + 112 * 2^23 is the value where it is normal; a subnormal is the mantissa times 2^-24.
-QM_FUNCTION qm_fv qm_half_vector(qm_uv h)
-{
-    QM_PRECISE_SCOPE
-    qm_uv magnitude = h & 0x7fffu;
-    qm_uv sign = (h & 0x8000u) << 16;
-    qm_fv small = QM_FV_FROM_IV(QM_IV_FROM_UV(magnitude)) * 5.9604644775390625e-8f;
-    qm_iv is_small = QM_IV_FROM_UV(magnitude - 0x400u) >> 31; // all ones where magnitude < 0x400
-    qm_uv mask;
-    qm_uv normal_bits = (magnitude << 13) + 0x38000000u;
-    qm_uv small_bits;
+#define QM_HALF_FUNCTIONS(name, floats, ints, uints)                                                                   \
+    QM_FUNCTION floats qm_half_##name(uints h)                                                                         \
+    {                                                                                                                  \
+        QM_PRECISE_SCOPE                                                                                               \
+        uints magnitude = h & 0x7fffu;                                                                                 \
+        floats small = QM_CONVERT(floats, QM_SAME_BITS(ints, magnitude)) * 5.9604644775390625e-8f;                     \
+        uints mask = QM_SAME_BITS(uints, QM_SAME_BITS(ints, magnitude - 0x400u) >> 31); /* ones where subnormal */     \
+        uints normal_bits = (magnitude << 13) + 0x38000000u;                                                           \
+        return QM_SAME_BITS(floats, (normal_bits & ~mask) | (QM_SAME_BITS(uints, small) & mask) | (h & 0x8000u) << 16);\
+    }                                                                                                                  \
+    QM_FUNCTION floats qm_half_low##name(uints w) { return qm_half_##name(w & 0xffffu); }                              \
+    QM_FUNCTION floats qm_half_high##name(uints w) { return qm_half_##name(w >> 16); }
 #if defined(__OPENCL_C_VERSION__)
-    mask = QM_JOIN(as_uint, QM_VW)(is_small);
-    small_bits = QM_JOIN(as_uint, QM_VW)(small);
+#define QM_SAME_BITS(type, x) QM_JOIN(as_, type)(x)
+#define QM_CONVERT(type, x) QM_JOIN(convert_, type)(x)
 #else
-    mask = (qm_uv)is_small;
-    small_bits = (qm_uv)small;
+#define QM_SAME_BITS(type, x) ((type)(x))
+#define QM_CONVERT(type, x) __builtin_convertvector(x, type)
+typedef int32_t qm_i4 __attribute__((vector_size(16)));
 #endif
-    return QM_FV_BITS(((normal_bits & ~mask) | (small_bits & mask)) | sign);
-}
-QM_FUNCTION qm_fv qm_half_low(qm_uv w)
-{
-    return qm_half_vector(w & 0xffffu);
-}
-QM_FUNCTION qm_fv qm_half_high(qm_uv w)
-{
-    return qm_half_vector(w >> 16);
-}
+#if defined(__OPENCL_C_VERSION__)
+QM_HALF_FUNCTIONS(4, float4, int4, uint4)
+#else
+QM_HALF_FUNCTIONS(4, qm_f4, qm_i4, qm_u4)
+#endif
+#endif
+#if QM_VW == 4
+#define qm_half_low(w) qm_half_low4(w)
+#define qm_half_high(w) qm_half_high4(w)
+#else
+QM_HALF_FUNCTIONS(v, qm_fv, qm_iv, qm_uv)
+#define qm_half_low(w) qm_half_lowv(w)
+#define qm_half_high(w) qm_half_highv(w)
 #endif
 
 #endif

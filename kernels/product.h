@@ -6,7 +6,7 @@
 // (panel * words + i) * 16 + lane, where a word holds 1 (f32), 2 (f16), 4 (int8) or 8 (int4) consecutive k, lowest k in
 // the lowest bits. Scales: w8 one float a column; w4 one binary16 a column and 32 k, packed in panels as f16 weights
 // are. A block is 32 k for w4, the whole of K else. Activations are rows of K values, packed along k likewise.
-// K is a multiple of 8 (of 32 for w4).
+// K is a multiple of 32.
 //
 // Accumulation: int8 activations: int32 within a block, converted once, float32 across blocks. Float activations:
 // float32 throughout, the codes converted exactly, four k per expression. Multiply-adds may contract. Each output's
@@ -15,14 +15,21 @@
 // Bound against the oracle, for exactly represented inputs: |error| <= (K + 8) 2^-24 * multiplier * a_scale *
 // sum |w_scale a w|; with int8 activations the inner sums are exact, and what is left is (blocks + 4) 2^-24 of it.
 //
-// One invocation computes QM_ROWS rows of QM_COLUMNS columns; QM_SPLIT invocations share the blocks (or units of 8 k) of
-// one tile and add up in a fixed order through local memory.
+// One invocation computes QM_ROWS rows of QM_COLUMNS columns; QM_SPLIT invocations share the
+// steps of 32 k of one tile and add up in a fixed order through local memory.
 #ifndef QM_PRODUCT_H
 #define QM_PRODUCT_H
 
 #define QM_PANEL 16u
 #define QM_VECTORS (QM_COLUMNS / QM_VW)
-#define QM_WORKGROUP_COLUMNS (QM_WORKGROUP_Y)
+// Drivers that make lanes of invocations do so along x alone: the columns' tiles lie along it unless slices do.
+#if QM_SPLIT > 1
+#define QM_TILE_COLUMN (QM_GROUP_Y * QM_UINT(QM_WORKGROUP_Y) + QM_LOCAL_Y)
+#define QM_SLICE QM_LOCAL_X
+#else
+#define QM_TILE_COLUMN (QM_GROUP_Y * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X)
+#define QM_SLICE 0u
+#endif
 
 #if defined(QM_WEIGHT_F32)
 #define QM_WEIGHT_UNIT_WORDS 8u
@@ -35,7 +42,7 @@
 #else
 #define QM_WEIGHT_UNIT_WORDS 1u
 #define QM_WEIGHT_INTEGER
-#define QM_WEIGHT_GROUP_UNITS 4u
+#define QM_WEIGHT_GROUPS // of 32 k
 #endif
 
 #if defined(QM_ACTIVATION_A8)
@@ -82,37 +89,37 @@
            w6 = QM_CODE((u0 << 4) >> 28), w7 = QM_CODE(u0 >> 28);
 #endif
 
-// The 8 activations of a unit of one row.
+// Activations of one row: four words at a time hold QM_UNIT_K of them (f32: twice four), taken apart eight by eight.
 #if defined(QM_ACTIVATION_F32)
-#define QM_ACTIVATION_UNIT_WORDS 8u
-#define QM_ACTIVATION_BUFFER QM_IN4(1, activations)
-#define QM_LOAD_ACTIVATIONS(base)                                                                                      \
-    qm_u4 c0 = QM_LOAD4(activations, base), c1 = QM_LOAD4(activations, (base) + 4u);                                   \
+#define QM_UNIT_K 8
+#define QM_ACTIVATION_WORDS 8u // for 8 k
+#define QM_LOAD_ACTIVATIONS(base) qm_u4 c0 = QM_LOAD4(activations, base), c1 = QM_LOAD4(activations, (base) + 4u);
+#define QM_EIGHT_ACTIVATIONS(eight)                                                                                    \
     float a0 = QM_BITS_FLOAT(QM_LANE(c0, 0)), a1 = QM_BITS_FLOAT(QM_LANE(c0, 1)), a2 = QM_BITS_FLOAT(QM_LANE(c0, 2)),  \
           a3 = QM_BITS_FLOAT(QM_LANE(c0, 3)), a4 = QM_BITS_FLOAT(QM_LANE(c1, 0)), a5 = QM_BITS_FLOAT(QM_LANE(c1, 1)),  \
           a6 = QM_BITS_FLOAT(QM_LANE(c1, 2)), a7 = QM_BITS_FLOAT(QM_LANE(c1, 3));
 #elif defined(QM_ACTIVATION_F16)
-#define QM_ACTIVATION_UNIT_WORDS 4u
-#define QM_ACTIVATION_BUFFER QM_IN4(1, activations)
+#define QM_UNIT_K 8
+#define QM_ACTIVATION_WORDS 4u
 #define QM_LOAD_ACTIVATIONS(base)                                                                                      \
     qm_u4 c = QM_LOAD4(activations, base);                                                                             \
-    float a0 = qm_half_value(QM_LANE(c, 0) & 0xffffu), a1 = qm_half_value(QM_LANE(c, 0) >> 16),                        \
-          a2 = qm_half_value(QM_LANE(c, 1) & 0xffffu), a3 = qm_half_value(QM_LANE(c, 1) >> 16),                        \
-          a4 = qm_half_value(QM_LANE(c, 2) & 0xffffu), a5 = qm_half_value(QM_LANE(c, 2) >> 16),                        \
-          a6 = qm_half_value(QM_LANE(c, 3) & 0xffffu), a7 = qm_half_value(QM_LANE(c, 3) >> 16);
+    qm_f4 even = qm_half_low4(c), odd = qm_half_high4(c);
+#define QM_EIGHT_ACTIVATIONS(eight)                                                                                    \
+    float a0 = QM_LANE(even, 0), a1 = QM_LANE(odd, 0), a2 = QM_LANE(even, 1), a3 = QM_LANE(odd, 1),                    \
+          a4 = QM_LANE(even, 2), a5 = QM_LANE(odd, 2), a6 = QM_LANE(even, 3), a7 = QM_LANE(odd, 3);
 #else
-#define QM_ACTIVATION_UNIT_WORDS 2u
-#define QM_ACTIVATION_BUFFER QM_IN2(1, activations)
-#define QM_LOAD_ACTIVATIONS(base)                                                                                      \
-    qm_u2 c = QM_LOAD2(activations, base);                                                                             \
-    uint c0 = QM_LANE(c, 0), c1 = QM_LANE(c, 1);                                                                       \
+#define QM_UNIT_K 16
+#define QM_ACTIVATION_WORDS 2u
+#define QM_LOAD_ACTIVATIONS(base) qm_u4 c = QM_LOAD4(activations, base);
+#define QM_EIGHT_ACTIVATIONS(eight)                                                                                    \
+    uint c0 = QM_LANE(c, 2 * (eight)), c1 = QM_LANE(c, 2 * (eight) + 1);                                               \
     int a0 = QM_INT(c0 << 24) >> 24, a1 = QM_INT(c0 << 16) >> 24, a2 = QM_INT(c0 << 8) >> 24, a3 = QM_INT(c0) >> 24,   \
         a4 = QM_INT(c1 << 24) >> 24, a5 = QM_INT(c1 << 16) >> 24, a6 = QM_INT(c1 << 8) >> 24, a7 = QM_INT(c1) >> 24;
 #endif
 
 #define QM_BUFFERS                                                                                                     \
     QM_IN4(0, weights)                                                                                                 \
-    QM_ACTIVATION_BUFFER                                                                                               \
+    QM_IN4(1, activations)                                                                                              \
     QM_IN(2, float, activation_scales)                                                                                 \
     QM_OUT(3, float, result)
 // rows of activations; k; n; where scales begin, in words of `weights`; words between rows of the result; first column
@@ -132,86 +139,78 @@
 #endif
 
 #ifdef QM_BODY
-    // Group x: row tile (fastest, so that neighbours share weights); group y and local y: column tile; local x: slice.
+    // Group x: row tile (fastest, so that neighbours share weights); group y and local x: column tile; where slices share it, local y is
+    // the column tile and local x the slice.
     uint row0 = QM_GROUP_X * QM_UINT(QM_ROWS);
-    uint column0 = (QM_GROUP_Y * QM_UINT(QM_WORKGROUP_Y) + QM_LOCAL_Y) * QM_UINT(QM_COLUMNS);
-    uint units = k / 8u;
-    uint panel_words = units * QM_WEIGHT_UNIT_WORDS * QM_PANEL;
+    uint column0 = QM_TILE_COLUMN * QM_UINT(QM_COLUMNS);
+    uint steps = k / 32u;
+    uint panel_words = steps * 4u * QM_WEIGHT_UNIT_WORDS * QM_PANEL;
     // Tiles beyond the last column compute the last one again (no early exit: barriers follow) and store nothing.
     uint last_tile = (n - 1u) / QM_UINT(QM_COLUMNS) * QM_UINT(QM_COLUMNS);
     uint column = QM_MIN(column0, last_tile);
     uint panel = column / QM_PANEL;
     uint weight_base = panel * panel_words + column % QM_PANEL;
-    uint activation_row = units * QM_ACTIVATION_UNIT_WORDS;
+    uint activation_base[QM_ROWS];
+    QM_UNROLL for (int r = 0; r < QM_ROWS; ++r)
+        activation_base[r] = QM_MIN(row0 + QM_UINT(r), rows - 1u) * (steps * 4u * QM_ACTIVATION_WORDS);
+#if QM_SPLIT > 1
+    uint first_step = steps * QM_SLICE / QM_UINT(QM_SPLIT);
+    uint end_step = steps * (QM_SLICE + 1u) / QM_UINT(QM_SPLIT);
+#else
+    uint first_step = 0u, end_step = steps;
+#endif
 
     qm_fv total[QM_ROWS * QM_VECTORS];
-#if defined(QM_WEIGHT_GROUP_UNITS)
-    uint block_units = QM_WEIGHT_GROUP_UNITS;
-#else
-    uint block_units = units;
-#endif
-#if QM_SPLIT > 1 && defined(QM_WEIGHT_GROUP_UNITS)
-    uint blocks = units / block_units;
-    uint first_block = blocks * QM_LOCAL_X / QM_UINT(QM_SPLIT);
-    uint end_block = blocks * (QM_LOCAL_X + 1u) / QM_UINT(QM_SPLIT);
-    uint first_unit = 0u, end_unit = block_units;
-#elif QM_SPLIT > 1
-    uint first_block = 0u, end_block = 1u;
-    uint first_unit = units * QM_LOCAL_X / QM_UINT(QM_SPLIT);
-    uint end_unit = units * (QM_LOCAL_X + 1u) / QM_UINT(QM_SPLIT);
-#else
-    uint first_block = 0u, end_block = units / block_units;
-    uint first_unit = 0u, end_unit = block_units;
-#endif
     QM_UNROLL for (int i = 0; i < QM_ROWS * QM_VECTORS; ++i)
         total[i] = QM_FV(0.0f);
-#if defined(QM_INTEGER_PRODUCT) && !defined(QM_WEIGHT_GROUP_UNITS)
-    qm_iv inner[QM_ROWS * QM_VECTORS]; // stays int32 to the end, across slices too
-#elif !defined(QM_WEIGHT_GROUP_UNITS)
-#define inner total
+#if defined(QM_INTEGER_PRODUCT) || defined(QM_WEIGHT_GROUPS)
+    qm_acc inner[QM_ROWS * QM_VECTORS]; // without groups it stays int32 to the end, across slices too
+    QM_UNROLL for (int i = 0; i < QM_ROWS * QM_VECTORS; ++i)
+        inner[i] = QM_ACC_ZERO;
 #else
-    qm_acc inner[QM_ROWS * QM_VECTORS];
+#define inner total
 #endif
 
-    for (uint block = first_block; block < end_block; ++block) {
-#if defined(QM_WEIGHT_GROUP_UNITS) || defined(QM_INTEGER_PRODUCT)
+    // 32 k a trip, unrolled: a trip blends every accumulator by the mask of lanes where lanes are invocations.
+    for (uint step = first_step; step < end_step; ++step) {
+#if defined(QM_WEIGHT_GROUPS)
         QM_UNROLL for (int i = 0; i < QM_ROWS * QM_VECTORS; ++i)
             inner[i] = QM_ACC_ZERO;
 #endif
-        for (uint in_block = first_unit; in_block < end_unit; ++in_block) {
-            uint unit = block * block_units + in_block;
-            qm_acc w[8 * QM_VECTORS];
-            QM_UNROLL for (int v = 0; v < QM_VECTORS; ++v) {
-                uint base = weight_base + unit * (QM_WEIGHT_UNIT_WORDS * QM_PANEL) + QM_UINT(v * QM_VW);
+        QM_UNROLL for (int unit = 0; unit < 32; unit += QM_UNIT_K) {
+            uint eights = step * 4u + QM_UINT(unit / 8);
+            qm_acc w[QM_UNIT_K * QM_VECTORS];
+            QM_UNROLL for (int i = 0; i < QM_UNIT_K / 8 * QM_VECTORS; ++i) {
+                int eight = i / QM_VECTORS, v = i % QM_VECTORS;
+                uint base = weight_base + (eights + QM_UINT(eight)) * (QM_WEIGHT_UNIT_WORDS * QM_PANEL) + QM_UINT(v * QM_VW);
                 QM_DECODE_UNIT(base)
-                w[8 * v] = w0;
-                w[8 * v + 1] = w1;
-                w[8 * v + 2] = w2;
-                w[8 * v + 3] = w3;
-                w[8 * v + 4] = w4;
-                w[8 * v + 5] = w5;
-                w[8 * v + 6] = w6;
-                w[8 * v + 7] = w7;
+                w[8 * i] = w0;
+                w[8 * i + 1] = w1;
+                w[8 * i + 2] = w2;
+                w[8 * i + 3] = w3;
+                w[8 * i + 4] = w4;
+                w[8 * i + 5] = w5;
+                w[8 * i + 6] = w6;
+                w[8 * i + 7] = w7;
             }
             QM_UNROLL for (int r = 0; r < QM_ROWS; ++r) {
-                uint row = QM_MIN(row0 + QM_UINT(r), rows - 1u);
-                uint from = row * activation_row + unit * QM_ACTIVATION_UNIT_WORDS;
+                uint from = activation_base[r] + eights * QM_ACTIVATION_WORDS;
                 QM_LOAD_ACTIVATIONS(from)
-                QM_UNROLL for (int v = 0; v < QM_VECTORS; ++v) {
-                    inner[r * QM_VECTORS + v] +=
-                        w[8 * v] * a0 + w[8 * v + 1] * a1 + w[8 * v + 2] * a2 + w[8 * v + 3] * a3;
-                    inner[r * QM_VECTORS + v] +=
-                        w[8 * v + 4] * a4 + w[8 * v + 5] * a5 + w[8 * v + 6] * a6 + w[8 * v + 7] * a7;
+                QM_UNROLL for (int eight = 0; eight < QM_UNIT_K / 8; ++eight) {
+                    QM_EIGHT_ACTIVATIONS(eight)
+                    QM_UNROLL for (int v = 0; v < QM_VECTORS; ++v) {
+                        int i = 8 * (eight * QM_VECTORS + v);
+                        inner[r * QM_VECTORS + v] += w[i] * a0 + w[i + 1] * a1 + w[i + 2] * a2 + w[i + 3] * a3;
+                        inner[r * QM_VECTORS + v] += w[i + 4] * a4 + w[i + 5] * a5 + w[i + 6] * a6 + w[i + 7] * a7;
+                    }
                 }
             }
         }
-#if defined(QM_WEIGHT_GROUP_UNITS)
+#if defined(QM_WEIGHT_GROUPS)
         QM_UNROLL for (int v = 0; v < QM_VECTORS; ++v) {
-            uint groups = units / block_units;
-            uint scale_words = (groups + 1u) / 2u;
-            uint at = scale_offset + (panel * scale_words + block / 2u) * QM_PANEL + column % QM_PANEL + QM_UINT(v * QM_VW);
+            uint at = scale_offset + (panel * ((steps + 1u) / 2u) + step / 2u) * QM_PANEL + column % QM_PANEL + QM_UINT(v * QM_VW);
             qm_uv pair = QM_LOAD_UV(weights, at);
-            qm_fv scale = qm_half_low(pair >> (16u * (block & 1u)));
+            qm_fv scale = qm_half_low(pair >> (16u * (step & 1u)));
             QM_UNROLL for (int r = 0; r < QM_ROWS; ++r)
                 total[r * QM_VECTORS + v] += QM_ACC_TO_FV(inner[r * QM_VECTORS + v]) * scale;
         }
@@ -223,7 +222,7 @@
     uint mine = (QM_LOCAL_Y * QM_UINT(QM_SPLIT) + QM_LOCAL_X) * QM_UINT(QM_ROWS * QM_COLUMNS);
     QM_UNROLL for (int i = 0; i < QM_ROWS * QM_VECTORS; ++i) {
         QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {
-#if defined(QM_INTEGER_PRODUCT) && !defined(QM_WEIGHT_GROUP_UNITS)
+#if defined(QM_INTEGER_PRODUCT) && !defined(QM_WEIGHT_GROUPS)
             partials[mine + QM_UINT(i * QM_VW + lane)] = QM_UINT(QM_LANE(inner[i], lane));
 #else
             partials[mine + QM_UINT(i * QM_VW + lane)] = QM_FLOAT_BITS(QM_LANE(total[i], lane));
@@ -236,7 +235,7 @@
             uint theirs = mine + slice * QM_UINT(QM_ROWS * QM_COLUMNS);
             QM_UNROLL for (int i = 0; i < QM_ROWS * QM_VECTORS; ++i) {
                 QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {
-#if defined(QM_INTEGER_PRODUCT) && !defined(QM_WEIGHT_GROUP_UNITS)
+#if defined(QM_INTEGER_PRODUCT) && !defined(QM_WEIGHT_GROUPS)
                     QM_LANE(inner[i], lane) += QM_INT(partials[theirs + QM_UINT(i * QM_VW + lane)]);
 #else
                     QM_LANE(total[i], lane) += QM_BITS_FLOAT(partials[theirs + QM_UINT(i * QM_VW + lane)]);
@@ -255,8 +254,8 @@
 #endif
         QM_UNROLL for (int r = 0; r < QM_ROWS; ++r) {
             uint row = row0 + QM_UINT(r);
-            if (QM_LOCAL_X == 0u && row < rows && at < n) {
-#if defined(QM_INTEGER_PRODUCT) && !defined(QM_WEIGHT_GROUP_UNITS)
+            if (QM_SLICE == 0u && row < rows && at < n) {
+#if defined(QM_INTEGER_PRODUCT) && !defined(QM_WEIGHT_GROUPS)
                 qm_fv value = QM_FV_FROM_IV(inner[r * QM_VECTORS + v]) * factor;
 #else
                 qm_fv value = total[r * QM_VECTORS + v] * factor;

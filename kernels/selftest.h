@@ -13,6 +13,7 @@
 //         QM_PACKED_DOT is defined
 //   y[13] binary16 arithmetic: bits of inputs[1] + inputs[16] in binary16 where QM_FP16 is defined
 //   y[14] the sum over the subgroup of 1, y[15] the subgroup's size, where QM_SUBGROUPS is defined
+// Where QM_TEXEL is defined, the inputs are read as a texel buffer.
 #ifndef QM_BODY
 #if defined(QM_GLSL) && defined(QM_PACKED_DOT)
 #extension GL_EXT_spirv_intrinsics : require
@@ -39,7 +40,7 @@ int qm_packed_dot_raw(uint a, uint b, spirv_literal int packed_format);
 #define QM_SUBGROUP_SIZE get_sub_group_size()
 #endif
 #define QM_BUFFERS                                                                                                     \
-    QM_IN(0, uint, inputs)                                                                                             \
+    QM_IN4(0, inputs)                                                                                         \
     QM_OUT(1, uint, result)
 #define QM_PARAMETERS QM_U32(count)
 #define QM_LOCALS
@@ -66,33 +67,33 @@ QM_FUNCTION float qm_plain_product(float a, float b)
     if (invocation < count) {
         uint to = invocation * 16u;
         uint trips = 0u;
-        uint state = inputs[17];
-        for (uint i = 0u; i < inputs[0]; ++i) {
+        uint state = QM_LOAD1(inputs, 17u);
+        for (uint i = 0u; i < QM_LOAD1(inputs, 0u); ++i) {
             state = state * 1664525u + 1013904223u;
-            trips += 1u + (state == 0x5eed5eedu ? inputs[18] : 0u); // inputs[18] is 0; the loop has no closed form
+            trips += 1u + (state == 0x5eed5eedu ? QM_LOAD1(inputs, 18u) : 0u); // inputs[18] is 0; the loop has no closed form
         }
         result[to] = trips;
-        result[to + 1u] = QM_FLOAT_BITS(qm_plain_sum(QM_BITS_FLOAT(inputs[1]), QM_BITS_FLOAT(inputs[2])));
-        result[to + 2u] = QM_FLOAT_BITS(qm_plain_sum(QM_BITS_FLOAT(inputs[3]), QM_BITS_FLOAT(inputs[4])));
-        result[to + 3u] = QM_FLOAT_BITS(qm_plain_product(QM_BITS_FLOAT(inputs[5]), 0.5f));
-        result[to + 4u] = QM_FLOAT_BITS(qm_exp(QM_BITS_FLOAT(inputs[6])));
-        result[to + 5u] = QM_FLOAT_BITS(qm_reciprocal(QM_BITS_FLOAT(inputs[7])));
-        result[to + 6u] = QM_FLOAT_BITS(qm_inverse_root(QM_BITS_FLOAT(inputs[8])));
-        result[to + 7u] = QM_FLOAT_BITS(qm_log(QM_BITS_FLOAT(inputs[9])));
-        result[to + 8u] = qm_half_bits(QM_BITS_FLOAT(inputs[10]));
-        result[to + 9u] = QM_FLOAT_BITS(qm_half_value(inputs[11]));
-        result[to + 10u] = QM_UINT(qm_round(QM_BITS_FLOAT(inputs[12])));
-        result[to + 11u] = QM_UINT(QM_INT(inputs[13]) >> 3);
+        result[to + 1u] = QM_FLOAT_BITS(qm_plain_sum(QM_BITS_FLOAT(QM_LOAD1(inputs, 1u)), QM_BITS_FLOAT(QM_LOAD1(inputs, 2u))));
+        result[to + 2u] = QM_FLOAT_BITS(qm_plain_sum(QM_BITS_FLOAT(QM_LOAD1(inputs, 3u)), QM_BITS_FLOAT(QM_LOAD1(inputs, 4u))));
+        result[to + 3u] = QM_FLOAT_BITS(qm_plain_product(QM_BITS_FLOAT(QM_LOAD1(inputs, 5u)), 0.5f));
+        result[to + 4u] = QM_FLOAT_BITS(qm_exp(QM_BITS_FLOAT(QM_LOAD1(inputs, 6u))));
+        result[to + 5u] = QM_FLOAT_BITS(qm_reciprocal(QM_BITS_FLOAT(QM_LOAD1(inputs, 7u))));
+        result[to + 6u] = QM_FLOAT_BITS(qm_inverse_root(QM_BITS_FLOAT(QM_LOAD1(inputs, 8u))));
+        result[to + 7u] = QM_FLOAT_BITS(qm_log(QM_BITS_FLOAT(QM_LOAD1(inputs, 9u))));
+        result[to + 8u] = qm_half_bits(QM_BITS_FLOAT(QM_LOAD1(inputs, 10u)));
+        result[to + 9u] = QM_FLOAT_BITS(qm_half_value(QM_LOAD1(inputs, 11u)));
+        result[to + 10u] = QM_UINT(qm_round(QM_BITS_FLOAT(QM_LOAD1(inputs, 12u))));
+        result[to + 11u] = QM_UINT(QM_INT(QM_LOAD1(inputs, 13u)) >> 3);
 #if defined(QM_PACKED_DOT)
-        result[to + 12u] = QM_UINT(QM_DOT(inputs[14], inputs[15]));
+        result[to + 12u] = QM_UINT(QM_DOT(QM_LOAD1(inputs, 14u), QM_LOAD1(inputs, 15u)));
 #else
         int sum = 0;
         for (uint j = 0u; j < 4u; ++j)
-            sum += (QM_INT(inputs[14] << (24u - 8u * j)) >> 24) * (QM_INT(inputs[15] << (24u - 8u * j)) >> 24);
+            sum += (QM_INT(QM_LOAD1(inputs, 14u) << (24u - 8u * j)) >> 24) * (QM_INT(QM_LOAD1(inputs, 15u) << (24u - 8u * j)) >> 24);
         result[to + 12u] = QM_UINT(sum);
 #endif
 #if defined(QM_FP16)
-        result[to + 13u] = QM_HALF_SUM(QM_BITS_FLOAT(inputs[1]), QM_BITS_FLOAT(inputs[16]));
+        result[to + 13u] = QM_HALF_SUM(QM_BITS_FLOAT(QM_LOAD1(inputs, 1u)), QM_BITS_FLOAT(QM_LOAD1(inputs, 16u)));
 #endif
 #if defined(QM_SUBGROUPS)
         result[to + 14u] = members;

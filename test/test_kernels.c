@@ -52,7 +52,7 @@ static void add_subject(const char *name, struct qm_device *device, const char *
 static int open_subjects(void)
 {
     static const char *const expected[] = {"reference", "lavapipe", "swiftshader", "pocl", "rusticl"};
-    static const char *const narrow[4] = {"narrow"}, *const vulkan[4] = {"narrow", "wide"},
+    static const char *const narrow[4] = {"narrow"}, *const vulkan[4] = {"narrow", "wide", "texel"},
                              *const opencl[4] = {"narrow", "wide", "vector"};
     struct qm_device *device;
     if (is_wanted("native") && qm_native_device_open(&device) == QM_OK)
@@ -124,6 +124,14 @@ static bool same_as_others(const char *key, const char *hash, const char *who)
     return true;
 }
 
+// The oracle divides in double: of quantized values, one that lies on a tie but for the last bits may fall otherwise.
+// That is within the kernel's bound, which is checked; between kernels the bits are the same.
+static bool is_oracle_free(const struct subject *s, const char *name)
+{
+    return strcmp(s->name, "reference") == 0 &&
+           (strcmp(name, "activations-a8") == 0 || strncmp(name, "kv_write-kv", 11) == 0);
+}
+
 static void run_subject(const struct subject *s, const char *tile)
 {
     struct qm_kernel_shapes shapes = {.hidden = 256,
@@ -147,7 +155,7 @@ static void run_subject(const struct subject *s, const char *tile)
         snprintf(who, sizeof(who), "%s %s", s->name, r->tile);
         if (r->status == QM_OK && r->same_bits) {
             exact++;
-            differing += !same_as_others(key, r->output_hash, who);
+            differing += !is_oracle_free(s, r->name) && !same_as_others(key, r->output_hash, who);
         } else if (r->status == QM_UNSUPPORTED) {
             unsupported++;
             print_message("  %s: %s unsupported: %s\n", who, key, r->reason);
@@ -262,7 +270,7 @@ static void test_planted(void **state)
 {
     const struct subject *s = *state;
     static const char *const names[] = {"matmul-w8-a8", "matmul-w8-f16", "matvec-w8-a8", "matvec-w8-f16"};
-    const char *tile = qm_kernel_tile(s->device->info);
+    const char *tile = qm_kernel_tile(s->device->info, 1);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i)
         check_planted(s, names[i], tile);
 

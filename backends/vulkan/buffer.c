@@ -68,20 +68,21 @@ static enum qm_status create(struct qm_vk_device *device, enum purpose purpose, 
 {
     const struct qm_device_info *info = device->base.info;
     *out = NULL;
-    if (size_bytes > info->max_allocation_bytes || size_bytes > UINT64_MAX - 3)
+    if (size_bytes > info->max_allocation_bytes || size_bytes > UINT64_MAX - QM_VK_TEXEL_BYTES)
         return QM_FAIL(QM_OUT_OF_MEMORY, "a buffer of %" PRIu64 " bytes; %s allocates at most %" PRIu64 " at once",
                        size_bytes, info->name, info->max_allocation_bytes);
     struct qm_buffer *buffer = calloc(1, sizeof(*buffer));
     if (!buffer)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a buffer's description");
     enum qm_status status;
-    buffer->size_bytes = (size_bytes + 3) & ~(uint64_t)3;
+    buffer->size_bytes = (size_bytes + QM_VK_TEXEL_BYTES - 1) & ~(uint64_t)(QM_VK_TEXEL_BYTES - 1);
     const VkBufferUsageFlags copied = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
     VkBufferCreateInfo create_info = {
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
         .size = buffer->size_bytes,
         .usage = purpose == STAGING ? copied
-                                    : copied | VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT,
+                                    : copied | VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT |
+                                          VK_BUFFER_USAGE_STORAGE_TEXEL_BUFFER_BIT,
         .sharingMode = VK_SHARING_MODE_EXCLUSIVE,
     };
     QM_GUARD(VK_STATUS(device->vk.vkCreateBuffer(device->handle, &create_info, NULL, &buffer->handle)));

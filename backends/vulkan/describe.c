@@ -233,6 +233,8 @@ static void list_capabilities(const struct qm_vk_instance *instance, struct qm_v
     char detail[96];
     const char *accelerated = f->packed_dot_accelerated ? "accelerated" : "not accelerated";
     add(info, "packed_dot", f->packed_dot, accelerated);
+    snprintf(detail, sizeof(detail), "%llu MiB a binding", (unsigned long long)(info->max_texel_bytes >> 20));
+    add(info, "texel_buffers", info->max_texel_bytes > 0, detail);
     add(info, "fp16", f->float16, "");
     add(info, "fp16_storage", f->storage16, "");
     add(info, "int8", f->int8, "");
@@ -287,12 +289,18 @@ static void find_properties(struct qm_vk_physical *p)
         snprintf(info->pci_address, sizeof(info->pci_address), "%04x:%02x:%02x.%x", pci.pciDomain & 0xffff,
                  pci.pciBus & 0xff, pci.pciDevice & 0xff, pci.pciFunction & 0xf);
     info->max_binding_bytes = limits->maxStorageBufferRange;
+    VkFormatProperties texel;
+    vkGetPhysicalDeviceFormatProperties(p->handle, VK_FORMAT_R32G32B32A32_UINT, &texel);
+    if (texel.bufferFeatures & VK_FORMAT_FEATURE_STORAGE_TEXEL_BUFFER_BIT)
+        info->max_texel_bytes = (uint64_t)limits->maxTexelBufferElements * QM_VK_TEXEL_BYTES;
     info->max_allocation_bytes = maintenance3.maxMemoryAllocationSize;
     if (maintenance4.maxBufferSize && maintenance4.maxBufferSize < info->max_allocation_bytes)
         info->max_allocation_bytes = maintenance4.maxBufferSize;
     VkDeviceSize alignment = limits->minStorageBufferOffsetAlignment;
     if (limits->minUniformBufferOffsetAlignment > alignment)
         alignment = limits->minUniformBufferOffsetAlignment;
+    if (limits->minTexelBufferOffsetAlignment > alignment)
+        alignment = limits->minTexelBufferOffsetAlignment;
     info->buffer_offset_alignment = alignment > 4 ? (uint32_t)alignment : 4;
     info->max_workgroup_invocations = limits->maxComputeWorkGroupInvocations;
     info->max_local_bytes = limits->maxComputeSharedMemorySize;

@@ -268,18 +268,20 @@ static enum qm_status create_device(struct qm_vk_device *device)
 
 static enum qm_status create_layouts(struct qm_vk_device *device)
 {
-    VkDescriptorSetLayoutBinding bindings[QM_MAX_BINDINGS + 1];
-    for (uint32_t i = 0; i <= QM_MAX_BINDINGS; i++)
+    // One layout for all kernels: a kernel writes and uses only the descriptors of its own bindings.
+    VkDescriptorSetLayoutBinding bindings[QM_VK_TEXEL_BINDING + QM_MAX_BINDINGS];
+    for (uint32_t i = 0; i < QM_VK_TEXEL_BINDING + QM_MAX_BINDINGS; i++)
         bindings[i] = (VkDescriptorSetLayoutBinding){
             .binding = i,
-            .descriptorType =
-                i == QM_VK_STEP_BINDING ? VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+            .descriptorType = i >= QM_VK_TEXEL_BINDING  ? VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER
+                              : i == QM_VK_STEP_BINDING ? VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER
+                                                        : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
             .descriptorCount = 1,
             .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
         };
     VkDescriptorSetLayoutCreateInfo set = {
         .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
-        .bindingCount = QM_MAX_BINDINGS + 1,
+        .bindingCount = QM_VK_TEXEL_BINDING + QM_MAX_BINDINGS,
         .pBindings = bindings,
     };
     VK_TRY(device->vk.vkCreateDescriptorSetLayout(device->handle, &set, NULL, &device->set_layout));

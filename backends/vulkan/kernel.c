@@ -31,6 +31,7 @@ static bool grants(const struct qm_vk_physical *p, uint32_t capability, const ch
         CASE(11, "Int64", f->int64);
         CASE(22, "Int16", f->int16);
         CASE(39, "Int8", f->int8);
+        CASE(47, "ImageBuffer", true);
         CASE(50, "ImageQuery", true);
         CASE(61, "GroupNonUniform", subgroup & VK_SUBGROUP_FEATURE_BASIC_BIT);
         CASE(62, "GroupNonUniformVote", subgroup & VK_SUBGROUP_FEATURE_VOTE_BIT);
@@ -210,6 +211,7 @@ enum qm_status qm_vk_kernel_create(struct qm_device *base, const struct qm_kerne
     if (!kernel)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for kernel %s", variant->name);
     kernel->binding_count = variant->binding_count;
+    kernel->texel_bindings = variant->texel_bindings;
     kernel->parameter_count = variant->parameter_count;
     qm_hash_bytes(variant->spirv, variant->spirv_bytes, kernel->hash);
     VkShaderModule module = VK_NULL_HANDLE;

@@ -4,6 +4,7 @@
 // alone. Recordings are made when they are first needed and kept until a run cuts the program otherwise.
 #include "backends/vulkan/vk.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@ struct qm_program {
     size_t count;
     VkDescriptorPool descriptor_pool;
     VkDescriptorSet *sets; // one per dispatch
+    VkBufferView *views;   // QM_MAX_BINDINGS per dispatch, where a kernel reads texels
     // Of the present cut:
     size_t segment;            // dispatches per command buffer
     uint32_t command_capacity; // length of the ring, or segments
@@ -28,8 +30,26 @@ struct qm_program {
 
 // ---- Descriptor sets ----------------------------------------------------------------------------------------------
 
-static void write_set(struct qm_vk_device *device, VkDescriptorSet set, const struct qm_dispatch *dispatch,
-                      const struct qm_buffer *step)
+// A view of the binding as texels; its end is rounded up, for buffers hold whole texels.
+static enum qm_status create_view(struct qm_vk_device *device, const struct qm_binding *binding, VkBufferView *view)
+{
+    const uint64_t range_bytes = (binding->size_bytes + QM_VK_TEXEL_BYTES - 1) / QM_VK_TEXEL_BYTES * QM_VK_TEXEL_BYTES;
+    const struct qm_device_info *info = device->base.info;
+    if (range_bytes > info->max_texel_bytes)
+        return QM_FAIL(QM_UNSUPPORTED, "a texel buffer of %" PRIu64 " bytes; %s has at most %" PRIu64, range_bytes,
+                       info->name, info->max_texel_bytes);
+    VkBufferViewCreateInfo create = {
+        .sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
+        .buffer = binding->buffer->handle,
+        .format = VK_FORMAT_R32G32B32A32_UINT,
+        .offset = binding->offset_bytes,
+        .range = range_bytes,
+    };
+    return VK_STATUS(device->vk.vkCreateBufferView(device->handle, &create, NULL, view));
+}
+
+static enum qm_status write_set(struct qm_vk_device *device, VkDescriptorSet set, const struct qm_dispatch *dispatch,
+                                const struct qm_buffer *step, VkBufferView *views)
 {
     VkDescriptorBufferInfo buffers[QM_MAX_BINDINGS + 1];
     VkWriteDescriptorSet writes[QM_MAX_BINDINGS + 1];
@@ -37,6 +57,9 @@ static void write_set(struct qm_vk_device *device, VkDescriptorSet set, const st
     for (uint32_t i = 0; i <= count; i++) {
         const struct qm_binding *binding = &dispatch->bindings[i];
         const bool is_step = i == count;
+        const bool is_texel = !is_step && (dispatch->kernel->texel_bindings >> i & 1);
+        if (is_texel)
+            QM_TRY(create_view(device, binding, &views[i]));
         buffers[i] = is_step ? (VkDescriptorBufferInfo){.buffer = step->handle, .range = 4 * QM_STEP_WORDS}
                              : (VkDescriptorBufferInfo){.buffer = binding->buffer->handle,
                                                         .offset = binding->offset_bytes,
@@ -44,26 +67,33 @@ static void write_set(struct qm_vk_device *device, VkDescriptorSet set, const st
         writes[i] = (VkWriteDescriptorSet){
             .sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
             .dstSet = set,
-            .dstBinding = is_step ? QM_VK_STEP_BINDING : i,
+            .dstBinding = is_step    ? QM_VK_STEP_BINDING
+                          : is_texel ? QM_VK_TEXEL_BINDING + i
+                                     : i,
             .descriptorCount = 1,
-            .descriptorType = is_step ? VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+            .descriptorType = is_step    ? VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER
+                              : is_texel ? VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER
+                                         : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
             .pBufferInfo = &buffers[i],
+            .pTexelBufferView = is_texel ? &views[i] : NULL,
         };
     }
     device->vk.vkUpdateDescriptorSets(device->handle, count + 1, writes, 0, NULL);
+    return QM_OK;
 }
 
 static enum qm_status create_sets(struct qm_vk_device *device, struct qm_program *program, const struct qm_buffer *step)
 {
     const uint32_t count = (uint32_t)program->count;
-    const VkDescriptorPoolSize sizes[2] = {
+    const VkDescriptorPoolSize sizes[3] = {
         {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, QM_MAX_BINDINGS * count},
         {VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER, count},
+        {VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER, QM_MAX_BINDINGS * count},
     };
     VkDescriptorPoolCreateInfo pool = {
         .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
         .maxSets = count,
-        .poolSizeCount = 2,
+        .poolSizeCount = 3,
         .pPoolSizes = sizes,
     };
     VK_TRY(device->vk.vkCreateDescriptorPool(device->handle, &pool, NULL, &program->descriptor_pool));
@@ -75,7 +105,8 @@ static enum qm_status create_sets(struct qm_vk_device *device, struct qm_program
             .pSetLayouts = &device->set_layout,
         };
         VK_TRY(device->vk.vkAllocateDescriptorSets(device->handle, &allocate, &program->sets[i]));
-        write_set(device, program->sets[i], &program->dispatches[i], step);
+        QM_TRY(write_set(device, program->sets[i], &program->dispatches[i], step,
+                         program->views + (size_t)i * QM_MAX_BINDINGS));
     }
     return QM_OK;
 }
@@ -97,7 +128,8 @@ enum qm_status qm_vk_program_create(struct qm_device *base, const struct qm_prog
     program->count = params->count;
     program->dispatches = calloc(params->count, sizeof(*program->dispatches));
     program->sets = calloc(params->count, sizeof(VkDescriptorSet));
-    if (!program->dispatches || !program->sets) {
+    program->views = calloc(params->count, QM_MAX_BINDINGS * sizeof(VkBufferView));
+    if (!program->dispatches || !program->sets || !program->views) {
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a program of %zu dispatches", params->count);
         goto done;
     }
@@ -133,8 +165,12 @@ void qm_vk_program_destroy(struct qm_device *base, struct qm_program **out)
     if (!program)
         return;
     drop_recordings(device, program);
-    if (!device->hung)
+    if (!device->hung) {
         device->vk.vkDestroyDescriptorPool(device->handle, program->descriptor_pool, NULL); // and its sets
+        for (size_t i = 0; program->views && i < program->count * QM_MAX_BINDINGS; i++)
+            device->vk.vkDestroyBufferView(device->handle, program->views[i], NULL);
+    }
+    free(program->views);
     free(program->sets);
     free(program->dispatches);
     free(program);

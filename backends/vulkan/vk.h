@@ -19,7 +19,9 @@
 #include "base/hash.h"
 
 #define QM_VK_STEP_BINDING QM_MAX_BINDINGS
-#define QM_VK_SUBMISSION_TIMEOUT_NS 60000000000u // far above any watchdog; what is not done by then will not be
+#define QM_VK_TEXEL_BINDING (QM_MAX_BINDINGS + 1) // binding i as texels is this and i; see QM_IN4 in kernels/portable.h
+#define QM_VK_TEXEL_BYTES 16                      // VK_FORMAT_R32G32B32A32_UINT
+#define QM_VK_SUBMISSION_TIMEOUT_NS 60000000000u  // far above any watchdog; what is not done by then will not be
 #define QM_VK_STAGING_BYTES (16u << 20)
 
 // ---- Results ------------------------------------------------------------------------------------------------------
@@ -129,6 +131,7 @@ struct qm_buffer {
 struct qm_kernel {
     VkPipeline pipeline;
     uint32_t binding_count;
+    uint32_t texel_bindings;
     uint32_t parameter_count;
     char hash[QM_HASH_TEXT_BYTES]; // of the SPIR-V
 };

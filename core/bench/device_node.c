@@ -42,6 +42,7 @@ struct qm_node *qm_device_node(const struct qm_device_info *info)
     set_text(node, "pci", info->pci_address);
     struct qm_node *limits = qm_node_add_mapping(node, "limits");
     qm_node_set_u64(limits, "max_binding_bytes", info->max_binding_bytes);
+    qm_node_set_u64(limits, "max_texel_bytes", info->max_texel_bytes);
     qm_node_set_u64(limits, "max_allocation_bytes", info->max_allocation_bytes);
     qm_node_set_u64(limits, "memory_bytes", info->memory_bytes);
     qm_node_set_u64(limits, "buffer_offset_alignment", info->buffer_offset_alignment);

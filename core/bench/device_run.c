@@ -144,11 +144,14 @@ static enum qm_status open_engine(struct qm_session *session)
         return QM_FAIL(QM_FAILED, "no scheme could be prepared");
     json_t *answer = NULL;
     QM_TRY(qm_client_ask(session->client, answer_seconds(),
-                         json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "do", "engine", "artifact", artifact, "rows",
-                                   (json_int_t)rows, "sequences", (json_int_t)session->sequences, "slots",
+                         json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:b}", "do", "engine", "artifact", artifact,
+                                   "rows", (json_int_t)rows, "sequences", (json_int_t)session->sequences, "slots",
                                    (json_int_t)slots, "limit_ns", (json_int_t)profile->submission_ms * 1000000,
-                                   "most_dispatches", (json_int_t)profile->dispatches_per_submission),
+                                   "most_dispatches", (json_int_t)profile->dispatches_per_submission, "base_tier",
+                                   (int)(profile->tier == QM_PROFILE_TIER_BASE)),
                          &answer));
+    const char *tile = json_string_value(json_object_get(answer, "tile"));
+    snprintf(session->run->tile, sizeof(session->run->tile), "%s", tile ? tile : "");
     json_decref(answer);
     return QM_OK;
 }

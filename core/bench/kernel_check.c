@@ -404,7 +404,7 @@ static enum qm_status time_into(struct qm_device *device, const struct qm_kernel
 static enum qm_status ceiling(struct qm_device *device, const char *name, const struct qm_case_shape *small,
                               const struct qm_case_shape *large, uint64_t min_ns, struct qm_kernel_report *out)
 {
-    const char *tile = qm_kernel_tile(device->info);
+    const char *tile = qm_kernel_tile(device->info, QM_KERNEL_BASE_TIER); // ceilings read no texels
     const struct qm_kernel_variant *variant = qm_kernel_find(name, tile);
     struct qm_kernel_case *c = NULL;
     enum qm_status status;
@@ -478,11 +478,10 @@ static enum qm_status add_case(struct list *list, const struct qm_case_shape *sh
     return status;
 }
 
-// Both patterns of a product; k is rounded up to what the format takes.
+// Both patterns of a product.
 static enum qm_status add_product(struct list *list, uint32_t rows, uint32_t n, uint32_t k, bool timed)
 {
-    uint32_t multiple = strstr(list->name, "-w4g32") ? 32 : 8;
-    struct qm_case_shape shape = {.rows = rows, .n = n, .k = (k + multiple - 1) / multiple * multiple};
+    struct qm_case_shape shape = {.rows = rows, .n = n, .k = k};
     QM_TRY(add_case(list, &shape, QM_CASE_INTEGERS, false));
     return add_case(list, &shape, QM_CASE_RANDOM, timed);
 }
@@ -490,11 +489,11 @@ static enum qm_status add_product(struct list *list, uint32_t rows, uint32_t n, 
 static enum qm_status add_products(struct list *list)
 {
     const struct qm_kernel_shapes *s = list->shapes;
-    static const uint32_t rows[] = {1, 3, 17}, n[] = {1, 15, 48, 250}, k[] = {8, 40, 96, 1032};
+    static const uint32_t rows[] = {1, 3, 17}, n[] = {1, 15, 48, 250}, k[] = {32, 64, 96, 1056};
     bool is_matvec = strncmp(list->name, "matvec", 6) == 0;
     if (s->built_in && s->quick) {
-        QM_TRY(add_product(list, 3, 15, 40, false));
-        QM_TRY(add_product(list, 17, 50, 264, false));
+        QM_TRY(add_product(list, 3, 15, 96, false));
+        QM_TRY(add_product(list, 17, 50, 288, false));
     } else if (s->built_in) {
         for (size_t i = 0; i < 3 * 4 * 4; ++i)
             QM_TRY(add_product(list, rows[i % 3], n[i / 3 % 4], k[i / 12], false));
@@ -535,8 +534,7 @@ static enum qm_status add_others(struct list *list)
     bool is_unit =
         strcmp(kernel, "dequantize") == 0 || strcmp(kernel, "activations") == 0 || strcmp(kernel, "embedding") == 0;
     static const uint32_t rows[] = {1, 3, 17}, positions[] = {0, 1, 63, 300}, widths[] = {1, 15, 48, 250, 1032},
-                          units[] = {8, 40, 96, 1032}, counts[] = {1, 15, 1000, 100003};
-    uint32_t multiple = strstr(list->name, "-w4g32") ? 32 : 8;
+                          units[] = {32, 64, 96, 1056}, counts[] = {1, 15, 1000, 100003};
     struct qm_case_shape shape;
     for (size_t i = 0; i < 20 && s->built_in; ++i) {
         uint32_t r = rows[(i + i / 4) % 3];
@@ -552,7 +550,7 @@ static enum qm_status add_others(struct list *list)
                 break;
             shape.k = counts[s->quick ? i % 3 + 1 : i];
         } else if (is_unit) {
-            shape.k = (units[i % 4] + multiple - 1) / multiple * multiple;
+            shape.k = units[i % 4];
             shape.n = widths[i % 4];
             shape.tokens_per_sequence = i % 3 == 1 ? (r + 1) / 2 : r;
         } else if (strcmp(kernel, "multiply_add") == 0) {
@@ -605,7 +603,7 @@ enum qm_status qm_kernel_check_all(struct qm_device *device, const struct qm_ker
                                    const char *only_prefix, struct qm_kernel_report **reports, size_t *count)
 {
     struct list list = {.device = device, .shapes = shapes};
-    list.tile = shapes->tile ? shapes->tile : qm_kernel_tile(device->info);
+    list.tile = shapes->tile ? shapes->tile : qm_kernel_tile(device->info, QM_KERNEL_BASE_TIER);
     enum qm_status status = QM_OK;
     char name[32];
     size_t total = 0, done = 0;

@@ -63,7 +63,7 @@ struct qm_case_shape {
 };
 
 // Builds the case `name` ("matmul-w8-a8") for `tile`. QM_INVALID where there is no such kernel or the shape is none of
-// it (k of a product not a multiple of 8, or of 32 for w4). qm_kernel_case_destroy accepts NULL.
+// it (k of a product not a multiple of 32). qm_kernel_case_destroy accepts NULL.
 QM_MUST_USE enum qm_status qm_kernel_case_create(const char *name, const char *tile, const struct qm_case_shape *shape,
                                                  enum qm_case_pattern pattern, struct qm_kernel_case **out);
 void qm_kernel_case_destroy(struct qm_kernel_case **c);

@@ -5,12 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *qm_kernel_tile(const struct qm_device_info *info)
+const char *qm_kernel_tile(const struct qm_device_info *info, uint64_t texel_bytes)
 {
     if (info->type != QM_DEVICE_CPU)
         return "wide";
     // PoCL runs the invocations of a workgroup one after another; drivers on llvmpipe make lanes of them.
-    return strcmp(info->api, "opencl") == 0 && strcmp(info->driver_name, "rusticl") != 0 ? "vector" : "narrow";
+    if (strcmp(info->api, "opencl") == 0 && strcmp(info->driver_name, "rusticl") != 0)
+        return "vector";
+    return texel_bytes <= info->max_texel_bytes ? "texel" : "narrow";
+}
+
+const char *qm_kernel_tier(const struct qm_kernel_variant *variant)
+{
+    return variant->texel_bindings ? "texel" : "base";
 }
 
 const struct qm_kernel_variant *qm_kernel_find(const char *name, const char *tile)
@@ -60,7 +67,9 @@ void qm_kernel_groups(const struct qm_kernel_variant *variant, const uint32_t *p
         struct qm_matmul_parameters p;
         memcpy(&p, parameters, sizeof(p));
         groups[0] = divide_up(p.rows, qm_kernel_definition(variant, "QM_ROWS", 1));
-        groups[1] = divide_up(p.n, (uint64_t)qm_kernel_definition(variant, "QM_COLUMNS", 1) * variant->workgroup[1]);
+        // Tiles of columns lie along x, or along y where x is the slices of one tile.
+        uint32_t tiles = variant->workgroup[qm_kernel_definition(variant, "QM_SPLIT", 1) > 1 ? 1 : 0];
+        groups[1] = divide_up(p.n, (uint64_t)qm_kernel_definition(variant, "QM_COLUMNS", 1) * tiles);
     } else if (strcmp(kernel, "embedding") == 0) {
         struct qm_embedding_parameters p;
         memcpy(&p, parameters, sizeof(p));

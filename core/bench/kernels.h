@@ -9,8 +9,13 @@
 extern const struct qm_kernel_variant qm_kernel_variants[];
 extern const size_t qm_kernel_variant_count;
 
-// "narrow", "vector" or "wide": the fixed tile for a device; see kernels/tiles.txt.
-const char *qm_kernel_tile(const struct qm_device_info *info);
+// The fixed tile for a device; see kernels/tiles.txt. "texel" only where the device reads as many bytes as texels as a
+// kernel binds at once, `texel_bytes`; QM_KERNEL_BASE_TIER keeps to the base tier: "narrow", "vector" or "wide".
+#define QM_KERNEL_BASE_TIER UINT64_MAX
+const char *qm_kernel_tile(const struct qm_device_info *info, uint64_t texel_bytes);
+
+// "texel" where the variant of a tile reads texel buffers, "base" elsewhere.
+const char *qm_kernel_tier(const struct qm_kernel_variant *variant);
 
 // The variant `name` ("matmul-w8-a8") for a tile; kernels without that tile give their narrow one. NULL: no such name.
 const struct qm_kernel_variant *qm_kernel_find(const char *name, const char *tile);

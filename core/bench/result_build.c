@@ -226,27 +226,18 @@ static void add_kernel_hashes(struct qm_node *chain, const struct qm_scheme_run 
     qm_node_set_text(chain, "binary_hash", is_vulkan && scheme->variants ? text_of_hash : "undisclosed");
 }
 
-static const char *tile_of(const struct qm_device_run *run)
-{
-    struct qm_device_info info = {.type =
-                                      strcmp(text(run->info, "type"), "cpu") == 0 ? QM_DEVICE_CPU : QM_DEVICE_OTHER};
-    snprintf(info.api, sizeof(info.api), "%s", text(run->info, "api"));
-    snprintf(info.driver_name, sizeof(info.driver_name), "%s", text(run->info, "driver"));
-    return qm_kernel_tile(&info);
-}
-
 static void add_tool_chain(struct qm_node *disclosure, const struct qm_prepared *prepared,
                            const struct qm_device_run *run, const struct qm_scheme_run *scheme)
 {
     bool is_vulkan = strcmp(text(run->info, "api"), "vulkan") == 0;
     struct qm_node *chain = qm_node_add_mapping(disclosure, "tool_chain");
-    add_kernel_hashes(chain, scheme, tile_of(run), is_vulkan);
+    add_kernel_hashes(chain, scheme, run->tile, is_vulkan);
     if (is_vulkan)
         qm_node_set_textf(chain, "compiler", "%s, then %s", QM_GLSLC_VERSION, text(run->info, "compiler"));
     else
         qm_node_set_text(chain, "compiler", text(run->info, "compiler"));
     qm_node_set_textf(chain, "build_options", "%s, tile %s", is_vulkan ? "-O --target-env=vulkan1.1" : "-cl-std=CL1.2",
-                      tile_of(run));
+                      run->tile);
     qm_node_set_text(chain, "driver", text(run->info, "driver_version"));
     qm_node_set_text(chain, "loader", text(run->info, "loader"));
     bool has_device_time = scheme->point_count > 0 && scheme->points[0].has_device_time;
@@ -389,7 +380,22 @@ static void set_milliseconds(struct qm_node *node, const char *key, const struct
                estimate->value * 1e-6, "not measured");
 }
 
-static void add_point(struct qm_node *list, const struct qm_prepared *prepared, const struct qm_point_run *point)
+// A pass is of the tier of the highest kernel in it.
+static const char *tier_of(const struct qm_scheme_run *scheme, const char *tile)
+{
+    size_t index;
+    json_t *name;
+    json_array_foreach(scheme->variants, index, name)
+    {
+        const struct qm_kernel_variant *variant = qm_kernel_find(json_string_value(name), tile);
+        if (variant && strcmp(qm_kernel_tier(variant), "base") != 0)
+            return qm_kernel_tier(variant);
+    }
+    return "base";
+}
+
+static void add_point(struct qm_node *list, const struct qm_prepared *prepared, const char *tier,
+                      const struct qm_point_run *point)
 {
     const struct qm_bootstrap *bootstrap = &prepared->profile->bootstrap;
     size_t steps = point->is_decode ? point->steps : 1;
@@ -403,7 +409,7 @@ static void add_point(struct qm_node *list, const struct qm_prepared *prepared, 
         return;
     struct qm_node *row = qm_node_append_mapping(list);
     add_place(row, point);
-    qm_node_set_text(row, "tier", "base");
+    qm_node_set_text(row, "tier", tier);
     qm_node_set_u64(row, "widen", 1);
     qm_node_set_text(row, "protocol", "paired");
     qm_node_set_text(row, "timer", point->has_device_time ? "device" : "wall");
@@ -435,7 +441,7 @@ static void add_throughput(struct qm_node *row, const struct qm_prepared *prepar
     const struct qm_scheme_run *baseline = &run->schemes[prepared->profile->baseline];
     struct qm_node *throughput = qm_node_add_sequence(row, "throughput");
     for (size_t i = 0; i < scheme->point_count; ++i)
-        add_point(throughput, prepared, &scheme->points[i]);
+        add_point(throughput, prepared, tier_of(scheme, run->tile), &scheme->points[i]);
     struct qm_node *gain = qm_node_add_sequence(row, "gain");
     for (size_t i = 0; i < scheme->point_count; ++i) {
         if (scheme->points[i].count > 0)
@@ -460,7 +466,8 @@ static void add_kernels(struct qm_node *row, const struct qm_device_run *run, co
         qm_node_set_text(kernel, "name", text(report, "name"));
         qm_node_set_text(kernel, "shape", text(report, "shape"));
         qm_node_set_text(kernel, "hash", text(report, "hash"));
-        qm_node_set_text(kernel, "tier", "base");
+        const struct qm_kernel_variant *variant = qm_kernel_find(text(report, "name"), text(report, "tile"));
+        qm_node_set_text(kernel, "tier", variant ? qm_kernel_tier(variant) : "base");
         qm_node_set_text(kernel, "tile", text(report, "tile"));
         qm_node_set_double(kernel, "checked_error", number(report, "error"));
         qm_node_set_double(kernel, "bound", number(report, "bound"));

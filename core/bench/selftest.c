@@ -20,6 +20,7 @@ enum {
 };
 
 #define ONE 0x3f800000u
+#define PACKED_DOT (5 - 254 + 128 - 128 * 127) // of inputs 14 and 15
 
 // Inputs of exp, reciprocal, inverse root, log, half_bits, half_value and round, and what they give, to the bit. Made
 // once by the bodies compiled as C; test/test_oracle.c makes them again, and compares them with the exact values.
@@ -247,12 +248,19 @@ done:
     return status;
 }
 
+// The same answer without the instruction, from inputs that came as texels.
+static void judge_texel_buffers(struct qm_selftest *out, const uint32_t words[OUTPUTS])
+{
+    bool works = (int32_t)words[12] == PACKED_DOT && (int32_t)words[11] == -125;
+    tried(out, "texel_buffers", works, works ? "words of four as stored" : "other words than were stored");
+}
+
 static void judge_packed_dot(struct qm_selftest *out, const uint32_t words[OUTPUTS])
 {
     char text[48];
-    int32_t expected = 5 - 254 + 128 - 128 * 127, got = (int32_t)words[12];
-    snprintf(text, sizeof(text), "gave %d, expected %d", got, expected);
-    tried(out, "packed_dot", got == expected, got == expected ? "right on signed bytes" : text);
+    int32_t got = (int32_t)words[12];
+    snprintf(text, sizeof(text), "gave %d, expected %d", got, PACKED_DOT);
+    tried(out, "packed_dot", got == PACKED_DOT, got == PACKED_DOT ? "right on signed bytes" : text);
 }
 
 // Either rounding conforms; the result is disclosed. 1 + 3 * 2^-11 lies between 1 + 2^-10 and 1 + 2^-9.
@@ -337,6 +345,7 @@ enum qm_status qm_selftest_run(struct qm_device *device, struct qm_selftest *out
         return QM_OK;
     }
     QM_TRY(test_base(device, out));
+    QM_TRY(test_capability(device, out, "texel_buffers", judge_texel_buffers));
     QM_TRY(test_capability(device, out, "packed_dot", judge_packed_dot));
     QM_TRY(test_capability(device, out, "fp16", judge_fp16));
     QM_TRY(test_capability(device, out, "subgroups", judge_subgroups));

@@ -26,6 +26,7 @@ struct worker {
     struct qm_device *device;
     struct qm_device_info info;
     struct qm_engine *engine;
+    const char *tile; // of its kernels
     struct qm_model_config config;
     uint64_t limit_ns;
     uint32_t most_dispatches, slots, sequences;
@@ -142,7 +143,7 @@ static enum qm_status do_selftest(struct worker *worker, json_t *answer)
     return QM_OK;
 }
 
-static enum qm_status do_engine(struct worker *worker, json_t *request)
+static enum qm_status do_engine(struct worker *worker, json_t *request, json_t *answer)
 {
     struct qm_artifact *artifact = NULL;
     QM_TRY(qm_artifact_load(text_of(request, "artifact"), &artifact));
@@ -156,11 +157,14 @@ static enum qm_status do_engine(struct worker *worker, json_t *request)
     if (!worker->tokens)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for tokens");
     struct qm_engine_params params = {.device = worker->device,
-                                      .tile = qm_kernel_tile(&worker->info),
                                       .config = worker->config,
                                       .rows = number_of(request, "rows"),
                                       .sequences = worker->sequences,
                                       .slots = worker->slots};
+    bool is_base = json_is_true(json_object_get(request, "base_tier"));
+    uint64_t most = is_base ? QM_KERNEL_BASE_TIER : qm_engine_largest_read_bytes(&params);
+    params.tile = worker->tile = qm_kernel_tile(worker->device->info, most);
+    json_object_set_new(answer, "tile", json_string(worker->tile));
     return qm_engine_create(&params, &worker->engine);
 }
 
@@ -217,6 +221,7 @@ static enum qm_status do_kernels(struct worker *worker, json_t *request, json_t 
                                       .kv_heads = c->kv_heads,
                                       .vocabulary = c->vocabulary,
                                       .context = c->context,
+                                      .tile = worker->tile,
                                       .rows = number_of(request, "rows"),
                                       .built_in = true,
                                       .quick = json_is_true(json_object_get(request, "quick")),
@@ -393,7 +398,7 @@ static enum qm_status do_request(struct worker *worker, json_t *request, json_t 
     if (strcmp(verb, "selftest") == 0)
         return do_selftest(worker, answer);
     if (strcmp(verb, "engine") == 0)
-        return do_engine(worker, request);
+        return do_engine(worker, request, answer);
     if (strcmp(verb, "load") == 0)
         return do_load(worker, request, answer);
     if (strcmp(verb, "kernels") == 0)

@@ -30,6 +30,20 @@ enum qm_status qm_engine_kernel(struct qm_engine *engine, const char *name, cons
     return QM_OK;
 }
 
+uint64_t qm_engine_largest_read_bytes(const struct qm_engine_params *params)
+{
+    const struct qm_model_config *c = &params->config;
+    uint64_t wide = c->intermediate > c->vocabulary ? c->intermediate : c->vocabulary;
+    uint64_t heads = (uint64_t)c->heads * 64;
+    wide = wide > heads ? wide : heads;
+    uint64_t high = heads > c->hidden ? heads : c->hidden; // a matrix has at most these sides, its columns in panels
+    uint64_t matrix = (wide + 15) / 16 * 16 * high * 4;
+    uint64_t activations = (uint64_t)params->rows * (wide > high ? wide : high) * 4;
+    uint64_t cache = (uint64_t)params->sequences * c->kv_heads * c->context * 64 * 4 * 2; // keys and values of a layer
+    uint64_t largest = matrix > activations ? matrix : activations;
+    return largest > cache ? largest : cache;
+}
+
 // ---- The rotary table ---------------------------------------------------------------------------------------------
 // From +, -, *, / and qm_exp/qm_log alone, so that every machine has the same table: libm's sine may differ in the last
 // bit from one machine to the next. Angles up to the context are reduced by 2 pi in two parts, then Taylor's series.

@@ -19,12 +19,16 @@ struct qm_pass;
 
 struct qm_engine_params {
     struct qm_device *device; // must outlive the engine
-    const char *tile;         // "narrow", "vector", "wide"; see qm_kernel_tile
+    const char *tile;         // see qm_kernel_tile; its kernels must be able to read what follows says
     struct qm_model_config config;
     uint32_t rows;      // most rows (batch * tokens) that a pass will have
     uint32_t sequences; // most sequences that are kept in the cache, and in the token table
     uint32_t slots;     // most passes between two readings of checksums
 };
+
+// The most bytes that a kernel of such an engine reads through one binding, whatever the scheme (params->tile is not
+// looked at).
+uint64_t qm_engine_largest_read_bytes(const struct qm_engine_params *params);
 
 QM_MUST_USE enum qm_status qm_engine_create(const struct qm_engine_params *params, struct qm_engine **out);
 void qm_engine_destroy(struct qm_engine **engine); // networks and passes first

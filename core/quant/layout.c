@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define LANES QM_PANEL_ROWS
-#define K_MULTIPLE 8u
+#define K_MULTIPLE 32u // kernels take 32 k a trip
 
 enum qm_status qm_layout_plan(enum qm_weight_format format, uint32_t n, uint32_t k, struct qm_layout *out)
 {

@@ -30,7 +30,7 @@ struct qm_layout {
     size_t bytes;              // 4 * words
 };
 
-// Sizes. QM_INVALID unless k is a multiple of 8 (of 32 for w4) and n at least 1.
+// Sizes. QM_INVALID unless k is a multiple of 32 and n at least 1.
 QM_MUST_USE enum qm_status qm_layout_plan(enum qm_weight_format format, uint32_t n, uint32_t k, struct qm_layout *out);
 
 // Packs codes and scales as they lie in an artifact into `words`, which has room for qm_layout_plan's; padding is zeroed.

@@ -2,7 +2,6 @@
 #include "test/native/native.h"
 
 #define QM_IN(number, type, name) const type *const name = (const type *)call->buffers[number];
-#define QM_IN2(number, name) QM_IN(number, uint, name)
 #define QM_IN4(number, name) QM_IN(number, uint, name)
 #define QM_OUT(number, type, name) type *const name = (type *)(uintptr_t)call->buffers[number];
 #define QM_INOUT(number, type, name) QM_OUT(number, type, name)
