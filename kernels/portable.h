@@ -305,17 +305,15 @@ QM_FUNCTION uint qm_half_bits(float x)
     return sign | kept;
 }
 
-// Float of binary16 bits (finite). A subnormal is its mantissa times 2^-24, so that no subnormal float is met, which a
-// device may flush. Masks, not conditions: glslc makes branches of those, and SwiftShader compiled the 256 of a matmul
-// for minutes.
+// Float of binary16 bits (finite), exactly. y = 2^-15 (1 + m / 1024) stands for a subnormal m 2^-24 = 2 y - 2^-14, which
+// is below y; for a normal y, 2 y - 2^-14 is not below y. No subnormal float is met, which a device may flush, and no
+// condition: glslc makes branches of those, and SwiftShader compiled the 256 of a matmul for minutes.
 QM_FUNCTION float qm_half_value(uint h)
 {
     QM_PRECISE_SCOPE
-    uint magnitude = h & 0x7fffu;
-    QM_PRECISE float small = QM_FLOAT(magnitude) * 5.9604644775390625e-8f;
-    uint is_small = QM_UINT(QM_INT(magnitude - 0x400u) >> 31); // all ones where magnitude < 0x400
-    uint normal_bits = (magnitude << 13) + 0x38000000u;
-    return QM_BITS_FLOAT((normal_bits & ~is_small) | (QM_FLOAT_BITS(small) & is_small) | ((h & 0x8000u) << 16));
+    QM_PRECISE float y = QM_BITS_FLOAT(((h & 0x7fffu) << 13) + 0x38000000u);
+    QM_PRECISE float small = y + y - 6.103515625e-5f;
+    return QM_BITS_FLOAT(QM_FLOAT_BITS(QM_MIN(y, small)) | ((h & 0x8000u) << 16));
 }
 
 // The same for vectors; low and high halves of each word.
@@ -329,38 +327,40 @@ QM_FUNCTION vec4 qm_half_high4(uvec4 w)
     return vec4(unpackHalf2x16(w.x).y, unpackHalf2x16(w.y).y, unpackHalf2x16(w.z).y, unpackHalf2x16(w.w).y);
 }
 #else
-// (h << 13) + 112 * 2^23 is the value where it is normal; a subnormal is the mantissa times 2^-24.
-#define QM_HALF_FUNCTIONS(name, floats, ints, uints)                                                                   \
-    QM_FUNCTION floats qm_half_##name(uints h)                                                                         \
-    {                                                                                                                  \
-        QM_PRECISE_SCOPE                                                                                               \
-        uints magnitude = h & 0x7fffu;                                                                                 \
-        floats small = QM_CONVERT(floats, QM_SAME_BITS(ints, magnitude)) * 5.9604644775390625e-8f;                     \
-        uints mask = QM_SAME_BITS(uints, QM_SAME_BITS(ints, magnitude - 0x400u) >> 31); /* ones where subnormal */     \
-        uints normal_bits = (magnitude << 13) + 0x38000000u;                                                           \
-        return QM_SAME_BITS(floats, (normal_bits & ~mask) | (QM_SAME_BITS(uints, small) & mask) | (h & 0x8000u) << 16);\
-    }                                                                                                                  \
-    QM_FUNCTION floats qm_half_low##name(uints w) { return qm_half_##name(w & 0xffffu); }                              \
-    QM_FUNCTION floats qm_half_high##name(uints w) { return qm_half_##name(w >> 16); }
 #if defined(__OPENCL_C_VERSION__)
 #define QM_SAME_BITS(type, x) QM_JOIN(as_, type)(x)
-#define QM_CONVERT(type, x) QM_JOIN(convert_, type)(x)
+#define QM_SMALLER(uints, a, b) QM_SAME_BITS(uints, min(a, b))
 #else
 #define QM_SAME_BITS(type, x) ((type)(x))
-#define QM_CONVERT(type, x) __builtin_convertvector(x, type)
-typedef int32_t qm_i4 __attribute__((vector_size(16)));
+#define QM_SMALLER(uints, a, b) (((uints)(a) & (uints)((a) < (b))) | ((uints)(b) & ~(uints)((a) < (b))))
 #endif
+#define QM_HALF_FUNCTIONS(name, floats, uints)                                                                         \
+    QM_FUNCTION floats qm_half_##name(uints magnitude, uints sign)                                                     \
+    {                                                                                                                  \
+        QM_PRECISE_SCOPE                                                                                               \
+        floats y = QM_SAME_BITS(floats, magnitude + 0x38000000u);                                                      \
+        floats small = y + y - 6.103515625e-5f;                                                                        \
+        return QM_SAME_BITS(floats, QM_SMALLER(uints, y, small) | sign);                                               \
+    }                                                                                                                  \
+    QM_FUNCTION floats qm_half_low##name(uints w)                                                                      \
+    {                                                                                                                  \
+        return qm_half_##name((w << 13) & 0x0fffe000u, (w << 16) & 0x80000000u);                                       \
+    }                                                                                                                  \
+    QM_FUNCTION floats qm_half_high##name(uints w)                                                                     \
+    {                                                                                                                  \
+        return qm_half_##name((w >> 3) & 0x0fffe000u, w & 0x80000000u);                                                \
+    }
 #if defined(__OPENCL_C_VERSION__)
-QM_HALF_FUNCTIONS(4, float4, int4, uint4)
+QM_HALF_FUNCTIONS(4, float4, uint4)
 #else
-QM_HALF_FUNCTIONS(4, qm_f4, qm_i4, qm_u4)
+QM_HALF_FUNCTIONS(4, qm_f4, qm_u4)
 #endif
 #endif
 #if QM_VW == 4
 #define qm_half_low(w) qm_half_low4(w)
 #define qm_half_high(w) qm_half_high4(w)
 #else
-QM_HALF_FUNCTIONS(v, qm_fv, qm_iv, qm_uv)
+QM_HALF_FUNCTIONS(v, qm_fv, qm_uv)
 #define qm_half_low(w) qm_half_lowv(w)
 #define qm_half_high(w) qm_half_highv(w)
 #endif

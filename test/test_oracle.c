@@ -173,12 +173,12 @@ static void test_activations(void **state)
 static void test_products(void **state)
 {
     (void)state;
-    uint32_t w8[32 + 32 + 16] = {0}, a8[2] = {0x04030201, 0x08070605};
+    uint32_t w8[128 + 16] = {0}, a8[8] = {0x04030201, 0x08070605};
     // w = 1, -1, 1, -1, 2, -2, 3, -3 with a = 1 .. 8: 1 - 2 + 3 - 4 + 10 - 12 + 21 - 24 = -7; times 0.5, 0.25 and 2.
-    w8[0] = 0xff01ff01, w8[16] = 0xfd03fe02, w8[64] = 0x3f000000;
+    w8[0] = 0xff01ff01, w8[16] = 0xfd03fe02, w8[128] = 0x3f000000; // the other 24 of k are 0
     float scales[] = {0.25f}, out[1] = {0};
     struct qm_matmul_parameters p = {
-        .rows = 1, .k = 8, .n = 1, .scale_offset = 64, .result_stride = 1, .multiplier = 2};
+        .rows = 1, .k = 32, .n = 1, .scale_offset = 128, .result_stride = 1, .multiplier = 2};
     struct buffer integers[] = {BUFFER(w8), BUFFER(a8), BUFFER(scales), BUFFER(out)};
     for (int i = 0; i < 2; ++i) {
         RUN(i ? "matvec-w8-a8" : "matmul-w8-a8", integers, p, 0);
@@ -186,14 +186,14 @@ static void test_products(void **state)
     }
 
     // The same codes with halves 1 .. 8, whose scale is not read.
-    uint32_t a16[] = {0x40003c00, 0x44004200, 0x46004500, 0x48004700};
+    uint32_t a16[16] = {0x40003c00, 0x44004200, 0x46004500, 0x48004700};
     struct buffer w8_f16[] = {BUFFER(w8), BUFFER(a16), BUFFER(scales), BUFFER(out)};
     RUN("matmul-w8-f16", w8_f16, p, 0);
     assert_true(out[0] == -7.0f);
 
     // Weights of 0.5: 36 / 2, times 2.
-    uint32_t half_weights[64] = {0}, float_weights[128] = {0};
-    float a32[] = {1, 2, 3, 4, 5, 6, 7, 8};
+    uint32_t half_weights[256] = {0}, float_weights[512] = {0};
+    float a32[32] = {1, 2, 3, 4, 5, 6, 7, 8};
     for (int i = 0; i < 4; ++i)
         half_weights[16 * i] = 0x38003800;
     for (int i = 0; i < 8; ++i)
