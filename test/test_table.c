@@ -79,6 +79,37 @@ static void test_parts(void **state)
     qm_table_destroy(&table);
 }
 
+// A speed must not stand in a part without the accuracy that belongs to it.
+static void test_kept(void **state)
+{
+    (void)state;
+    struct qm_table *table = qm_table_create();
+    static const char *const titles[] = {"scheme", "weights", "KL", "t/s", "memory"};
+    for (size_t i = 0; i < 5; i++) {
+        qm_table_column(table, titles[i], false);
+        if (i == 2)
+            qm_table_keep(table);
+    }
+    qm_table_row(table);
+    static const char *const cells[] = {"w8a8", "int8", "2e-4", "12,345", "3 MiB"};
+    for (size_t i = 0; i < 5; i++)
+        qm_table_cell(table, "%s", cells[i]);
+    char *text = written(table, 22, false);
+    assert_string_equal(text, "scheme  weights  KL\n"
+                              "---------------------\n"
+                              "w8a8    int8     2e-4\n"
+                              "\n"
+                              "scheme  KL    t/s\n"
+                              "--------------------\n"
+                              "w8a8    2e-4  12,345\n"
+                              "\n"
+                              "scheme  KL    memory\n"
+                              "--------------------\n"
+                              "w8a8    2e-4  3 MiB\n");
+    free(text);
+    qm_table_destroy(&table);
+}
+
 static void test_columns(void **state)
 {
     (void)state;
@@ -114,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_write),
         cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_kept),
         cmocka_unit_test(test_columns),
         cmocka_unit_test(test_misuse),
     };

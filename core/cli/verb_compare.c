@@ -122,6 +122,7 @@ static enum qm_status print_numbers(const struct qm_node *a, const struct qm_nod
         char title[32];
         snprintf(title, sizeof(title), "KL mean %s", sides[i]);
         qm_table_column(table, title, false);
+        qm_table_keep(table);
         snprintf(title, sizeof(title), "prefill t/s %s", sides[i]);
         qm_table_column(table, title, true);
         snprintf(title, sizeof(title), "decode t/s %s", sides[i]);

@@ -173,6 +173,7 @@ static enum qm_status show_schemes(const struct qm_node *result, const struct qm
     qm_table_column(table, "activations", false);
     qm_table_column(table, "KV cache", false);
     qm_table_column(table, "KL mean [interval]", false);
+    qm_table_keep(table); // where the table is split, no part has a speed without it
     qm_table_column(table, "PPL ratio", true);
     qm_table_column(table, "top-1", true);
     qm_table_column(table, "exact", true);
@@ -212,6 +213,7 @@ static enum qm_status show_points(const struct qm_node *result, const struct qm_
     struct qm_table *table = qm_table_create();
     qm_table_column(table, "scheme", false);
     qm_table_column(table, "KL mean", false); // no speed without it, in this table either
+    qm_table_keep(table);
     qm_table_column(table, "phase", false);
     qm_table_column(table, "batch", true);
     qm_table_column(table, "prompt or depth", true);

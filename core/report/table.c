@@ -17,7 +17,7 @@ struct qm_table {
     bool failed;
     size_t column_count;
     char *titles[COLUMNS_MAX]; // owned
-    bool right[COLUMNS_MAX];
+    bool right[COLUMNS_MAX], kept[COLUMNS_MAX];
     struct cell *cells; // rows of COLUMNS_MAX
     size_t row_count;
     size_t row_capacity;
@@ -54,6 +54,12 @@ void qm_table_column(struct qm_table *table, const char *title, bool is_right_al
     }
     table->titles[table->column_count] = copy;
     table->right[table->column_count++] = is_right_aligned;
+}
+
+void qm_table_keep(struct qm_table *table)
+{
+    if (table && table->column_count > 0)
+        table->kept[table->column_count - 1] = true;
 }
 
 void qm_table_row(struct qm_table *table)
@@ -148,27 +154,21 @@ static void pad(FILE *file, const char *with, size_t count)
         fputs(with, file);
 }
 
-// The columns of one part: the first one of all, then first .. end - 1.
+// The columns of one part, in order: those that every part has as far as they come before its own, then its own.
 struct part {
-    size_t first;
-    size_t end;
+    size_t columns[COLUMNS_MAX];
+    size_t count, repeated;
 };
-
-static size_t column_at(const struct part *part, size_t index)
-{
-    return index == 0 ? 0 : part->first + index - 1;
-}
 
 static void write_row(const struct qm_table *table, const struct part *part, const size_t *widths, FILE *file,
                       const struct cell *cells)
 {
-    size_t count = part->end - part->first + 1;
     size_t owed = 0; // blanks that are written only before something
-    for (size_t i = 0; i < count; i++) {
-        size_t column = column_at(part, i);
+    for (size_t i = 0; i < part->count; i++) {
+        size_t column = part->columns[i];
         bool is_span = cells && cells[column].is_span;
         // What runs on over columns of an earlier part is said again, so that no row stands empty.
-        for (size_t j = 1; cells && i == 1 && j < part->first && !is_span; j++)
+        for (size_t j = 1; cells && i == part->repeated && j < part->columns[i] && !is_span; j++)
             if (cells[j].is_span) {
                 column = j;
                 is_span = true;
@@ -196,8 +196,8 @@ static void write_part(const struct qm_table *table, const struct part *part, co
 {
     size_t total = 0;
     write_row(table, part, widths, file, NULL);
-    for (size_t i = 0; i < part->end - part->first + 1; i++)
-        total += widths[column_at(part, i)] + (i > 0 ? GAP : 0);
+    for (size_t i = 0; i < part->count; i++)
+        total += widths[part->columns[i]] + (i > 0 ? GAP : 0);
     pad(file, is_fancy ? "\xe2\x94\x80" : "-", total);
     fputc('\n', file);
     for (size_t row = 0; row < table->row_count; row++)
@@ -217,16 +217,26 @@ enum qm_status qm_table_write(const struct qm_table *table, FILE *file, unsigned
             widths[i] = width > widths[i] ? width : widths[i];
         }
     }
-    struct part part = {.first = 1, .end = 1};
+    size_t next = 0;
     do {
-        size_t total = widths[0];
-        part.first = part.end;
-        while (part.end < table->column_count &&
-               (part.end == part.first || columns == 0 || total + GAP + widths[part.end] <= columns))
-            total += GAP + widths[part.end++];
-        if (part.first > 1)
+        struct part part = {.count = 0};
+        size_t total = 0;
+        for (size_t i = 0; i < next; i++) {
+            if (i == 0 || table->kept[i]) {
+                total += widths[i] + GAP;
+                part.columns[part.count++] = i;
+            }
+        }
+        part.repeated = part.count;
+        bool is_first = next == 0;
+        while (next < table->column_count && (part.count < 2 || part.count == part.repeated || columns == 0 ||
+                                              total + widths[next] <= columns)) {
+            total += widths[next] + GAP;
+            part.columns[part.count++] = next++;
+        }
+        if (!is_first)
             fputc('\n', file);
         write_part(table, &part, widths, file, is_fancy);
-    } while (part.end < table->column_count);
+    } while (next < table->column_count);
     return QM_OK;
 }

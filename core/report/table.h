@@ -23,7 +23,11 @@ void qm_table_cell(struct qm_table *table, const char *format, ...) QM_PRINTF(2,
 // A cell that runs on over the columns after it and widens none.
 void qm_table_span(struct qm_table *table, const char *format, ...) QM_PRINTF(2, 3);
 
-// A table wider than `columns` (0: no limit) is written in parts one below the other, each with the first column.
+// The latest column stands in every part of a table that is written in parts, from its own part on.
+void qm_table_keep(struct qm_table *table);
+
+// A table wider than `columns` (0: no limit) is written in parts one below the other, each with the first column and
+// those that were kept.
 // `is_fancy`: a line under the titles instead of dashes, which a terminal shows and a pipe need not carry.
 QM_MUST_USE enum qm_status qm_table_write(const struct qm_table *table, FILE *file, unsigned columns, bool is_fancy);
 
