@@ -396,6 +396,20 @@ static void test_wrong_pass(void **state)
     release(&child);
 }
 
+static void test_wrong_selftest(void **state)
+{
+    (void)state;
+    need(pocl_id);
+    struct child child;
+    run_profile(&child, pocl_id, (const char *const[]){"QM_FAULT=wrong-selftest=1", NULL});
+    expect_code(&child, 4);
+    struct qm_node *result = need_result("opencl");
+    expect_not_ok(result, "f16", "wrong", "self-test: a fault for tests");
+    expect_not_ok(result, "w8a8", "wrong", "self-test: a fault for tests");
+    qm_node_destroy(&result);
+    release(&child);
+}
+
 // ---- Workers that end -----------------------------------------------------------------------------------------------
 
 static void test_crash_costs_one_device(void **state)
@@ -712,6 +726,7 @@ int main(void)
         cmocka_unit_test(test_good_run),
         cmocka_unit_test(test_wrong_kernel),
         cmocka_unit_test(test_wrong_pass),
+        cmocka_unit_test(test_wrong_selftest),
         cmocka_unit_test(test_crash_costs_one_device),
         cmocka_unit_test(test_lost_device),
         cmocka_unit_test(test_hang),

@@ -27,6 +27,7 @@ struct worker {
     struct qm_device_info info;
     struct qm_engine *engine;
     const char *tile; // of its kernels
+    bool has_texels;  // as the self-test found
     struct qm_model_config config;
     uint64_t limit_ns;
     uint32_t most_dispatches, slots, sequences;
@@ -139,6 +140,15 @@ static enum qm_status do_selftest(struct worker *worker, json_t *answer)
 {
     struct qm_selftest selftest;
     QM_TRY(qm_selftest_run(worker->device, &selftest));
+    if (has_fault(worker, "wrong-selftest")) {
+        selftest.status = QM_WRONG_RESULT;
+        snprintf(selftest.reason, sizeof(selftest.reason), "a fault for tests");
+    }
+    // A tier above base is used where it was tried and works.
+    for (uint32_t i = 0; i < selftest.capability_count; ++i) {
+        if (strcmp(selftest.capabilities[i].name, "texel_buffers") == 0)
+            worker->has_texels = selftest.capabilities[i].tried && selftest.capabilities[i].works;
+    }
     json_object_set_new(answer, "selftest", json_of_node(qm_selftest_node(&selftest)));
     return QM_OK;
 }
@@ -161,7 +171,7 @@ static enum qm_status do_engine(struct worker *worker, json_t *request, json_t *
                                       .rows = number_of(request, "rows"),
                                       .sequences = worker->sequences,
                                       .slots = worker->slots};
-    bool is_base = json_is_true(json_object_get(request, "base_tier"));
+    bool is_base = json_is_true(json_object_get(request, "base_tier")) || !worker->has_texels;
     uint64_t most = is_base ? QM_KERNEL_BASE_TIER : qm_engine_largest_read_bytes(&params);
     params.tile = worker->tile = qm_kernel_tile(worker->device->info, most);
     json_object_set_new(answer, "tile", json_string(worker->tile));

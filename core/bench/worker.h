@@ -27,6 +27,7 @@ int qm_worker_main(void);
 // Faults for tests, from the environment variable QM_FAULT, "KIND=VALUE", each in one worker whose device id is
 // QM_FAULT_DEVICE (any, if unset):
 //   wrong-pass=N       the N-th run that keeps no logits (counted from 1) sees another token
+//   wrong-selftest=1   its self-test says that it is wrong
 //   crash=VERB         the process ends by a signal when it is asked for VERB
 //   hang=VERB          it never answers
 //   lost=VERB          the device counts as lost from then on
