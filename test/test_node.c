@@ -206,6 +206,44 @@ static void test_aliases(void **state)
                  3, "aliases repeat more than 200 values");
 }
 
+// A row that occurs again is written once; reading gives the same tree, and the hash does not see it.
+static void test_repeated_rows(void **state)
+{
+    (void)state;
+    struct qm_node *root = qm_node_new_mapping(), *read = NULL;
+    for (int i = 0; i < 2; i++) {
+        struct qm_node *list = qm_node_add_sequence(root, i ? "second" : "first");
+        for (int j = 0; j < 3; j++) {
+            struct qm_node *row = qm_node_append_mapping(list);
+            qm_node_set_text(row, "name", j == 2 && i == 1 ? "other" : "same");
+            qm_node_set_u64(row, "n", (uint64_t)j);
+            qm_node_set_double(row, "x", 0.5);
+            qm_node_set_text(row, "text", "0.5"); // a text that looks like a number stays one
+        }
+    }
+    char *text = NULL, *again = NULL;
+    assert_int_equal(qm_node_write_yaml(root, &text), QM_OK);
+    assert_string_equal(text, "first:\n"
+                              "- &r1 {name: same, n: 0, x: 0.5, text: \"0.5\"}\n"
+                              "- &r2 {name: same, n: 1, x: 0.5, text: \"0.5\"}\n"
+                              "- {name: same, n: 2, x: 0.5, text: \"0.5\"}\n"
+                              "second:\n"
+                              "- *r1\n"
+                              "- *r2\n"
+                              "- {name: other, n: 2, x: 0.5, text: \"0.5\"}\n");
+    assert_int_equal(qm_node_parse(text, strlen(text), "f.yaml", &qm_node_result_limits, &read), QM_OK);
+    assert_int_equal(qm_node_write_yaml(read, &again), QM_OK);
+    assert_string_equal(again, text);
+    char a[QM_HASH_TEXT_BYTES], b[QM_HASH_TEXT_BYTES];
+    assert_int_equal(qm_node_hash(root, NULL, a), QM_OK);
+    assert_int_equal(qm_node_hash(read, NULL, b), QM_OK);
+    assert_string_equal(a, b);
+    free(text);
+    free(again);
+    qm_node_destroy(&root);
+    qm_node_destroy(&read);
+}
+
 static void test_malformed(void **state)
 {
     (void)state;
@@ -380,7 +418,7 @@ int main(void)
         cmocka_unit_test(test_build),         cmocka_unit_test(test_sticky_failure), cmocka_unit_test(test_doubles),
         cmocka_unit_test(test_typed_readers), cmocka_unit_test(test_aliases),        cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_truncated),     cmocka_unit_test(test_files),          cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_path),
+        cmocka_unit_test(test_path),          cmocka_unit_test(test_repeated_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

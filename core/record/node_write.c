@@ -109,15 +109,102 @@ static bool only_scalars(const struct qm_node *node)
     return true;
 }
 
-static bool emit(yaml_emitter_t *emitter, const struct qm_node *node)
+static bool is_row(const struct qm_node *node)
+{
+    return node->kind == QM_NODE_MAPPING && node->parent && node->parent->kind == QM_NODE_SEQUENCE &&
+           only_scalars(node);
+}
+
+// Rows that occur more than once, such as a kernel that several schemes use, are written once, with an anchor, and
+// referred to by aliases after that: a result of twenty schemes is half as long.
+#define ANCHOR_BYTES 24
+struct rows {
+    struct row {
+        const struct qm_node *first;
+        uint64_t hash;
+        size_t uses, written;
+    } * rows;
+    size_t count, capacity, anchors;
+};
+
+static bool same_row(const struct qm_node *a, const struct qm_node *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++)
+        same = strcmp(a->children[i]->key, b->children[i]->key) == 0 &&
+               strcmp(a->children[i]->text, b->children[i]->text) == 0 &&
+               a->children[i]->plain == b->children[i]->plain;
+    return same;
+}
+
+static struct row *find_row(const struct rows *rows, const struct qm_node *node, uint64_t *hash)
+{
+    *hash = 14695981039346656037u; // FNV-1a, only to find equals quickly
+    for (size_t i = 0; i < node->count; i++)
+        for (const char *at = node->children[i]->text; *at; at++)
+            *hash = (*hash ^ (unsigned char)*at) * 1099511628211u;
+    for (size_t i = 0; i < rows->count; i++)
+        if (rows->rows[i].hash == *hash && same_row(rows->rows[i].first, node))
+            return &rows->rows[i];
+    return NULL;
+}
+
+// Without memory the row is written out each time.
+static void count_rows(struct rows *rows, const struct qm_node *node)
+{
+    for (size_t i = 0; node->kind != QM_NODE_TEXT && i < node->count; i++)
+        count_rows(rows, node->children[i]);
+    if (!is_row(node) || node->count < 4)
+        return;
+    uint64_t hash;
+    struct row *row = find_row(rows, node, &hash);
+    if (row) {
+        row->uses++;
+        return;
+    }
+    if (rows->count == rows->capacity) {
+        size_t capacity = rows->capacity * 2 + 64;
+        struct row *grown = realloc(rows->rows, capacity * sizeof(*grown));
+        if (!grown)
+            return;
+        rows->rows = grown;
+        rows->capacity = capacity;
+    }
+    rows->rows[rows->count++] = (struct row){.first = node, .hash = hash, .uses = 1};
+}
+
+static bool emit_row_start(yaml_emitter_t *emitter, struct rows *rows, const struct qm_node *node, bool *is_done)
 {
     yaml_event_t event;
+    char anchor[ANCHOR_BYTES] = "";
+    uint64_t hash;
+    struct row *row = node->count < 4 ? NULL : find_row(rows, node, &hash);
+    if (row && row->uses > 1) {
+        *is_done = row->written > 0;
+        if (!*is_done)
+            row->written = ++rows->anchors;
+        snprintf(anchor, sizeof(anchor), "r%zu", row->written);
+    }
+    yaml_char_t *name = anchor[0] ? (yaml_char_t *)anchor : NULL;
+    return (*is_done ? yaml_alias_event_initialize(&event, name)
+                     : yaml_mapping_start_event_initialize(&event, name, NULL, 1, YAML_FLOW_MAPPING_STYLE)) &&
+           yaml_emitter_emit(emitter, &event);
+}
+
+static bool emit(yaml_emitter_t *emitter, struct rows *rows, const struct qm_node *node)
+{
+    yaml_event_t event;
+    bool is_done = false;
     if (node->kind == QM_NODE_TEXT)
         return emit_text(emitter, node->text, node->plain);
-    if (node->kind == QM_NODE_MAPPING) {
-        bool is_row = node->parent && node->parent->kind == QM_NODE_SEQUENCE && only_scalars(node);
-        yaml_mapping_style_t style = is_row ? YAML_FLOW_MAPPING_STYLE : YAML_BLOCK_MAPPING_STYLE;
-        if (!yaml_mapping_start_event_initialize(&event, NULL, NULL, 1, style) || !yaml_emitter_emit(emitter, &event))
+    if (is_row(node)) {
+        if (!emit_row_start(emitter, rows, node, &is_done))
+            return false;
+        if (is_done)
+            return true;
+    } else if (node->kind == QM_NODE_MAPPING) {
+        if (!yaml_mapping_start_event_initialize(&event, NULL, NULL, 1, YAML_BLOCK_MAPPING_STYLE) ||
+            !yaml_emitter_emit(emitter, &event))
             return false;
     } else {
         yaml_sequence_style_t style = only_scalars(node) ? YAML_FLOW_SEQUENCE_STYLE : YAML_BLOCK_SEQUENCE_STYLE;
@@ -128,7 +215,7 @@ static bool emit(yaml_emitter_t *emitter, const struct qm_node *node)
         const struct qm_node *child = node->children[i];
         if (child->key && !emit_text(emitter, child->key, false))
             return false;
-        if (!emit(emitter, child))
+        if (!emit(emitter, rows, child))
             return false;
     }
     return (node->kind == QM_NODE_MAPPING ? yaml_mapping_end_event_initialize(&event)
@@ -136,13 +223,14 @@ static bool emit(yaml_emitter_t *emitter, const struct qm_node *node)
            yaml_emitter_emit(emitter, &event);
 }
 
-static bool emit_document(yaml_emitter_t *emitter, const struct qm_node *node)
+static bool emit_document(yaml_emitter_t *emitter, struct rows *rows, const struct qm_node *node)
 {
     yaml_event_t event;
     return yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING) && yaml_emitter_emit(emitter, &event) &&
            yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1) && yaml_emitter_emit(emitter, &event) &&
-           emit(emitter, node) && yaml_document_end_event_initialize(&event, 1) && yaml_emitter_emit(emitter, &event) &&
-           yaml_stream_end_event_initialize(&event) && yaml_emitter_emit(emitter, &event);
+           emit(emitter, rows, node) && yaml_document_end_event_initialize(&event, 1) &&
+           yaml_emitter_emit(emitter, &event) && yaml_stream_end_event_initialize(&event) &&
+           yaml_emitter_emit(emitter, &event);
 }
 
 enum qm_status qm_node_write_yaml(const struct qm_node *node, char **text)
@@ -156,8 +244,11 @@ enum qm_status qm_node_write_yaml(const struct qm_node *node, char **text)
     yaml_emitter_set_unicode(&emitter, 1);
     yaml_emitter_set_width(&emitter, -1); // never folds: one value, one line
     yaml_emitter_set_indent(&emitter, 2);
-    if (!emit_document(&emitter, node))
+    struct rows rows = {0};
+    count_rows(&rows, node);
+    if (!emit_document(&emitter, &rows, node))
         buffer.failed = true;
+    free(rows.rows);
     yaml_emitter_delete(&emitter);
     return take(&buffer, text);
 }
