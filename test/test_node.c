@@ -216,7 +216,7 @@ static void test_repeated_rows(void **state)
         for (int j = 0; j < 3; j++) {
             struct qm_node *row = qm_node_append_mapping(list);
             qm_node_set_text(row, "name", j == 2 && i == 1 ? "other" : "same");
-            qm_node_set_u64(row, "n", (uint64_t)j);
+            qm_node_set_u64(row, "count", (uint64_t)j);
             qm_node_set_double(row, "x", 0.5);
             qm_node_set_text(row, "text", "0.5"); // a text that looks like a number stays one
         }
@@ -224,13 +224,13 @@ static void test_repeated_rows(void **state)
     char *text = NULL, *again = NULL;
     assert_int_equal(qm_node_write_yaml(root, &text), QM_OK);
     assert_string_equal(text, "first:\n"
-                              "- &r1 {name: same, n: 0, x: 0.5, text: \"0.5\"}\n"
-                              "- &r2 {name: same, n: 1, x: 0.5, text: \"0.5\"}\n"
-                              "- {name: same, n: 2, x: 0.5, text: \"0.5\"}\n"
+                              "- &r1 {name: same, count: 0, x: 0.5, text: \"0.5\"}\n"
+                              "- &r2 {name: same, count: 1, x: 0.5, text: \"0.5\"}\n"
+                              "- {name: same, count: 2, x: 0.5, text: \"0.5\"}\n"
                               "second:\n"
                               "- *r1\n"
                               "- *r2\n"
-                              "- {name: other, n: 2, x: 0.5, text: \"0.5\"}\n");
+                              "- {name: other, count: 2, x: 0.5, text: \"0.5\"}\n");
     assert_int_equal(qm_node_parse(text, strlen(text), "f.yaml", &qm_node_result_limits, &read), QM_OK);
     assert_int_equal(qm_node_write_yaml(read, &again), QM_OK);
     assert_string_equal(again, text);
