@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "bench/kernels.h"
+#include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/tasks.h"
 #include "score/summary.h"

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "bench/kernels.h"
+#include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/tasks.h"
 #include "score/tokens.h"

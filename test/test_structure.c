@@ -424,7 +424,8 @@ static void test_platform_calls(void **state)
 
 static void only_interface(const struct source *file, size_t line, const char *name)
 {
-    static const char *const folders[] = {"model/", "quant/", "score/", "bench/", "record/", "report/", "cli/"};
+    static const char *const folders[] = {"kernel/", "model/",  "quant/",  "score/",
+                                          "bench/",  "record/", "report/", "cli/"};
     for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); ++i) {
         if (begins_with(name, folders[i]) || (begins_with(name, "core/") && begins_with(name + 5, folders[i])))
             FIND(file, line, "includes %s; a backend knows neither models nor schemes, only base/ and sys/", name);
@@ -439,6 +440,40 @@ static void test_backends_know_no_model(void **state)
             each_include(&files[i], only_interface);
     }
     assert_int_equal(findings, 0);
+}
+
+// How high a folder of core/ stands; -1 for others.
+static int floor_of(const char *path)
+{
+    static const char *const floors[] = {"base/",         "sys/",           "record/", "kernel/ quant/",
+                                         "model/ score/", "bench/ report/", "cli/"};
+    const char *slash = strchr(path, '/');
+    for (int i = 0; slash && i < (int)(sizeof(floors) / sizeof(floors[0])); ++i) {
+        for (const char *at = floors[i]; at; at = strchr(at, ' ') ? strchr(at, ' ') + 1 : NULL) {
+            if (strncmp(at, path, (size_t)(slash - path) + 1) == 0)
+                return i;
+        }
+    }
+    return -1;
+}
+
+static void no_higher(const struct source *file, size_t line, const char *name)
+{
+    int own = floor_of(file->path + strlen("core/")), other = floor_of(name);
+    if (other > own)
+        FIND(file, line, "includes %s, which stands above it", name);
+}
+
+static void test_lower_parts_do_not_know_higher_ones(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < file_count; ++i) {
+        if (begins_with(files[i].path, "core/"))
+            each_include(&files[i], no_higher);
+    }
+    assert_int_equal(findings, 0);
+    assert_true(floor_of("bench/worker.h") > floor_of("kernel/kernels.h"));
+    assert_int_equal(floor_of("backends/backend.h"), -1);
 }
 
 static size_t line_count(const char *text)
@@ -615,6 +650,7 @@ int main(void)
         cmocka_unit_test_setup(test_core_knows_no_api, setup),
         cmocka_unit_test_setup(test_platform_calls, setup),
         cmocka_unit_test_setup(test_backends_know_no_model, setup),
+        cmocka_unit_test_setup(test_lower_parts_do_not_know_higher_ones, setup),
         cmocka_unit_test_setup(test_length, setup),
         cmocka_unit_test_setup(test_shells, setup),
         cmocka_unit_test_setup(test_kernels_have_shells_and_contract, setup),

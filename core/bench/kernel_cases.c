@@ -2,7 +2,7 @@
 #include "bench/kernel_cases.h"
 
 #include "base/numeric.h"
-#include "bench/kernels.h"
+#include "kernel/kernels.h"
 #include "kernel_arguments.h"
 
 #include <math.h> // sqrt and fabs only

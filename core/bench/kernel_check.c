@@ -1,7 +1,7 @@
 #include "bench/kernel_check.h"
 
 #include "base/numeric.h"
-#include "bench/kernels.h"
+#include "kernel/kernels.h"
 #include "kernel_arguments.h"
 
 #include <math.h> // fabs and isfinite only

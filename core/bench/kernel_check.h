@@ -159,13 +159,4 @@ struct qm_kernel_ceilings {
 QM_MUST_USE enum qm_status qm_kernel_ceilings_measure(struct qm_device *device, uint64_t min_ns,
                                                       struct qm_kernel_ceilings *out);
 
-// ---- Planting an error --------------------------------------------------------------------------------------------
-
-// For tests of what happens when a driver computes wrong results: if the environment's QM_PLANT_WRONG_KERNEL is the
-// variant's name without its tile ("matmul-w8-a8"), gives a stand-in whose decoder shifts by 8 where it should by 16,
-// in SPIR-V and in OpenCL C; else the variant itself. Only kernels that decode int8 have a stand-in.
-const struct qm_kernel_variant *qm_kernel_planted(const struct qm_kernel_variant *variant);
-// The stand-in itself; NULL where there is none. It lives until the program ends.
-const struct qm_kernel_variant *qm_kernel_stand_in(const struct qm_kernel_variant *variant);
-
 #endif

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/kernels.h"
+#include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/safetensors.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "bench/kernels.h"
+#include "kernel/kernels.h"
 #include "model/safetensors.h"
 #include "quant/layout.h"
 #include "record/result.h"

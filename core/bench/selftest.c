@@ -1,6 +1,6 @@
 #include "bench/selftest.h"
 
-#include "bench/kernels.h"
+#include "kernel/kernels.h"
 #include "kernel_arguments.h"
 #include "sys/host.h"
 

@@ -8,7 +8,7 @@
 
 #include "bench/device_node.h"
 #include "bench/kernel_check.h"
-#include "bench/kernels.h"
+#include "kernel/kernels.h"
 #include "bench/selftest.h"
 #include "model/engine.h"
 #include "model/tasks.h"

@@ -1,6 +1,6 @@
 #include "backends/backend.h"
 #include "bench/device_node.h"
-#include "bench/kernels.h"
+#include "kernel/kernels.h"
 #include "bench/selftest.h"
 #include "cli/options.h"
 #include "cli/verbs.h"

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/numeric.h"
-#include "bench/kernel_check.h"
 #include "quant/layout.h"
 
 enum qm_status qm_engine_kernel(struct qm_engine *engine, const char *name, const struct qm_kernel_variant **variant,

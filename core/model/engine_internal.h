@@ -4,7 +4,7 @@
 
 #include "model/engine.h"
 
-#include "bench/kernels.h"
+#include "kernel/kernels.h"
 #include "kernel_arguments.h"
 
 enum {

@@ -1,5 +1,5 @@
 // A wrong kernel on purpose, for tests of what follows from one.
-#include "bench/kernel_check.h"
+#include "kernel/kernels.h"
 
 #include <stdio.h>
 #include <stdlib.h>

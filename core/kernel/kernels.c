@@ -1,4 +1,4 @@
-#include "bench/kernels.h"
+#include "kernel/kernels.h"
 
 #include "kernel_arguments.h"
 
