@@ -82,17 +82,6 @@ enum qm_status qm_session_run(struct qm_session *session, size_t scheme, uint32_
     return qm_client_ask(session->client, answer_seconds(), request, answer);
 }
 
-double qm_verify_bound(const struct qm_scheme *scheme)
-{
-    // Float sums differ in their last bits from device to device. Where the result is rounded to codes of 8 or 4 bits, a
-    // few fall on the other side of a tie and differ by a whole step: much more than the bits that caused it.
-    if (scheme->kv == QM_KV_KV4)
-        return 5e-3;
-    if (scheme->kv == QM_KV_KV8 || scheme->activations == QM_ACTIVATION_A8)
-        return 2e-3;
-    return scheme->activations == QM_ACTIVATION_F32 ? 1e-8 : 1e-5;
-}
-
 // Distinct decode batches, the largest first, each in sequences of its own: decode rewrites the cache at its depths, and
 // matvec and matmul round differently, so that a batch must find what itself has written.
 static void plan_sequences(struct qm_session *session)
@@ -361,6 +350,7 @@ void qm_device_run_destroy(struct qm_device_run **run)
         qm_summary_destroy(&r->schemes[s].cells);
         qm_summary_destroy(&r->schemes[s].decode_summary);
         json_decref(r->schemes[s].variants);
+        qm_agreement_clear(&r->schemes[s].agreement);
     }
     json_decref(r->info);
     json_decref(r->selftest);

@@ -12,6 +12,7 @@
 #include "bench/profile.h"
 #include "bench/reference.h"
 #include "quant/artifact.h"
+#include "score/agreement.h"
 #include "score/summary.h"
 
 // What is prepared before any device: one per scheme of the profile, in its order.
@@ -59,9 +60,8 @@ struct qm_scheme_run {
     struct qm_token_scores *scores, *decode_scores; // of the whole set; of the decode points of full groups
     size_t decode_scored;
     struct qm_summary *summary, *cells, *decode_summary;
-    double check_kl, check_bound; // logits against own_reference, mean over all rows compared
-    double check_sum;
-    uint64_t check_count;
+    struct qm_agreement agreement; // of logits with own_reference, over all rows compared
+    struct qm_agreement_verdict verdict;
     struct qm_point_run *points; // prefill points, then decode points, as in the profile
     size_t point_count;
     json_t *variants; // names, as the worker gave them
@@ -97,8 +97,5 @@ void qm_device_run_destroy(struct qm_device_run **run);
 
 // Whether the scheme's passes use a kernel variant, by its name without tile; false where the scheme was never loaded.
 bool qm_scheme_run_uses(const struct qm_scheme_run *scheme, const char *variant_name);
-
-// KL(reference backend || device), mean over tokens, beyond which a device's logits are wrong. See docs/METHOD.md.
-double qm_verify_bound(const struct qm_scheme *scheme);
 
 #endif

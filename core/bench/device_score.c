@@ -103,51 +103,39 @@ static enum qm_status score_token(struct qm_session *session, const struct kept 
     return check_log_probability(kept_log_probability(kept, pass, row), scores->nll[index], &place);
 }
 
-// Logits of window positions against the reference backend running the same artifact.
-struct backend_check {
-    double sum, worst;
-    uint64_t count;
-    uint32_t worst_window, worst_position;
-};
-
+// Logits of a window position against the reference backend running the same artifact.
 static enum qm_status check_row(struct qm_session *session, size_t scheme, uint32_t window, uint32_t position,
-                                const float *logits, struct backend_check *check)
+                                const float *logits)
 {
     const struct qm_prepared *prepared = session->prepared;
     if (window >= prepared->verify_windows)
         return QM_OK;
     size_t tokens = prepared->evaluation->set.window_tokens;
     uint32_t vocabulary = prepared->model->config.vocabulary;
-    const float *own = prepared->schemes[scheme].own_reference + (window * tokens + position) * vocabulary;
+    const float *backend = prepared->schemes[scheme].own_reference + (window * tokens + position) * vocabulary;
+    const float *fp32 = reference_row(session, window, position);
     struct qm_token_place place = {0, window, position};
-    double kl = 0;
-    QM_TRY(qm_token_kl(own, logits, vocabulary, "the reference backend", "the device", &place, &kl));
-    check->sum += kl;
-    ++check->count;
-    if (kl > check->worst) {
-        check->worst = kl;
-        check->worst_window = window;
-        check->worst_position = position;
-    }
-    return QM_OK;
+    double device_kl = 0, own_kl = 0;
+    QM_TRY(qm_token_kl(backend, logits, vocabulary, "the reference backend", "the device", &place, &device_kl));
+    QM_TRY(qm_token_kl(fp32, backend, vocabulary, "fp32", "the reference backend", &place, &own_kl));
+    return qm_agreement_add(&session->run->schemes[scheme].agreement, device_kl, own_kl, window, position);
 }
 
 // Judged over all rows so far, prefill and decode together: in a single short block one rounding that falls the other
 // way would be the whole mean.
-static enum qm_status judge_check(struct qm_session *session, size_t scheme, const struct backend_check *check,
-                                  const char *phase)
+static enum qm_status judge_check(struct qm_session *session, size_t scheme, const char *phase)
 {
     struct qm_scheme_run *run = &session->run->schemes[scheme];
-    run->check_sum += check->sum;
-    run->check_count += check->count;
-    run->check_kl = run->check_count ? run->check_sum / (double)run->check_count : 0;
-    run->check_bound = qm_verify_bound(&session->prepared->schemes[scheme].scheme);
-    if (run->check_kl > run->check_bound)
+    const struct qm_scheme *s = &session->prepared->schemes[scheme].scheme;
+    bool is_float32 = s->activations == QM_ACTIVATION_F32 && s->kv == QM_KV_F32;
+    struct qm_agreement_verdict *v = &run->verdict;
+    QM_TRY(qm_agreement_judge(&run->agreement, is_float32, v));
+    if (!v->agrees)
         return QM_FAIL(QM_WRONG_RESULT,
-                       "%s logits differ from the reference backend's of the same artifact: mean KL %.3g nats, bound "
-                       "%.3g; worst %.3g at window %u, position %u",
-                       phase, run->check_kl, run->check_bound, check->worst, check->worst_window,
-                       check->worst_position);
+                       "%s logits differ from the reference backend's of the same artifact: KL mean %.3g nats, bound "
+                       "%.3g, median %.3g, bound %.3g; worst %.3g at window %u, position %u",
+                       phase, v->mean, v->mean_bound, v->median, v->median_bound, run->agreement.worst,
+                       run->agreement.worst_window, run->agreement.worst_position);
     return QM_OK;
 }
 
@@ -166,16 +154,15 @@ static enum qm_status score_prefill(struct qm_session *session, size_t scheme, u
         free(checksums);
         return status;
     }
-    struct backend_check check = {0};
     for (; *scored < evaluation->scored_count && evaluation->scored[*scored].window < first + count; ++*scored) {
         const struct qm_scored_token *token = &evaluation->scored[*scored];
         QM_GUARD(score_token(session, &kept, token->window - first, token->position, token, run->scores, *scored));
     }
     for (uint32_t w = 0; w < count; ++w) {
         for (uint32_t p = 0; p < evaluation->set.window_tokens && first + w < session->prepared->verify_windows; ++p)
-            QM_GUARD(check_row(session, scheme, first + w, p, kept_logits(&kept, w, p), &check));
+            QM_GUARD(check_row(session, scheme, first + w, p, kept_logits(&kept, w, p)));
     }
-    QM_GUARD(judge_check(session, scheme, &check, "prefill"));
+    QM_GUARD(judge_check(session, scheme, "prefill"));
     // Points that prefill one whole window repeat these very passes.
     for (size_t i = 0; first == 0 && i < run->point_count; ++i) {
         struct qm_point_run *point = &run->points[i];
@@ -228,7 +215,6 @@ static enum qm_status score_decode_block(struct qm_session *session, size_t sche
         free(checksums);
         return status;
     }
-    struct backend_check check = {0};
     // Several batches decode the same windows; each token counts once, for the largest.
     bool is_counted = decode->batch == session->batches[0];
     for (size_t i = 0; i < evaluation->scored_count && is_counted; ++i) {
@@ -242,9 +228,9 @@ static enum qm_status score_decode_block(struct qm_session *session, size_t sche
     }
     for (uint32_t step = 0; step < decode->steps; ++step) {
         for (uint32_t b = 0; b < decode->batch; ++b)
-            QM_GUARD(check_row(session, scheme, first + b, decode->depth + step, kept_logits(&kept, step, b), &check));
+            QM_GUARD(check_row(session, scheme, first + b, decode->depth + step, kept_logits(&kept, step, b)));
     }
-    QM_GUARD(judge_check(session, scheme, &check, "decode"));
+    QM_GUARD(judge_check(session, scheme, "decode"));
     if (point && first == 0) {
         memcpy(point->expected, checksums, decode->steps * sizeof(*checksums));
         point->expected_count = decode->steps;
@@ -283,15 +269,13 @@ static enum qm_status score_other_prefill(struct qm_session *session, size_t sch
         if (point->expected_count > 0)
             continue;
         struct kept kept;
-        struct backend_check check = {0};
         QM_TRY(run_kept(session, scheme, point->batch, point->tokens, 0, 0, 1, &kept, point->expected));
         enum qm_status status = QM_OK;
         for (uint32_t row = 0; row < kept.rows && status == QM_OK; ++row)
-            status = check_row(session, scheme, row / point->tokens, row % point->tokens, kept_logits(&kept, 0, row),
-                               &check);
+            status = check_row(session, scheme, row / point->tokens, row % point->tokens, kept_logits(&kept, 0, row));
         free(kept.values);
         QM_TRY(status);
-        QM_TRY(judge_check(session, scheme, &check, "prefill"));
+        QM_TRY(judge_check(session, scheme, "prefill"));
         point->expected_count = 1;
     }
     return QM_OK;

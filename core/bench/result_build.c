@@ -347,8 +347,10 @@ static void add_accuracy(struct qm_node *row, const struct qm_prepared *prepared
     add_tasks(accuracy, prepared->evaluation, scheme->cells);
     add_decode_accuracy(accuracy, scheme->decode_summary);
     struct qm_node *check = qm_node_add_mapping(accuracy, "backend_check");
-    qm_node_set_double(check, "kl_divergence_mean", scheme->check_kl);
-    qm_node_set_double(check, "bound", scheme->check_bound);
+    qm_node_set_double(check, "kl_divergence_mean", scheme->verdict.mean);
+    qm_node_set_double(check, "bound", scheme->verdict.mean_bound);
+    qm_node_set_double(check, "kl_divergence_median", scheme->verdict.median);
+    qm_node_set_double(check, "median_bound", scheme->verdict.median_bound);
     struct qm_node *bootstrap = qm_node_add_mapping(accuracy, "bootstrap");
     qm_node_set_text(bootstrap, "generator", QM_BOOTSTRAP_GENERATOR);
     qm_node_set_u64(bootstrap, "seed", summary->bootstrap.seed);

@@ -8,8 +8,8 @@
 
 #include "bench/device_node.h"
 #include "bench/kernel_check.h"
-#include "kernel/kernels.h"
 #include "bench/selftest.h"
+#include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/tasks.h"
 #include "record/node.h"

@@ -162,6 +162,8 @@ const struct qm_result_row qm_result_rows[] = {
     {"schemes[].accuracy.backend_check", MAPPING, WORD, NULL, "logits against the reference backend, same artifact"},
     {"schemes[].accuracy.backend_check.kl_divergence_mean", NUMBER, WORD, NULL, "nats per token"},
     {"schemes[].accuracy.backend_check.bound", NUMBER, WORD, NULL, "beyond it the scheme is wrong"},
+    {"schemes[].accuracy.backend_check.kl_divergence_median", NUMBER, WORD | OPT, NULL, "nats per token"},
+    {"schemes[].accuracy.backend_check.median_bound", NUMBER, WORD | OPT, NULL, "beyond it the scheme is wrong"},
     {"schemes[].accuracy.bootstrap", MAPPING, 0, NULL, "how intervals were drawn"},
     {"schemes[].accuracy.bootstrap.generator", TEXT, 0, NULL, "random generator"},
     {"schemes[].accuracy.bootstrap.seed", WHOLE, 0, NULL, "its seed"},

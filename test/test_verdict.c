@@ -1,0 +1,97 @@
+// How near is near enough: verdicts over rows, by hand.
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "score/agreement.h"
+
+static struct qm_agreement_verdict judge(struct qm_agreement *rows, bool is_float32)
+{
+    struct qm_agreement_verdict v;
+    assert_int_equal(qm_agreement_judge(rows, is_float32, &v), QM_OK);
+    return v;
+}
+
+static void add(struct qm_agreement *rows, size_t count, double device, double own)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(qm_agreement_add(rows, device, own, 0, (uint32_t)i), QM_OK);
+}
+
+static void test_empty(void **state)
+{
+    (void)state;
+    struct qm_agreement rows = {0};
+    assert_true(judge(&rows, false).agrees);
+    qm_agreement_clear(&rows);
+}
+
+// A correct device of a coarse scheme: nearly all rows equal, one flipped by a rounding at a place that is unsure.
+static void test_one_flip(void **state)
+{
+    (void)state;
+    struct qm_agreement rows = {0};
+    add(&rows, 511, 1e-14, 0.2);
+    assert_int_equal(qm_agreement_add(&rows, 12, 8, 0, 508), QM_OK);
+    struct qm_agreement_verdict v = judge(&rows, false);
+    assert_true(v.agrees);
+    assert_true(fabs(v.mean - 12.0 / 512) < 1e-9);
+    assert_true(fabs(v.mean_bound - 0.25 * (511 * 0.2 + 8) / 512) < 1e-12);
+    assert_true(v.median == 1e-14 && fabs(v.median_bound - 0.02) < 1e-15);
+    assert_true(rows.worst == 12 && rows.worst_position == 508);
+    qm_agreement_clear(&rows);
+}
+
+// Wrong a little everywhere: the mean would pass, the median does not.
+static void test_little_everywhere(void **state)
+{
+    (void)state;
+    struct qm_agreement rows = {0};
+    add(&rows, 500, 1e-4, 1e-5);
+    add(&rows, 12, 1e-4, 5);
+    struct qm_agreement_verdict v = judge(&rows, false);
+    assert_true(v.mean < v.mean_bound && v.median > v.median_bound && !v.agrees);
+    qm_agreement_clear(&rows);
+}
+
+// Wrong in a part: most rows are equal, and the mean tells.
+static void test_much_in_places(void **state)
+{
+    (void)state;
+    struct qm_agreement rows = {0};
+    add(&rows, 384, 1e-14, 1e-3);
+    add(&rows, 128, 0.5, 1e-3);
+    struct qm_agreement_verdict v = judge(&rows, false);
+    assert_true(v.median < v.median_bound && v.mean > v.mean_bound && !v.agrees);
+    qm_agreement_clear(&rows);
+}
+
+// fp32 has no divergence of its own; what binary16 may do, float32 may not.
+static void test_floors(void **state)
+{
+    (void)state;
+    struct qm_agreement rows = {0};
+    add(&rows, 512, 5e-7, 0);
+    assert_true(judge(&rows, false).agrees);
+    assert_false(judge(&rows, true).agrees);
+    qm_agreement_clear(&rows);
+    assert_true(rows.count == 0 && rows.device == NULL);
+    add(&rows, 3, (double)NAN, 0);
+    assert_false(judge(&rows, false).agrees);
+    qm_agreement_clear(&rows);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_one_flip),
+        cmocka_unit_test(test_little_everywhere),
+        cmocka_unit_test(test_much_in_places),
+        cmocka_unit_test(test_floors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
