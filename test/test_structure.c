@@ -445,8 +445,8 @@ static void test_backends_know_no_model(void **state)
 // How high a folder of core/ stands; -1 for others.
 static int floor_of(const char *path)
 {
-    static const char *const floors[] = {"base/",         "sys/",           "record/", "kernel/ quant/",
-                                         "model/ score/", "bench/ report/", "cli/"};
+    static const char *const floors[] = {"base/",          "sys/", "record/", "kernel/", "model/ quant/ score/",
+                                         "bench/ report/", "cli/"};
     const char *slash = strchr(path, '/');
     for (int i = 0; slash && i < (int)(sizeof(floors) / sizeof(floors[0])); ++i) {
         for (const char *at = floors[i]; at; at = strchr(at, ' ') ? strchr(at, ' ') + 1 : NULL) {
