@@ -3,8 +3,8 @@
 // QM_TEST_DRIVERS chooses among driver names, such as "native lavapipe pocl"; without it all that are there are used,
 // and those of the list below that are not are printed as left out. With CI=true a driver that was named must be there.
 #include "bench/kernel_check.h"
-#include "kernel/kernels.h"
 #include "bench/selftest.h"
+#include "kernel/kernels.h"
 #include "test/native/native.h"
 
 #include <setjmp.h>

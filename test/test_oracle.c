@@ -2,8 +2,8 @@
 // kernels/*.h on inputs so small that each result can be checked with a pencil. And the functions of kernels/portable.h
 // against exact ones.
 #include "base/numeric.h"
-#include "kernel/kernels.h"
 #include "bench/selftest.h"
+#include "kernel/kernels.h"
 #include "kernel_arguments.h"
 #include "test/native/native.h"
 

@@ -143,11 +143,8 @@ static void test_misuse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_write),
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_kept),
-        cmocka_unit_test(test_columns),
-        cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_write),   cmocka_unit_test(test_parts),  cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_columns), cmocka_unit_test(test_misuse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -229,8 +229,8 @@ enum qm_status qm_table_write(const struct qm_table *table, FILE *file, unsigned
         }
         part.repeated = part.count;
         bool is_first = next == 0;
-        while (next < table->column_count && (part.count < 2 || part.count == part.repeated || columns == 0 ||
-                                              total + widths[next] <= columns)) {
+        while (next < table->column_count &&
+               (part.count < 2 || part.count == part.repeated || columns == 0 || total + widths[next] <= columns)) {
             total += widths[next] + GAP;
             part.columns[part.count++] = next++;
         }
