@@ -206,7 +206,7 @@ static int group_setup(void **state)
                 continue;
             if ((*backend)->open(&infos[i], &(struct qm_open_params){0}, &device) != QM_OK)
                 fail_msg("%s: %s", infos[i].id, qm_error_text());
-            measure(device, qm_kernel_tile(&infos[i], 1), &devices[device_count++]);
+            measure(device, qm_kernel_tile(&infos[i], (uint64_t)16 << 20), &devices[device_count++]);
             device->fns->destroy(&device);
         }
     }

@@ -167,7 +167,7 @@ static void check_scheme(const char *name)
                                  &device) != QM_OK &&
                 (*backend)->open(&infos[i], &(struct qm_open_params){0}, &device) != QM_OK)
                 fail_msg("%s: %s", infos[i].id, qm_error_text());
-            check_device(device, qm_kernel_tile(&infos[i], 1), artifact, &scheme, &reference);
+            check_device(device, qm_kernel_tile(&infos[i], (uint64_t)16 << 20), artifact, &scheme, &reference);
             device->fns->destroy(&device);
         }
     }

@@ -22,7 +22,7 @@ printf '{"schema": 1, "schemes": [' >truncated.json
 qm show truncated.json
 sed 's/^schema: 1$/schema: 1\nschema: 1/' "$DATA/result-example.yaml" >duplicate.yaml
 qm show duplicate.yaml
-printf 'a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n' >bomb.yaml
+printf 'a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d,*d]\n' >bomb.yaml
 qm show bomb.yaml
 printf 'schema: two\nschemes: []\n' >type.yaml
 qm show type.yaml
