@@ -71,13 +71,16 @@ def main(paths):
     for result in results:
         not_ok = [name for name, scheme in result.schemes.items() if scheme["status"] != "ok"]
         incomplete = [name for name, s in result.schemes.items() if not s.get("throughput") or not s.get("accuracy")]
-        values = [result.mean_kl(name) for name in RISING]
+        values = [result.mean_kl(name) for name in RISING if name not in not_ok]
         rises = all(x < y for x, y in zip(values, values[1:]))
         failures += bool(not_ok) + bool(incomplete) + (not rises)
         print("%-22s %d schemes, not ok: %s, without a half: %s; %s: %s" % (
             result.name, len(result.schemes), ", ".join(not_ok) or "none", ", ".join(incomplete) or "none",
             " < ".join("%.3g" % value for value in values), "rises" if rises else "DOES NOT RISE"))
     for scheme in results[0].schemes:
+        if any(r.schemes.get(scheme, {}).get("status") != "ok" for r in results):
+            print("%-27s not ok everywhere" % scheme)
+            continue
         worst = ""
         for i, a in enumerate(results):
             for b in results[i + 1:]:
