@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "record/compare.h"
 #include "record/result.h"
 
 #define PROGRAM QM_BINARY_DIR "/qmark"
@@ -425,6 +426,11 @@ static void test_crash_costs_one_device(void **state)
     expect_code(&child, 0);
     struct qm_node *before = need_result("opencl"), *vulkan = need_result("vulkan");
     expect_whole(vulkan, "w8a8");
+    // What the program is for: the same model through two APIs may be compared.
+    struct qm_comparison comparison;
+    assert_int_equal(qm_compare(before, vulkan, &comparison), QM_OK);
+    assert_int_equal(comparison.verdict, QM_COMPARABLE_WITH_NOTES);
+    qm_comparison_free(&comparison);
     qm_node_destroy(&vulkan);
     release(&child);
 
