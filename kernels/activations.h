@@ -1,64 +1,98 @@
 // activations: turns float rows into what the products read, packed along k.
 //
-// F16: binary16, nearest even, two to a word; scales[row] = 1.
-// A8, dynamic: scale = amax(row) * (1/127, rounded up by 2^-22), code = clamp(round_even(x * (1 / scale)), -127, 127),
-//   four to a word; rows with amax < 2^-100 have scale 0 and codes 0. A8, static (is_static = 1): scale is static_scale.
-// Codes, packing and scales are the same bits on every device for the same input. |x - scale * code| <=
-// scale * (0.5 + 2^-14) where no clamping happened (dynamic: nowhere). `width` is a multiple of 8.
+// F16: binary16, nearest even, two to a word. BF16 likewise.
+// A8: code = clamp(round_even(x * (1 / scale)), -127, 127), four to a word. F8: E4M3FN of x * (1 / scale), to nearest even,
+//   saturating, four to a word. A4: -7..7, eight to a word. Dynamic (is_static = 0): scale = amax * (1 / largest, rounded up
+//   by 2^-22), largest being 127, 448 or 7; amax < 2^-100 gives scale 0 and codes 0. Static: scales are static_scales.
+//   amax is over the row, and there is one scale a row; with QM_ACTIVATION_GROUPS over 32 * 2^shift values, and there is
+//   one per row and group (static: one per group, the same for every row).
+// Codes, packing and scales are the same bits on every device for the same input. Integers: |x - scale * code| <= scale *
+// (0.5 + 2^-14) where no clamping happened (dynamic: nowhere). F8: 2^-4 |x| + 2^-10 scale. `width` is a multiple of 32.
+#include "quantize.h"
 #include "rows.h"
 #ifndef QM_BODY
 #define QM_BUFFERS                                                                                                     \
     QM_IN(0, float, x)                                                                                                 \
     QM_OUT(1, uint, codes)                                                                                             \
-    QM_OUT(2, float, scales)
+    QM_OUT(2, float, scales)                                                                                           \
+    QM_IN(3, float, static_scales)
 #define QM_PARAMETERS                                                                                                  \
     QM_U32(rows)                                                                                                       \
     QM_U32(width)                                                                                                      \
     QM_U32(is_static)                                                                                                  \
-    QM_F32(static_scale)
+    QM_U32(shift)
+
+#if defined(QM_ACTIVATION_F8)
+#define QM_INVERSE_LARGEST QM_INVERSE_448
+#define QM_ONE_CODE(value) qm_e4m3_code(value, inverse)
+#define QM_CODE_BITS 8u
+#elif defined(QM_ACTIVATION_A4)
+#define QM_INVERSE_LARGEST QM_INVERSE_7
+#define QM_ONE_CODE(value) (qm_integer_code(value, inverse, 7.0f) & 0xfu)
+#define QM_CODE_BITS 4u
+#else
+#define QM_INVERSE_LARGEST QM_INVERSE_127
+#define QM_ONE_CODE(value) (qm_integer_code(value, inverse, 127.0f) & 0xffu)
+#define QM_CODE_BITS 8u
+#endif
+#define QM_PER_WORD (32u / QM_CODE_BITS)
 
 #if !defined(QM_HOST)
-QM_FUNCTION float qm_scale_127(float amax)
+QM_FUNCTION uint qm_bf16_bits(float value)
 {
-    QM_PRECISE_SCOPE
-    QM_PRECISE float scale = amax * QM_BITS_FLOAT(0x3c010206u); // 1/127 is between 0x3c010204 and 0x3c010205
-    return scale;
-}
-QM_FUNCTION uint qm_code_127(float x, float inverse)
-{
-    QM_PRECISE_SCOPE
-    QM_PRECISE float scaled = x * inverse;
-    scaled = QM_MIN(QM_MAX(scaled, -127.0f), 127.0f);
-    return QM_UINT(qm_round(scaled)) & 0xffu;
+    uint bits = QM_FLOAT_BITS(value);
+    return (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
 }
 #endif
 #else
     uint row = QM_ROW;
     if (row < rows) {
         uint base = row * width;
+#if defined(QM_ACTIVATION_F16) || defined(QM_ACTIVATION_BF16)
 #if defined(QM_ACTIVATION_F16)
+#define QM_16_BITS(value) qm_half_bits(value)
+#else
+#define QM_16_BITS(value) qm_bf16_bits(value)
+#endif
         for (uint i = QM_LANE_INDEX; i < width / 2u; i += QM_UINT(QM_LANES))
-            codes[row * (width / 2u) + i] = qm_half_bits(x[base + 2u * i]) | (qm_half_bits(x[base + 2u * i + 1u]) << 16);
+            codes[row * (width / 2u) + i] = QM_16_BITS(x[base + 2u * i]) | (QM_16_BITS(x[base + 2u * i + 1u]) << 16);
         if (QM_LANE_INDEX == 0u)
             scales[row] = 1.0f;
 #else
-        float scale = static_scale;
-        if (is_static == 0u) {
+#if defined(QM_ACTIVATION_GROUPS)
+        // A group is one lane's.
+        uint group_width = 32u << shift, groups = width / group_width;
+        for (uint group = QM_LANE_INDEX; group < groups; group += QM_UINT(QM_LANES)) {
+            uint first = group * group_width, end = first + group_width, stride = 1u, lane = 0u;
             float amax = 0.0f;
-            for (uint c = QM_LANE_INDEX; c < width; c += QM_UINT(QM_LANES))
+            for (uint c = first; c < end; ++c)
                 amax = QM_MAX(amax, QM_ABS(x[base + c]));
-            QM_REDUCE_MAX(amax)
-            scale = amax < 7.888609052210118e-31f ? 0.0f : qm_scale_127(amax);
+            float scale = qm_scale_of(amax, QM_INVERSE_LARGEST);
+            if (is_static != 0u)
+                scale = static_scales[group];
+            scales[row * groups + group] = scale;
+#else
+        {
+            uint first = 0u, end = width, stride = QM_UINT(QM_LANES), lane = QM_LANE_INDEX;
+            float scale = static_scales[0];
+            if (is_static == 0u) {
+                float amax = 0.0f;
+                for (uint c = lane; c < width; c += stride)
+                    amax = QM_MAX(amax, QM_ABS(x[base + c]));
+                QM_REDUCE_MAX(amax)
+                scale = qm_scale_of(amax, QM_INVERSE_LARGEST);
+            }
+            if (lane == 0u)
+                scales[row] = scale;
+#endif
+            float inverse = qm_inverse_scale(scale);
+            for (uint i = first / QM_PER_WORD + lane; i < end / QM_PER_WORD; i += stride) {
+                uint word = 0u;
+                for (uint j = 0u; j < QM_PER_WORD; ++j)
+                    word |= QM_ONE_CODE(x[base + QM_PER_WORD * i + j]) << (QM_CODE_BITS * j);
+                codes[row * (width / QM_PER_WORD) + i] = word;
+            }
         }
-        float inverse = scale == 0.0f ? 0.0f : qm_reciprocal(scale);
-        for (uint i = QM_LANE_INDEX; i < width / 4u; i += QM_UINT(QM_LANES)) {
-            uint c = base + 4u * i;
-            codes[row * (width / 4u) + i] = qm_code_127(x[c], inverse) | (qm_code_127(x[c + 1u], inverse) << 8) |
-                                            (qm_code_127(x[c + 2u], inverse) << 16) |
-                                            (qm_code_127(x[c + 3u], inverse) << 24);
-        }
-        if (QM_LANE_INDEX == 0u)
-            scales[row] = scale;
 #endif
     }
 #endif

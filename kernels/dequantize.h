@@ -1,48 +1,57 @@
-// dequantize: y[n][k] = w_scale[n][k's block] * code[n][k], row-major float32, from the panels that product.h describes.
+// dequantize: y[n][k] = multiplier * (w_scale[n][k's block] * code[n][k] + w_offset[n][k's block]), row-major float32, from
+// the panels that weights.h describes.
 //
-// One rounding for integer formats, none for f16 and f32. One invocation per unit of 8 k of one column.
+// None to three roundings, by the format: none for f32, f16 and bf16, one for integers with one scale; the multiplier, where
+// it is no power of two, and the offset add one each. One invocation per 8 k of QM_VW columns.
+#include "weights.h"
 #ifndef QM_BODY
 #define QM_BUFFERS                                                                                                     \
-    QM_IN(0, uint, weights)                                                                                            \
+    QM_IN4(0, weights)                                                                                                 \
     QM_OUT(1, float, result)
 #define QM_PARAMETERS                                                                                                  \
     QM_U32(k)                                                                                                          \
     QM_U32(n)                                                                                                          \
-    QM_U32(scale_offset)
+    QM_U32(scale_offset)                                                                                               \
+    QM_U32(weight_shift)                                                                                               \
+    QM_F32(multiplier)
 #define QM_LOCALS
 #else
     uint unit = QM_GROUP_X * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X;
-    uint column = QM_GROUP_Y;
-    uint units = k / 8u;
-    if (unit < units && column < n) {
-        uint panel = column / 16u, lane = column % 16u;
-        uint to = column * k + unit * 8u;
-#if defined(QM_WEIGHT_F32)
-        uint from = (panel * k + unit * 8u) * 16u + lane;
-        for (uint j = 0u; j < 8u; ++j)
-            result[to + j] = QM_BITS_FLOAT(weights[from + j * 16u]);
-#elif defined(QM_WEIGHT_F16)
-        uint from = (panel * (k / 2u) + unit * 4u) * 16u + lane;
-        for (uint j = 0u; j < 4u; ++j) {
-            uint both = weights[from + j * 16u];
-            result[to + 2u * j] = qm_half_value(both & 0xffffu);
-            result[to + 2u * j + 1u] = qm_half_value(both >> 16);
-        }
-#elif defined(QM_WEIGHT_W8)
-        uint from = (panel * (k / 4u) + unit * 2u) * 16u + lane;
-        float scale = QM_BITS_FLOAT(weights[scale_offset + column]);
-        for (uint j = 0u; j < 8u; ++j) {
-            int code = QM_INT(weights[from + (j / 4u) * 16u] << (24u - 8u * (j % 4u))) >> 24;
-            result[to + j] = QM_FLOAT(code) * scale;
-        }
+    uint column = QM_GROUP_Y * QM_UINT(QM_VW);
+    uint steps = k / 32u;
+    if (unit < k / 8u && column < n) {
+        const int v = 0;
+        uint panel = column / QM_PANEL;
+        uint step = unit / 4u;
+        uint base = (panel * steps + step) * (QM_CODE_WORDS * QM_PANEL) + column % QM_PANEL;
+        QM_DECODE_EIGHT(base, QM_INT(unit % 4u))
+#if defined(QM_WEIGHT_GROUPS)
+        QM_SCALES(steps, step, (unit % 4u) / (QM_UINT(QM_BLOCK_K) / 8u))
+#elif defined(QM_WEIGHT_CHANNEL_SCALE)
+        qm_fv scale = QM_FV_BITS(QM_LOAD_UV(weights, scale_offset + column));
 #else
-        uint word = weights[(panel * units + unit) * 16u + lane];
-        uint group = unit / 4u;
-        uint scale_words = (k / 32u + 1u) / 2u;
-        uint pair = weights[scale_offset + (panel * scale_words + group / 2u) * 16u + lane];
-        float scale = qm_half_value((pair >> (16u * (group & 1u))) & 0xffffu);
-        for (uint j = 0u; j < 8u; ++j)
-            result[to + j] = QM_FLOAT(QM_INT(word << (28u - 4u * j)) >> 28) * scale;
+        qm_fv scale = QM_FV(1.0f);
 #endif
+        qm_fv factor = QM_FV(multiplier * QM_WEIGHT_FACTOR);
+        qm_fv w[8];
+        w[0] = w0;
+        w[1] = w1;
+        w[2] = w2;
+        w[3] = w3;
+        w[4] = w4;
+        w[5] = w5;
+        w[6] = w6;
+        w[7] = w7;
+        QM_UNROLL for (int j = 0; j < 8; ++j) {
+            qm_fv value = w[j] * scale;
+#if defined(QM_WEIGHT_OFFSET)
+            value += offset;
+#endif
+            value = value * factor;
+            QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {
+                if (column + QM_UINT(lane) < n)
+                    result[(column + QM_UINT(lane)) * k + unit * 8u + QM_UINT(j)] = QM_LANE(value, lane);
+            }
+        }
     }
 #endif

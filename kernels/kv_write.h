@@ -5,6 +5,7 @@
 // values of one token and head; amax < 2^-100 gives scale 0. Same bits on every device for the same input; |x - scale *
 // code| <= scale * (0.5 + 2^-14). One invocation per (row, head). Positions as in embedding.h. See kv_format.h.
 #include "kv_format.h"
+#include "quantize.h"
 #ifndef QM_BODY
 #define QM_BUFFERS                                                                                                     \
     QM_IN(0, float, x)                                                                                                 \
@@ -17,27 +18,6 @@
     QM_U32(base)                                                                                                       \
     QM_U32(scale_base)
 #define QM_LOCALS
-#if defined(QM_KV_KV8)
-#define QM_KV_INVERSE_MAX 0x3c010206u // 1/127 is between 0x3c010204 and 0x3c010205
-#define QM_KV_MAX 127.0f
-#else
-#define QM_KV_INVERSE_MAX 0x3e124927u // 1/7 is between 0x3e124924 and 0x3e124925
-#define QM_KV_MAX 7.0f
-#endif
-#if !defined(QM_HOST)
-QM_FUNCTION float qm_kv_scale(float amax)
-{
-    QM_PRECISE_SCOPE
-    QM_PRECISE float scale = amax * QM_BITS_FLOAT(QM_KV_INVERSE_MAX);
-    return scale;
-}
-QM_FUNCTION uint qm_kv_code(float x, float inverse)
-{
-    QM_PRECISE_SCOPE
-    QM_PRECISE float scaled = x * inverse;
-    return QM_UINT(qm_round(QM_MIN(QM_MAX(scaled, -QM_KV_MAX), QM_KV_MAX)));
-}
-#endif
 #else
     uint item = QM_GROUP_X * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X;
     if (item < rows * kv_heads) {
@@ -56,17 +36,21 @@ QM_FUNCTION uint qm_kv_code(float x, float inverse)
         float amax = 0.0f;
         for (uint i = 0u; i < 64u; ++i)
             amax = QM_MAX(amax, QM_ABS(x[from + i]));
-        float scale = amax < 7.888609052210118e-31f ? 0.0f : qm_kv_scale(amax);
-        float inverse = scale == 0.0f ? 0.0f : qm_reciprocal(scale);
+#if defined(QM_KV_KV8)
+        float scale = qm_scale_of(amax, QM_INVERSE_127);
+#else
+        float scale = qm_scale_of(amax, QM_INVERSE_7);
+#endif
+        float inverse = qm_inverse_scale(scale);
         cache[scale_base + slot] = QM_FLOAT_BITS(scale);
         for (uint i = 0u; i < QM_KV_WORDS; ++i) {
             uint word = 0u;
 #if defined(QM_KV_KV8)
             for (uint j = 0u; j < 4u; ++j)
-                word |= (qm_kv_code(x[from + 4u * i + j], inverse) & 0xffu) << (8u * j);
+                word |= (qm_integer_code(x[from + 4u * i + j], inverse, 127.0f) & 0xffu) << (8u * j);
 #else
             for (uint j = 0u; j < 8u; ++j)
-                word |= (qm_kv_code(x[from + 8u * i + j], inverse) & 0xfu) << (4u * j);
+                word |= (qm_integer_code(x[from + 8u * i + j], inverse, 7.0f) & 0xfu) << (4u * j);
 #endif
             cache[to + i] = word;
         }

@@ -53,6 +53,7 @@
 #define QM_IV_FROM_UV(x) ivec4(x)
 #define QM_FV_FROM_IV(x) vec4(x)
 #define QM_FV_BITS(x) uintBitsToFloat(x)
+#define QM_UV_FROM_IV(x) uvec4(x)
 #define QM_DOT4(a, b) dot(a, b)
 #define QM_MAX(a, b) max(a, b)
 #define QM_MIN(a, b) min(a, b)
@@ -120,6 +121,7 @@
 #define QM_IV_FROM_UV(x) QM_JOIN(as_int, QM_VW)(x)
 #define QM_FV_FROM_IV(x) QM_JOIN(convert_float, QM_VW)(x)
 #define QM_FV_BITS(x) QM_JOIN(as_float, QM_VW)(x)
+#define QM_UV_FROM_IV(x) QM_JOIN(as_uint, QM_VW)(x)
 #define QM_DOT4(a, b) dot(a, b)
 #define QM_MAX(a, b) max(a, b)
 #define QM_MIN(a, b) min(a, b)
@@ -181,6 +183,7 @@ QM_FUNCTION float QM_BITS_FLOAT(uint x) { float value; memcpy(&value, &x, 4); re
 #define QM_IV_FROM_UV(x) ((qm_iv)(x))
 #define QM_FV_FROM_IV(x) __builtin_convertvector(x, qm_fv)
 #define QM_FV_BITS(x) ((qm_fv)(x))
+#define QM_UV_FROM_IV(x) ((qm_uv)(x))
 QM_FUNCTION float QM_DOT4(qm_f4 a, qm_f4 b) { qm_f4 p = a * b; return p[0] + p[1] + p[2] + p[3]; }
 #define QM_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define QM_MIN(a, b) ((a) < (b) ? (a) : (b))
@@ -305,19 +308,62 @@ QM_FUNCTION uint qm_half_bits(float x)
     return sign | kept;
 }
 
-// Float of binary16 bits (finite), exactly. y = 2^-15 (1 + m / 1024) stands for a subnormal m 2^-24 = 2 y - 2^-14, which
-// is below y; for a normal y, 2 y - 2^-14 is not below y. No subnormal float is met, which a device may flush, and no
-// condition: glslc makes branches of those, and SwiftShader compiled the 256 of a matmul for minutes.
+// ---- Small floats ----
+// qm_small_*(magnitude, sign, exponent_offset, least_normal): the value, exactly, of a finite number of fewer bits, whose
+// exponent and mantissa stand at a float's places in `magnitude`, with what its exponent lacks in `exponent_offset` and
+// its smallest normal number in `least_normal`. y = 2^(emin - 1) (1 + m) stands for a subnormal m 2^emin = 2 y - 2^emin,
+// which is below y; for a normal number 2 y - 2^emin is not below y. No subnormal float is met, which a device may flush,
+// and no condition: glslc makes branches of those, and SwiftShader compiled the 256 of a matmul for minutes.
+// QM_SMALL_FLOAT makes the function for one type; then binary16 from the low or high halves of words.
+#if defined(QM_GLSL)
+#define QM_SAME_FLOATS(floats, x) uintBitsToFloat(x)
+#define QM_SAME_UINTS(uints, x) floatBitsToUint(x)
+#define QM_SMALLER(uints, a, b) floatBitsToUint(min(a, b))
+#elif defined(__OPENCL_C_VERSION__)
+#define QM_SAME_FLOATS(floats, x) QM_JOIN(as_, floats)(x)
+#define QM_SMALLER(uints, a, b) QM_JOIN(as_, uints)(min(a, b))
+#else
+#define QM_SAME_FLOATS(floats, x) ((floats)(x))
+#define QM_SMALLER(uints, a, b) (((uints)(a) & (uints)((a) < (b))) | ((uints)(b) & ~(uints)((a) < (b))))
+#endif
+#define QM_SMALL_FLOAT(name, floats, uints)                                                                            \
+    QM_FUNCTION floats qm_small_##name(uints magnitude, uints sign, uint exponent_offset, float least_normal)          \
+    {                                                                                                                  \
+        QM_PRECISE_SCOPE                                                                                               \
+        QM_PRECISE floats y = QM_SAME_FLOATS(floats, magnitude + exponent_offset);                                     \
+        QM_PRECISE floats small = y + y - least_normal;                                                                \
+        return QM_SAME_FLOATS(floats, QM_SMALLER(uints, y, small) | sign);                                             \
+    }
+#define QM_HALF_OFFSET 0x38000000u
+#define QM_HALF_LEAST 6.103515625e-5f
+#define QM_HALVES(name, floats, uints)                                                                                 \
+    QM_FUNCTION floats qm_half_low##name(uints w)                                                                      \
+    {                                                                                                                  \
+        return qm_small_##name((w << 13) & 0x0fffe000u, (w << 16) & 0x80000000u, QM_HALF_OFFSET, QM_HALF_LEAST);       \
+    }                                                                                                                  \
+    QM_FUNCTION floats qm_half_high##name(uints w)                                                                     \
+    {                                                                                                                  \
+        return qm_small_##name((w >> 3) & 0x0fffe000u, w & 0x80000000u, QM_HALF_OFFSET, QM_HALF_LEAST);                \
+    }
+
+#if defined(__OPENCL_C_VERSION__) || defined(QM_GLSL)
+QM_SMALL_FLOAT(scalar, float, uint)
+#else
+QM_FUNCTION float qm_small_scalar(uint magnitude, uint sign, uint exponent_offset, float least_normal)
+{
+    float y = QM_BITS_FLOAT(magnitude + exponent_offset);
+    float small = y + y - least_normal;
+    return QM_BITS_FLOAT(QM_FLOAT_BITS(QM_MIN(y, small)) | sign);
+}
+#endif
+// Float of binary16 bits (finite), exactly.
 QM_FUNCTION float qm_half_value(uint h)
 {
-    QM_PRECISE_SCOPE
-    QM_PRECISE float y = QM_BITS_FLOAT(((h & 0x7fffu) << 13) + 0x38000000u);
-    QM_PRECISE float small = y + y - 6.103515625e-5f;
-    return QM_BITS_FLOAT(QM_FLOAT_BITS(QM_MIN(y, small)) | ((h & 0x8000u) << 16));
+    return qm_small_scalar((h & 0x7fffu) << 13, (h & 0x8000u) << 16, QM_HALF_OFFSET, QM_HALF_LEAST);
 }
 
-// The same for vectors; low and high halves of each word.
 #if defined(QM_GLSL)
+QM_SMALL_FLOAT(4, vec4, uvec4)
 QM_FUNCTION vec4 qm_half_low4(uvec4 w)
 {
     return vec4(unpackHalf2x16(w.x).x, unpackHalf2x16(w.y).x, unpackHalf2x16(w.z).x, unpackHalf2x16(w.w).x);
@@ -326,43 +372,46 @@ QM_FUNCTION vec4 qm_half_high4(uvec4 w)
 {
     return vec4(unpackHalf2x16(w.x).y, unpackHalf2x16(w.y).y, unpackHalf2x16(w.z).y, unpackHalf2x16(w.w).y);
 }
+#elif defined(__OPENCL_C_VERSION__)
+QM_SMALL_FLOAT(4, float4, uint4)
+QM_HALVES(4, float4, uint4)
 #else
-#if defined(__OPENCL_C_VERSION__)
-#define QM_SAME_BITS(type, x) QM_JOIN(as_, type)(x)
-#define QM_SMALLER(uints, a, b) QM_SAME_BITS(uints, min(a, b))
-#else
-#define QM_SAME_BITS(type, x) ((type)(x))
-#define QM_SMALLER(uints, a, b) (((uints)(a) & (uints)((a) < (b))) | ((uints)(b) & ~(uints)((a) < (b))))
-#endif
-#define QM_HALF_FUNCTIONS(name, floats, uints)                                                                         \
-    QM_FUNCTION floats qm_half_##name(uints magnitude, uints sign)                                                     \
-    {                                                                                                                  \
-        QM_PRECISE_SCOPE                                                                                               \
-        floats y = QM_SAME_BITS(floats, magnitude + 0x38000000u);                                                      \
-        floats small = y + y - 6.103515625e-5f;                                                                        \
-        return QM_SAME_BITS(floats, QM_SMALLER(uints, y, small) | sign);                                               \
-    }                                                                                                                  \
-    QM_FUNCTION floats qm_half_low##name(uints w)                                                                      \
-    {                                                                                                                  \
-        return qm_half_##name((w << 13) & 0x0fffe000u, (w << 16) & 0x80000000u);                                       \
-    }                                                                                                                  \
-    QM_FUNCTION floats qm_half_high##name(uints w)                                                                     \
-    {                                                                                                                  \
-        return qm_half_##name((w >> 3) & 0x0fffe000u, w & 0x80000000u);                                                \
-    }
-#if defined(__OPENCL_C_VERSION__)
-QM_HALF_FUNCTIONS(4, float4, uint4)
-#else
-QM_HALF_FUNCTIONS(4, qm_f4, qm_u4)
-#endif
+QM_SMALL_FLOAT(4, qm_f4, qm_u4)
+QM_HALVES(4, qm_f4, qm_u4)
 #endif
 #if QM_VW == 4
 #define qm_half_low(w) qm_half_low4(w)
 #define qm_half_high(w) qm_half_high4(w)
+#define qm_small(magnitude, sign, exponent_offset, least_normal)                                                       \
+    qm_small_4(magnitude, sign, exponent_offset, least_normal)
 #else
-QM_HALF_FUNCTIONS(v, qm_fv, qm_uv)
+QM_SMALL_FLOAT(v, qm_fv, qm_uv)
+QM_HALVES(v, qm_fv, qm_uv)
 #define qm_half_low(w) qm_half_lowv(w)
 #define qm_half_high(w) qm_half_highv(w)
+#define qm_small(magnitude, sign, exponent_offset, least_normal)                                                       \
+    qm_small_v(magnitude, sign, exponent_offset, least_normal)
 #endif
+
+// E4M3FN (8 bits, in the top byte) and the other small floats, likewise: `top` has the code's sign in bit 31.
+#define QM_E4M3_OFFSET 0x3c000000u // (127 - 7) << 23
+#define QM_E4M3_LEAST 0.015625f
+#define QM_E4M3_OF(function, top) function(((top) >> 4) & 0x07f00000u, (top) & 0x80000000u, QM_E4M3_OFFSET, QM_E4M3_LEAST)
+
+// E4M3FN of a float, as 8 bits: to nearest even, beyond 448 in magnitude 448.
+QM_FUNCTION uint qm_e4m3_bits(float x)
+{
+    QM_PRECISE_SCOPE
+    uint bits = QM_FLOAT_BITS(x);
+    uint sign = (bits >> 24) & 0x80u;
+    QM_PRECISE float magnitude = QM_MIN(QM_BITS_FLOAT(bits & 0x7fffffffu), 448.0f);
+    // A normal number: its mantissa is rounded to 3 bits in place. A subnormal one: the sum's low bits are the multiple of
+    // 2^-9.
+    uint normal = QM_FLOAT_BITS(magnitude);
+    normal = ((normal + 0x7ffffu + ((normal >> 20) & 1u)) >> 20) - (120u << 3);
+    QM_PRECISE float shifted = magnitude + 16384.0f; // 2^14: a unit in the last place is 2^-9
+    uint subnormal = QM_FLOAT_BITS(shifted) & 0xfu;
+    return sign | (magnitude < QM_E4M3_LEAST ? subnormal : normal);
+}
 
 #endif

@@ -1,26 +1,26 @@
 // The arithmetic of `matmul` and `matvec`: weight decoder x activation class.
 //
-//   y[row][n] = multiplier * a_scale[row] * sum over blocks b of (w_scale[n][b] * sum over k in b of a[row][k] w[n][k])
+//   y[row][n] = multiplier * sum over blocks b of (a_scale[row][b] * sum over k in b of a[row][k] (w_scale[n][b] w[n][k] +
+//               w_offset[n][b]))
 //
-// Weights lie in panels of 16 columns (n), packed along k into 32-bit words: word (panel, i, lane) at
-// (panel * words + i) * 16 + lane, where a word holds 1 (f32), 2 (f16), 4 (int8) or 8 (int4) consecutive k, lowest k in
-// the lowest bits. Scales: w8 one float a column; w4 one binary16 a column and 32 k, packed in panels as f16 weights
-// are. A block is 32 k for w4, the whole of K else. Activations are rows of K values, packed along k likewise.
-// K is a multiple of 32.
+// Weights, their scales and offsets: weights.h. Activations are rows of K values, packed along k, the lowest in the lowest
+// bits: 1 (f32), 2 (f16, bf16), 4 (int8, E4M3FN) or 8 (int4) to a word. Their scales are one a row, or, with
+// QM_ACTIVATION_GROUPS, one per 2^activation_shift steps of 32 k of a row. A block is what shares scales of both sides,
+// but at most 32 k; without groups it is the whole of K. K is a multiple of 32.
 //
-// Accumulation: int8 activations: int32 within a block, converted once, float32 across blocks. Float activations:
-// float32 throughout, the codes converted exactly, four k per expression. Multiply-adds may contract. Each output's
-// order of summation depends on QM_SPLIT alone: the vector runs along columns.
+// Accumulation: integer codes with int8 or int4 activations: int32 within a block, converted once, float32 across blocks;
+// what an offset takes is the int32 sum of the block's activations. Else float32 throughout, the codes converted exactly,
+// four k per expression. Multiply-adds may contract. Each output's order of summation depends on QM_SPLIT alone: the
+// vector runs along columns.
 //
-// Bound against the oracle, for exactly represented inputs: |error| <= (K + 8) 2^-24 * multiplier * a_scale *
-// sum |w_scale a w|; with int8 activations the inner sums are exact, and what is left is (blocks + 4) 2^-24 of it.
+// Bound against the oracle, for exactly represented inputs: |error| <= (K + 8) 2^-24 * multiplier * sum |a_scale a| (|w_scale
+// w| + |w_offset|); with integer products the inner sums are exact, and what is left is (blocks + 8) 2^-24 of it.
 //
-// One invocation computes QM_ROWS rows of QM_COLUMNS columns; QM_SPLIT invocations share the
-// steps of 32 k of one tile and add up in a fixed order through local memory.
+// One invocation computes QM_ROWS rows of QM_COLUMNS columns; QM_SPLIT invocations share the steps of 32 k of one tile and
+// add up in a fixed order through local memory.
 #ifndef QM_PRODUCT_H
 #define QM_PRODUCT_H
 
-#define QM_PANEL 16u
 #define QM_VECTORS (QM_COLUMNS / QM_VW)
 // Drivers that make lanes of invocations do so along x alone: the columns' tiles lie along it unless slices do.
 #if QM_SPLIT > 1
@@ -31,65 +31,30 @@
 #define QM_SLICE 0u
 #endif
 
-#if defined(QM_WEIGHT_F32)
-#define QM_WEIGHT_UNIT_WORDS 8u
-#elif defined(QM_WEIGHT_F16)
-#define QM_WEIGHT_UNIT_WORDS 4u
-#elif defined(QM_WEIGHT_W8)
-#define QM_WEIGHT_UNIT_WORDS 2u
-#define QM_WEIGHT_INTEGER
-#define QM_WEIGHT_CHANNEL_SCALE
-#else
-#define QM_WEIGHT_UNIT_WORDS 1u
-#define QM_WEIGHT_INTEGER
-#define QM_WEIGHT_GROUPS // of 32 k
-#endif
-
-#if defined(QM_ACTIVATION_A8)
+#if defined(QM_ACTIVATION_A8) || defined(QM_ACTIVATION_A4)
 #define QM_INTEGER_PRODUCT
-#define qm_acc qm_iv
 #define qm_scalar int
+#define QM_SCALAR_ZERO 0
 #define QM_ACC_ZERO QM_IV(0)
 #define QM_ACC_TO_FV(x) QM_FV_FROM_IV(x)
 #else
-#define qm_acc qm_fv
 #define qm_scalar float
+#define QM_SCALAR_ZERO 0.0f
 #define QM_ACC_ZERO QM_FV(0.0f)
 #define QM_ACC_TO_FV(x) (x)
 #endif
+#include "weights.h"
 
-// Weight j (0..7) of a unit whose first word is at `base`, for QM_VW columns.
-#define QM_WORD(base, i) QM_LOAD_UV(weights, (base) + (i) * QM_PANEL)
-#if defined(QM_INTEGER_PRODUCT)
-#define QM_CODE(x) (x)
-#else
-#define QM_CODE(x) QM_FV_FROM_IV(x)
-#endif
-#if defined(QM_WEIGHT_F32)
-#define QM_DECODE_UNIT(base)                                                                                           \
-    qm_fv w0 = QM_FV_BITS(QM_WORD(base, 0u)), w1 = QM_FV_BITS(QM_WORD(base, 1u)), w2 = QM_FV_BITS(QM_WORD(base, 2u)),  \
-          w3 = QM_FV_BITS(QM_WORD(base, 3u)), w4 = QM_FV_BITS(QM_WORD(base, 4u)), w5 = QM_FV_BITS(QM_WORD(base, 5u)),  \
-          w6 = QM_FV_BITS(QM_WORD(base, 6u)), w7 = QM_FV_BITS(QM_WORD(base, 7u));
-#elif defined(QM_WEIGHT_F16)
-#define QM_DECODE_UNIT(base)                                                                                           \
-    qm_uv u0 = QM_WORD(base, 0u), u1 = QM_WORD(base, 1u), u2 = QM_WORD(base, 2u), u3 = QM_WORD(base, 3u);              \
-    qm_fv w0 = qm_half_low(u0), w1 = qm_half_high(u0), w2 = qm_half_low(u1), w3 = qm_half_high(u1),                    \
-          w4 = qm_half_low(u2), w5 = qm_half_high(u2), w6 = qm_half_low(u3), w7 = qm_half_high(u3);
-#elif defined(QM_WEIGHT_W8)
-#define QM_DECODE_UNIT(base)                                                                                           \
-    qm_iv u0 = QM_IV_FROM_UV(QM_WORD(base, 0u)), u1 = QM_IV_FROM_UV(QM_WORD(base, 1u));                                \
-    qm_acc w0 = QM_CODE((u0 << 24) >> 24), w1 = QM_CODE((u0 << 16) >> 24), w2 = QM_CODE((u0 << 8) >> 24),              \
-           w3 = QM_CODE(u0 >> 24), w4 = QM_CODE((u1 << 24) >> 24), w5 = QM_CODE((u1 << 16) >> 24),                     \
-           w6 = QM_CODE((u1 << 8) >> 24), w7 = QM_CODE(u1 >> 24);
-#else
-#define QM_DECODE_UNIT(base)                                                                                           \
-    qm_iv u0 = QM_IV_FROM_UV(QM_WORD(base, 0u));                                                                       \
-    qm_acc w0 = QM_CODE((u0 << 28) >> 28), w1 = QM_CODE((u0 << 24) >> 28), w2 = QM_CODE((u0 << 20) >> 28),             \
-           w3 = QM_CODE((u0 << 16) >> 28), w4 = QM_CODE((u0 << 12) >> 28), w5 = QM_CODE((u0 << 8) >> 28),              \
-           w6 = QM_CODE((u0 << 4) >> 28), w7 = QM_CODE(u0 >> 28);
+#if defined(QM_WEIGHT_GROUPS) || defined(QM_ACTIVATION_GROUPS)
+#define QM_BLOCKS
 #endif
 
-// Activations of one row: four words at a time hold QM_UNIT_K of them (f32: twice four), taken apart eight by eight.
+#if (defined(QM_ACTIVATION_A8) || defined(QM_ACTIVATION_F8)) && !defined(QM_ACTIVATION_GROUPS)
+#define QM_ACTIVATION_SCALED // one scale a row
+#endif
+
+// Activations of one row: four words at a time hold QM_UNIT_K of them (f32: twice four; int4: one word), taken apart eight
+// by eight.
 #if defined(QM_ACTIVATION_F32)
 #define QM_UNIT_K 8
 #define QM_ACTIVATION_WORDS 8u // for 8 k
@@ -107,6 +72,33 @@
 #define QM_EIGHT_ACTIVATIONS(eight)                                                                                    \
     float a0 = QM_LANE(even, 0), a1 = QM_LANE(odd, 0), a2 = QM_LANE(even, 1), a3 = QM_LANE(odd, 1),                    \
           a4 = QM_LANE(even, 2), a5 = QM_LANE(odd, 2), a6 = QM_LANE(even, 3), a7 = QM_LANE(odd, 3);
+#elif defined(QM_ACTIVATION_BF16)
+#define QM_UNIT_K 8
+#define QM_ACTIVATION_WORDS 4u
+#define QM_LOAD_ACTIVATIONS(base) qm_u4 c = QM_LOAD4(activations, base);
+#define QM_EVEN(i) QM_BITS_FLOAT(QM_LANE(c, i) << 16)
+#define QM_ODD(i) QM_BITS_FLOAT(QM_LANE(c, i) & 0xffff0000u)
+#define QM_EIGHT_ACTIVATIONS(eight)                                                                                    \
+    float a0 = QM_EVEN(0), a1 = QM_ODD(0), a2 = QM_EVEN(1), a3 = QM_ODD(1), a4 = QM_EVEN(2), a5 = QM_ODD(2),           \
+          a6 = QM_EVEN(3), a7 = QM_ODD(3);
+#elif defined(QM_ACTIVATION_F8)
+#define QM_UNIT_K 16
+#define QM_ACTIVATION_WORDS 2u
+#define QM_LOAD_ACTIVATIONS(base)                                                                                      \
+    qm_u4 c = QM_LOAD4(activations, base);                                                                             \
+    qm_f4 byte0 = QM_E4M3_OF(qm_small_4, c << 24), byte1 = QM_E4M3_OF(qm_small_4, c << 16),                            \
+          byte2 = QM_E4M3_OF(qm_small_4, c << 8), byte3 = QM_E4M3_OF(qm_small_4, c);
+#define QM_EIGHT_ACTIVATIONS(eight)                                                                                    \
+    float a0 = QM_LANE(byte0, 2 * (eight)), a1 = QM_LANE(byte1, 2 * (eight)), a2 = QM_LANE(byte2, 2 * (eight)),        \
+          a3 = QM_LANE(byte3, 2 * (eight)), a4 = QM_LANE(byte0, 2 * (eight) + 1), a5 = QM_LANE(byte1, 2 * (eight) + 1), \
+          a6 = QM_LANE(byte2, 2 * (eight) + 1), a7 = QM_LANE(byte3, 2 * (eight) + 1);
+#elif defined(QM_ACTIVATION_A4)
+#define QM_UNIT_K 8
+#define QM_ACTIVATION_WORDS 1u
+#define QM_LOAD_ACTIVATIONS(base) uint c = QM_LOAD1(activations, base);
+#define QM_EIGHT_ACTIVATIONS(eight)                                                                                    \
+    int a0 = QM_INT(c << 28) >> 28, a1 = QM_INT(c << 24) >> 28, a2 = QM_INT(c << 20) >> 28, a3 = QM_INT(c << 16) >> 28, \
+        a4 = QM_INT(c << 12) >> 28, a5 = QM_INT(c << 8) >> 28, a6 = QM_INT(c << 4) >> 28, a7 = QM_INT(c) >> 28;
 #else
 #define QM_UNIT_K 16
 #define QM_ACTIVATION_WORDS 2u
@@ -119,17 +111,20 @@
 
 #define QM_BUFFERS                                                                                                     \
     QM_IN4(0, weights)                                                                                                 \
-    QM_IN4(1, activations)                                                                                              \
+    QM_IN4(1, activations)                                                                                             \
     QM_IN(2, float, activation_scales)                                                                                 \
     QM_OUT(3, float, result)
-// rows of activations; k; n; where scales begin, in words of `weights`; words between rows of the result; first column
+// Rows of activations; k; n; where scales begin, in words of `weights`; floats between rows of the result; what multiplies
+// all; the logarithms, to base 2, of the steps of 32 k that share a weight scale, and an activation scale.
 #define QM_PARAMETERS                                                                                                  \
     QM_U32(rows)                                                                                                       \
     QM_U32(k)                                                                                                          \
     QM_U32(n)                                                                                                          \
     QM_U32(scale_offset)                                                                                               \
     QM_U32(result_stride)                                                                                              \
-    QM_F32(multiplier)
+    QM_F32(multiplier)                                                                                                 \
+    QM_U32(weight_shift)                                                                                               \
+    QM_U32(activation_shift)
 #if QM_SPLIT > 1
 #define QM_LOCALS QM_LOCAL_U32(partials, QM_WORKGROUP_X * QM_WORKGROUP_Y * QM_ROWS * QM_COLUMNS)
 #else
@@ -139,12 +134,12 @@
 #endif
 
 #ifdef QM_BODY
-    // Group x: row tile (fastest, so that neighbours share weights); group y and local x: column tile; where slices share it, local y is
-    // the column tile and local x the slice.
+    // Group x: row tile (fastest, so that neighbours share weights); group y and local x: column tile; where slices share
+    // it, local y is the column tile and local x the slice.
     uint row0 = QM_GROUP_X * QM_UINT(QM_ROWS);
     uint column0 = QM_TILE_COLUMN * QM_UINT(QM_COLUMNS);
     uint steps = k / 32u;
-    uint panel_words = steps * 4u * QM_WEIGHT_UNIT_WORDS * QM_PANEL;
+    uint panel_words = steps * QM_CODE_WORDS * QM_PANEL;
     // Tiles beyond the last column compute the last one again (no early exit: barriers follow) and store nothing.
     uint last_tile = (n - 1u) / QM_UINT(QM_COLUMNS) * QM_UINT(QM_COLUMNS);
     uint column = QM_MIN(column0, last_tile);
@@ -163,8 +158,8 @@
     qm_fv total[QM_ROWS * QM_VECTORS];
     QM_UNROLL for (int i = 0; i < QM_ROWS * QM_VECTORS; ++i)
         total[i] = QM_FV(0.0f);
-#if defined(QM_INTEGER_PRODUCT) || defined(QM_WEIGHT_GROUPS)
-    qm_acc inner[QM_ROWS * QM_VECTORS]; // without groups it stays int32 to the end, across slices too
+#if defined(QM_INTEGER_PRODUCT) || defined(QM_BLOCKS)
+    qm_acc inner[QM_ROWS * QM_VECTORS]; // without blocks it stays int32 to the end, across slices too
     QM_UNROLL for (int i = 0; i < QM_ROWS * QM_VECTORS; ++i)
         inner[i] = QM_ACC_ZERO;
 #else
@@ -173,48 +168,70 @@
 
     // 32 k a trip, unrolled: a trip blends every accumulator by the mask of lanes where lanes are invocations.
     for (uint step = first_step; step < end_step; ++step) {
-#if defined(QM_WEIGHT_GROUPS)
-        QM_UNROLL for (int i = 0; i < QM_ROWS * QM_VECTORS; ++i)
-            inner[i] = QM_ACC_ZERO;
+        uint step_base = weight_base + step * (QM_CODE_WORDS * QM_PANEL);
+        QM_UNROLL for (int part = 0; part < 32 / QM_BLOCK_K; ++part) {
+#if defined(QM_BLOCKS)
+            QM_UNROLL for (int i = 0; i < QM_ROWS * QM_VECTORS; ++i)
+                inner[i] = QM_ACC_ZERO;
 #endif
-        QM_UNROLL for (int unit = 0; unit < 32; unit += QM_UNIT_K) {
-            uint eights = step * 4u + QM_UINT(unit / 8);
-            qm_acc w[QM_UNIT_K * QM_VECTORS];
-            QM_UNROLL for (int i = 0; i < QM_UNIT_K / 8 * QM_VECTORS; ++i) {
-                int eight = i / QM_VECTORS, v = i % QM_VECTORS;
-                uint base = weight_base + (eights + QM_UINT(eight)) * (QM_WEIGHT_UNIT_WORDS * QM_PANEL) + QM_UINT(v * QM_VW);
-                QM_DECODE_UNIT(base)
-                w[8 * i] = w0;
-                w[8 * i + 1] = w1;
-                w[8 * i + 2] = w2;
-                w[8 * i + 3] = w3;
-                w[8 * i + 4] = w4;
-                w[8 * i + 5] = w5;
-                w[8 * i + 6] = w6;
-                w[8 * i + 7] = w7;
-            }
-            QM_UNROLL for (int r = 0; r < QM_ROWS; ++r) {
-                uint from = activation_base[r] + eights * QM_ACTIVATION_WORDS;
-                QM_LOAD_ACTIVATIONS(from)
-                QM_UNROLL for (int eight = 0; eight < QM_UNIT_K / 8; ++eight) {
-                    QM_EIGHT_ACTIVATIONS(eight)
-                    QM_UNROLL for (int v = 0; v < QM_VECTORS; ++v) {
-                        int i = 8 * (eight * QM_VECTORS + v);
-                        inner[r * QM_VECTORS + v] += w[i] * a0 + w[i + 1] * a1 + w[i + 2] * a2 + w[i + 3] * a3;
-                        inner[r * QM_VECTORS + v] += w[i + 4] * a4 + w[i + 5] * a5 + w[i + 6] * a6 + w[i + 7] * a7;
+#if defined(QM_WEIGHT_OFFSET)
+            qm_scalar activation_sum[QM_ROWS];
+            QM_UNROLL for (int r = 0; r < QM_ROWS; ++r)
+                activation_sum[r] = QM_SCALAR_ZERO;
+#endif
+            QM_UNROLL for (int unit = 0; unit < QM_BLOCK_K; unit += QM_UNIT_K) {
+                int first_eight = part * (QM_BLOCK_K / 8) + unit / 8;
+                qm_acc w[QM_UNIT_K * QM_VECTORS];
+                QM_UNROLL for (int i = 0; i < QM_UNIT_K / 8 * QM_VECTORS; ++i) {
+                    int v = i % QM_VECTORS;
+                    QM_DECODE_EIGHT(step_base + QM_UINT(v * QM_VW), first_eight + i / QM_VECTORS)
+                    w[8 * i] = w0;
+                    w[8 * i + 1] = w1;
+                    w[8 * i + 2] = w2;
+                    w[8 * i + 3] = w3;
+                    w[8 * i + 4] = w4;
+                    w[8 * i + 5] = w5;
+                    w[8 * i + 6] = w6;
+                    w[8 * i + 7] = w7;
+                }
+                QM_UNROLL for (int r = 0; r < QM_ROWS; ++r) {
+                    uint from = activation_base[r] + (step * 4u + QM_UINT(first_eight)) * QM_ACTIVATION_WORDS;
+                    QM_LOAD_ACTIVATIONS(from)
+                    QM_UNROLL for (int eight = 0; eight < QM_UNIT_K / 8; ++eight) {
+                        QM_EIGHT_ACTIVATIONS(eight)
+#if defined(QM_WEIGHT_OFFSET)
+                        activation_sum[r] += ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7));
+#endif
+                        QM_UNROLL for (int v = 0; v < QM_VECTORS; ++v) {
+                            int i = 8 * (eight * QM_VECTORS + v);
+                            inner[r * QM_VECTORS + v] += w[i] * a0 + w[i + 1] * a1 + w[i + 2] * a2 + w[i + 3] * a3;
+                            inner[r * QM_VECTORS + v] += w[i + 4] * a4 + w[i + 5] * a5 + w[i + 6] * a6 + w[i + 7] * a7;
+                        }
                     }
                 }
             }
-        }
+#if defined(QM_BLOCKS)
+            QM_UNROLL for (int v = 0; v < QM_VECTORS; ++v) {
 #if defined(QM_WEIGHT_GROUPS)
-        QM_UNROLL for (int v = 0; v < QM_VECTORS; ++v) {
-            uint at = scale_offset + (panel * ((steps + 1u) / 2u) + step / 2u) * QM_PANEL + column % QM_PANEL + QM_UINT(v * QM_VW);
-            qm_uv pair = QM_LOAD_UV(weights, at);
-            qm_fv scale = qm_half_low(pair >> (16u * (step & 1u)));
-            QM_UNROLL for (int r = 0; r < QM_ROWS; ++r)
-                total[r * QM_VECTORS + v] += QM_ACC_TO_FV(inner[r * QM_VECTORS + v]) * scale;
-        }
+                QM_SCALES(steps, step, part)
 #endif
+                QM_UNROLL for (int r = 0; r < QM_ROWS; ++r) {
+                    qm_fv block = QM_ACC_TO_FV(inner[r * QM_VECTORS + v]);
+#if defined(QM_WEIGHT_GROUPS)
+                    block = block * scale;
+#endif
+#if defined(QM_WEIGHT_OFFSET)
+                    block += offset * QM_FLOAT(activation_sum[r]);
+#endif
+#if defined(QM_ACTIVATION_GROUPS)
+                    uint scale_row = QM_MIN(row0 + QM_UINT(r), rows - 1u) * (steps >> activation_shift);
+                    block = block * activation_scales[scale_row + (step >> activation_shift)];
+#endif
+                    total[r * QM_VECTORS + v] += block;
+                }
+            }
+#endif
+        }
     }
 
 #if QM_SPLIT > 1
@@ -222,7 +239,7 @@
     uint mine = (QM_LOCAL_Y * QM_UINT(QM_SPLIT) + QM_LOCAL_X) * QM_UINT(QM_ROWS * QM_COLUMNS);
     QM_UNROLL for (int i = 0; i < QM_ROWS * QM_VECTORS; ++i) {
         QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {
-#if defined(QM_INTEGER_PRODUCT) && !defined(QM_WEIGHT_GROUPS)
+#if defined(QM_INTEGER_PRODUCT) && !defined(QM_BLOCKS)
             partials[mine + QM_UINT(i * QM_VW + lane)] = QM_UINT(QM_LANE(inner[i], lane));
 #else
             partials[mine + QM_UINT(i * QM_VW + lane)] = QM_FLOAT_BITS(QM_LANE(total[i], lane));
@@ -235,7 +252,7 @@
             uint theirs = mine + slice * QM_UINT(QM_ROWS * QM_COLUMNS);
             QM_UNROLL for (int i = 0; i < QM_ROWS * QM_VECTORS; ++i) {
                 QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {
-#if defined(QM_INTEGER_PRODUCT) && !defined(QM_WEIGHT_GROUPS)
+#if defined(QM_INTEGER_PRODUCT) && !defined(QM_BLOCKS)
                     QM_LANE(inner[i], lane) += QM_INT(partials[theirs + QM_UINT(i * QM_VW + lane)]);
 #else
                     QM_LANE(total[i], lane) += QM_BITS_FLOAT(partials[theirs + QM_UINT(i * QM_VW + lane)]);
@@ -248,19 +265,19 @@
 
     QM_UNROLL for (int v = 0; v < QM_VECTORS; ++v) {
         uint at = column0 + QM_UINT(v * QM_VW);
-        qm_fv factor = QM_FV(multiplier);
+        qm_fv factor = QM_FV(multiplier * QM_WEIGHT_FACTOR);
 #if defined(QM_WEIGHT_CHANNEL_SCALE)
         factor = factor * QM_FV_BITS(QM_LOAD_UV(weights, scale_offset + column + QM_UINT(v * QM_VW)));
 #endif
         QM_UNROLL for (int r = 0; r < QM_ROWS; ++r) {
             uint row = row0 + QM_UINT(r);
             if (QM_SLICE == 0u && row < rows && at < n) {
-#if defined(QM_INTEGER_PRODUCT) && !defined(QM_WEIGHT_GROUPS)
+#if defined(QM_INTEGER_PRODUCT) && !defined(QM_BLOCKS)
                 qm_fv value = QM_FV_FROM_IV(inner[r * QM_VECTORS + v]) * factor;
 #else
                 qm_fv value = total[r * QM_VECTORS + v] * factor;
 #endif
-#if defined(QM_INTEGER_PRODUCT)
+#if defined(QM_ACTIVATION_SCALED)
                 value = value * activation_scales[row];
 #endif
                 uint to = row * result_stride + at;

@@ -43,7 +43,7 @@ static void run_on(struct qm_device *device, const char *tile, const struct qm_a
     struct qm_engine *engine = NULL;
     struct qm_network *network = NULL;
     struct qm_pass *prefill = NULL, *decode = NULL;
-    struct qm_engine_params params = {device, tile, *c, TOKENS, SEQUENCES, STEPS};
+    struct qm_engine_params params = {device, tile, *c, 1, TOKENS, SEQUENCES, STEPS};
     struct qm_timing timing = {0};
     const struct qm_run_policy policy = {7, 2};
     if (qm_engine_create(&params, &engine) != QM_OK || qm_network_create(engine, artifact, scheme, &network) != QM_OK ||

@@ -129,7 +129,7 @@ static bool same_as_others(const char *key, const char *hash, const char *who)
 static bool is_oracle_free(const struct subject *s, const char *name)
 {
     return strcmp(s->name, "reference") == 0 &&
-           (strcmp(name, "activations-a8") == 0 || strncmp(name, "kv_write-kv", 11) == 0);
+           (strncmp(name, "activations-", 12) == 0 || strncmp(name, "kv_write-kv", 11) == 0);
 }
 
 static void run_subject(const struct subject *s, const char *tile)
@@ -297,8 +297,8 @@ static void test_wrong_kernel_on_native(void **state)
         const char *right, *wrong; // of the same buffers and parameters
         const char *place;
     } pairs[] = {
-        {"matmul-w4g32-f16", "matmul-w4g32-a8", "word "}, // reads bytes where binary16 is
-        {"kv_write-kv8", "kv_write-kv4", "word "},        // writes half of the words
+        {"matmul-w4-f16", "matmul-w4-a8", "word "}, // reads bytes where binary16 is
+        {"kv_write-kv8", "kv_write-kv4", "word "},  // writes half of the words
         {"argmax", "checksum", "word "},
     };
     struct qm_device *device = NULL;
@@ -311,7 +311,8 @@ static void test_wrong_kernel_on_native(void **state)
         wrong.name = qm_kernel_find(pairs[i].wrong, "narrow")->name;
         assert_int_equal(qm_kernel_case_create(pairs[i].right, "narrow", &shape, QM_CASE_INTEGERS, &c), QM_OK);
         assert_int_equal(qm_kernel_check(device, &wrong, c, &report), QM_OK);
-        assert_int_equal(report.status, QM_WRONG_RESULT);
+        if (report.status != QM_WRONG_RESULT)
+            fail_msg("%s passes for %s", pairs[i].wrong, pairs[i].right);
         assert_non_null(strstr(report.reason, pairs[i].place));
         qm_kernel_case_destroy(&c);
     }
@@ -364,7 +365,7 @@ static void test_bad_cases(void **state)
     (void)state;
     struct qm_kernel_case *c = NULL;
     struct qm_case_shape shape = {.rows = 3, .n = 15, .k = 40};
-    assert_int_equal(qm_kernel_case_create("matmul-w4g32-a8", "narrow", &shape, QM_CASE_RANDOM, &c), QM_INVALID);
+    assert_int_equal(qm_kernel_case_create("matmul-w4-a8", "narrow", &shape, QM_CASE_RANDOM, &c), QM_INVALID);
     assert_null(c);
     assert_non_null(strstr(qm_error_text(), "multiple of 32"));
     assert_int_equal(qm_kernel_case_create("matmul-w3", "narrow", &shape, QM_CASE_RANDOM, &c), QM_INVALID);

@@ -140,7 +140,8 @@ static void test_activations(void **state)
     float x[] = {127, 1, -1, 0, 0.4f, 0.6f, -127, 63}, scale[1] = {0};
     uint32_t codes[2] = {0};
     struct qm_activations_parameters p = {.rows = 1, .width = 8};
-    struct buffer b[] = {BUFFER(x), BUFFER(codes), BUFFER(scale)};
+    float static_scale[1] = {0.5f};
+    struct buffer b[] = {BUFFER(x), BUFFER(codes), BUFFER(scale), BUFFER(static_scale)};
     RUN("activations-a8", b, p, 0);
     assert_int_equal(codes[0], 0x00ff017f);
     assert_int_equal(codes[1], 0x3f810100);
@@ -150,7 +151,6 @@ static void test_activations(void **state)
     float y[] = {1, 0.24f, 0.25f, 0.75f, 100, -100, -0.3f, 0};
     memcpy(x, y, sizeof(x));
     p.is_static = 1;
-    p.static_scale = 0.5f;
     RUN("activations-a8", b, p, 0);
     assert_int_equal(codes[0], 0x02000002);
     assert_int_equal(codes[1], 0x00ff817f);
@@ -159,7 +159,7 @@ static void test_activations(void **state)
     float h[] = {1, -2, 0.5f, 65504, 65520, 0x1p-24f, 1 + 0x1p-11f, -0.0f};
     uint32_t halves[4] = {0};
     memcpy(x, h, sizeof(x));
-    struct buffer f16[] = {BUFFER(x), BUFFER(halves), BUFFER(scale)};
+    struct buffer f16[] = {BUFFER(x), BUFFER(halves), BUFFER(scale), BUFFER(static_scale)};
     p = (struct qm_activations_parameters){.rows = 1, .width = 8};
     RUN("activations-f16", f16, p, 0);
     assert_int_equal(halves[0], 0xc0003c00);
@@ -219,19 +219,19 @@ static void test_group_products(void **state)
     struct qm_matmul_parameters p = {
         .rows = 1, .k = 64, .n = 1, .scale_offset = 128, .result_stride = 1, .multiplier = 1};
     struct buffer b[] = {BUFFER(w), BUFFER(a8), BUFFER(scales), BUFFER(out)};
-    RUN("matmul-w4g32-a8", b, p, 0);
+    RUN("matmul-w4-a8", b, p, 0);
     assert_true(out[0] == 0.375f);
     uint32_t a16[32];
     for (int i = 0; i < 32; ++i)
         a16[i] = 0x3c003c00;
     struct buffer f[] = {BUFFER(w), BUFFER(a16), BUFFER(scales), BUFFER(out)};
-    RUN("matvec-w4g32-f16", f, p, 0);
+    RUN("matvec-w4-f16", f, p, 0);
     assert_true(out[0] == 1.5f);
 
     float values[64];
-    struct qm_dequantize_parameters d = {.k = 64, .n = 1, .scale_offset = 128};
+    struct qm_dequantize_parameters d = {.k = 64, .n = 1, .scale_offset = 128, .multiplier = 1};
     struct buffer q[] = {BUFFER(w), BUFFER(values)};
-    RUN("dequantize-w4g32", q, d, 0);
+    RUN("dequantize-w4", q, d, 0);
     for (int i = 0; i < 64; ++i)
         assert_true(values[i] == (i == 0 ? 3.5f : i == 1 ? -4.0f : i == 63 ? 2.0f : 0.0f));
 }

@@ -158,7 +158,7 @@ static void test_mistakes(void **state)
          ":13: 'windows' is '99999999999999999999'; expected a whole"},
         {"  windows: 10", "  windows: 2", "'scored_tokens' is 2048 and the windows hold 1024 tokens; expected more"},
         {"w8a8, w4a16-g32,", "w8a9, w4a16-g32,", ":7: scheme 'w8a9': no activations are called 'a9'"},
-        {"w4a16-g32-kv8", "w4a16-g48", "group_size 48; w4 weights come in groups of 32, use g32"},
+        {"w4a16-g32-kv8", "w4a16-g48", "group_size 48; w4 weights come in groups of g32, g64, g128"},
         {"w8a16, w8a8", "w8a16, w8a16", "scheme 'w8a16' stands in the list already"},
         {"[f32,", "[{a: b},", "'schemes' holds something that is no name"},
         {"baseline: f16", "baseline: w4a8-g32", ":8: baseline 'w4a8-g32' is not in 'schemes'; add it there"},

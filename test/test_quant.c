@@ -27,15 +27,21 @@ struct matrix {
         float f32[VALUES];
         uint16_t f16[VALUES];
     } scales;
+    struct qm_encoded encoded;
     struct qm_weight_record record;
 };
+
+// The formats whose laws are checked here, by hand; test_formats.c has all of them.
+static const enum qm_weight_format integers[] = {QM_WEIGHT_W8, QM_WEIGHT_W4G32};
 
 static enum qm_status encode(enum qm_weight_format format, struct matrix *m)
 {
     memset(m->codes, 0xee, sizeof(m->codes));
     memset(&m->scales, 0xee, sizeof(m->scales));
-    QM_TRY(qm_format_encode(format, "x", m->values, ROWS, COLUMNS, m->codes, &m->scales, &m->record));
-    qm_format_decode(format, m->codes, &m->scales, ROWS, COLUMNS, m->decoded);
+    m->encoded = (struct qm_encoded){m->codes, &m->scales, 1};
+    QM_TRY(qm_format_encode(format, "x", m->values, ROWS, COLUMNS, &(struct qm_encode_params){0}, &m->encoded,
+                            &m->record));
+    qm_format_decode(format, &m->encoded, ROWS, COLUMNS, m->decoded);
     return QM_OK;
 }
 
@@ -44,7 +50,7 @@ static void encoded(enum qm_weight_format format, struct matrix *m)
     uint32_t row;
     if (encode(format, m) != QM_OK)
         fail_msg("%s", qm_error_text());
-    assert_true(qm_format_is_valid(format, m->codes, &m->scales, ROWS, COLUMNS, &row));
+    assert_true(qm_format_is_valid(format, &m->encoded, ROWS, COLUMNS, &row));
 }
 
 static double scale_of(enum qm_weight_format format, const struct matrix *m, uint32_t i)
@@ -114,9 +120,9 @@ static void test_random(void **state)
         for (int round = 0; round < 20; round++) {
             for (uint32_t i = 0; i < VALUES; i++)
                 m.values[i] = draw(&random, ranges[r][0], ranges[r][1]);
-            for (int format = QM_WEIGHT_W8; format < QM_WEIGHT_FORMAT_COUNT; format++) {
-                encoded((enum qm_weight_format)format, &m);
-                check_laws((enum qm_weight_format)format, &m);
+            for (size_t f = 0; f < 2; f++) {
+                encoded(integers[f], &m);
+                check_laws(integers[f], &m);
             }
             encoded(QM_WEIGHT_F16, &m);
             assert_true(m.record.worst_steps <= 0.5);
@@ -139,9 +145,9 @@ static void test_hostile(void **state)
                 m.values[i] = fill == 0 ? 0 : fill == 1 ? 0x1p-140f : outliers[o] / 14 * (float)(i % 27) - outliers[o];
             for (uint32_t row = 1; row < ROWS; row++)
                 m.values[row * COLUMNS + row] = row % 2 ? outliers[o] : -outliers[o];
-            for (int format = QM_WEIGHT_W8; format < QM_WEIGHT_FORMAT_COUNT; format++) {
-                encoded((enum qm_weight_format)format, &m);
-                check_laws((enum qm_weight_format)format, &m);
+            for (size_t f = 0; f < 2; f++) {
+                encoded(integers[f], &m);
+                check_laws(integers[f], &m);
             }
         }
 }
@@ -153,6 +159,8 @@ static void test_zeros(void **state)
     memset(&m, 0, sizeof(m));
     m.values[5] = -0.0f;
     for (int format = 0; format < QM_WEIGHT_FORMAT_COUNT; format++) {
+        if (COLUMNS % qm_format_column_multiple((enum qm_weight_format)format) != 0)
+            continue;
         encoded((enum qm_weight_format)format, &m);
         for (uint32_t i = 0; i < VALUES; i++)
             assert_true(m.decoded[i] == 0);
@@ -202,23 +210,27 @@ static void test_refused(void **state)
     (void)state;
     static struct matrix m;
     for (int format = 0; format < QM_WEIGHT_FORMAT_COUNT; format++) {
+        if (COLUMNS % qm_format_column_multiple((enum qm_weight_format)format) != 0)
+            continue;
         refused((enum qm_weight_format)format, &m, COLUMNS + 3, INFINITY, "row 1, column 3 is infinite; ");
         refused((enum qm_weight_format)format, &m, 7, NAN, "row 0, column 7 is not a number; ");
     }
     refused(QM_WEIGHT_F16, &m, 2 * COLUMNS, 65505, "row 2, column 0 is 65505, beyond 65504");
-    refused(QM_WEIGHT_W4G32, &m, 40, -458560, "row 0, columns 32 to 63 reach 458560");
+    refused(QM_WEIGHT_W4G32, &m, 40, -458560, "row 0, columns 32 to 63: values would need a scale of 65508.6");
     memset(m.values, 0, sizeof(m.values));
     m.values[0] = 458528; // 7 * 65504
     assert_int_equal(encode(QM_WEIGHT_W4G32, &m), QM_OK);
-    assert_int_equal(qm_format_encode(QM_WEIGHT_W4G32, "x", m.values, 2, 40, m.codes, &m.scales, NULL), QM_INVALID);
+    assert_int_equal(
+        qm_format_encode(QM_WEIGHT_W4G32, "x", m.values, 2, 40, &(struct qm_encode_params){0}, &m.encoded, NULL),
+        QM_INVALID);
     // Codes that are not this tensor's.
     encoded(QM_WEIGHT_W8, &m);
     m.codes[0]--;
-    assert_int_equal(qm_format_check(QM_WEIGHT_W8, "x", m.values, ROWS, COLUMNS, m.codes, &m.scales, NULL),
+    assert_int_equal(qm_format_check(QM_WEIGHT_W8, "x", m.values, ROWS, COLUMNS, &m.encoded, QM_BOUND_HALF_STEP, NULL),
                      QM_WRONG_RESULT);
     uint32_t row;
     m.codes[3 * COLUMNS] = 0x80;
-    assert_false(qm_format_is_valid(QM_WEIGHT_W8, m.codes, &m.scales, ROWS, COLUMNS, &row));
+    assert_false(qm_format_is_valid(QM_WEIGHT_W8, &m.encoded, ROWS, COLUMNS, &row));
     assert_int_equal(row, 3);
 }
 
@@ -228,10 +240,10 @@ static void test_golden(void **state)
     (void)state;
     static struct matrix m;
     static const char *const expected[QM_WEIGHT_FORMAT_COUNT] = {
-        "2c8d1c3f3af3ff1e0a79a11420abb49329fa5af26937ade7acdd27222652619c",
-        "4da83cc7e7936d1b47cdf2110b5163d5670a65355f10b6d33e576ea97d5d56b9",
-        "d2734bc017062c2397096f3ba7f468a5eca87bd97a0fedf86507c3feb0c9182e",
-        "fa0378877e23b827b996d9b1f0d66f98544016ec51ce07f39fc3f1935cfb8af0",
+        [QM_WEIGHT_F32] = "2c8d1c3f3af3ff1e0a79a11420abb49329fa5af26937ade7acdd27222652619c",
+        [QM_WEIGHT_F16] = "4da83cc7e7936d1b47cdf2110b5163d5670a65355f10b6d33e576ea97d5d56b9",
+        [QM_WEIGHT_W8] = "d2734bc017062c2397096f3ba7f468a5eca87bd97a0fedf86507c3feb0c9182e",
+        [QM_WEIGHT_W4G32] = "fa0378877e23b827b996d9b1f0d66f98544016ec51ce07f39fc3f1935cfb8af0",
     };
     struct qm_random random;
     qm_random_seed(&random, 7, 0);
@@ -239,6 +251,8 @@ static void test_golden(void **state)
         m.values[i] = draw(&random, -12, 1);
     for (int f = 0; f < QM_WEIGHT_FORMAT_COUNT; f++) {
         enum qm_weight_format format = (enum qm_weight_format)f;
+        if (!expected[f])
+            continue;
         struct qm_hash hash;
         char text[QM_HASH_TEXT_BYTES];
         encoded(format, &m);

@@ -56,42 +56,64 @@ static void test_structure(void **state)
 static void test_canonical(void **state)
 {
     (void)state;
-    static const char *const rows[][2] = {{"w8a8-static-absmax", "w8a8-static"},
-                                          {"w8a8-kv16", "w8a8"},
-                                          {"f32-kv32", "f32"},
-                                          {"f32-kv16", "f32-kv16"},
-                                          {"f16-kv8", "f16-kv8"},
-                                          {"w4a8-g32-static-kv4", "w4a8-g32-static-kv4"}};
+    static const char *const rows[][2] = {
+        {"w8a8-static-absmax", "w8a8-static"},
+        {"w8a8-kv16", "w8a8"},
+        {"f32-kv32", "f32"},
+        {"f32-kv16", "f32-kv16"},
+        {"f16-kv8", "f16-kv8"},
+        {"w4a8-g32-static-kv4", "w4a8-g32-static-kv4"},
+        {"w4a16-g128-asym-gptq-actorder-kv8-first4-last32+lm_head=f16+*.0.*=w8a8-g64",
+         "w4a16-g128-asym-gptq-actorder-kv8-first4-last32+lm_head=f16+*.0.*=w8a8-g64"},
+        {"e4m3af8-static-mse", "e4m3af8-static-mse"},
+        {"w8a8-static64-smoothquant", "w8a8-static64-smoothquant"},
+        {"mxfp6e3m2a16", "mxfp6e3m2a16"},
+        {"q4_ka8-imatrix", "q4_ka8-imatrix"}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         assert_string_equal(parsed(rows[i][0]).name, rows[i][1]);
 }
+
+#define TEN "wwwwwwwwww"
+#define LONG "w8a8" TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
 
 static void test_refused(void **state)
 {
     (void)state;
     static const char *const rows[][2] = {
         {"", "without a name"},
-        {"w4a16-g48", "group_size 48; w4 weights come in groups of 32, use g32"},
+        {"w4a16-g48", "group_size 48; w4 weights come in groups of g32, g64, g128"},
         {"w4a16", "names no group size; use w4a16-g32"},
-        {"w8a8-g32", "w8 weights have no groups, leave '-g32' out"},
-        {"f16-g32", "have no groups"},
-        {"w4a4-g32", "no activations are called 'a4'; use w4a16 or w4a8"},
+        {"w8a8-g48", "group_size 48; w8 weights come in groups of g32"},
+        {"e4m3a16-g32", "group_size 32; fp8 E4M3FN weights have no choice of groups, leave it out"},
+        {"f16-g32", "have no choice of groups"},
+        {"w8a4", "no kernel multiplies int8 weights with int4 activations; use w8a16"},
+        {"w4a5-g32", "no activations are called 'a5'; use w4a16 or w4a8"},
         {"w8", "no activations are called ''"},
         {"int8", "no formats are called 'int8'; use f32"},
         {"f16a8", "no formats are called 'f16a8'"},
-        {"w8a8-gptq", "'gptq' is no part of a scheme"},
+        {"w8a8-gptqx", "'gptqx' is no part of a scheme"},
+        {"f16-gptq", "gptq rounds weights to a grid"},
+        {"q4_ka16-awq", "awq rounds weights to a grid of scales, which Q4_K has not"},
+        {"w4a16-g32-actorder", "write '-gptq-actorder'"},
+        {"w8a16-smoothquant", "smoothquant is for int8 or fp8 activations"},
+        {"f16-mse", "there are none to choose"},
+        {"w8a8-static48", "48 channels a scale; use a multiple of 32"},
+        {"w4a16-g32+lm_head", "names no tensor and format; write one such as +lm_head=f16"},
+        {"w4a16-g32+=f16", "names no tensor"},
+        {"w4a16-g32+lm_head=w4a16", "names no group size"},
+        {"w4a16-g32+lm_head=w8a8-static", "is more than formats"},
         {"w8a8-", "'' is no part of a scheme"},
-        {"w8a8-asym", "asymmetric"},
+        {"w8a8-asym", "int8 weights have no zero point; leave '-asym' out"},
         {"w8a8-percentile", "write '-static-percentile'"},
-        {"w8a16-static", "static is for int8 activations"},
+        {"w8a16-static", "static is for int8 or fp8 activations"},
         {"w8a8-kv8-static", "'static' stands too late"},
         {"w8a8-kv8-kv4", "'kv4' stands twice"},
         {"w4a16-g32x", "is no group size"},
         {"w4a16-g99999999999", "is no group size"},
         {"w8a8-static-static-static-static-static-static-static", "stands twice"},
-        {"w8a8-a-b-c-d-e-f-g-h-i", "too many parts"},
+        {"w8a8-a-b-c-d-e-f-g-h-i-j-k-l-m", "too many parts"},
         {"W8A8", "no formats"},
-        {"w8a8wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww", "longer than any"},
+        {LONG, "longer than any"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct qm_scheme scheme;
@@ -124,7 +146,7 @@ static void test_identity(void **state)
     assert_string_equal(qm_node_text_at(node, "kv_cache", ""), "kv8");
     qm_node_destroy(&node);
 
-    char text[2048];
+    char text[4096];
     assert_true(qm_scheme_explain(&cached, text, sizeof(text)) < sizeof(text));
     assert_non_null(strstr(text, "KV cache     int8"));
     assert_true(qm_scheme_explain(&cached, NULL, 0) == strlen(text));

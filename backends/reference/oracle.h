@@ -28,6 +28,24 @@ enum qm_status qm_oracle_kv_write(const struct qm_oracle_call *call);
 // Whether a variant is defined with `name`, as in qm_oracle_has(v, "QM_WEIGHT_W8").
 bool qm_oracle_has(const struct qm_kernel_variant *variant, const char *name);
 
+// ---- Weights in panels (kernels/weights.h) ----
+
+struct qm_oracle_weights {
+    const uint32_t *words, *scales;
+    uint32_t k, shift;
+    const struct format *format; // of weights.c
+};
+
+// The weights that a product or dequantize reads; k, scale_offset and weight_shift are its parameters.
+void qm_oracle_weights_open(const struct qm_kernel_variant *variant, const uint32_t *words, uint32_t k,
+                            uint32_t scale_offset, uint32_t weight_shift, struct qm_oracle_weights *out);
+// Weight i of column n, scaled. `magnitude` (may be NULL) gets |scale code| + |offset|, which bounds count.
+double qm_oracle_weight(const struct qm_oracle_weights *weights, uint32_t n, uint32_t i, double *magnitude);
+
+// A float of few bits: sign, exponent with the bias 2^(exponent_bits - 1) - 1, mantissa, subnormals; every exponent is
+// taken as a number's.
+double qm_oracle_small_float(uint32_t code, uint32_t exponent_bits, uint32_t mantissa_bits);
+
 // A device in host memory whose dispatches `execute` carries out; the reference backend and the tests' C target are
 // both made of it. `info` must live as long as the device.
 enum qm_status qm_host_device_open(const struct qm_device_info *info,

@@ -14,57 +14,29 @@
 #define QM_WIDE
 #endif
 
-enum weight_format {
-    WEIGHT_F32,
-    WEIGHT_F16,
-    WEIGHT_W8,
-    WEIGHT_W4G32
-};
-
-static enum weight_format weight_format_of(const struct qm_kernel_variant *variant)
-{
-    if (qm_oracle_has(variant, "QM_WEIGHT_F32"))
-        return WEIGHT_F32;
-    if (qm_oracle_has(variant, "QM_WEIGHT_F16"))
-        return WEIGHT_F16;
-    return qm_oracle_has(variant, "QM_WEIGHT_W8") ? WEIGHT_W8 : WEIGHT_W4G32;
-}
-
 static int signed_bits(uint32_t word, uint32_t index, uint32_t bits)
 {
     uint32_t code = word >> (index * bits) & ((1u << bits) - 1);
     return code >= 1u << (bits - 1) ? (int)code - (int)(1u << bits) : (int)code;
 }
 
-// The stored number of column n, index i: the code, not scaled.
-static double stored_value(enum weight_format format, const uint32_t *words, uint32_t k, uint32_t n, uint32_t i)
-{
-    static const uint32_t per_word[] = {1, 2, 4, 8};
-    uint32_t per = per_word[format];
-    uint32_t word = words[((size_t)(n / 16) * (k / per) + i / per) * 16 + n % 16];
-    switch (format) {
-    case WEIGHT_F32:
-        return (double)qm_float_from_bits(word);
-    case WEIGHT_F16:
-        return (double)qm_float_from_half((uint16_t)(word >> (16 * (i % 2))));
-    case WEIGHT_W8:
-        return signed_bits(word, i % 4, 8);
-    default:
-        return signed_bits(word, i % 8, 4);
-    }
-}
+enum activation_format {
+    ACTIVATION_F32,
+    ACTIVATION_F16,
+    ACTIVATION_BF16,
+    ACTIVATION_A8,
+    ACTIVATION_F8,
+    ACTIVATION_A4
+};
 
-static double weight_scale(enum weight_format format, const uint32_t *words, uint32_t k, uint32_t n, uint32_t i,
-                           uint32_t scale_offset)
+static enum activation_format activation_format_of(const struct qm_kernel_variant *variant)
 {
-    if (format == WEIGHT_W8)
-        return (double)qm_float_from_bits(words[scale_offset + n]);
-    if (format == WEIGHT_W4G32) {
-        uint32_t group = i / 32, pairs = (k / 32 + 1) / 2;
-        uint32_t pair = words[scale_offset + ((size_t)(n / 16) * pairs + group / 2) * 16 + n % 16];
-        return (double)qm_float_from_half((uint16_t)(pair >> (16 * (group % 2))));
-    }
-    return 1.0;
+    static const char *const names[] = {"QM_ACTIVATION_F32", "QM_ACTIVATION_F16", "QM_ACTIVATION_BF16",
+                                        "QM_ACTIVATION_A8",  "QM_ACTIVATION_F8",  "QM_ACTIVATION_A4"};
+    int format = ACTIVATION_F32;
+    while (format < ACTIVATION_A4 && !qm_oracle_has(variant, names[format]))
+        ++format;
+    return (enum activation_format)format;
 }
 
 struct product {
@@ -74,31 +46,50 @@ struct product {
     const float *activation_scales;
     float *result;
     double *decoded; // [k][n], scaled
-    enum weight_format format;
+    struct qm_oracle_weights weights_in_panels;
+    enum activation_format activation_format;
+    bool has_activation_scales, has_activation_groups;
 };
 
 static void decode_columns(void *context, size_t begin, size_t end)
 {
     struct product *product = context;
     for (size_t i = begin; i < end; ++i) {
-        for (uint32_t n = 0; n < product->p.n; ++n) {
-            uint32_t k = (uint32_t)i;
+        for (uint32_t n = 0; n < product->p.n; ++n)
             product->decoded[i * product->p.n + n] =
-                stored_value(product->format, product->weights, product->p.k, n, k) *
-                weight_scale(product->format, product->weights, product->p.k, n, k, product->p.scale_offset);
-        }
+                qm_oracle_weight(&product->weights_in_panels, n, (uint32_t)i, NULL);
     }
 }
 
 static double activation_value(const struct product *product, uint32_t row, uint32_t i)
 {
-    const struct qm_kernel_variant *variant = product->variant;
-    size_t k = product->p.k;
-    if (qm_oracle_has(variant, "QM_ACTIVATION_F32"))
-        return (double)qm_float_from_bits(product->activations[row * k + i]);
-    if (qm_oracle_has(variant, "QM_ACTIVATION_F16"))
-        return (double)qm_float_from_half((uint16_t)(product->activations[(row * k + i) / 2] >> (16 * (i % 2))));
-    return signed_bits(product->activations[(row * k + i) / 4], i % 4, 8);
+    size_t at = (size_t)row * product->p.k + i;
+    const uint32_t *words = product->activations;
+    double value;
+    switch (product->activation_format) {
+    case ACTIVATION_F32:
+        value = (double)qm_float_from_bits(words[at]);
+        break;
+    case ACTIVATION_F16:
+        value = (double)qm_float_from_half((uint16_t)(words[at / 2] >> (16 * (at % 2))));
+        break;
+    case ACTIVATION_BF16:
+        value = (double)qm_float_from_bits(words[at / 2] >> (16 * (at % 2)) << 16);
+        break;
+    case ACTIVATION_F8:
+        value = qm_oracle_small_float(words[at / 4] >> (8 * (at % 4)) & 0xff, 4, 3);
+        break;
+    case ACTIVATION_A4:
+        value = signed_bits(words[at / 8], (uint32_t)(at % 8), 4);
+        break;
+    default:
+        value = signed_bits(words[at / 4], (uint32_t)(at % 4), 8);
+    }
+    if (product->has_activation_groups) {
+        uint32_t steps = product->p.k / 32, groups = steps >> product->p.activation_shift;
+        value *= (double)product->activation_scales[(size_t)row * groups + (i / 32 >> product->p.activation_shift)];
+    }
+    return value;
 }
 
 QM_WIDE static void add_scaled_row(double *sums, const double *weights, double factor, uint32_t count)
@@ -119,7 +110,6 @@ static void multiply_rows(void *context, size_t begin, size_t end)
     if (!sums)
         return; // leaves zeros, which no check lets pass
     double *values = sums + (size_t)BLOCK * n;
-    bool is_a8 = qm_oracle_has(product->variant, "QM_ACTIVATION_A8");
     for (size_t row0 = begin; row0 < end; row0 += BLOCK) {
         uint32_t rows = (uint32_t)(end - row0 < BLOCK ? end - row0 : BLOCK);
         memset(sums, 0, (size_t)BLOCK * n * sizeof(*sums));
@@ -133,7 +123,7 @@ static void multiply_rows(void *context, size_t begin, size_t end)
         }
         for (uint32_t r = 0; r < rows; ++r) {
             double factor = (double)product->p.multiplier;
-            if (is_a8)
+            if (product->has_activation_scales)
                 factor *= (double)product->activation_scales[row0 + r];
             for (uint32_t c = 0; c < n; ++c)
                 product->result[(row0 + r) * product->p.result_stride + c] = (float)(sums[(size_t)r * n + c] * factor);
@@ -149,8 +139,13 @@ enum qm_status qm_oracle_product(const struct qm_oracle_call *call)
                               .activations = call->buffers[1],
                               .activation_scales = call->buffers[2],
                               .result = call->buffers[3],
-                              .format = weight_format_of(call->variant)};
+                              .activation_format = activation_format_of(call->variant),
+                              .has_activation_groups = qm_oracle_has(call->variant, "QM_ACTIVATION_GROUPS")};
     memcpy(&product.p, call->parameters, sizeof(product.p));
+    product.has_activation_scales =
+        product.activation_format >= ACTIVATION_A8 && !product.has_activation_groups; // one a row
+    qm_oracle_weights_open(call->variant, product.weights, product.p.k, product.p.scale_offset, product.p.weight_shift,
+                           &product.weights_in_panels);
     product.decoded = malloc((size_t)product.p.k * product.p.n * sizeof(double));
     if (!product.decoded)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for %u x %u weights in double", product.p.k, product.p.n);
@@ -164,13 +159,12 @@ enum qm_status qm_oracle_dequantize(const struct qm_oracle_call *call)
 {
     struct qm_dequantize_parameters p;
     memcpy(&p, call->parameters, sizeof(p));
-    enum weight_format format = weight_format_of(call->variant);
-    const uint32_t *words = call->buffers[0];
+    struct qm_oracle_weights weights;
     float *result = call->buffers[1];
+    qm_oracle_weights_open(call->variant, call->buffers[0], p.k, p.scale_offset, p.weight_shift, &weights);
     for (uint32_t n = 0; n < p.n; ++n) {
         for (uint32_t i = 0; i < p.k; ++i)
-            result[(size_t)n * p.k + i] = (float)(stored_value(format, words, p.k, n, i) *
-                                                  weight_scale(format, words, p.k, n, i, p.scale_offset));
+            result[(size_t)n * p.k + i] = (float)(qm_oracle_weight(&weights, n, i, NULL) * (double)p.multiplier);
     }
     return QM_OK;
 }

@@ -62,36 +62,63 @@ static enum qm_status oracle_rmsnorm(const struct qm_oracle_call *call)
     return QM_OK;
 }
 
+// The E4M3FN code whose value is nearest to |value|, ties to the even code, saturating.
+static uint32_t nearest_e4m3(double value)
+{
+    double magnitude = value < 0 ? -value : value;
+    uint32_t best = 0;
+    for (uint32_t code = 1; code <= 0x7e; ++code) {
+        double here = qm_oracle_small_float(code, 4, 3) - magnitude,
+               there = magnitude - qm_oracle_small_float(best, 4, 3);
+        here = here < 0 ? -here : here;
+        if (here < there || (!(here > there) && code % 2 == 0))
+            best = code;
+    }
+    return best;
+}
+
+static uint32_t nearest_integer(double value, int largest)
+{
+    return (uint32_t)(int)qm_round_even(value > largest ? largest : value < -largest ? -largest : value);
+}
+
 static enum qm_status oracle_activations(const struct qm_oracle_call *call)
 {
     struct qm_activations_parameters p;
     memcpy(&p, call->parameters, sizeof(p));
-    const float *x = call->buffers[0];
+    const float *x = call->buffers[0], *static_scales = call->buffers[3];
     uint32_t *codes = call->buffers[1];
     float *scales = call->buffers[2];
     bool is_f16 = qm_oracle_has(call->variant, "QM_ACTIVATION_F16");
-    uint32_t per = is_f16 ? 2 : 4;
+    bool is_bf16 = qm_oracle_has(call->variant, "QM_ACTIVATION_BF16");
+    bool is_f8 = qm_oracle_has(call->variant, "QM_ACTIVATION_F8");
+    bool is_a4 = qm_oracle_has(call->variant, "QM_ACTIVATION_A4");
+    bool is_grouped = qm_oracle_has(call->variant, "QM_ACTIVATION_GROUPS");
+    uint32_t bits = is_f16 || is_bf16 ? 16 : is_a4 ? 4 : 8, per = 32 / bits;
+    uint32_t width = is_grouped ? 32u << p.shift : p.width, groups = p.width / width;
+    float inverse_largest = qm_float_from_bits(is_f8 ? 0x3b124927u : is_a4 ? 0x3e124927u : 0x3c010206u);
     memset(codes, 0, (size_t)p.rows * p.width / per * sizeof(*codes));
-    for (uint32_t row = 0; row < p.rows; ++row) {
-        const float *from = x + (size_t)row * p.width;
+    for (uint32_t item = 0; item < p.rows * groups; ++item) {
+        const float *from = x + (size_t)item * width;
         float amax = 0;
-        for (uint32_t c = 0; c < p.width; ++c) {
+        for (uint32_t c = 0; c < width; ++c) {
             float magnitude = from[c] < 0 ? -from[c] : from[c];
             amax = magnitude > amax ? magnitude : amax;
         }
-        float scale = amax < 0x1p-100f ? 0.0f : amax * qm_float_from_bits(0x3c010206u);
+        float scale = amax < 0x1p-100f ? 0.0f : amax * inverse_largest;
         if (p.is_static)
-            scale = p.static_scale;
-        scales[row] = is_f16 ? 1.0f : scale;
-        for (uint32_t c = 0; c < p.width; ++c) {
-            size_t at = (size_t)row * p.width + c;
-            if (is_f16) {
-                codes[at / 2] |= (uint32_t)qm_half_from_float(from[c]) << (16 * (at % 2));
-            } else {
-                double code = scale == 0.0f ? 0.0 : (double)from[c] / (double)scale;
-                code = qm_round_even(code > 127 ? 127 : code < -127 ? -127 : code);
-                codes[at / 4] |= ((uint32_t)(int)code & 0xffu) << (8 * (at % 4));
-            }
+            scale = static_scales[item % groups];
+        scales[item] = bits == 16 ? 1.0f : scale;
+        for (uint32_t c = 0; c < width; ++c) {
+            size_t at = (size_t)item * width + c;
+            double scaled = scale == 0.0f ? 0.0 : (double)from[c] / (double)scale;
+            uint32_t value = qm_bits_from_float(from[c]);
+            uint32_t code = is_f16    ? qm_half_from_float(from[c])
+                            : is_bf16 ? (value + 0x7fffu + (value >> 16 & 1)) >> 16
+                            : is_f8   ? nearest_e4m3(scaled) | value >> 31 << 7
+                                      : nearest_integer(scaled, is_a4 ? 7 : 127);
+            uint32_t mask = bits == 16 ? 0xffffu : (1u << bits) - 1;
+            codes[at / per] |= (code & mask) << (bits * (at % per));
         }
     }
     return QM_OK;

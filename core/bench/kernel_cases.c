@@ -1,6 +1,7 @@
 // The data of a kernel's check: inputs, and how far each word of the output may be from the reference's.
 #include "bench/kernel_cases.h"
 
+#include "base/minifloat.h"
 #include "base/numeric.h"
 #include "kernel/kernels.h"
 #include "kernel_arguments.h"
@@ -71,189 +72,9 @@ void qm_case_put(uint32_t *words, size_t index, uint32_t bits, uint32_t value)
     words[index / per] = (words[index / per] & ~mask) | ((value << shift) & mask);
 }
 
-// ---- Products and weights -----------------------------------------------------------------------------------------
-
-enum weight_format {
-    WEIGHT_F32,
-    WEIGHT_F16,
-    WEIGHT_W8,
-    WEIGHT_W4G32
-};
-
-static enum weight_format weight_format_of(const char *name)
-{
-    if (strstr(name, "-f32"))
-        return WEIGHT_F32;
-    if (strstr(name, "-w8"))
-        return WEIGHT_W8;
-    return strstr(name, "-w4g32") ? WEIGHT_W4G32 : WEIGHT_F16;
-}
-
-static const uint32_t weight_bits[] = {32, 16, 8, 4};
-
-struct weights {
-    uint32_t *words;
-    size_t code_words, count;
-    double *norms; // [n], of the scaled column
-};
-
 static int32_t random_code(struct qm_case_builder *b, int32_t maximum)
 {
     return (int32_t)qm_random_below(&b->random, 2 * (uint32_t)maximum + 1) - maximum;
-}
-
-// Every 23rd value of a binary16 or float matrix is large, every 29th a subnormal binary16.
-static float random_float_weight(struct qm_case_builder *b, uint32_t n, uint32_t i)
-{
-    float value = qm_case_unit(b);
-    if ((n + i) % 23 == 0)
-        value *= 16.0f;
-    if ((n * 3 + i) % 29 == 0)
-        value *= 0x1p-16f;
-    return value;
-}
-
-// The detour, with activations of 127 and, in the middle, 1, 3, 5: 49 million upwards, where floats are 4 apart, 256 odd
-// steps, the same downwards.
-enum {
-    DETOUR_UP = 3072,
-    DETOUR_DOWN = 4096
-};
-
-static int32_t detour_code(uint32_t column, uint32_t i)
-{
-    if (i < DETOUR_UP)
-        return 127;
-    if (i >= DETOUR_DOWN)
-        return -127;
-    return i % 4 == 0 ? (int32_t)(i / 4 % 25 * 2 + 1 + column % 16 * 2) : 0;
-}
-
-// Weights in panels, as product.h says; columns of padding keep random words. `limit`: largest integer of the pattern.
-static struct weights add_weights(struct qm_case_builder *b, enum weight_format format, uint32_t n, uint32_t k,
-                                  uint32_t *scale_offset)
-{
-    struct weights w = {.words = NULL};
-    uint32_t bits = weight_bits[format], per = 32 / bits, panels = (n + 15) / 16;
-    uint32_t scale_pairs = (k / 32 + 1) / 2;
-    bool integers = b->c->pattern != QM_CASE_RANDOM;
-    w.code_words = (size_t)panels * 16 * (k / per);
-    size_t scale_at = (w.code_words + 63) / 64 * 64;
-    *scale_offset = (uint32_t)scale_at;
-    w.count = format == WEIGHT_W8      ? scale_at + (size_t)panels * 16
-              : format == WEIGHT_W4G32 ? scale_at + (size_t)panels * 16 * scale_pairs
-                                       : w.code_words;
-    w.words = qm_case_add(b, w.count, false);
-    w.norms = calloc(n, sizeof(*w.norms));
-    b->c->failed = b->c->failed || !w.norms;
-    if (b->c->failed)
-        return w;
-    uint32_t *scales = w.words + scale_at;
-    double scale = 1.0;
-    for (uint32_t column = 0; column < n; ++column) {
-        double sum = 0;
-        size_t panel = column / 16, lane = column % 16;
-        for (uint32_t i = 0; i < k; ++i) {
-            size_t word = (panel * (k / per) + i / per) * 16 + lane;
-            if (format == WEIGHT_W8 && i == 0) {
-                float stored = integers ? 1.0f : (1.25f + qm_case_unit(b)) * 0.01f;
-                scales[column] = qm_bits_from_float(stored);
-                scale = (double)stored;
-            } else if (format == WEIGHT_W4G32 && i % 32 == 0) {
-                // Every seventh group has a subnormal scale.
-                float wanted = integers ? 1.0f : (1.25f + qm_case_unit(b)) * ((i / 32 + column) % 7 ? 0.1f : 0x1p-17f);
-                uint16_t half = qm_half_from_float(wanted);
-                size_t at = (panel * scale_pairs + i / 64) * 16 + lane;
-                qm_case_put(&scales[at], i / 32 % 2, 16, half);
-                scale = (double)qm_float_from_half(half);
-            }
-            double value;
-            if (format == WEIGHT_F32 || format == WEIGHT_F16) {
-                float wanted = integers ? (float)random_code(b, 15) : random_float_weight(b, column, i);
-                uint16_t half = qm_half_from_float(wanted);
-                value = format == WEIGHT_F32 ? (double)wanted : (double)qm_float_from_half(half);
-                qm_case_put(&w.words[word], i % per, bits, format == WEIGHT_F32 ? qm_bits_from_float(wanted) : half);
-            } else {
-                int32_t code = b->c->pattern == QM_CASE_DETOUR ? detour_code(column, i)
-                               : format == WEIGHT_W8           ? random_code(b, 127)
-                                                               : random_code(b, 8);
-                code = format == WEIGHT_W4G32 && code == 8 ? -8 : code;
-                value = code;
-                qm_case_put(&w.words[word], i % per, bits, (uint32_t)code);
-            }
-            sum += value * scale * value * scale;
-        }
-        w.norms[column] = sqrt(sum);
-    }
-    return w;
-}
-
-void qm_case_product(struct qm_case_builder *b)
-{
-    const struct qm_case_shape *s = b->shape;
-    struct qm_kernel_case *c = b->c;
-    enum weight_format format = weight_format_of(c->name);
-    bool is_a8 = strstr(c->name, "-a8") != NULL;
-    uint32_t a_bits = is_a8 ? 8 : strcmp(c->name + strlen("matmul"), "-f32-f32") == 0 ? 32 : 16;
-    bool random = c->pattern == QM_CASE_RANDOM;
-    uint32_t scale_offset;
-    struct weights w = add_weights(b, format, s->n, s->k, &scale_offset);
-    uint32_t *activations = qm_case_add(b, ((size_t)s->rows * s->k * a_bits + 31) / 32, false);
-    uint32_t *a_scales = qm_case_add(b, s->rows, false);
-    uint32_t stride = s->n + 3;
-    qm_case_add(b, (size_t)s->rows * stride, true);
-    float multiplier = random ? 0.7f : 1.0f;
-    double *bounds = random ? qm_case_absolute(b) : NULL;
-    // Sums of integers stay below 2^24, where every order of float additions is exact.
-    double most = is_a8 && format == WEIGHT_W8 ? 127 : is_a8 ? 8 : 15;
-    int32_t limit = is_a8 ? 127 : format == WEIGHT_W8 ? 100 : 15;
-    most = format == WEIGHT_W8 ? 127 : most;
-    while (limit > 1 && (double)limit * most * s->k >= 0x1p24)
-        --limit;
-    for (uint32_t row = 0; row < s->rows && !c->failed; ++row) {
-        float a_scale = random ? (1.25f + qm_case_unit(b)) * 0.02f : 1.0f;
-        a_scales[row] = qm_bits_from_float(a_scale);
-        double sum = 0;
-        bool zero = random && row % 5 == 1;
-        for (uint32_t i = 0; i < s->k; ++i) {
-            size_t at = (size_t)row * s->k + i;
-            if (is_a8) {
-                int32_t code = c->pattern == QM_CASE_DETOUR
-                                   ? (i >= DETOUR_UP && i < DETOUR_DOWN ? 1 + 2 * (int)row : 127)
-                                   : random_code(b, zero ? 0 : limit);
-                qm_case_put(activations, at, 8, (uint32_t)code);
-                sum += (double)code * code * (double)a_scale * (double)a_scale;
-            } else {
-                float value = zero ? 0.0f : random ? random_float_weight(b, row, i) : (float)random_code(b, limit);
-                uint16_t half = qm_half_from_float(value);
-                qm_case_put(activations, at, a_bits, a_bits == 32 ? qm_bits_from_float(value) : half);
-                double stored = a_bits == 32 ? (double)value : (double)qm_float_from_half(half);
-                sum += stored * stored;
-            }
-        }
-        double terms = !is_a8 ? s->k + 8.0 : format == WEIGHT_W4G32 ? s->k / 32 + 4.0 : 5.0;
-        for (uint32_t n = 0; bounds && n < s->n; ++n)
-            bounds[(size_t)row * stride + n] = terms * 0x1p-24 * (double)multiplier * sqrt(sum) * w.norms[n] + 0x1p-120;
-    }
-    free(w.norms);
-    struct qm_matmul_parameters p = {s->rows, s->k, s->n, scale_offset, stride, multiplier};
-    qm_case_parameters(b, &p, sizeof(p));
-    c->same_bits = !random;
-    c->operations = 2.0 * s->rows * s->n * s->k;
-    c->bytes = 4.0 * ((double)w.count + (double)s->rows * s->k * a_bits / 32 + (double)s->rows * s->n);
-}
-
-void qm_case_dequantize(struct qm_case_builder *b)
-{
-    const struct qm_case_shape *s = b->shape;
-    uint32_t scale_offset;
-    struct weights w = add_weights(b, weight_format_of(b->c->name), s->n, s->k, &scale_offset);
-    free(w.norms);
-    qm_case_add(b, (size_t)s->n * s->k, true);
-    struct qm_dequantize_parameters p = {s->k, s->n, scale_offset};
-    qm_case_parameters(b, &p, sizeof(p));
-    b->c->same_bits = true;
-    b->c->bytes = 4.0 * ((double)w.count + (double)s->n * s->k);
 }
 
 // ---- Quantization on the device -----------------------------------------------------------------------------------
@@ -313,26 +134,54 @@ static void mark_ties(uint8_t *near_tie, size_t first, const float *x, uint32_t 
 
 #define INVERSE_127 0x3c010206u
 #define INVERSE_7 0x3e124927u
+#define INVERSE_448 0x3b124927u
+
+// E4M3FN: whether a value a little smaller or larger has another code.
+static bool is_near_e4m3_tie(double t)
+{
+    return qm_minifloat_nearest(QM_MINIFLOAT_E4M3FN, t * (1 - 0x1p-13), true) !=
+           qm_minifloat_nearest(QM_MINIFLOAT_E4M3FN, t * (1 + 0x1p-13), true);
+}
+
+static void mark_e4m3_ties(uint8_t *near_tie, size_t first, const float *x, uint32_t width, float static_scale)
+{
+    float amax = 0;
+    for (uint32_t i = 0; i < width; ++i)
+        amax = fabsf(x[i]) > amax ? fabsf(x[i]) : amax;
+    float scale = static_scale > 0 ? static_scale : amax < 0x1p-100f ? 0.0f : amax * qm_float_from_bits(INVERSE_448);
+    for (uint32_t i = 0; i < width && scale > 0; ++i)
+        near_tie[first + i] = is_near_e4m3_tie(fabs((double)x[i] / (double)scale));
+}
 
 void qm_case_activations(struct qm_case_builder *b)
 {
     const struct qm_case_shape *s = b->shape;
     struct qm_kernel_case *c = b->c;
-    bool is_a8 = strstr(c->name, "-a8") != NULL;
-    uint32_t bits = is_a8 ? 8 : 16;
-    float static_scale = is_a8 && c->pattern == QM_CASE_STATIC ? 0.019f : 0.0f;
-    float *x = (float *)qm_case_add(b, (size_t)s->rows * s->k, false);
+    const char *part = strrchr(c->name, '-') + 1;
+    bool is_f8 = strncmp(part, "f8", 2) == 0, is_a4 = strcmp(part, "a4") == 0, is_16 = strstr(part, "f16") != NULL;
+    bool is_grouped = is_a4 || part[strlen(part) - 1] == 'g', is_static = c->pattern == QM_CASE_STATIC;
+    uint32_t bits = is_16 ? 16 : is_a4 ? 4 : 8;
+    uint32_t shift = is_grouped && s->k % 64 == 0 ? 1 : 0, group = is_grouped ? 32u << shift : s->k;
+    uint32_t groups = s->k / group;
+    float *x = (float *)qm_case_add(b, (size_t)s->rows * s->k, false), static_scale = 0;
     qm_case_add(b, (size_t)s->rows * s->k * bits / 32, true);
-    uint8_t *near_tie = is_a8 ? qm_case_near_ties(b, 8) : NULL;
-    for (uint32_t row = 0; row < s->rows && !c->failed; ++row) {
+    uint8_t *near_tie = is_16 ? NULL : qm_case_near_ties(b, bits);
+    qm_case_add(b, (size_t)s->rows * groups, true);
+    float *static_scales = (float *)qm_case_add(b, groups, false);
+    for (uint32_t g = 0; g < groups && !c->failed; ++g)
+        static_scales[g] = 0.019f * (1.0f + (float)(g % 3));
+    for (uint32_t item = 0; item < s->rows * groups && !c->failed; ++item) {
+        float *row = x + (size_t)item * group;
         // Small cases see other kinds of rows too: the kind starts at the width.
-        fill_row(b, x + (size_t)row * s->k, s->k, row + s->k / 8, 127.0f);
-        if (near_tie)
-            mark_ties(near_tie, (size_t)row * s->k, x + (size_t)row * s->k, s->k, 127, qm_float_from_bits(INVERSE_127),
-                      static_scale);
+        fill_row(b, row, group, item + s->k / 8, is_a4 ? 7.0f : 127.0f);
+        static_scale = is_static ? static_scales[item % groups] : 0.0f;
+        if (near_tie && is_f8)
+            mark_e4m3_ties(near_tie, (size_t)item * group, row, group, static_scale);
+        else if (near_tie)
+            mark_ties(near_tie, (size_t)item * group, row, group, is_a4 ? 7 : 127,
+                      qm_float_from_bits(is_a4 ? INVERSE_7 : INVERSE_127), static_scale);
     }
-    qm_case_add(b, s->rows, true);
-    struct qm_activations_parameters p = {s->rows, s->k, static_scale > 0, static_scale};
+    struct qm_activations_parameters p = {s->rows, s->k, is_static, shift};
     qm_case_parameters(b, &p, sizeof(p));
     c->same_bits = true;
     c->bytes = (double)s->rows * s->k * (4 + bits / 8.0);

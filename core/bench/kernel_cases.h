@@ -24,7 +24,11 @@ void qm_case_parameters(struct qm_case_builder *b, const void *parameters, size_
 // Puts value number `index` of `bits` bits into words, the lowest first.
 void qm_case_put(uint32_t *words, size_t index, uint32_t bits, uint32_t value);
 
-// One function a kernel: kernel_cases.c for products, codes and attention, kernel_cases_rows.c for the rest.
+// What k of a kernel with weights must be a multiple of; 32 for the others.
+uint32_t qm_case_k_multiple(const char *name);
+
+// One function a kernel: kernel_cases_product.c for products and dequantize, kernel_cases.c for codes and attention,
+// kernel_cases_rows.c for the rest.
 void qm_case_product(struct qm_case_builder *b);
 void qm_case_dequantize(struct qm_case_builder *b);
 void qm_case_activations(struct qm_case_builder *b);

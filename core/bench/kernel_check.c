@@ -1,6 +1,7 @@
 #include "bench/kernel_check.h"
 
 #include "base/numeric.h"
+#include "bench/kernel_cases.h"
 #include "kernel/kernels.h"
 #include "kernel_arguments.h"
 
@@ -449,9 +450,13 @@ struct list {
     size_t count, capacity;
 };
 
-static enum qm_status add_case(struct list *list, const struct qm_case_shape *shape, enum qm_case_pattern pattern,
+static enum qm_status add_case(struct list *list, const struct qm_case_shape *wanted, enum qm_case_pattern pattern,
                                bool timed)
 {
+    struct qm_case_shape rounded = *wanted, *shape = &rounded;
+    if (strncmp(list->name, "mat", 3) == 0 || strcmp(list->variant->kernel, "dequantize") == 0)
+        shape->k = (shape->k + qm_case_k_multiple(list->name) - 1) / qm_case_k_multiple(list->name) *
+                   qm_case_k_multiple(list->name);
     struct qm_kernel_case *c = NULL;
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? 2 * list->capacity : 64;
@@ -495,10 +500,16 @@ static enum qm_status add_products(struct list *list)
         QM_TRY(add_product(list, 3, 15, 96, false));
         QM_TRY(add_product(list, 17, 50, 288, false));
     } else if (s->built_in) {
-        for (size_t i = 0; i < 3 * 4 * 4; ++i)
+        // Every combination for one format of each way to sum; the others differ by their decoders alone.
+        static const char *const in_full[] = {"-f32-f32", "-f16-f16", "-w8-a8", "-w4-f16", "-w4-a8", "-nvfp4-f16"};
+        size_t step = 7;
+        for (size_t i = 0; i < sizeof(in_full) / sizeof(in_full[0]); ++i)
+            step = strcmp(strchr(list->name, '-'), in_full[i]) == 0 ? 1 : step;
+        for (size_t i = 0; i < 3 * 4 * 4; i += step)
             QM_TRY(add_product(list, rows[i % 3], n[i / 3 % 4], k[i / 12], false));
     }
-    if (s->built_in && strstr(list->name, "-w8-a8")) {
+    const char *formats = strchr(list->name, '-');
+    if (s->built_in && strcmp(formats, "-w8-a8") == 0) {
         struct qm_case_shape shape = {.rows = 3, .n = 17, .k = 7168};
         QM_TRY(add_case(list, &shape, QM_CASE_DETOUR, false));
     }
@@ -514,7 +525,7 @@ static enum qm_status add_products(struct list *list)
         bool seen = false;
         for (size_t j = 0; j < i; ++j)
             seen = seen || (shapes[j][0] == shapes[i][0] && shapes[j][1] == shapes[i][1]);
-        // Quick: the largest product and its transpose.
+        // Quick, and of formats that differ by their decoders alone: the largest product and its transpose.
         if (seen || (s->quick && i != 2 && i != 3))
             continue;
         QM_TRY(add_product(list, model_rows, shapes[i][0], shapes[i][1], true));
@@ -562,7 +573,7 @@ static enum qm_status add_others(struct list *list)
             shape.tokens_per_sequence = i % 3 == 1 ? (r + 1) / 2 : r;
         }
         QM_TRY(add_case(list, &shape, QM_CASE_RANDOM, false));
-        if (strcmp(list->name, "activations-a8") == 0)
+        if (strncmp(list->name, "activations-", 12) == 0 && !strstr(list->name, "f16") && !strstr(list->name, "a4"))
             QM_TRY(add_case(list, &shape, QM_CASE_STATIC, false));
     }
     if (s->hidden == 0 || strcmp(kernel, "multiply_add") == 0 || strcmp(kernel, "advance") == 0)

@@ -177,7 +177,7 @@ enum qm_status qm_reference_logits(const struct qm_reference_params *params, con
     }
     enum qm_status status = QM_OK;
     struct oracle oracle = {0};
-    char what[96];
+    char what[QM_SCHEME_NAME_BYTES + 16];
     snprintf(what, sizeof(what), "reference %s", scheme->name);
     QM_GUARD(oracle_open(artifact, scheme, evaluation->set.window_tokens, &oracle));
     for (uint32_t w = 0; w < windows; ++w) {

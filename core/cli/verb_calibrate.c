@@ -90,8 +90,8 @@ static int print_json(const struct qm_preparation *preparation)
             qm_node_set_double(item, "worst_error", tensor->record.worst_error);
             qm_node_set_double(item, "rms_error", tensor->record.rms_error);
             qm_node_set_u64(item, "bytes", tensor->record.bytes);
-            if (tensor->has_activation_scale)
-                qm_node_set_double(item, "activation_scale", (double)tensor->activation_scale);
+            if (tensor->activation_scale_count == 1)
+                qm_node_set_double(item, "activation_scale", (double)tensor->activation_scales[0]);
         }
     }
     return qm_verb_print_json(&root);

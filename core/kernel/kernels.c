@@ -79,7 +79,7 @@ void qm_kernel_groups(const struct qm_kernel_variant *variant, const uint32_t *p
         struct qm_dequantize_parameters p;
         memcpy(&p, parameters, sizeof(p));
         groups[0] = divide_up(p.k / 8, workgroup);
-        groups[1] = p.n;
+        groups[1] = divide_up(p.n, qm_kernel_definition(variant, "QM_VW", 4));
     } else if (strcmp(kernel, "rope") == 0) {
         struct qm_rope_parameters p;
         memcpy(&p, parameters, sizeof(p));

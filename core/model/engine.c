@@ -20,18 +20,31 @@ enum qm_status qm_engine_kernel(struct qm_engine *engine, const char *name, cons
             return QM_OK;
         }
     }
-    if (engine->kernel_count == QM_ENGINE_KERNELS_MAX)
-        return QM_FAIL(QM_FAILED, "more than %d kernels in one engine", QM_ENGINE_KERNELS_MAX);
+    if (engine->kernel_count == engine->kernel_capacity) {
+        size_t capacity = engine->kernel_capacity ? 2 * engine->kernel_capacity : 32;
+        struct qm_engine_kernel *grown = realloc(engine->kernels, capacity * sizeof(*grown));
+        if (!grown)
+            return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for %zu kernels", capacity);
+        engine->kernels = grown;
+        engine->kernel_capacity = capacity;
+    }
     struct qm_device *device = engine->params.device;
     QM_TRY(device->fns->kernel_create(device, qm_kernel_planted(found), kernel));
-    engine->kernels[engine->kernel_count].variant = found;
-    engine->kernels[engine->kernel_count++].kernel = *kernel;
+    engine->kernels[engine->kernel_count++] = (struct qm_engine_kernel){found, *kernel};
     return QM_OK;
+}
+
+const struct qm_model_config *qm_engine_config(const struct qm_engine *engine)
+{
+    return &engine->config;
 }
 
 uint64_t qm_engine_largest_read_bytes(const struct qm_engine_params *params)
 {
-    const struct qm_model_config *c = &params->config;
+    struct qm_model_config widened;
+    const struct qm_model_config *c = &widened;
+    if (qm_model_config_widen(&params->config, params->widen ? params->widen : 1, &widened) != QM_OK)
+        return UINT64_MAX;
     uint64_t wide = c->intermediate > c->vocabulary ? c->intermediate : c->vocabulary;
     uint64_t heads = (uint64_t)c->heads * 64;
     wide = wide > heads ? wide : heads;
@@ -81,7 +94,7 @@ static void sine_and_cosine(double angle, double *sine, double *cosine)
 
 static enum qm_status write_rope_table(struct qm_engine *engine)
 {
-    const struct qm_model_config *config = &engine->params.config;
+    const struct qm_model_config *config = &engine->config;
     size_t count = (size_t)config->context * QM_HEAD_DIM;
     float *table = malloc(count * sizeof(*table));
     if (!table)
@@ -110,8 +123,14 @@ enum qm_status qm_engine_create(const struct qm_engine_params *params, struct qm
     if (!engine)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for an engine");
     engine->params = *params;
+    engine->widen = params->widen ? params->widen : 1;
     struct qm_device *device = params->device;
-    const struct qm_model_config *c = &params->config;
+    enum qm_status status = qm_model_config_widen(&params->config, engine->widen, &engine->config);
+    if (status != QM_OK) {
+        free(engine);
+        return status;
+    }
+    const struct qm_model_config *c = &engine->config;
     uint64_t rows = params->rows, attention_width = (uint64_t)c->heads * QM_HEAD_DIM;
     uint64_t widest = c->intermediate > attention_width ? c->intermediate : attention_width;
     widest = c->hidden > widest ? c->hidden : widest;
@@ -124,8 +143,8 @@ enum qm_status qm_engine_create(const struct qm_engine_params *params, struct qm
         {&engine->rope_table, (uint64_t)c->context * QM_HEAD_DIM},
         {&engine->x, rows * c->hidden},
         {&engine->normed, rows * c->hidden},
-        {&engine->codes, rows * widest / 2}, // binary16 is the widest that is packed
-        {&engine->scales, rows},
+        {&engine->codes, rows * widest / 2},     // binary16 is the widest that is packed
+        {&engine->scales, rows * (widest / 32)}, // of groups of 32 channels at most
         {&engine->q, rows * attention_width},
         {&engine->k, rows * c->kv_heads * QM_HEAD_DIM},
         {&engine->v, rows * c->kv_heads * QM_HEAD_DIM},
@@ -139,7 +158,6 @@ enum qm_status qm_engine_create(const struct qm_engine_params *params, struct qm
         {&engine->argmaxes, rows},
         {&engine->checksums, rows * params->slots},
     };
-    enum qm_status status = QM_OK;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); ++i)
         QM_GUARD(device->fns->buffer_create(device, sizes[i].words * 4, sizes[i].buffer));
     QM_GUARD(write_rope_table(engine));
@@ -158,6 +176,7 @@ void qm_engine_destroy(struct qm_engine **engine)
     struct qm_device *device = e->params.device;
     for (size_t i = 0; i < e->kernel_count; ++i)
         device->fns->kernel_destroy(device, &e->kernels[i].kernel);
+    free(e->kernels);
     struct qm_buffer **buffers[] = {&e->step,
                                     &e->tokens,
                                     &e->rope_table,
@@ -187,37 +206,98 @@ enum qm_status qm_engine_write_tokens(struct qm_engine *engine, const uint32_t *
 {
     struct qm_device *device = engine->params.device;
     return device->fns->buffer_write(device, engine->tokens, 0, tokens,
-                                     (uint64_t)count * (engine->params.config.context + 1) * 4);
+                                     (uint64_t)count * (engine->config.context + 1) * 4);
 }
 
 // ---- Upload -------------------------------------------------------------------------------------------------------
 
+// How often a weight's outputs and inputs are repeated in a widened model. Only the token ids are not.
+static struct qm_layout_shape widened_shape(const struct qm_engine *engine, const struct qm_artifact_tensor *tensor)
+{
+    bool has_token_rows = tensor->role == QM_ROLE_HEAD || tensor->role == QM_ROLE_EMBEDDING;
+    bool has_one_row = qm_role_is_norm(tensor->role);
+    return (struct qm_layout_shape){tensor->rows, tensor->columns, has_token_rows || has_one_row ? 1 : engine->widen,
+                                    engine->widen};
+}
+
+static enum qm_status upload(struct qm_network *network, const void *data, size_t bytes, struct qm_buffer **out)
+{
+    struct qm_device *device = network->engine->params.device;
+    QM_TRY(device->fns->buffer_create(device, bytes, out));
+    return device->fns->buffer_write(device, *out, 0, data, bytes);
+}
+
+// Rows repeated along their columns: the embedding's, gains, static scales of activations.
+static enum qm_status upload_repeated(struct qm_network *network, const void *data, size_t row_bytes, uint32_t rows,
+                                      struct qm_buffer **out, uint64_t *bytes)
+{
+    uint32_t widen = network->engine->widen;
+    size_t padded = ((size_t)rows * row_bytes * widen + 3) / 4 * 4;
+    char *repeated = calloc(1, padded);
+    if (!repeated)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory to repeat %zu bytes", row_bytes);
+    for (uint32_t row = 0; row < rows; ++row)
+        for (uint32_t copy = 0; copy < widen; ++copy)
+            memcpy(repeated + ((size_t)row * widen + copy) * row_bytes, (const char *)data + row * row_bytes,
+                   row_bytes);
+    enum qm_status status = upload(network, repeated, padded, out);
+    free(repeated);
+    *bytes = padded;
+    return status;
+}
+
+static uint32_t log2_steps(uint32_t values) // of 32
+{
+    uint32_t shift = 0;
+    while (values >= 64u << shift)
+        ++shift;
+    return shift;
+}
+
+static enum qm_status upload_activation_scales(struct qm_network *network, const struct qm_artifact_tensor *tensor,
+                                               struct qm_network_weight *weight)
+{
+    uint32_t count = tensor->activation_scale_count;
+    uint64_t bytes;
+    weight->has_activation_groups = count > 1 || tensor->activations == QM_ACTIVATION_A4;
+    if (count == 0)
+        return QM_OK;
+    weight->activation_scale_count = count;
+    if (count > 1)
+        weight->activation_shift = log2_steps(tensor->columns / count);
+    return upload_repeated(network, tensor->activation_scales, count * sizeof(float), 1, &weight->activation_scales,
+                           &bytes);
+}
+
 static enum qm_status upload_weight(struct qm_network *network, const struct qm_artifact_tensor *tensor,
                                     struct qm_network_weight *weight)
 {
-    struct qm_device *device = network->engine->params.device;
-    weight->rows = tensor->rows;
-    weight->columns = tensor->columns;
-    weight->activation_scale = tensor->has_activation_scale ? tensor->activation_scale : 0.0f;
-    if (!qm_role_is_linear(tensor->role)) { // row-major as it is: embedding f32 or f16, gains f32
-        weight->bytes = (tensor->code_bytes + 3) / 4 * 4;
-        QM_TRY(device->fns->buffer_create(device, weight->bytes, &weight->buffer));
-        return device->fns->buffer_write(device, weight->buffer, 0, tensor->codes, tensor->code_bytes / 4 * 4);
-    }
+    const struct qm_engine *engine = network->engine;
+    const struct qm_device_info *info = engine->params.device->info;
+    const struct qm_weight_codec *codec = qm_weight_codec(tensor->format);
+    struct qm_layout_shape shape = widened_shape(engine, tensor);
+    weight->rows = tensor->rows * shape.widen_n;
+    weight->columns = tensor->columns * shape.widen_k;
+    weight->format = tensor->format;
+    weight->activations = tensor->activations;
+    if (!qm_role_is_linear(tensor->role)) // row-major as it is: embedding f32 or f16, gains f32
+        return upload_repeated(network, tensor->encoded.codes, tensor->code_bytes / tensor->rows, tensor->rows,
+                               &weight->buffer, &weight->bytes);
+    QM_TRY(upload_activation_scales(network, tensor, weight));
+    weight->multiplier = tensor->encoded.tensor_scale / (float)engine->widen;
+    if (codec->group > 0 && codec->scale != QM_SCALE_BLOCK)
+        weight->weight_shift = log2_steps(codec->group);
     struct qm_layout layout;
-    QM_TRY(qm_layout_plan(tensor->format, tensor->rows, tensor->columns, &layout));
-    if (layout.bytes > device->info->max_binding_bytes)
-        return QM_FAIL(QM_UNSUPPORTED, "%s takes %zu bytes in one binding, and %s allows %llu", tensor->name,
-                       layout.bytes, device->info->name, (unsigned long long)device->info->max_binding_bytes);
+    QM_TRY(qm_layout_plan(tensor->format, &shape, &layout));
+    if (layout.bytes > info->max_binding_bytes)
+        return QM_FAIL(QM_UNSUPPORTED, "%s takes %zu bytes in one binding, and %s allows %llu; use a smaller widen",
+                       tensor->name, layout.bytes, info->name, (unsigned long long)info->max_binding_bytes);
     uint32_t *words = malloc(layout.bytes);
     if (!words)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory to repack %s", tensor->name);
-    enum qm_status status =
-        qm_layout_pack(tensor->format, tensor->codes, tensor->scales, tensor->rows, tensor->columns, words);
+    enum qm_status status = qm_layout_pack(tensor->format, &shape, &tensor->encoded, words);
     if (status == QM_OK)
-        status = device->fns->buffer_create(device, layout.bytes, &weight->buffer);
-    if (status == QM_OK)
-        status = device->fns->buffer_write(device, weight->buffer, 0, words, layout.bytes);
+        status = upload(network, words, layout.bytes, &weight->buffer);
     free(words);
     weight->bytes = layout.bytes;
     weight->scale_offset_words = (uint32_t)layout.scale_offset_words;
@@ -234,7 +314,7 @@ static enum qm_status create_caches(struct qm_network *network)
     static const uint32_t words_per_head[QM_KV_FORMAT_COUNT] = {
         [QM_KV_F32] = 64, [QM_KV_F16] = 32, [QM_KV_KV8] = 16, [QM_KV_KV4] = 8};
     struct qm_engine *engine = network->engine;
-    const struct qm_model_config *c = &engine->params.config;
+    const struct qm_model_config *c = &engine->config;
     struct qm_device *device = engine->params.device;
     uint64_t slots = (uint64_t)engine->params.sequences * c->kv_heads * c->context;
     uint64_t codes = align_words(slots * words_per_head[network->scheme.kv]);
@@ -260,40 +340,85 @@ static enum qm_status create_caches(struct qm_network *network)
     return QM_OK;
 }
 
-static const char *weight_part(enum qm_weight_format format)
+// ---- Names of variants --------------------------------------------------------------------------------------------
+
+static const char *activation_part(const struct qm_network_weight *weight)
 {
-    static const char *const parts[QM_WEIGHT_FORMAT_COUNT] = {
-        [QM_WEIGHT_F32] = "f32", [QM_WEIGHT_F16] = "f16", [QM_WEIGHT_W8] = "w8", [QM_WEIGHT_W4G32] = "w4g32"};
-    return parts[format];
+    static const char *const parts[QM_ACTIVATION_FORMAT_COUNT] = {
+        [QM_ACTIVATION_F32] = "f32", [QM_ACTIVATION_F16] = "f16", [QM_ACTIVATION_BF16] = "bf16",
+        [QM_ACTIVATION_A8] = "a8",   [QM_ACTIVATION_F8] = "f8",   [QM_ACTIVATION_A4] = "a4"};
+    static const char *const grouped[QM_ACTIVATION_FORMAT_COUNT] = {
+        [QM_ACTIVATION_A8] = "a8g", [QM_ACTIVATION_F8] = "f8g", [QM_ACTIVATION_A4] = "a4"};
+    return weight->has_activation_groups ? grouped[weight->activations] : parts[weight->activations];
 }
 
-static void name_variants(struct qm_network *network)
+void qm_weight_product_name(const struct qm_network_weight *weight, const char *kernel,
+                            char name[QM_VARIANT_NAME_BYTES])
 {
-    static const char *const activation_parts[QM_ACTIVATION_FORMAT_COUNT] = {
-        [QM_ACTIVATION_F32] = "f32", [QM_ACTIVATION_F16] = "f16", [QM_ACTIVATION_A8] = "a8"};
-    static const char *const kv_parts[QM_KV_FORMAT_COUNT] = {
+    snprintf(name, QM_VARIANT_NAME_BYTES, "%s-%s-%s", kernel, qm_weight_codec(weight->format)->kernel,
+             activation_part(weight));
+}
+
+void qm_weight_conversion_name(const struct qm_network_weight *weight, char name[QM_VARIANT_NAME_BYTES])
+{
+    snprintf(name, QM_VARIANT_NAME_BYTES, "activations-%s", activation_part(weight));
+}
+
+void qm_network_cache_name(const struct qm_network *network, const char *kernel, char name[QM_VARIANT_NAME_BYTES])
+{
+    static const char *const parts[QM_KV_FORMAT_COUNT] = {
         [QM_KV_F32] = "f32", [QM_KV_F16] = "f16", [QM_KV_KV8] = "kv8", [QM_KV_KV4] = "kv4"};
-    const char *w = weight_part(network->scheme.weights), *a = activation_parts[network->scheme.activations];
-    const char *embedding = network->scheme.weights == QM_WEIGHT_F32 ? "f32" : "f16";
-    size_t count = 0;
-#define ADD(...) snprintf(network->variant_names[count++], sizeof(network->variant_names[0]), __VA_ARGS__)
-    // The order is that of enum variant in pass.c.
-    ADD("matmul-%s-%s", w, a);
-    ADD("matvec-%s-%s", w, a);
-    ADD("embedding-%s", embedding);
-    ADD("kv_write-%s", kv_parts[network->scheme.kv]);
-    ADD("attention-%s", kv_parts[network->scheme.kv]);
-    ADD("activations-%s", network->scheme.activations == QM_ACTIVATION_A8 ? "a8" : "f16");
+    snprintf(name, QM_VARIANT_NAME_BYTES, "%s-%s", kernel, parts[network->scheme.kv]);
+}
+
+void qm_network_embedding_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES])
+{
+    snprintf(name, QM_VARIANT_NAME_BYTES, "embedding-%s", network->weights[0].format == QM_WEIGHT_F32 ? "f32" : "f16");
+}
+
+static void add_variant(struct qm_network *network, const char *name)
+{
+    for (size_t i = 0; i < network->variant_count; ++i)
+        if (strcmp(network->variants[i], name) == 0)
+            return;
+    if (network->variant_count == QM_NETWORK_VARIANTS_MAX)
+        return;
+    char *to = network->variant_names[network->variant_count];
+    snprintf(to, QM_VARIANT_NAME_BYTES, "%s", name);
+    network->variants[network->variant_count++] = to;
+    network->variants[network->variant_count] = NULL;
+}
+
+static void list_variants(struct qm_network *network, const struct qm_artifact *artifact)
+{
     static const char *const plain[] = {"rmsnorm",     "rope",   "swiglu",   "residual",
                                         "log_softmax", "argmax", "checksum", "advance"};
+    char name[QM_VARIANT_NAME_BYTES];
+    for (size_t i = 0; i < network->weight_count; ++i) {
+        const struct qm_network_weight *weight = &network->weights[i];
+        if (!qm_role_is_linear(artifact->tensors[i].role))
+            continue;
+        qm_weight_product_name(weight, "matmul", name);
+        add_variant(network, name);
+        qm_weight_product_name(weight, "matvec", name);
+        add_variant(network, name);
+        qm_weight_conversion_name(weight, name);
+        if (weight->activations != QM_ACTIVATION_F32)
+            add_variant(network, name);
+        snprintf(name, sizeof(name), "dequantize-%s", qm_weight_codec(weight->format)->kernel);
+        add_variant(network, name);
+    }
+    qm_network_embedding_name(network, name);
+    add_variant(network, name);
+    qm_network_cache_name(network, "kv_write", name);
+    add_variant(network, name);
+    qm_network_cache_name(network, "attention", name);
+    add_variant(network, name);
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); ++i)
-        ADD("%s", plain[i]);
-    ADD("dequantize-%s", w);
-#undef ADD
-    for (size_t i = 0; i < count; ++i)
-        network->variants[i] = network->variant_names[i];
-    network->variants[count] = NULL;
+        add_variant(network, plain[i]);
 }
+
+// ---- The network --------------------------------------------------------------------------------------------------
 
 enum qm_status qm_network_create(struct qm_engine *engine, const struct qm_artifact *artifact,
                                  const struct qm_scheme *scheme, struct qm_network **out)
@@ -314,7 +439,7 @@ enum qm_status qm_network_create(struct qm_engine *engine, const struct qm_artif
     for (size_t i = 0; i < artifact->tensor_count; ++i)
         QM_GUARD(upload_weight(network, &artifact->tensors[i], &network->weights[i]));
     QM_GUARD(create_caches(network));
-    name_variants(network);
+    list_variants(network, artifact);
     *out = network;
     network = NULL;
 done:
@@ -328,9 +453,11 @@ void qm_network_destroy(struct qm_network **network)
     if (!n)
         return;
     struct qm_device *device = n->engine->params.device;
-    for (size_t i = 0; i < n->weight_count; ++i)
+    for (size_t i = 0; i < n->weight_count; ++i) {
         device->fns->buffer_destroy(device, &n->weights[i].buffer);
-    for (uint32_t layer = 0; n->caches && layer < n->engine->params.config.layers; ++layer)
+        device->fns->buffer_destroy(device, &n->weights[i].activation_scales);
+    }
+    for (uint32_t layer = 0; n->caches && layer < n->engine->config.layers; ++layer)
         device->fns->buffer_destroy(device, &n->caches[layer]);
     free(n->caches);
     free(n->weights);
@@ -343,7 +470,7 @@ void qm_network_memory(const struct qm_network *network, struct qm_network_memor
     out->weight_bytes = 0;
     for (size_t i = 0; i < network->weight_count; ++i)
         out->weight_bytes += network->weights[i].bytes;
-    out->cache_bytes = network->cache_bytes * network->engine->params.config.layers;
+    out->cache_bytes = network->cache_bytes * network->engine->config.layers;
 }
 
 const char *const *qm_network_variants(const struct qm_network *network)

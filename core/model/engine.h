@@ -21,6 +21,8 @@ struct qm_engine_params {
     struct qm_device *device; // must outlive the engine
     const char *tile;         // see qm_kernel_tile; its kernels must be able to read what follows says
     struct qm_model_config config;
+    uint32_t
+        widen; // how often the residual stream is repeated, a power of two; 0 counts as 1 (docs/METHOD.md, Widening)
     uint32_t rows;      // most rows (batch * tokens) that a pass will have
     uint32_t sequences; // most sequences that are kept in the cache, and in the token table
     uint32_t slots;     // most passes between two readings of checksums
@@ -59,6 +61,9 @@ QM_MUST_USE enum qm_status qm_pass_create(struct qm_network *network, const stru
 void qm_pass_destroy(struct qm_pass **pass);
 
 uint32_t qm_pass_dispatches(const struct qm_pass *pass);
+// The model as it is on the device: the configuration widened.
+const struct qm_model_config *qm_engine_config(const struct qm_engine *engine);
+
 // Multiply-adds of the products and of attention at the given position, twice counted, as the field counts operations.
 double qm_pass_operations(const struct qm_pass *pass, uint32_t position);
 

@@ -8,17 +8,21 @@
 #include "kernel_arguments.h"
 
 enum {
-    QM_ENGINE_KERNELS_MAX = 64,
-    QM_NETWORK_VARIANTS_MAX = 24
+    QM_NETWORK_VARIANTS_MAX = 96,
+    QM_VARIANT_NAME_BYTES = 40
+};
+
+struct qm_engine_kernel {
+    const struct qm_kernel_variant *variant;
+    struct qm_kernel *kernel;
 };
 
 struct qm_engine {
     struct qm_engine_params params;
-    struct {
-        const struct qm_kernel_variant *variant;
-        struct qm_kernel *kernel;
-    } kernels[QM_ENGINE_KERNELS_MAX]; // compiled so far
-    size_t kernel_count;
+    uint32_t widen;                   // at least 1
+    struct qm_model_config config;    // widened
+    struct qm_engine_kernel *kernels; // compiled so far
+    size_t kernel_count, kernel_capacity;
 
     struct qm_buffer *step, *tokens, *rope_table;
     // Scratch of params.rows rows.
@@ -30,7 +34,15 @@ struct qm_network_weight {
     struct qm_buffer *buffer;
     uint64_t bytes;
     uint32_t rows, columns, scale_offset_words;
-    float activation_scale; // static schemes
+    enum qm_weight_format format;
+    enum qm_activation_format activations;
+    float multiplier;      // of a product's result: the tensor's scale over the widening
+    uint32_t weight_shift; // see kernels/product.h
+    // Static scales of the activations, widened; NULL where they are found at run time.
+    struct qm_buffer *activation_scales;
+    uint32_t activation_scale_count;
+    bool has_activation_groups; // more than one scale a row
+    uint32_t activation_shift;
 };
 
 struct qm_network {
@@ -41,9 +53,18 @@ struct qm_network {
     struct qm_buffer **caches;                           // one per layer: K codes, K scales, V codes, V scales
     uint64_t cache_bytes;                                // of one layer
     uint32_t k_base, k_scale_base, v_base, v_scale_base; // in words
-    char variant_names[QM_NETWORK_VARIANTS_MAX][40];
+    char variant_names[QM_NETWORK_VARIANTS_MAX][QM_VARIANT_NAME_BYTES];
     const char *variants[QM_NETWORK_VARIANTS_MAX + 1];
+    size_t variant_count;
 };
+
+// Names of the variants for a weight: its product ("matmul" or "matvec"), and the conversion of what it is multiplied with.
+void qm_weight_product_name(const struct qm_network_weight *weight, const char *kernel,
+                            char name[QM_VARIANT_NAME_BYTES]);
+void qm_weight_conversion_name(const struct qm_network_weight *weight, char name[QM_VARIANT_NAME_BYTES]);
+// The cache's kernels, "kv_write" or "attention", and the embedding's.
+void qm_network_cache_name(const struct qm_network *network, const char *kernel, char name[QM_VARIANT_NAME_BYTES]);
+void qm_network_embedding_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES]);
 
 // The kernel for a variant's name under the engine's tile, compiled on first use.
 QM_MUST_USE enum qm_status qm_engine_kernel(struct qm_engine *engine, const char *name,

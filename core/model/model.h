@@ -66,6 +66,11 @@ void qm_weight_at(const struct qm_model_config *config, size_t index, enum qm_ro
 // Checks what the kernels need and that nothing overflows. QM_UNSUPPORTED or QM_INVALID, "FILE: 'key' is ...; ...".
 QM_MUST_USE enum qm_status qm_model_config_check(const struct qm_model_config *config, const char *file);
 
+// The configuration with the residual stream, heads and intermediate values repeated r times; r at least 1. QM_INVALID where
+// that is more than the kernels count.
+QM_MUST_USE enum qm_status qm_model_config_widen(const struct qm_model_config *config, uint32_t r,
+                                                 struct qm_model_config *out);
+
 // The configuration as JSON text with sorted keys, Hugging Face's names and no white space: the same text for equal
 // configurations on every machine; part of an artifact's identity. And back, checked.
 #define QM_MODEL_CONFIG_TEXT_BYTES 512

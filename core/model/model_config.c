@@ -165,6 +165,21 @@ enum qm_status qm_model_config_check(const struct qm_model_config *config, const
     return QM_OK;
 }
 
+enum qm_status qm_model_config_widen(const struct qm_model_config *config, uint32_t r, struct qm_model_config *out)
+{
+    *out = *config;
+    uint32_t widest = config->hidden > config->intermediate ? config->hidden : config->intermediate;
+    widest = widest > config->heads * QM_HEAD_DIM ? widest : config->heads * QM_HEAD_DIM;
+    if (r == 0 || r > LIMIT_WIDTH / widest)
+        return QM_FAIL(QM_INVALID, "widen %" PRIu32 " makes the widest layer more than %d values; use at most %" PRIu32,
+                       r, (int)LIMIT_WIDTH, (uint32_t)(LIMIT_WIDTH / widest));
+    out->hidden *= r;
+    out->intermediate *= r;
+    out->heads *= r;
+    out->kv_heads *= r;
+    return QM_OK;
+}
+
 void qm_model_config_text(const struct qm_model_config *config, char text[QM_MODEL_CONFIG_TEXT_BYTES])
 {
     char epsilon[QM_DOUBLE_TEXT_BYTES], theta[QM_DOUBLE_TEXT_BYTES];

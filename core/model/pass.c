@@ -5,24 +5,6 @@
 
 #include "base/numeric.h"
 
-// In the order of name_variants in engine.c.
-enum variant {
-    V_MATMUL,
-    V_MATVEC,
-    V_EMBEDDING,
-    V_KV_WRITE,
-    V_ATTENTION,
-    V_ACTIVATIONS,
-    V_RMSNORM,
-    V_ROPE,
-    V_SWIGLU,
-    V_RESIDUAL,
-    V_LOG_SOFTMAX,
-    V_ARGMAX,
-    V_CHECKSUM,
-    V_ADVANCE
-};
-
 // Where the input of linear weights stands in a buffer: before dispatch `before`.
 struct tap {
     size_t before;
@@ -41,6 +23,11 @@ struct qm_pass {
     struct tap *taps;
     size_t tap_count;
     struct qm_program *program;
+    // While it is built: what the products to come read, and as what it lies in the engine's `codes`.
+    struct {
+        struct qm_buffer *values;
+        const struct qm_network_weight *converted_for; // NULL: not converted yet
+    } input;
 };
 
 static struct qm_binding whole(struct qm_buffer *buffer, uint64_t words)
@@ -48,15 +35,15 @@ static struct qm_binding whole(struct qm_buffer *buffer, uint64_t words)
     return (struct qm_binding){buffer, 0, words * 4};
 }
 
-// Adds a dispatch of the network's variant. `parameters` is the kernel's structure, all words.
-static enum qm_status add(struct qm_pass *pass, enum variant which, const void *parameters,
+// Adds a dispatch of a variant. `parameters` is the kernel's structure, all words.
+static enum qm_status add(struct qm_pass *pass, const char *name, const void *parameters,
                           const struct qm_binding *bindings)
 {
     if (pass->count == pass->capacity)
         return QM_FAIL(QM_FAILED, "a pass has more than %zu dispatches", pass->capacity);
     const struct qm_kernel_variant *variant = NULL;
     struct qm_kernel *kernel = NULL;
-    QM_TRY(qm_engine_kernel(pass->network->engine, pass->network->variants[which], &variant, &kernel));
+    QM_TRY(qm_engine_kernel(pass->network->engine, name, &variant, &kernel));
     struct qm_dispatch *dispatch = &pass->dispatches[pass->count++];
     memset(dispatch, 0, sizeof(*dispatch));
     dispatch->kernel = kernel;
@@ -79,68 +66,100 @@ static uint64_t rows_of(const struct qm_pass *pass, uint32_t width)
 static enum qm_status add_norm(struct qm_pass *pass, const struct qm_network_weight *gain)
 {
     struct qm_engine *e = pass->network->engine;
-    uint32_t hidden = e->params.config.hidden;
-    struct qm_rmsnorm_parameters p = {pass->rows, hidden, 1.0f / (float)hidden, e->params.config.norm_epsilon};
+    uint32_t hidden = e->config.hidden;
+    struct qm_rmsnorm_parameters p = {pass->rows, hidden, 1.0f / (float)hidden, e->config.norm_epsilon};
     struct qm_binding bindings[] = {whole(e->x, rows_of(pass, hidden)), whole(gain->buffer, hidden),
                                     whole(e->normed, rows_of(pass, hidden))};
-    return add(pass, V_RMSNORM, &p, bindings);
+    return add(pass, "rmsnorm", &p, bindings);
 }
 
-// Converts `width` values a row for the products that follow and marks them as a calibration point.
-static enum qm_status add_input(struct qm_pass *pass, struct qm_buffer *values, uint32_t width, uint32_t layer,
-                                enum qm_input input, const struct qm_network_weight *weight)
+// What the products that follow read: marks it as a calibration point. Each of them converts it when it needs to.
+static void set_input(struct qm_pass *pass, struct qm_buffer *values, uint32_t width, uint32_t layer,
+                      enum qm_input input)
+{
+    pass->taps[pass->tap_count++] = (struct tap){pass->count, values, rows_of(pass, width), layer, input};
+    pass->input.values = values;
+    pass->input.converted_for = NULL;
+}
+
+static uint32_t values_per_word(enum qm_activation_format format)
+{
+    static const uint32_t counts[QM_ACTIVATION_FORMAT_COUNT] = {
+        [QM_ACTIVATION_F32] = 1, [QM_ACTIVATION_F16] = 2, [QM_ACTIVATION_BF16] = 2,
+        [QM_ACTIVATION_A8] = 4,  [QM_ACTIVATION_F8] = 4,  [QM_ACTIVATION_A4] = 8};
+    return counts[format];
+}
+
+static uint32_t activation_groups(const struct qm_network_weight *weight)
+{
+    return weight->has_activation_groups ? weight->columns / 32 >> weight->activation_shift : 1;
+}
+
+// Turns the input into what the weight is multiplied with, unless it is already.
+static enum qm_status convert_input(struct qm_pass *pass, const struct qm_network_weight *weight)
 {
     struct qm_engine *e = pass->network->engine;
-    const struct qm_scheme *scheme = &pass->network->scheme;
-    pass->taps[pass->tap_count++] = (struct tap){pass->count, values, rows_of(pass, width), layer, input};
-    if (scheme->activations == QM_ACTIVATION_F32)
+    const struct qm_network_weight *other = pass->input.converted_for;
+    uint32_t width = weight->columns, static_count = weight->activation_scale_count * e->widen;
+    char name[QM_VARIANT_NAME_BYTES];
+    if (weight->activations == QM_ACTIVATION_F32 ||
+        (other && other->activations == weight->activations && !other->activation_scales == !weight->activation_scales))
         return QM_OK;
-    uint32_t per_word = scheme->activations == QM_ACTIVATION_F16 ? 2 : 4;
-    struct qm_activations_parameters p = {pass->rows, width, scheme->is_static, weight->activation_scale};
-    struct qm_binding bindings[] = {whole(values, rows_of(pass, width)),
-                                    whole(e->codes, rows_of(pass, width) / per_word), whole(e->scales, pass->rows)};
-    return add(pass, V_ACTIVATIONS, &p, bindings);
+    pass->input.converted_for = weight;
+    struct qm_activations_parameters p = {pass->rows, width, weight->activation_scales != NULL,
+                                          weight->activation_shift};
+    struct qm_binding bindings[] = {whole(pass->input.values, rows_of(pass, width)),
+                                    whole(e->codes, rows_of(pass, width) / values_per_word(weight->activations)),
+                                    whole(e->scales, rows_of(pass, activation_groups(weight))),
+                                    weight->activation_scales ? whole(weight->activation_scales, static_count)
+                                                              : whole(e->rope_table, 1)};
+    qm_weight_conversion_name(weight, name);
+    return add(pass, name, &p, bindings);
 }
 
 static enum qm_status add_product(struct qm_pass *pass, const struct qm_network_weight *weight,
-                                  struct qm_buffer *values, struct qm_buffer *result)
+                                  struct qm_buffer *result)
 {
     struct qm_engine *e = pass->network->engine;
-    enum qm_activation_format format = pass->network->scheme.activations;
-    uint32_t per_word = format == QM_ACTIVATION_F32 ? 1 : format == QM_ACTIVATION_F16 ? 2 : 4;
+    bool is_f32 = weight->activations == QM_ACTIVATION_F32;
+    char name[QM_VARIANT_NAME_BYTES];
+    QM_TRY(convert_input(pass, weight));
     struct qm_matmul_parameters p = {.rows = pass->rows,
                                      .k = weight->columns,
                                      .n = weight->rows,
                                      .scale_offset = weight->scale_offset_words,
                                      .result_stride = weight->rows,
-                                     .multiplier = 1.0f};
-    struct qm_binding bindings[] = {
-        {weight->buffer, 0, weight->bytes},
-        whole(format == QM_ACTIVATION_F32 ? values : e->codes, rows_of(pass, weight->columns) / per_word),
-        whole(e->scales, pass->rows),
-        whole(result, rows_of(pass, weight->rows))};
-    return add(pass, pass->rows <= 2 ? V_MATVEC : V_MATMUL, &p, bindings);
+                                     .multiplier = weight->multiplier,
+                                     .weight_shift = weight->weight_shift,
+                                     .activation_shift = weight->activation_shift};
+    struct qm_binding bindings[] = {{weight->buffer, 0, weight->bytes},
+                                    whole(is_f32 ? pass->input.values : e->codes,
+                                          rows_of(pass, weight->columns) / values_per_word(weight->activations)),
+                                    whole(e->scales, rows_of(pass, activation_groups(weight))),
+                                    whole(result, rows_of(pass, weight->rows))};
+    qm_weight_product_name(weight, pass->rows <= 2 ? "matvec" : "matmul", name);
+    return add(pass, name, &p, bindings);
 }
 
 static enum qm_status add_residual(struct qm_pass *pass)
 {
     struct qm_engine *e = pass->network->engine;
-    uint64_t count = rows_of(pass, e->params.config.hidden);
+    uint64_t count = rows_of(pass, e->config.hidden);
     struct qm_residual_parameters p = {(uint32_t)count};
     struct qm_binding bindings[] = {whole(e->x, count), whole(e->projected, count)};
-    return add(pass, V_RESIDUAL, &p, bindings);
+    return add(pass, "residual", &p, bindings);
 }
 
 static const struct qm_network_weight *weight_of(const struct qm_network *network, enum qm_role role, uint32_t layer)
 {
-    return &network->weights[qm_weight_index(&network->engine->params.config, role, layer)];
+    return &network->weights[qm_weight_index(&network->engine->config, role, layer)];
 }
 
 static enum qm_status add_attention(struct qm_pass *pass, uint32_t layer)
 {
     struct qm_network *network = pass->network;
     struct qm_engine *e = network->engine;
-    const struct qm_model_config *c = &e->params.config;
+    const struct qm_model_config *c = &e->config;
     uint32_t tokens = pass->params.tokens;
     struct qm_binding cache = {network->caches[layer], 0, network->cache_bytes};
     struct qm_binding table = whole(e->rope_table, (uint64_t)c->context * QM_HEAD_DIM);
@@ -148,16 +167,20 @@ static enum qm_status add_attention(struct qm_pass *pass, uint32_t layer)
     struct qm_binding k = whole(e->k, rows_of(pass, c->kv_heads * QM_HEAD_DIM));
     struct qm_binding v = whole(e->v, rows_of(pass, c->kv_heads * QM_HEAD_DIM));
 
+    char write_name[QM_VARIANT_NAME_BYTES], attention_name[QM_VARIANT_NAME_BYTES];
+    qm_network_cache_name(network, "kv_write", write_name);
+    qm_network_cache_name(network, "attention", attention_name);
+
     struct qm_rope_parameters rope_q = {pass->rows, c->heads, tokens}, rope_k = {pass->rows, c->kv_heads, tokens};
-    QM_TRY(add(pass, V_ROPE, &rope_q, (struct qm_binding[]){table, q}));
-    QM_TRY(add(pass, V_ROPE, &rope_k, (struct qm_binding[]){table, k}));
+    QM_TRY(add(pass, "rope", &rope_q, (struct qm_binding[]){table, q}));
+    QM_TRY(add(pass, "rope", &rope_k, (struct qm_binding[]){table, k}));
     struct qm_kv_write_parameters write_k = {pass->rows, c->kv_heads,     tokens,
                                              c->context, network->k_base, network->k_scale_base};
     struct qm_kv_write_parameters write_v = write_k;
     write_v.base = network->v_base;
     write_v.scale_base = network->v_scale_base;
-    QM_TRY(add(pass, V_KV_WRITE, &write_k, (struct qm_binding[]){k, cache}));
-    QM_TRY(add(pass, V_KV_WRITE, &write_v, (struct qm_binding[]){v, cache}));
+    QM_TRY(add(pass, write_name, &write_k, (struct qm_binding[]){k, cache}));
+    QM_TRY(add(pass, write_name, &write_v, (struct qm_binding[]){v, cache}));
     struct qm_attention_parameters attention = {.rows = pass->rows,
                                                 .heads = c->heads,
                                                 .kv_heads = c->kv_heads,
@@ -169,34 +192,33 @@ static enum qm_status add_attention(struct qm_pass *pass, uint32_t layer)
                                                 .v_scale_base = network->v_scale_base,
                                                 .score_scale = 0.125f}; // 1 / sqrt(64)
     struct qm_binding attended = whole(e->attended, rows_of(pass, c->heads * QM_HEAD_DIM));
-    return add(pass, V_ATTENTION, &attention, (struct qm_binding[]){q, cache, attended});
+    return add(pass, attention_name, &attention, (struct qm_binding[]){q, cache, attended});
 }
 
 static enum qm_status add_layer(struct qm_pass *pass, uint32_t layer)
 {
     struct qm_network *n = pass->network;
     struct qm_engine *e = n->engine;
-    const struct qm_model_config *c = &e->params.config;
+    const struct qm_model_config *c = &e->config;
     QM_TRY(add_norm(pass, weight_of(n, QM_ROLE_INPUT_NORM, layer)));
-    QM_TRY(add_input(pass, e->normed, c->hidden, layer, QM_INPUT_ATTENTION, weight_of(n, QM_ROLE_Q, layer)));
-    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_Q, layer), e->normed, e->q));
-    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_K, layer), e->normed, e->k));
-    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_V, layer), e->normed, e->v));
+    set_input(pass, e->normed, c->hidden, layer, QM_INPUT_ATTENTION);
+    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_Q, layer), e->q));
+    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_K, layer), e->k));
+    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_V, layer), e->v));
     QM_TRY(add_attention(pass, layer));
-    QM_TRY(add_input(pass, e->attended, c->heads * QM_HEAD_DIM, layer, QM_INPUT_ATTENTION_OUTPUT,
-                     weight_of(n, QM_ROLE_O, layer)));
-    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_O, layer), e->attended, e->projected));
+    set_input(pass, e->attended, c->heads * QM_HEAD_DIM, layer, QM_INPUT_ATTENTION_OUTPUT);
+    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_O, layer), e->projected));
     QM_TRY(add_residual(pass));
     QM_TRY(add_norm(pass, weight_of(n, QM_ROLE_POST_NORM, layer)));
-    QM_TRY(add_input(pass, e->normed, c->hidden, layer, QM_INPUT_MLP, weight_of(n, QM_ROLE_GATE, layer)));
-    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_GATE, layer), e->normed, e->gate));
-    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_UP, layer), e->normed, e->up));
+    set_input(pass, e->normed, c->hidden, layer, QM_INPUT_MLP);
+    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_GATE, layer), e->gate));
+    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_UP, layer), e->up));
     uint64_t gated = rows_of(pass, c->intermediate);
     struct qm_swiglu_parameters p = {(uint32_t)gated};
-    QM_TRY(add(pass, V_SWIGLU, &p,
+    QM_TRY(add(pass, "swiglu", &p,
                (struct qm_binding[]){whole(e->gate, gated), whole(e->up, gated), whole(e->gated, gated)}));
-    QM_TRY(add_input(pass, e->gated, c->intermediate, layer, QM_INPUT_DOWN, weight_of(n, QM_ROLE_DOWN, layer)));
-    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_DOWN, layer), e->gated, e->projected));
+    set_input(pass, e->gated, c->intermediate, layer, QM_INPUT_DOWN);
+    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_DOWN, layer), e->projected));
     return add_residual(pass);
 }
 
@@ -204,32 +226,35 @@ static enum qm_status add_all(struct qm_pass *pass)
 {
     struct qm_network *n = pass->network;
     struct qm_engine *e = n->engine;
-    const struct qm_model_config *c = &e->params.config;
+    const struct qm_model_config *c = &e->config;
     uint32_t rows = pass->rows, tokens = pass->params.tokens, stride = c->context + 1;
     struct qm_binding token_table = whole(e->tokens, (uint64_t)e->params.sequences * stride);
     struct qm_binding logits = whole(e->logits, rows_of(pass, c->vocabulary));
     const struct qm_network_weight *embedding = weight_of(n, QM_ROLE_EMBEDDING, 0);
 
+    char embedding_name[QM_VARIANT_NAME_BYTES];
+    qm_network_embedding_name(n, embedding_name);
+
     struct qm_embedding_parameters embed = {rows, c->hidden, tokens, stride};
-    QM_TRY(add(pass, V_EMBEDDING, &embed,
+    QM_TRY(add(pass, embedding_name, &embed,
                (struct qm_binding[]){
                    token_table, {embedding->buffer, 0, embedding->bytes}, whole(e->x, rows_of(pass, c->hidden))}));
     for (uint32_t layer = 0; layer < c->layers; ++layer)
         QM_TRY(add_layer(pass, layer));
     QM_TRY(add_norm(pass, weight_of(n, QM_ROLE_FINAL_NORM, 0)));
-    QM_TRY(add_input(pass, e->normed, c->hidden, 0, QM_INPUT_HEAD, weight_of(n, QM_ROLE_HEAD, 0)));
-    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_HEAD, 0), e->normed, e->logits));
+    set_input(pass, e->normed, c->hidden, 0, QM_INPUT_HEAD);
+    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_HEAD, 0), e->logits));
 
     struct qm_log_softmax_parameters log_softmax = {rows, c->vocabulary, tokens, stride};
-    QM_TRY(add(pass, V_LOG_SOFTMAX, &log_softmax,
+    QM_TRY(add(pass, "log_softmax", &log_softmax,
                (struct qm_binding[]){logits, token_table, whole(e->log_probabilities, rows)}));
     struct qm_argmax_parameters argmax = {rows, c->vocabulary};
-    QM_TRY(add(pass, V_ARGMAX, &argmax, (struct qm_binding[]){logits, whole(e->argmaxes, rows)}));
+    QM_TRY(add(pass, "argmax", &argmax, (struct qm_binding[]){logits, whole(e->argmaxes, rows)}));
     struct qm_checksum_parameters checksum = {rows, c->vocabulary};
-    QM_TRY(add(pass, V_CHECKSUM, &checksum,
+    QM_TRY(add(pass, "checksum", &checksum,
                (struct qm_binding[]){logits, whole(e->checksums, (uint64_t)e->params.rows * e->params.slots)}));
     struct qm_advance_parameters advance = {pass->params.position_increment, pass->params.sequence_increment, 1};
-    return add(pass, V_ADVANCE, &advance, (struct qm_binding[]){whole(e->step, QM_STEP_WORDS)});
+    return add(pass, "advance", &advance, (struct qm_binding[]){whole(e->step, QM_STEP_WORDS)});
 }
 
 enum qm_status qm_pass_create(struct qm_network *network, const struct qm_pass_params *params, struct qm_pass **out)
@@ -237,12 +262,11 @@ enum qm_status qm_pass_create(struct qm_network *network, const struct qm_pass_p
     *out = NULL;
     struct qm_engine *e = network->engine;
     uint64_t rows = (uint64_t)params->batch * params->tokens;
-    if (rows < 1 || rows > e->params.rows || params->batch > e->params.sequences ||
-        params->tokens > e->params.config.context)
+    if (rows < 1 || rows > e->params.rows || params->batch > e->params.sequences || params->tokens > e->config.context)
         return QM_FAIL(QM_INVALID,
                        "a pass of %u sequences by %u tokens does not fit an engine of %u rows, %u sequences "
                        "and a context of %u",
-                       params->batch, params->tokens, e->params.rows, e->params.sequences, e->params.config.context);
+                       params->batch, params->tokens, e->params.rows, e->params.sequences, e->config.context);
     enum qm_status status = QM_OK;
     struct qm_pass *pass = calloc(1, sizeof(*pass));
     if (!pass)
@@ -250,9 +274,9 @@ enum qm_status qm_pass_create(struct qm_network *network, const struct qm_pass_p
     pass->network = network;
     pass->params = *params;
     pass->rows = (uint32_t)rows;
-    pass->capacity = 32 + (size_t)e->params.config.layers * 32;
+    pass->capacity = 32 + (size_t)e->config.layers * 40;
     pass->dispatches = calloc(pass->capacity, sizeof(*pass->dispatches));
-    pass->taps = calloc((size_t)e->params.config.layers * 4 + 1, sizeof(*pass->taps));
+    pass->taps = calloc((size_t)e->config.layers * 4 + 1, sizeof(*pass->taps));
     if (!pass->dispatches || !pass->taps) {
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for a pass");
         goto done;
@@ -288,7 +312,7 @@ uint32_t qm_pass_dispatches(const struct qm_pass *pass)
 double qm_pass_operations(const struct qm_pass *pass, uint32_t position)
 {
     const struct qm_network *n = pass->network;
-    const struct qm_model_config *c = &n->engine->params.config;
+    const struct qm_model_config *c = &n->engine->config;
     double weights = 0;
     for (size_t i = 0; i < n->weight_count; ++i) {
         enum qm_role role;
@@ -310,12 +334,12 @@ static enum qm_status write_step(struct qm_pass *pass, const struct qm_pass_star
         start->position + (uint64_t)pass->params.position_increment * (repeats - 1) + pass->params.tokens;
     uint64_t last_sequence =
         start->sequence + (uint64_t)pass->params.sequence_increment * (repeats - 1) + pass->params.batch;
-    if (repeats < 1 || repeats > e->params.slots || last_position > e->params.config.context ||
+    if (repeats < 1 || repeats > e->params.slots || last_position > e->config.context ||
         last_sequence > e->params.sequences)
         return QM_FAIL(QM_INVALID,
                        "%u repetitions from position %u, sequence %u leave the context of %u, the %u "
                        "sequences or the %u slots",
-                       repeats, start->position, start->sequence, e->params.config.context, e->params.sequences,
+                       repeats, start->position, start->sequence, e->config.context, e->params.sequences,
                        e->params.slots);
     uint32_t step[QM_STEP_WORDS] = {start->position, start->sequence, 0, 0};
     return e->params.device->fns->buffer_write(e->params.device, e->step, 0, step, sizeof(step));
@@ -358,7 +382,7 @@ enum qm_status qm_pass_read_logits(struct qm_pass *pass, float *logits)
 {
     struct qm_engine *e = pass->network->engine;
     return e->params.device->fns->buffer_read(e->params.device, e->logits, 0, logits,
-                                              rows_of(pass, e->params.config.vocabulary) * 4);
+                                              rows_of(pass, e->config.vocabulary) * 4);
 }
 
 enum qm_status qm_pass_read_outputs(struct qm_pass *pass, float *log_probabilities, uint32_t *argmaxes)

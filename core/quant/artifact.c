@@ -8,20 +8,54 @@
 
 #define STORAGE_ALIGNMENT 8u
 
-static enum qm_weight_format format_for(const struct qm_scheme *scheme, enum qm_role role)
+// Linear weights are in the scheme's formats, the embedding in float16 (float32 in scheme f32), norms in float32.
+static void plan_formats(const struct qm_scheme *scheme, struct qm_artifact_tensor *tensor)
 {
-    if (qm_role_is_linear(role))
-        return scheme->weights;
-    return role == QM_ROLE_EMBEDDING && scheme->weights != QM_WEIGHT_F32 ? QM_WEIGHT_F16 : QM_WEIGHT_F32;
+    tensor->format = QM_WEIGHT_F32;
+    tensor->activations = QM_ACTIVATION_F32;
+    if (qm_role_is_linear(tensor->role))
+        qm_scheme_formats_of(scheme, tensor->name, &tensor->format, &tensor->activations);
+    else if (tensor->role == QM_ROLE_EMBEDDING && scheme->weights != QM_WEIGHT_F32)
+        tensor->format = QM_WEIGHT_F16;
+}
+
+// Whether a weight's activations have scales from calibration.
+static bool is_static(const struct qm_scheme *scheme, const struct qm_artifact_tensor *tensor)
+{
+    return scheme->is_static && qm_role_is_linear(tensor->role) &&
+           (tensor->activations == QM_ACTIVATION_A8 || tensor->activations == QM_ACTIVATION_F8);
+}
+
+static enum qm_status check_patterns(const struct qm_scheme *scheme, const struct qm_model_config *config)
+{
+    for (size_t i = 0; i < scheme->override_count; i++) {
+        bool matches = false;
+        for (size_t t = 0; !matches && t < qm_weight_count(config); t++) {
+            char name[QM_WEIGHT_NAME_BYTES];
+            enum qm_role role;
+            uint32_t layer;
+            qm_weight_at(config, t, &role, &layer);
+            qm_role_weight_name(role, layer, name);
+            matches = qm_role_is_linear(role) && qm_scheme_pattern_matches(scheme->overrides[i].pattern, name);
+        }
+        if (!matches)
+            return QM_FAIL(QM_INVALID,
+                           "scheme %s: '%s' matches no linear weight of the model; use a pattern such as lm_head, "
+                           "*.down_proj or layers.0.*",
+                           scheme->name, scheme->overrides[i].pattern);
+    }
+    return QM_OK;
 }
 
 enum qm_status qm_artifact_plan(struct qm_artifact *artifact, const struct qm_scheme *scheme,
                                 const struct qm_model_config *config)
 {
+    QM_TRY(check_patterns(scheme, config));
     artifact->config = *config;
     artifact->scheme = *scheme;
     // The KV format is no part of an artifact: it gets the one that goes without saying, in the name as well.
     artifact->scheme.kv = scheme->weights == QM_WEIGHT_F32 ? QM_KV_F32 : QM_KV_F16;
+    artifact->scheme.kv_first = artifact->scheme.kv_last = 0;
     qm_scheme_set_name(&artifact->scheme);
     qm_scheme_artifact_hash(&artifact->scheme, artifact->scheme_sha256);
     artifact->tensor_count = qm_weight_count(config);
@@ -33,10 +67,26 @@ enum qm_status qm_artifact_plan(struct qm_artifact *artifact, const struct qm_sc
         qm_weight_at(config, i, &tensor->role, &tensor->layer);
         qm_role_weight_name(tensor->role, tensor->layer, tensor->name);
         qm_role_shape(config, tensor->role, &tensor->rows, &tensor->columns);
-        tensor->format = format_for(scheme, tensor->role);
+        plan_formats(scheme, tensor);
+        if (tensor->columns % qm_format_column_multiple(tensor->format) != 0)
+            return QM_FAIL(QM_INVALID,
+                           "scheme %s: tensor '%s' has K = %" PRIu32 ", which groups of %" PRIu32
+                           " do not divide; use smaller groups",
+                           scheme->name, tensor->name, tensor->columns, qm_format_column_multiple(tensor->format));
         tensor->code_bytes = qm_format_code_bytes(tensor->format, tensor->rows, tensor->columns);
         tensor->scale_bytes = qm_format_scale_bytes(tensor->format, tensor->rows, tensor->columns);
-        tensor->has_activation_scale = scheme->is_static && qm_role_is_linear(tensor->role);
+        if (is_static(scheme, tensor)) {
+            uint32_t group = scheme->activation_group ? scheme->activation_group : tensor->columns;
+            if (tensor->columns % group != 0)
+                return QM_FAIL(QM_INVALID,
+                               "scheme %s: tensor '%s' has %" PRIu32 " channels, which groups of %" PRIu32
+                               " do not divide; use -static or smaller groups",
+                               scheme->name, tensor->name, tensor->columns, group);
+            tensor->activation_scale_count = tensor->columns / group;
+        }
+        tensor->bound = qm_format_bound(tensor->format, qm_scheme_fit(scheme));
+        if (scheme->calibrator == QM_CALIBRATOR_GPTQ && qm_weight_codec(tensor->format)->scale != QM_SCALE_NONE)
+            tensor->bound = QM_BOUND_NONE;
     }
     return QM_OK;
 }
@@ -46,8 +96,9 @@ void qm_artifact_count_bytes(struct qm_artifact *artifact)
     artifact->bytes = artifact->weight_bytes = 0;
     for (size_t i = 0; i < artifact->tensor_count; i++) {
         const struct qm_artifact_tensor *tensor = &artifact->tensors[i];
-        uint64_t bytes = tensor->code_bytes + tensor->scale_bytes;
-        artifact->bytes += bytes + (tensor->has_activation_scale ? sizeof(float) : 0);
+        uint64_t bytes = tensor->code_bytes + tensor->scale_bytes +
+                         (qm_weight_codec(tensor->format)->has_tensor_scale ? sizeof(float) : 0);
+        artifact->bytes += bytes + tensor->activation_scale_count * sizeof(float);
         artifact->weight_bytes += qm_role_is_linear(tensor->role) ? bytes : 0;
     }
 }
@@ -67,32 +118,39 @@ static struct qm_tensor *add_part(struct qm_artifact_parts *parts, const char *w
 enum qm_status qm_artifact_list(const struct qm_artifact *artifact, struct qm_artifact_parts *out)
 {
     *out = (struct qm_artifact_parts){0};
-    out->tensors = calloc(3 * artifact->tensor_count, sizeof(*out->tensors));
-    out->names = calloc(3 * artifact->tensor_count, sizeof(*out->names));
+    out->tensors = calloc(4 * artifact->tensor_count, sizeof(*out->tensors));
+    out->names = calloc(4 * artifact->tensor_count, sizeof(*out->names));
     if (!out->tensors || !out->names) {
         qm_artifact_parts_free(out);
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a table of %zu tensors", 3 * artifact->tensor_count);
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a table of %zu tensors", 4 * artifact->tensor_count);
     }
     for (size_t i = 0; i < artifact->tensor_count; i++) {
         const struct qm_artifact_tensor *weight = &artifact->tensors[i];
         const struct qm_weight_codec *codec = qm_weight_codec(weight->format);
         struct qm_tensor *part =
-            add_part(out, weight->name, "weight", codec->code_dtype, weight->code_bytes, weight->codes);
+            add_part(out, weight->name, "weight", codec->code_dtype, weight->code_bytes, weight->encoded.codes);
         qm_format_code_shape(weight->format, weight->rows, weight->columns, part->shape);
         part->rank = 2;
         if (qm_role_is_norm(weight->role)) { // a vector, as in Hugging Face
             part->shape[0] = part->shape[1];
             part->rank = 1;
         }
-        if (codec->has_scales) {
-            part = add_part(out, weight->name, "scale", codec->scale_dtype, weight->scale_bytes, weight->scales);
+        if (weight->scale_bytes > 0) {
+            part = add_part(out, weight->name, "scale", qm_format_scale_dtype(weight->format), weight->scale_bytes,
+                            weight->encoded.scales);
             part->rank = qm_format_scale_shape(weight->format, weight->rows, weight->columns, part->shape);
         }
-        if (weight->has_activation_scale) {
+        if (codec->has_tensor_scale) {
             part =
-                add_part(out, weight->name, "activation_scale", QM_DTYPE_F32, sizeof(float), &weight->activation_scale);
+                add_part(out, weight->name, "tensor_scale", QM_DTYPE_F32, sizeof(float), &weight->encoded.tensor_scale);
             part->rank = 1;
             part->shape[0] = 1;
+        }
+        if (weight->activation_scale_count > 0) {
+            part = add_part(out, weight->name, "activation_scale", QM_DTYPE_F32,
+                            weight->activation_scale_count * sizeof(float), weight->activation_scales);
+            part->rank = 1;
+            part->shape[0] = weight->activation_scale_count;
         }
     }
     return QM_OK;
@@ -172,23 +230,27 @@ static enum qm_status encode_all(const struct qm_model *model, struct qm_artifac
 {
     size_t total = 0;
     for (size_t i = 0; i < artifact->tensor_count; i++)
-        total += aligned(artifact->tensors[i].code_bytes) + aligned(artifact->tensors[i].scale_bytes);
-    char *at = malloc(total);
+        total += aligned(artifact->tensors[i].code_bytes) + aligned(artifact->tensors[i].scale_bytes) +
+                 aligned(artifact->tensors[i].activation_scale_count * sizeof(float));
+    char *at = calloc(1, total);
     artifact->storage = at;
     if (!at)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu bytes of codes and scales", total);
     for (size_t i = 0; i < artifact->tensor_count; i++) {
         struct qm_artifact_tensor *tensor = &artifact->tensors[i];
-        void *codes = at, *scales = tensor->scale_bytes ? at + aligned(tensor->code_bytes) : NULL;
+        struct qm_encode_params params = {.fit = qm_scheme_fit(&artifact->scheme)};
+        tensor->encoded.codes = at;
+        at += aligned(tensor->code_bytes);
+        tensor->encoded.scales = tensor->scale_bytes ? at : NULL;
+        at += aligned(tensor->scale_bytes);
         QM_TRY(qm_format_encode(tensor->format, tensor->name, model->tensors[i].values, tensor->rows, tensor->columns,
-                                codes, scales, &tensor->record));
-        tensor->codes = codes;
-        tensor->scales = scales;
-        at += aligned(tensor->code_bytes) + aligned(tensor->scale_bytes);
-        if (tensor->has_activation_scale) {
+                                &params, &tensor->encoded, &tensor->record));
+        if (tensor->activation_scale_count > 0) {
             enum qm_input input = qm_input_of_role(tensor->role);
             size_t index = qm_input_index(artifact->config.layers, input, tensor->layer);
-            tensor->activation_scale = artifact->activations->inputs[index].scale;
+            memcpy(at, &artifact->activations->inputs[index].scale, sizeof(float));
+            tensor->activation_scales = (const float *)(const void *)at;
+            at += aligned(tensor->activation_scale_count * sizeof(float));
         }
     }
     return QM_OK;
@@ -245,7 +307,7 @@ enum qm_status qm_artifact_check(const struct qm_artifact *artifact, const struc
     for (size_t i = 0; i < artifact->tensor_count; i++) {
         const struct qm_artifact_tensor *tensor = &artifact->tensors[i];
         QM_TRY(qm_format_check(tensor->format, tensor->name, model->tensors[i].values, tensor->rows, tensor->columns,
-                               tensor->codes, tensor->scales, NULL));
+                               &tensor->encoded, tensor->bound, NULL));
     }
     return QM_OK;
 }
@@ -258,5 +320,5 @@ const struct qm_artifact_tensor *qm_artifact_weight(const struct qm_artifact *ar
 
 void qm_artifact_decode(const struct qm_artifact_tensor *tensor, float *values)
 {
-    qm_format_decode(tensor->format, tensor->codes, tensor->scales, tensor->rows, tensor->columns, values);
+    qm_format_decode(tensor->format, &tensor->encoded, tensor->rows, tensor->columns, values);
 }

@@ -35,12 +35,13 @@ struct qm_artifact_tensor {
     uint32_t layer; // 0 for roles that have none
     enum qm_weight_format format;
     uint32_t rows, columns;
-    const void *codes; // aligned for their type, row-major, as format.h says
-    size_t code_bytes;
-    const void *scales; // NULL for formats without
-    size_t scale_bytes;
-    bool has_activation_scale; // static schemes, linear weights
-    float activation_scale;
+    enum qm_activation_format activations; // of what a linear weight is multiplied with
+    struct qm_encoded encoded;             // aligned for its types, row-major, as format.h says
+    size_t code_bytes, scale_bytes;
+    // Static schemes, linear weights: one, or one per scheme.activation_group channels; else NULL and 0.
+    const float *activation_scales;
+    uint32_t activation_scale_count;
+    enum qm_bound bound; // what holds of the errors
     struct qm_weight_record record;
 };
 

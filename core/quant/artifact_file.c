@@ -104,7 +104,7 @@ static enum qm_status read_identity(const struct qm_tensors *file, struct qm_art
 static enum qm_status check_values(const struct qm_tensors *file, const struct qm_artifact_tensor *tensor)
 {
     uint32_t row;
-    if (!qm_format_is_valid(tensor->format, tensor->codes, tensor->scales, tensor->rows, tensor->columns, &row))
+    if (!qm_format_is_valid(tensor->format, &tensor->encoded, tensor->rows, tensor->columns, &row))
         return QM_FAIL(QM_INVALID,
                        "%s: tensor '%s': row %u has a code or scale that %s does not have; build the artifact "
                        "again",
@@ -112,21 +112,38 @@ static enum qm_status check_values(const struct qm_tensors *file, const struct q
     return QM_OK;
 }
 
-static enum qm_status read_activation_scale(struct qm_artifact *artifact, const struct qm_tensor *part,
-                                            struct qm_artifact_tensor *tensor)
+static enum qm_status read_activation_scales(struct qm_artifact *artifact, const struct qm_tensor *part,
+                                             struct qm_artifact_tensor *tensor)
 {
     size_t index = qm_input_index(artifact->config.layers, qm_input_of_role(tensor->role), tensor->layer);
     struct qm_activation_scale *input = &artifact->activations->inputs[index];
-    float scale;
-    memcpy(&scale, part->data, sizeof(scale));
-    bool is_first = tensor->role != QM_ROLE_K && tensor->role != QM_ROLE_V && tensor->role != QM_ROLE_UP;
-    if (!(scale >= 0 && scale <= 0x1.fffffep127f) || (!is_first && !(scale >= input->scale && scale <= input->scale)))
-        return QM_FAIL(QM_INVALID,
-                       "%s: tensor '%s': %g; it must be finite, not negative and the same for all weights that "
-                       "read one input",
-                       artifact->file->file, part->name, (double)scale);
-    tensor->activation_scale = input->scale = scale;
+    tensor->activation_scales = part->data;
+    for (uint32_t i = 0; i < tensor->activation_scale_count; i++) {
+        float scale = tensor->activation_scales[i];
+        if (!(scale >= 0 && scale <= 0x1.fffffep127f))
+            return QM_FAIL(QM_INVALID, "%s: tensor '%s': %g; it must be finite and not negative", artifact->file->file,
+                           part->name, (double)scale);
+    }
+    input->scale = tensor->activation_scales[0];
+    // Weights that read one input read one conversion of it.
+    for (const struct qm_artifact_tensor *other = artifact->tensors; other < tensor; other++)
+        if (other->activation_scale_count > 0 && other->layer == tensor->layer &&
+            qm_input_of_role(other->role) == qm_input_of_role(tensor->role) &&
+            (other->activation_scale_count != tensor->activation_scale_count ||
+             memcmp(other->activation_scales, tensor->activation_scales, part->bytes) != 0))
+            return QM_FAIL(QM_INVALID,
+                           "%s: tensor '%s': other scales than those of '%s', which reads the same input; build the "
+                           "artifact again",
+                           artifact->file->file, part->name, other->name);
     return QM_OK;
+}
+
+// Takes the next of the plan's tensors from the file.
+static enum qm_status take(const struct qm_artifact *artifact, const struct qm_artifact_parts *parts, size_t *next,
+                           const struct qm_tensor **found)
+{
+    const struct qm_tensor *part = &parts->tensors[(*next)++];
+    return qm_tensors_require(artifact->file, part->name, part->dtype, part->rank, part->shape, found);
 }
 
 // The tensors of the file must be those of the plan; points the weights at them.
@@ -138,19 +155,24 @@ static enum qm_status read_tensors(struct qm_artifact *artifact)
     QM_TRY(qm_artifact_list(artifact, &parts));
     for (size_t i = 0, next = 0; i < artifact->tensor_count; i++) {
         struct qm_artifact_tensor *tensor = &artifact->tensors[i];
-        const struct qm_tensor *part = &parts.tensors[next++];
-        QM_GUARD(qm_tensors_require(artifact->file, part->name, part->dtype, part->rank, part->shape, &found));
-        tensor->codes = found->data;
+        QM_GUARD(take(artifact, &parts, &next, &found));
+        // The reader keeps its own memory, which nobody writes to; the type is that of encoding.
+        tensor->encoded = (struct qm_encoded){.codes = (void *)(uintptr_t)found->data, .tensor_scale = 1};
         if (tensor->scale_bytes > 0) {
-            part = &parts.tensors[next++];
-            QM_GUARD(qm_tensors_require(artifact->file, part->name, part->dtype, part->rank, part->shape, &found));
-            tensor->scales = found->data;
+            QM_GUARD(take(artifact, &parts, &next, &found));
+            tensor->encoded.scales = (void *)(uintptr_t)found->data;
+        }
+        if (qm_weight_codec(tensor->format)->has_tensor_scale) {
+            QM_GUARD(take(artifact, &parts, &next, &found));
+            memcpy(&tensor->encoded.tensor_scale, found->data, sizeof(float));
+            if (!(tensor->encoded.tensor_scale >= 0 && tensor->encoded.tensor_scale <= 0x1.fffffep127f))
+                QM_GUARD(QM_FAIL(QM_INVALID, "%s: tensor '%s': %g; it must be finite and not negative",
+                                 artifact->file->file, found->name, (double)tensor->encoded.tensor_scale));
         }
         QM_GUARD(check_values(artifact->file, tensor));
-        if (tensor->has_activation_scale) {
-            part = &parts.tensors[next++];
-            QM_GUARD(qm_tensors_require(artifact->file, part->name, part->dtype, part->rank, part->shape, &found));
-            QM_GUARD(read_activation_scale(artifact, found, tensor));
+        if (tensor->activation_scale_count > 0) {
+            QM_GUARD(take(artifact, &parts, &next, &found));
+            QM_GUARD(read_activation_scales(artifact, found, tensor));
         }
     }
     if (artifact->file->count != parts.count)
@@ -210,7 +232,7 @@ static enum qm_status key_path(const char *directory, const char *model_sha256, 
     qm_hash_add_text(&hash, model_sha256);
     qm_scheme_artifact_hash(scheme, text);
     qm_hash_add_text(&hash, text);
-    qm_hash_add_text(&hash, scheme->is_static && calibration_sha256 ? calibration_sha256 : "");
+    qm_hash_add_text(&hash, qm_scheme_is_calibrated(scheme) && calibration_sha256 ? calibration_sha256 : "");
     qm_hash_end(&hash, text);
     snprintf(name, sizeof(name), "%s.id", text);
     return qm_path_join(path, directory, name);

@@ -1,22 +1,16 @@
 #include "quant/format.h"
+#include "base/minifloat.h"
 #include "base/numeric.h"
 #include "quant/format_codecs.h"
 
 #include <inttypes.h>
 #include <math.h> // sqrt, which IEEE 754 rounds correctly on every machine; only for what is recorded
+#include <stdlib.h>
 #include <string.h>
 
-static const struct qm_weight_codec *const codecs[QM_WEIGHT_FORMAT_COUNT] = {
-    [QM_WEIGHT_F32] = &qm_codec_f32,
-    [QM_WEIGHT_F16] = &qm_codec_f16,
-    [QM_WEIGHT_W8] = &qm_codec_w8,
-    [QM_WEIGHT_W4G32] = &qm_codec_w4g32,
-};
-
-const struct qm_weight_codec *qm_weight_codec(enum qm_weight_format format)
-{
-    return codecs[format];
-}
+#define F32_SCALE_MIN 0x1p-126f
+#define F16_SCALE_MAX 65504.0
+#define F16_SCALE_MIN_BITS 0x0400u // 2^-14, the smallest normal binary16
 
 float qm_absolute_max(const float *values, uint32_t count)
 {
@@ -28,119 +22,341 @@ float qm_absolute_max(const float *values, uint32_t count)
     return qm_float_from_bits(most);
 }
 
-bool qm_floats_are_finite(const float *values, size_t count)
+enum qm_status qm_scale_round_up(enum qm_scale_kind kind, double wanted, uint32_t *stored, double *scale)
 {
-    for (size_t i = 0; i < count; i++)
-        if ((qm_bits_from_float(values[i]) & 0x7f800000u) == 0x7f800000u)
-            return false;
-    return true;
+    *stored = 0;
+    *scale = 0;
+    if (!(wanted > 0))
+        return QM_OK;
+    float up = qm_float_round_up(wanted);
+    if (kind == QM_SCALE_F32) {
+        up = up < F32_SCALE_MIN ? F32_SCALE_MIN : up;
+        *stored = qm_bits_from_float(up);
+        *scale = (double)up;
+        return QM_OK;
+    }
+    if ((double)up > F16_SCALE_MAX)
+        return QM_FAIL(QM_INVALID,
+                       "values would need a scale of %g; a float16 scale holds at most 65504, use scheme w8a16 or f32",
+                       wanted);
+    uint32_t half = qm_half_round_up(up);
+    *stored = half < F16_SCALE_MIN_BITS ? F16_SCALE_MIN_BITS : half;
+    *scale = (double)qm_float_from_half((uint16_t)*stored);
+    return QM_OK;
 }
 
-bool qm_halves_are_finite(const uint16_t *values, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if ((values[i] & 0x7c00u) == 0x7c00u)
-            return false;
-    return true;
-}
+// ---- Sizes ---------------------------------------------------------------------------------------------------------
 
 static size_t code_stride(const struct qm_weight_codec *codec, uint32_t columns)
 {
-    return (size_t)columns * codec->code_bits / 8;
+    return codec->block_bytes ? (size_t)(columns / codec->group) * codec->block_bytes
+                              : (size_t)columns * codec->code_bits / 8;
 }
 
-static uint32_t scales_per_row(const struct qm_weight_codec *codec, uint32_t columns)
+static uint32_t groups_per_row(const struct qm_weight_codec *codec, uint32_t columns)
 {
-    return !codec->has_scales ? 0 : codec->group ? columns / codec->group : 1;
+    return codec->group ? columns / codec->group : 1;
+}
+
+static uint32_t group_values(const struct qm_weight_codec *codec, uint32_t columns)
+{
+    return codec->group ? codec->group : columns;
+}
+
+static size_t scale_bytes_of(enum qm_scale_kind kind)
+{
+    switch (kind) {
+    case QM_SCALE_F32:
+    case QM_SCALE_F16_ZERO:
+        return 4;
+    case QM_SCALE_F16:
+        return 2;
+    case QM_SCALE_E8M0:
+    case QM_SCALE_E4M3:
+        return 1;
+    default:
+        return 0;
+    }
 }
 
 static size_t scale_stride(const struct qm_weight_codec *codec, uint32_t columns)
 {
-    return codec->has_scales ? scales_per_row(codec, columns) * qm_dtype_bytes(codec->scale_dtype) : 0;
+    return groups_per_row(codec, columns) * scale_bytes_of(codec->scale);
 }
 
 size_t qm_format_code_bytes(enum qm_weight_format format, uint32_t rows, uint32_t columns)
 {
-    return rows * code_stride(codecs[format], columns);
+    return rows * code_stride(qm_weight_codec(format), columns);
 }
 
 size_t qm_format_scale_bytes(enum qm_weight_format format, uint32_t rows, uint32_t columns)
 {
-    return rows * scale_stride(codecs[format], columns);
+    return rows * scale_stride(qm_weight_codec(format), columns);
 }
 
 void qm_format_code_shape(enum qm_weight_format format, uint32_t rows, uint32_t columns, uint64_t shape[2])
 {
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
     shape[0] = rows;
-    shape[1] = code_stride(codecs[format], columns) / qm_dtype_bytes(codecs[format]->code_dtype);
+    shape[1] = code_stride(codec, columns) / qm_dtype_bytes(codec->code_dtype);
+}
+
+enum qm_dtype qm_format_scale_dtype(enum qm_weight_format format)
+{
+    enum qm_scale_kind kind = qm_weight_codec(format)->scale;
+    return kind == QM_SCALE_F32                                ? QM_DTYPE_F32
+           : kind == QM_SCALE_F16 || kind == QM_SCALE_F16_ZERO ? QM_DTYPE_F16
+                                                               : QM_DTYPE_U8;
 }
 
 uint32_t qm_format_scale_shape(enum qm_weight_format format, uint32_t rows, uint32_t columns, uint64_t shape[2])
 {
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
     shape[0] = rows;
-    shape[1] = scales_per_row(codecs[format], columns);
-    return codecs[format]->group ? 2 : 1;
+    shape[1] = (uint64_t)groups_per_row(codec, columns) * (codec->scale == QM_SCALE_F16_ZERO ? 2 : 1);
+    return codec->group ? 2 : 1;
 }
 
-static double scale_at(const struct qm_weight_codec *codec, const void *scales, size_t i)
+uint32_t qm_format_column_multiple(enum qm_weight_format format)
 {
-    if (!scales) // never where a codec has any; the analyzer cannot know
-        return 0.0;
-    if (codec->scale_dtype == QM_DTYPE_F16)
-        return (double)qm_float_from_half(((const uint16_t *)scales)[i]);
-    return (double)((const float *)scales)[i];
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
+    return codec->group ? codec->group : codec->code_bits < 8 ? 8 : 1;
 }
 
-static void record_scales(const struct qm_weight_codec *codec, const void *scales, size_t count,
-                          struct qm_weight_record *record)
+// ---- Codes and grids in their places --------------------------------------------------------------------------------
+
+uint32_t qm_stream_get(const void *stream, uint32_t bits, size_t i)
 {
-    for (size_t i = 0; i < count; i++) {
-        double scale = scale_at(codec, scales, i);
-        if (!(scale > 0)) {
-            record->zero_scales++;
-            continue;
+    const uint8_t *bytes = stream;
+    size_t at = i * bits;
+    uint64_t window = 0;
+    for (size_t byte = at / 8, shift = 0; byte <= (at + bits - 1) / 8; byte++, shift += 8)
+        window |= (uint64_t)bytes[byte] << shift;
+    return (uint32_t)(window >> (at % 8) & (((uint64_t)1 << bits) - 1));
+}
+
+void qm_stream_put(void *stream, uint32_t bits, size_t i, uint32_t code)
+{
+    uint8_t *bytes = stream;
+    size_t at = i * bits;
+    uint64_t mask = (((uint64_t)1 << bits) - 1) << (at % 8), value = (uint64_t)code << (at % 8) & mask;
+    for (size_t byte = at / 8; byte <= (at + bits - 1) / 8; byte++, mask >>= 8, value >>= 8)
+        bytes[byte] = (uint8_t)((bytes[byte] & ~(mask & 0xff)) | (value & 0xff));
+}
+
+void qm_format_put_grid(enum qm_weight_format format, struct qm_encoded *out, uint32_t row, uint32_t group,
+                        uint32_t columns, const struct qm_grid_parameters *grid)
+{
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
+    size_t index = (size_t)row * groups_per_row(codec, columns) + group;
+    switch (codec->scale) {
+    case QM_SCALE_F32:
+        memcpy((char *)out->scales + 4 * index, &grid->stored[0], 4);
+        break;
+    case QM_SCALE_F16:
+        ((uint16_t *)out->scales)[index] = (uint16_t)grid->stored[0];
+        break;
+    case QM_SCALE_F16_ZERO:
+        ((uint16_t *)out->scales)[2 * index] = (uint16_t)grid->stored[0];
+        ((uint16_t *)out->scales)[2 * index + 1] = (uint16_t)grid->stored[1];
+        break;
+    case QM_SCALE_E8M0:
+    case QM_SCALE_E4M3:
+        ((uint8_t *)out->scales)[index] = (uint8_t)grid->stored[0];
+        break;
+    default:
+        break;
+    }
+}
+
+void qm_format_grid(enum qm_weight_format format, const struct qm_encoded *encoded, uint32_t row, uint32_t group,
+                    uint32_t columns, struct qm_grid_parameters *grid)
+{
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
+    size_t index = (size_t)row * groups_per_row(codec, columns) + group;
+    const uint16_t *halves = encoded->scales;
+    *grid = (struct qm_grid_parameters){.scale = 1};
+    switch (codec->scale) {
+    case QM_SCALE_F32:
+        memcpy(&grid->stored[0], (const char *)encoded->scales + 4 * index, 4);
+        grid->scale = (double)qm_float_from_bits(grid->stored[0]);
+        break;
+    case QM_SCALE_F16:
+        grid->stored[0] = halves[index];
+        grid->scale = (double)qm_float_from_half(halves[index]);
+        break;
+    case QM_SCALE_F16_ZERO:
+        grid->stored[0] = halves[2 * index];
+        grid->stored[1] = halves[2 * index + 1];
+        grid->scale = (double)qm_float_from_half(halves[2 * index]);
+        grid->zero = (double)qm_float_from_half(halves[2 * index + 1]);
+        break;
+    case QM_SCALE_E8M0:
+        grid->stored[0] = ((const uint8_t *)encoded->scales)[index];
+        grid->scale = grid->stored[0] == 0 ? 0 : qm_minifloat_value(QM_MINIFLOAT_E8M0, grid->stored[0]);
+        break;
+    case QM_SCALE_E4M3:
+        grid->stored[0] = ((const uint8_t *)encoded->scales)[index];
+        grid->scale = qm_minifloat_value(QM_MINIFLOAT_E4M3FN, grid->stored[0]) * (double)encoded->tensor_scale;
+        break;
+    default:
+        break;
+    }
+}
+
+void qm_format_put_code(enum qm_weight_format format, struct qm_encoded *out, uint32_t row, uint32_t column,
+                        uint32_t columns, uint32_t code)
+{
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
+    qm_stream_put((char *)out->codes + row * code_stride(codec, columns), codec->code_bits, column, code);
+}
+
+uint32_t qm_format_code(enum qm_weight_format format, const struct qm_encoded *encoded, uint32_t row, uint32_t column,
+                        uint32_t columns)
+{
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
+    return qm_stream_get((const char *)encoded->codes + row * code_stride(codec, columns), codec->code_bits, column);
+}
+
+float qm_format_tensor_scale(enum qm_weight_format format, const float *values, size_t count)
+{
+    if (!qm_weight_codec(format)->has_tensor_scale)
+        return 1;
+    float amax = 0; // of any number of values
+    for (size_t at = 0; at < count;) {
+        uint32_t part = count - at > 1u << 30 ? 1u << 30 : (uint32_t)(count - at);
+        float most = qm_absolute_max(values + at, part);
+        amax = most > amax ? most : amax;
+        at += part;
+    }
+    float scale = qm_float_round_up((double)amax / (6.0 * 448.0));
+    return amax > 0 ? (scale < F32_SCALE_MIN ? F32_SCALE_MIN : scale) : 0;
+}
+
+// ---- The check -----------------------------------------------------------------------------------------------------
+
+const char *qm_bound_name(enum qm_bound bound)
+{
+    static const char *const names[] = {"half step", "half step, clipped values excepted", "none"};
+    return names[bound];
+}
+
+enum qm_fit qm_scheme_fit(const struct qm_scheme *scheme)
+{
+    switch (scheme->calibrator) {
+    case QM_CALIBRATOR_MSE:
+    case QM_CALIBRATOR_AWQ:
+    case QM_CALIBRATOR_IMATRIX:
+        return QM_FIT_SEARCH;
+    default:
+        return QM_FIT_ABSMAX;
+    }
+}
+
+enum qm_bound qm_format_bound(enum qm_weight_format format, enum qm_fit fit)
+{
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
+    if (codec->scale == QM_SCALE_BLOCK)
+        return QM_BOUND_NONE;
+    return codec->may_clip || (fit != QM_FIT_ABSMAX && codec->scale != QM_SCALE_NONE) ? QM_BOUND_CLIPPED
+                                                                                      : QM_BOUND_HALF_STEP;
+}
+
+static void record_scale(double scale, struct qm_weight_record *record)
+{
+    if (!(scale > 0)) {
+        record->zero_scales++;
+        return;
+    }
+    if (record->scale_max <= 0 || scale < record->scale_min)
+        record->scale_min = scale;
+    if (scale > record->scale_max)
+        record->scale_max = scale;
+}
+
+struct check {
+    const struct qm_weight_codec *codec;
+    const char *name;
+    enum qm_bound bound;
+    struct qm_weight_record seen;
+    double squares;
+};
+
+static void record_error(struct check *check, double error)
+{
+    check->squares += error * error;
+    if (error > check->seen.worst_error)
+        check->seen.worst_error = error;
+}
+
+static enum qm_status check_value(struct check *check, const struct qm_grid_parameters *grid, uint32_t code,
+                                  double value, uint32_t row, uint32_t column)
+{
+    double step, represented = check->codec->family->represented(check->codec, grid, code, &step);
+    double error = value > represented ? value - represented : represented - value;
+    record_error(check, error);
+    if (error <= 0.5 * step) {
+        if (step > 0 && error / step > check->seen.worst_steps)
+            check->seen.worst_steps = error / step;
+        return QM_OK;
+    }
+    // Clipped: the nearest code is this one, and the value lies beyond it.
+    double nearest;
+    bool is_clipped = check->codec->family->nearest(check->codec, grid, value, &nearest) == code;
+    check->seen.clipped += is_clipped;
+    if (check->bound == QM_BOUND_NONE || (check->bound == QM_BOUND_CLIPPED && is_clipped))
+        return QM_OK;
+    return QM_FAIL(QM_WRONG_RESULT,
+                   "tensor '%s': row %" PRIu32 ", column %" PRIu32 ": %g is off by %g, more than half of the "
+                   "step %g; the codes are not this tensor's",
+                   check->name, row, column, value, error, step);
+}
+
+static void check_blocks(struct check *check, const float *values, uint32_t columns, const uint8_t *blocks)
+{
+    float decoded[256];
+    for (uint32_t first = 0; first < columns; first += check->codec->group, blocks += check->codec->block_bytes) {
+        check->codec->family->decode_block(check->codec, blocks, decoded);
+        for (uint32_t i = 0; i < check->codec->group; i++) {
+            double error = (double)values[first + i] - (double)decoded[i];
+            record_error(check, error < 0 ? -error : error);
         }
-        if (record->scale_max <= 0 || scale < record->scale_min)
-            record->scale_min = scale;
-        if (scale > record->scale_max)
-            record->scale_max = scale;
     }
 }
 
 // The sums are in the order of rows and columns, in double, on every machine.
 enum qm_status qm_format_check(enum qm_weight_format format, const char *name, const float *values, uint32_t rows,
-                               uint32_t columns, const void *codes, const void *scales, struct qm_weight_record *record)
+                               uint32_t columns, const struct qm_encoded *encoded, enum qm_bound bound,
+                               struct qm_weight_record *record)
 {
-    const struct qm_weight_codec *codec = codecs[format];
-    size_t stride = code_stride(codec, columns), scales_stride = scale_stride(codec, columns);
-    struct qm_weight_record seen = {.bytes = rows * (stride + scales_stride)};
-    double squares = 0;
-    record_scales(codec, scales, (size_t)rows * scales_per_row(codec, columns), &seen);
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
+    struct check check = {.codec = codec, .name = name, .bound = bound};
+    uint32_t group = group_values(codec, columns);
+    check.seen.bytes = rows * (code_stride(codec, columns) + scale_stride(codec, columns)) +
+                       (codec->has_tensor_scale ? sizeof(float) : 0);
     for (uint32_t row = 0; row < rows; row++) {
-        const void *row_codes = (const char *)codes + row * stride;
-        const void *row_scales = scales ? (const char *)scales + row * scales_stride : NULL;
-        for (uint32_t i = 0; i < columns; i++) {
-            double step, value = (double)values[(size_t)row * columns + i];
-            double error = value - codec->exact(row_codes, row_scales, i, &step);
-            error = error < 0 ? -error : error;
-            if (!(error <= 0.5 * step)) // also where something is not a number
-                return QM_FAIL(QM_WRONG_RESULT,
-                               "tensor '%s': row %" PRIu32 ", column %" PRIu32
-                               ": %g is off by %g, more than half of the "
-                               "step %g; the codes are not this tensor's",
-                               name, row, i, value, error, step);
-            squares += error * error;
-            if (error > seen.worst_error)
-                seen.worst_error = error;
-            if (step > 0 && error / step > seen.worst_steps)
-                seen.worst_steps = error / step;
+        const float *from = values + (size_t)row * columns;
+        if (codec->scale == QM_SCALE_BLOCK) {
+            check_blocks(&check, from, columns, (const uint8_t *)encoded->codes + row * code_stride(codec, columns));
+            continue;
+        }
+        for (uint32_t first = 0; first < columns; first += group) {
+            struct qm_grid_parameters grid;
+            qm_format_grid(format, encoded, row, first / group, columns, &grid);
+            if (codec->scale != QM_SCALE_NONE)
+                record_scale(grid.scale, &check.seen);
+            for (uint32_t i = first; i < first + group; i++)
+                QM_TRY(check_value(&check, &grid, qm_format_code(format, encoded, row, i, columns), (double)from[i],
+                                   row, i));
         }
     }
-    seen.rms_error = sqrt(squares / ((double)rows * columns));
+    check.seen.rms_error = sqrt(check.squares / ((double)rows * columns));
     if (record)
-        *record = seen;
+        *record = check.seen;
     return QM_OK;
 }
+
+// ---- Encoding ------------------------------------------------------------------------------------------------------
 
 static enum qm_status check_finite(const char *name, const float *values, uint32_t rows, uint32_t columns)
 {
@@ -151,46 +367,111 @@ static enum qm_status check_finite(const char *name, const float *values, uint32
     return QM_OK;
 }
 
-enum qm_status qm_format_encode(enum qm_weight_format format, const char *name, const float *values, uint32_t rows,
-                                uint32_t columns, void *codes, void *scales, struct qm_weight_record *record)
+static enum qm_status encode_row(enum qm_weight_format format, const float *values, uint32_t row, uint32_t columns,
+                                 const struct qm_encode_params *params, struct qm_encoded *out)
 {
-    const struct qm_weight_codec *codec = codecs[format];
-    size_t stride = code_stride(codec, columns), scales_stride = scale_stride(codec, columns);
-    if (rows == 0 || columns == 0 || columns % codec->column_multiple != 0)
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
+    uint32_t group = group_values(codec, columns);
+    uint8_t *codes = (uint8_t *)out->codes + row * code_stride(codec, columns);
+    for (uint32_t first = 0; first < columns; first += group) {
+        const float *importance = params->importance ? params->importance + first : NULL;
+        if (codec->scale == QM_SCALE_BLOCK) {
+            codec->family->encode_block(codec, values + first, importance, codes);
+            codes += codec->block_bytes;
+            continue;
+        }
+        struct qm_grid_parameters grid;
+        enum qm_status status = codec->family->fit(codec, values + first, group, 1.0, (double)out->tensor_scale, &grid);
+        if (status != QM_OK) {
+            if (codec->group)
+                qm_error_prefix("columns %" PRIu32 " to %" PRIu32 ": ", first, first + group - 1);
+            return status;
+        }
+        qm_format_put_grid(format, out, row, first / group, columns, &grid);
+        for (uint32_t i = first; i < first + group; i++) {
+            double unused;
+            qm_stream_put(codes, codec->code_bits, i, codec->family->nearest(codec, &grid, (double)values[i], &unused));
+        }
+    }
+    return QM_OK;
+}
+
+enum qm_status qm_format_encode(enum qm_weight_format format, const char *name, const float *values, uint32_t rows,
+                                uint32_t columns, const struct qm_encode_params *params, struct qm_encoded *out,
+                                struct qm_weight_record *record)
+{
+    uint32_t multiple = qm_format_column_multiple(format);
+    if (rows == 0 || columns == 0 || columns % multiple != 0)
         return QM_FAIL(QM_INVALID,
                        "tensor '%s': [%" PRIu32 "][%" PRIu32 "] in %s; columns must be a multiple of %" PRIu32, name,
-                       rows, columns, qm_weight_format_info(format)->name, codec->column_multiple);
+                       rows, columns, qm_weight_format_info(format)->name, multiple);
     QM_TRY(check_finite(name, values, rows, columns));
+    out->tensor_scale = qm_format_tensor_scale(format, values, (size_t)rows * columns);
     for (uint32_t row = 0; row < rows; row++) {
-        void *row_scales = codec->has_scales ? (char *)scales + row * scales_stride : NULL;
-        enum qm_status status =
-            codec->encode(values + (size_t)row * columns, columns, (char *)codes + row * stride, row_scales);
+        enum qm_status status = encode_row(format, values + (size_t)row * columns, row, columns, params, out);
         if (status != QM_OK) {
             qm_error_prefix("tensor '%s': row %" PRIu32 ", ", name, row);
             return status;
         }
     }
-    return qm_format_check(format, name, values, rows, columns, codes, codec->has_scales ? scales : NULL, record);
+    return qm_format_check(format, name, values, rows, columns, out, qm_format_bound(format, params->fit), record);
 }
 
-bool qm_format_is_valid(enum qm_weight_format format, const void *codes, const void *scales, uint32_t rows,
-                        uint32_t columns, uint32_t *row)
+// ---- Validity and decoding -----------------------------------------------------------------------------------------
+
+static bool is_grid(const struct qm_weight_codec *codec, const struct qm_grid_parameters *grid)
 {
-    const struct qm_weight_codec *codec = codecs[format];
-    size_t stride = code_stride(codec, columns), scales_stride = scale_stride(codec, columns);
-    for (*row = 0; *row < rows; ++*row)
-        if (!codec->is_valid((const char *)codes + *row * stride,
-                             scales ? (const char *)scales + *row * scales_stride : NULL, columns))
-            return false;
+    double most = codec->scale == QM_SCALE_F16 || codec->scale == QM_SCALE_F16_ZERO ? F16_SCALE_MAX : 0x1.fffffep127;
+    if (!(grid->scale >= 0 && grid->scale <= most))
+        return false;
+    if (codec->scale == QM_SCALE_F16_ZERO)
+        return grid->zero >= codec->low && grid->zero <= codec->high && qm_round_even(grid->zero) == grid->zero;
     return true;
 }
 
-void qm_format_decode(enum qm_weight_format format, const void *codes, const void *scales, uint32_t rows,
-                      uint32_t columns, float *values)
+bool qm_format_is_valid(enum qm_weight_format format, const struct qm_encoded *encoded, uint32_t rows, uint32_t columns,
+                        uint32_t *row)
 {
-    const struct qm_weight_codec *codec = codecs[format];
-    size_t stride = code_stride(codec, columns), scales_stride = scale_stride(codec, columns);
-    for (uint32_t row = 0; row < rows; row++)
-        codec->decode((const char *)codes + row * stride, scales ? (const char *)scales + row * scales_stride : NULL,
-                      columns, values + (size_t)row * columns);
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
+    uint32_t group = group_values(codec, columns);
+    for (*row = 0; *row < rows; ++*row)
+        for (uint32_t first = 0; first < columns; first += group) {
+            const uint8_t *codes = (const uint8_t *)encoded->codes + *row * code_stride(codec, columns);
+            if (codec->scale == QM_SCALE_BLOCK) {
+                if (!codec->family->is_block(codec, codes + (size_t)(first / group) * codec->block_bytes))
+                    return false;
+                continue;
+            }
+            struct qm_grid_parameters grid;
+            qm_format_grid(format, encoded, *row, first / group, columns, &grid);
+            if (!is_grid(codec, &grid))
+                return false;
+            for (uint32_t i = first; i < first + group; i++)
+                if (!codec->family->is_code(codec, qm_stream_get(codes, codec->code_bits, i)))
+                    return false;
+        }
+    return true;
+}
+
+void qm_format_decode(enum qm_weight_format format, const struct qm_encoded *encoded, uint32_t rows, uint32_t columns,
+                      float *values)
+{
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
+    uint32_t group = group_values(codec, columns);
+    for (uint32_t row = 0; row < rows; row++) {
+        const uint8_t *codes = (const uint8_t *)encoded->codes + row * code_stride(codec, columns);
+        float *to = values + (size_t)row * columns;
+        for (uint32_t first = 0; first < columns; first += group) {
+            if (codec->scale == QM_SCALE_BLOCK) {
+                codec->family->decode_block(codec, codes + (size_t)(first / group) * codec->block_bytes, to + first);
+                continue;
+            }
+            struct qm_grid_parameters grid;
+            double step;
+            qm_format_grid(format, encoded, row, first / group, columns, &grid);
+            for (uint32_t i = first; i < first + group; i++)
+                to[i] =
+                    (float)codec->family->represented(codec, &grid, qm_stream_get(codes, codec->code_bits, i), &step);
+        }
+    }
 }

@@ -1,80 +1,196 @@
 #include "quant/layout.h"
-#include "quant/format.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LANES QM_PANEL_ROWS
-#define K_MULTIPLE 32u // kernels take 32 k a trip
+#define STEP 32u // kernels take 32 k a trip
 
-enum qm_status qm_layout_plan(enum qm_weight_format format, uint32_t n, uint32_t k, struct qm_layout *out)
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+// Bytes of one row's scales on a device, not widened; 0 where there is one a row, or none.
+static uint64_t device_scale_bytes(enum qm_weight_format format, uint32_t k)
 {
     const struct qm_weight_codec *codec = qm_weight_codec(format);
-    uint32_t multiple = codec->column_multiple > K_MULTIPLE ? codec->column_multiple : K_MULTIPLE;
+    if (codec->scale == QM_SCALE_BLOCK)
+        return (uint64_t)(k / codec->group) * codec->device_scale_bytes;
+    return codec->group ? qm_format_scale_bytes(format, 1, k) : 0;
+}
+
+static uint32_t times(uint32_t widen)
+{
+    return widen == 0 ? 1 : widen;
+}
+
+enum qm_status qm_layout_plan(enum qm_weight_format format, const struct qm_layout_shape *shape, struct qm_layout *out)
+{
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
+    uint32_t multiple = larger(qm_format_column_multiple(format), STEP);
     memset(out, 0, sizeof(*out));
-    if (n == 0 || k == 0 || k % multiple != 0 || n > UINT32_MAX - LANES)
+    if (shape->n == 0 || shape->k == 0 || shape->k % multiple != 0)
         return QM_FAIL(QM_INVALID,
                        "a weight of [%" PRIu32 "][%" PRIu32 "] in layout " QM_LAYOUT_NAME
                        "; it needs rows, and columns in multiples of %" PRIu32,
-                       n, k, multiple);
-    out->rows_padded = (n + LANES - 1) / LANES * LANES;
-    out->words_per_row = (uint32_t)((uint64_t)k * codec->code_bits / 32);
-    out->code_words = (size_t)out->rows_padded * out->words_per_row;
-    out->scale_offset_words = out->words = out->code_words;
-    if (codec->has_scales) {
-        size_t align = QM_SCALE_ALIGNMENT / 4;
-        uint64_t row_bytes = (codec->group ? k / codec->group : 1) * qm_dtype_bytes(codec->scale_dtype);
-        out->scale_words_per_row = (uint32_t)((row_bytes + 3) / 4);
-        out->scale_offset_words = (out->code_words + align - 1) / align * align;
-        out->words = out->scale_offset_words + (size_t)out->rows_padded * out->scale_words_per_row;
-    }
+                       shape->n, shape->k, multiple);
+    uint64_t n = (uint64_t)shape->n * times(shape->widen_n), k = (uint64_t)shape->k * times(shape->widen_k);
+    uint64_t rows = (n + LANES - 1) / LANES * LANES;
+    uint64_t words_per_row = k * codec->code_bits / 32;
+    uint64_t scale_words_per_row =
+        codec->scale == QM_SCALE_F32 ? 1 : (device_scale_bytes(format, shape->k) * times(shape->widen_k) + 3) / 4;
+    uint64_t align = QM_SCALE_ALIGNMENT / 4, code_words = rows * words_per_row, words = code_words;
+    if (scale_words_per_row > 0)
+        words = (code_words + align - 1) / align * align + rows * scale_words_per_row;
+    if (rows > UINT32_MAX || words_per_row > UINT32_MAX || words > UINT32_MAX)
+        return QM_FAIL(QM_INVALID,
+                       "a weight of [%" PRIu64 "][%" PRIu64 "] takes more than 2^32 words; use a smaller widen", n, k);
+    out->rows_padded = (uint32_t)rows;
+    out->words_per_row = (uint32_t)words_per_row;
+    out->scale_words_per_row = (uint32_t)scale_words_per_row;
+    out->code_words = (size_t)code_words;
+    out->words = (size_t)words;
+    out->scale_offset_words = (size_t)(words - rows * scale_words_per_row);
     out->bytes = out->words * 4;
     return QM_OK;
 }
 
-// Rows of `row_bytes` bytes, as words of a panel; the last word of a row may be filled in part.
-static void pack_rows(const char *rows, size_t row_bytes, uint32_t n, uint32_t words_per_row, uint32_t *words)
+// ---- Codes of a row as words ---------------------------------------------------------------------------------------
+
+// The stream of a step of codes of `bits` bits, split into the planes of the low `low_bits` and of the rest.
+static void split_step(const uint8_t *stream, size_t first, uint32_t bits, uint32_t low_bits, uint32_t *words)
 {
-    for (uint32_t row = 0; row < n; row++)
-        for (uint32_t w = 0; w < words_per_row; w++) {
-            size_t at = 4 * (size_t)w, left = row_bytes - at;
-            uint32_t word = 0;
-            memcpy(&word, rows + row * row_bytes + at, left < 4 ? left : 4);
-            words[((size_t)(row / LANES) * words_per_row + w) * LANES + row % LANES] = word;
-        }
+    memset(words, 0, bits * sizeof(*words));
+    for (uint32_t i = 0; i < STEP; i++) {
+        uint32_t code = qm_stream_get(stream, bits, first + i);
+        qm_stream_put(words, low_bits, i, code & ((1u << low_bits) - 1));
+        qm_stream_put(words + low_bits, bits - low_bits, i, code >> low_bits);
+    }
 }
 
-static void unpack_rows(const uint32_t *words, size_t row_bytes, uint32_t n, uint32_t words_per_row, char *rows)
+static void join_step(uint8_t *stream, size_t first, uint32_t bits, uint32_t low_bits, const uint32_t *words)
 {
-    for (uint32_t row = 0; row < n; row++)
-        for (uint32_t w = 0; w < words_per_row; w++) {
-            size_t at = 4 * (size_t)w, left = row_bytes - at;
-            uint32_t word = words[((size_t)(row / LANES) * words_per_row + w) * LANES + row % LANES];
-            memcpy(rows + row * row_bytes + at, &word, left < 4 ? left : 4);
-        }
+    for (uint32_t i = 0; i < STEP; i++)
+        qm_stream_put(stream, bits, first + i,
+                      qm_stream_get(words, low_bits, i) | qm_stream_get(words + low_bits, bits - low_bits, i)
+                                                              << low_bits);
 }
 
-enum qm_status qm_layout_pack(enum qm_weight_format format, const void *codes, const void *scales, uint32_t n,
-                              uint32_t k, uint32_t *words)
+static uint32_t low_bits_of(uint32_t bits)
 {
+    return bits == 3 ? 2 : bits == 6 ? 4 : 0;
+}
+
+static void row_words(const uint8_t *stream, uint32_t bits, uint32_t k, uint32_t *words)
+{
+    if (!low_bits_of(bits)) {
+        memcpy(words, stream, (size_t)k * bits / 8);
+        return;
+    }
+    for (uint32_t first = 0; first < k; first += STEP, words += bits)
+        split_step(stream, first, bits, low_bits_of(bits), words);
+}
+
+// ---- Packing -------------------------------------------------------------------------------------------------------
+
+// Puts one row's words into every row of the panels that repeats it.
+static void scatter(const uint32_t *row_words, uint32_t count, uint32_t row, uint32_t n, uint32_t widen,
+                    uint32_t *words)
+{
+    for (uint32_t copy = 0; copy < widen; copy++) {
+        size_t at = (size_t)copy * n + row;
+        uint32_t *to = words + at / LANES * count * LANES + at % LANES;
+        for (uint32_t w = 0; w < count; w++)
+            to[(size_t)w * LANES] = row_words[w];
+    }
+}
+
+// A row's codes as a stream and its scales as bytes, taken out of blocks where they are in blocks.
+static void take_row(enum qm_weight_format format, const struct qm_encoded *encoded, uint32_t row, uint32_t k,
+                     const uint8_t **codes, const uint8_t **scales, uint8_t *code_scratch, uint8_t *scale_scratch)
+{
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
+    *codes = (const uint8_t *)encoded->codes + row * qm_format_code_bytes(format, 1, k);
+    *scales = (const uint8_t *)encoded->scales + row * qm_format_scale_bytes(format, 1, k);
+    if (codec->scale != QM_SCALE_BLOCK)
+        return;
+    for (uint32_t block = 0; block < k / codec->group; block++)
+        codec->family->unpack_block(codec, *codes + (size_t)block * codec->block_bytes,
+                                    code_scratch + (size_t)block * codec->group * codec->code_bits / 8,
+                                    scale_scratch + (size_t)block * codec->device_scale_bytes);
+    *codes = code_scratch;
+    *scales = scale_scratch;
+}
+
+enum qm_status qm_layout_pack(enum qm_weight_format format, const struct qm_layout_shape *shape,
+                              const struct qm_encoded *encoded, uint32_t *words)
+{
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
     struct qm_layout layout;
-    QM_TRY(qm_layout_plan(format, n, k, &layout));
+    QM_TRY(qm_layout_plan(format, shape, &layout));
+    uint32_t n = shape->n, k = shape->k, widen_n = times(shape->widen_n), widen_k = times(shape->widen_k);
+    uint32_t narrow_words = layout.words_per_row / widen_k;
+    size_t scale_bytes = (size_t)device_scale_bytes(format, k);
+    // One row's words of codes, its words of scales, and what blocks are taken apart into.
+    size_t scratch_words =
+        (size_t)layout.words_per_row + layout.scale_words_per_row + narrow_words + scale_bytes / 4 + 1;
+    uint32_t *codes = calloc(scratch_words, sizeof(*codes));
+    if (!codes)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to repack a weight of %" PRIu32 " columns", k);
+    uint32_t *scales = codes + layout.words_per_row;
+    uint8_t *code_scratch = (uint8_t *)(scales + layout.scale_words_per_row);
     memset(words, 0, layout.bytes);
-    pack_rows(codes, qm_format_code_bytes(format, 1, k), n, layout.words_per_row, words);
-    if (layout.scale_words_per_row > 0)
-        pack_rows(scales, qm_format_scale_bytes(format, 1, k), n, layout.scale_words_per_row,
-                  words + layout.scale_offset_words);
+    for (uint32_t row = 0; row < n; row++) {
+        const uint8_t *row_codes, *row_scales;
+        take_row(format, encoded, row, k, &row_codes, &row_scales, code_scratch,
+                 code_scratch + 4 * (size_t)narrow_words);
+        row_words(row_codes, codec->code_bits, k, codes);
+        for (uint32_t copy = 1; copy < widen_k; copy++)
+            memcpy(codes + (size_t)copy * narrow_words, codes, narrow_words * sizeof(*codes));
+        scatter(codes, layout.words_per_row, row, n, widen_n, words);
+        if (codec->scale == QM_SCALE_F32)
+            memcpy(scales, row_scales, 4);
+        for (uint32_t copy = 0; scale_bytes > 0 && copy < widen_k; copy++)
+            memcpy((char *)scales + copy * scale_bytes, row_scales, scale_bytes);
+        scatter(scales, layout.scale_words_per_row, row, n, widen_n, words + layout.scale_offset_words);
+    }
+    free(codes);
     return QM_OK;
 }
 
-enum qm_status qm_layout_unpack(enum qm_weight_format format, const uint32_t *words, uint32_t n, uint32_t k,
-                                void *codes, void *scales)
+static void gather(const uint32_t *words, uint32_t count, uint32_t row, uint32_t *row_words)
 {
+    for (uint32_t w = 0; w < count; w++)
+        row_words[w] = words[((size_t)(row / LANES) * count + w) * LANES + row % LANES];
+}
+
+enum qm_status qm_layout_unpack(enum qm_weight_format format, const struct qm_layout_shape *shape,
+                                const uint32_t *words, const struct qm_encoded *out)
+{
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
     struct qm_layout layout;
-    QM_TRY(qm_layout_plan(format, n, k, &layout));
-    unpack_rows(words, qm_format_code_bytes(format, 1, k), n, layout.words_per_row, codes);
-    if (layout.scale_words_per_row > 0)
-        unpack_rows(words + layout.scale_offset_words, qm_format_scale_bytes(format, 1, k), n,
-                    layout.scale_words_per_row, scales);
+    uint32_t n = shape->n, k = shape->k;
+    QM_TRY(qm_layout_plan(format, &(struct qm_layout_shape){n, k, 1, 1}, &layout));
+    if (codec->scale == QM_SCALE_BLOCK)
+        return QM_FAIL(QM_UNSUPPORTED, "%s blocks cannot be made from a device's layout", codec->info.title);
+    size_t stride = qm_format_code_bytes(format, 1, k), scale_stride = qm_format_scale_bytes(format, 1, k);
+    uint32_t *row_words = malloc(((size_t)layout.words_per_row + layout.scale_words_per_row) * sizeof(*row_words));
+    if (!row_words)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to unpack a weight of %" PRIu32 " columns", k);
+    for (uint32_t row = 0; row < n; row++) {
+        uint8_t *codes = (uint8_t *)out->codes + row * stride;
+        gather(words, layout.words_per_row, row, row_words);
+        if (!low_bits_of(codec->code_bits))
+            memcpy(codes, row_words, stride);
+        for (uint32_t step = 0; low_bits_of(codec->code_bits) && step < k / STEP; step++)
+            join_step(codes, (size_t)step * STEP, codec->code_bits, low_bits_of(codec->code_bits),
+                      row_words + (size_t)step * codec->code_bits);
+        gather(words + layout.scale_offset_words, layout.scale_words_per_row, row, row_words);
+        if (scale_stride > 0)
+            memcpy((char *)out->scales + row * scale_stride, row_words, scale_stride);
+    }
+    free(row_words);
     return QM_OK;
 }

@@ -1,4 +1,5 @@
 #include "quant/scheme.h"
+#include "quant/format.h"
 #include "record/node.h"
 
 #include <inttypes.h>
@@ -7,30 +8,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-// One row per format, in the order of the enumerations.
-static const struct qm_format_info weight_formats[QM_WEIGHT_FORMAT_COUNT] = {
-    [QM_WEIGHT_F32] = {"f32", "float32", "IEEE 754 binary32", "none", 32, 0, true},
-    [QM_WEIGHT_F16] = {"f16", "float16", "IEEE 754 binary16", "none", 16, 0, true},
-    [QM_WEIGHT_W8] = {"w8", "int8", "two's complement, symmetric, -127 to 127, round to nearest even, never clipped",
-                      "one float32 per output row, rounded up", 8, 0, false},
-    [QM_WEIGHT_W4G32] = {"w4", "int4", "two's complement, symmetric, -7 to 7, round to nearest even, never clipped",
-                         "one float16 per 32 values of a row, rounded up", 4, 32, false},
-};
-
+// One row per format, in the order of the enumerations; weights have theirs in format_table.c.
 static const struct qm_format_info activation_formats[QM_ACTIVATION_FORMAT_COUNT] = {
-    [QM_ACTIVATION_F32] = {"f32", "float32", "IEEE 754 binary32", "none", 32, 0, true},
-    [QM_ACTIVATION_F16] = {"a16", "float16", "IEEE 754 binary16", "none", 16, 0, true},
+    [QM_ACTIVATION_F32] = {"f32", "float32", "IEEE 754 binary32", "none", "none", 32, 0, true, false, false},
+    [QM_ACTIVATION_F16] = {"a16", "float16", "IEEE 754 binary16", "none", "2^-11 of the value", 16, 0, true, false,
+                           false},
+    [QM_ACTIVATION_BF16] = {"ab16", "bfloat16", "bfloat16, round to nearest even", "none", "2^-8 of the value", 16, 0,
+                            true, false, true},
     [QM_ACTIVATION_A8] = {"a8", "int8", "two's complement, symmetric, -127 to 127, round to nearest even, saturating",
-                          "one float32 per token, or per tensor when static", 8, 0, false},
+                          "one float32 per token; static: per tensor, or per group of channels",
+                          "half of the scale; static: what lies beyond the threshold is clipped", 8, 0, false, false,
+                          false},
+    [QM_ACTIVATION_F8] = {"af8", "fp8 E4M3FN",
+                          "OCP OFP8 E4M3 (FN: no infinity, largest 448), round to nearest even, saturating",
+                          "one float32 per token; static: per tensor, or per group of channels",
+                          "2^-4 of the value, 2^-10 of the scale where that is more", 8, 0, false, false, true},
+    [QM_ACTIVATION_A4] = {"a4", "int4", "two's complement, symmetric, -7 to 7, round to nearest even, never clipped",
+                          "one float32 per token and 32 channels", "half of the scale", 4, 32, false, false, true},
 };
 
 static const struct qm_format_info kv_formats[QM_KV_FORMAT_COUNT] = {
-    [QM_KV_F32] = {"kv32", "float32", "IEEE 754 binary32", "none", 32, 0, true},
-    [QM_KV_F16] = {"kv16", "float16", "IEEE 754 binary16", "none", 16, 0, true},
+    [QM_KV_F32] = {"kv32", "float32", "IEEE 754 binary32", "none", "none", 32, 0, true, false, false},
+    [QM_KV_F16] = {"kv16", "float16", "IEEE 754 binary16", "none", "2^-11 of the value", 16, 0, true, false, false},
     [QM_KV_KV8] = {"kv8", "int8", "two's complement, symmetric, -127 to 127, round to nearest even, never clipped",
-                   "one float32 per token and head, rounded up", 8, 0, false},
+                   "one float32 per token and head, rounded up", "half of the scale", 8, 0, false, false, false},
     [QM_KV_KV4] = {"kv4", "int4", "two's complement, symmetric, -7 to 7, round to nearest even, never clipped",
-                   "one float32 per token and head, rounded up", 4, 0, false},
+                   "one float32 per token and head, rounded up", "half of the scale", 4, 0, false, false, false},
 };
 
 static const struct {
@@ -44,6 +47,19 @@ static const struct {
     [QM_CALIBRATOR_PERCENTILE] =
         {"percentile", "percentile 99.99 of absolute values",
          "the 99.99th percentile of absolute values becomes 127 and what lies above is clipped"},
+    [QM_CALIBRATOR_MSE] = {"mse", "least squared error over a grid of thresholds",
+                           "ranges of weights, and of static activations, are those with the least squared error"},
+    [QM_CALIBRATOR_ENTROPY] =
+        {"entropy", "least KL divergence of the 128-level histogram, 2048 bins",
+         "the threshold of static activations is the one whose histogram loses least information"},
+    [QM_CALIBRATOR_SMOOTHQUANT] = {"smoothquant", "alpha 0.5, scales at least 1e-5",
+                                   "channels' ranges move from activations into weights before both are quantized"},
+    [QM_CALIBRATOR_AWQ] = {"awq", "scale exponent searched in 0, 0.05 .. 0.95, then ranges of weights",
+                           "channels that carry large activations get finer weights, then ranges are searched"},
+    [QM_CALIBRATOR_GPTQ] = {"gptq", "damping 0.01 of the mean diagonal of H",
+                            "weights are rounded one column after the other, the error going into those that follow"},
+    [QM_CALIBRATOR_IMATRIX] = {"imatrix", "weights of errors: mean square of each input channel",
+                               "ranges of weights are those with the least error as inputs weigh it"},
 };
 
 static const char *const stock_names[] = {
@@ -68,11 +84,6 @@ static const char *const stock_names[] = {
     "w4a8-g32-kv8",
     "w4a8-g32-kv4",
 };
-
-const struct qm_format_info *qm_weight_format_info(enum qm_weight_format format)
-{
-    return &weight_formats[format];
-}
 
 const struct qm_format_info *qm_activation_format_info(enum qm_activation_format format)
 {
@@ -104,6 +115,18 @@ static enum qm_kv_format default_kv(enum qm_weight_format weights)
     return weights == QM_WEIGHT_F32 ? QM_KV_F32 : QM_KV_F16;
 }
 
+// Whether rows of the table differ by their group size alone, so that a name must say it.
+static bool has_group_choice(enum qm_weight_format format)
+{
+    const struct qm_format_info *info = qm_weight_format_info(format);
+    for (size_t w = 0; w < QM_WEIGHT_FORMAT_COUNT; w++) {
+        const struct qm_format_info *other = qm_weight_format_info((enum qm_weight_format)w);
+        if (strcmp(other->name, info->name) == 0 && other->group_size != info->group_size)
+            return info->group_size > 0;
+    }
+    return false;
+}
+
 // Appends to a name that has room for every combination of parts.
 QM_PRINTF(2, 3) static void append(char name[QM_SCHEME_NAME_BYTES], const char *format, ...)
 {
@@ -114,183 +137,417 @@ QM_PRINTF(2, 3) static void append(char name[QM_SCHEME_NAME_BYTES], const char *
     va_end(arguments);
 }
 
-void qm_scheme_set_name(struct qm_scheme *scheme)
+static void append_formats(char name[QM_SCHEME_NAME_BYTES], enum qm_weight_format format,
+                           enum qm_activation_format activations)
 {
-    const struct qm_format_info *weights = &weight_formats[scheme->weights];
-    scheme->name[0] = '\0';
-    append(scheme->name, "%s", weights->name);
+    const struct qm_format_info *weights = qm_weight_format_info(format);
+    append(name, "%s", weights->name);
     if (!weights->is_float)
-        append(scheme->name, "%s", activation_formats[scheme->activations].name);
-    if (scheme->group_size > 0)
-        append(scheme->name, "-g%" PRIu32, scheme->group_size);
-    if (scheme->is_static)
-        append(scheme->name, "-static");
-    if (scheme->calibrator > QM_CALIBRATOR_ABSMAX) // absmax goes without saying
-        append(scheme->name, "-%s", calibrators[scheme->calibrator].name);
-    if (scheme->kv != default_kv(scheme->weights))
-        append(scheme->name, "-%s", kv_formats[scheme->kv].name);
+        append(name, "%s", activation_formats[activations].name);
+    if (has_group_choice(format))
+        append(name, "-g%" PRIu32, weights->group_size);
+    if (weights->is_asymmetric)
+        append(name, "-asym");
 }
 
-// The words between dashes, in place.
-struct words {
+void qm_scheme_set_name(struct qm_scheme *scheme)
+{
+    char *name = scheme->name;
+    name[0] = '\0';
+    append_formats(name, scheme->weights, scheme->activations);
+    if (scheme->is_static)
+        append(name, "-static");
+    if (scheme->activation_group > 0)
+        append(name, "%" PRIu32, scheme->activation_group);
+    if (scheme->calibrator > QM_CALIBRATOR_ABSMAX) // absmax goes without saying
+        append(name, "-%s", calibrators[scheme->calibrator].name);
+    if (scheme->is_act_order)
+        append(name, "-actorder");
+    if (scheme->kv != default_kv(scheme->weights))
+        append(name, "-%s", kv_formats[scheme->kv].name);
+    if (scheme->kv_first > 0)
+        append(name, "-first%" PRIu32, scheme->kv_first);
+    if (scheme->kv_last > 0)
+        append(name, "-last%" PRIu32, scheme->kv_last);
+    for (size_t i = 0; i < scheme->override_count; i++) {
+        append(name, "+%s=", scheme->overrides[i].pattern);
+        append_formats(name, scheme->overrides[i].weights, scheme->overrides[i].activations);
+    }
+}
+
+// The parts of a name, cut in place at one character.
+struct parts {
     char text[QM_SCHEME_NAME_BYTES];
-    const char *word[8];
+    const char *part[12];
     size_t count;
 };
 
-static enum qm_status split(const char *text, struct words *words)
+static enum qm_status cut(const char *text, char at, const char *scheme, struct parts *out)
 {
     size_t length = strlen(text);
-    words->count = 0;
-    if (length == 0)
-        return QM_FAIL(QM_INVALID, "a scheme without a name; use one such as w8a8 or w4a16-g32");
-    if (length >= sizeof(words->text))
-        return QM_FAIL(QM_INVALID, "scheme '%.40s...' is longer than any; use one such as w8a8 or w4a16-g32", text);
-    memcpy(words->text, text, length + 1);
-    char *rest = words->text;
-    while (rest) {
-        if (words->count == sizeof(words->word) / sizeof(words->word[0]))
-            return QM_FAIL(QM_INVALID, "scheme '%s' has too many parts; use one such as w4a16-g32-kv8", text);
-        words->word[words->count++] = rest;
-        rest = strchr(rest, '-');
+    *out = (struct parts){.count = 0};
+    if (length >= sizeof(out->text))
+        return QM_FAIL(QM_INVALID, "scheme '%.40s...' is longer than any; use one such as w8a8 or w4a16-g32", scheme);
+    memcpy(out->text, text, length + 1);
+    for (char *rest = out->text; rest;) {
+        if (out->count == sizeof(out->part) / sizeof(out->part[0]))
+            return QM_FAIL(QM_INVALID, "scheme '%s' has too many parts; use one such as w4a16-g32-kv8", scheme);
+        out->part[out->count++] = rest;
+        rest = strchr(rest, at);
         if (rest)
             *rest++ = '\0';
     }
     return QM_OK;
 }
 
-// "f32", "f16" or a weight format with an activation format behind it, "w8a16".
-static enum qm_status parse_formats(const char *word, const char *text, struct qm_scheme *scheme)
+static bool starts_with_weights(const char *word, const struct qm_format_info *info)
 {
+    return strncmp(word, info->name, strlen(info->name)) == 0;
+}
+
+// The first row of the table whose name `word` begins with and whose rest is an activation format, or, for float formats,
+// nothing. Group and zero point are not known yet.
+static enum qm_status parse_formats(const char *word, const char *text, enum qm_weight_format *weights,
+                                    enum qm_activation_format *activations)
+{
+    const struct qm_format_info *near = NULL;
     for (size_t w = 0; w < QM_WEIGHT_FORMAT_COUNT; w++) {
-        const struct qm_format_info *weights = &weight_formats[w];
-        size_t length = strlen(weights->name);
-        if (strncmp(word, weights->name, length) != 0)
+        const struct qm_format_info *info = qm_weight_format_info((enum qm_weight_format)w);
+        if (!starts_with_weights(word, info))
             continue;
-        scheme->weights = (enum qm_weight_format)w;
-        if (weights->is_float && !word[length]) {
-            scheme->activations = weights->bits == 32 ? QM_ACTIVATION_F32 : QM_ACTIVATION_F16;
+        const char *rest = word + strlen(info->name);
+        *weights = (enum qm_weight_format)w;
+        if (info->is_float && !*rest) {
+            *activations = w == QM_WEIGHT_F32   ? QM_ACTIVATION_F32
+                           : w == QM_WEIGHT_F16 ? QM_ACTIVATION_F16
+                                                : QM_ACTIVATION_BF16;
             return QM_OK;
         }
-        for (size_t a = QM_ACTIVATION_F16; !weights->is_float && a < QM_ACTIVATION_FORMAT_COUNT; a++)
-            if (strcmp(word + length, activation_formats[a].name) == 0) {
-                scheme->activations = (enum qm_activation_format)a;
+        for (size_t a = QM_ACTIVATION_F16; !info->is_float && a < QM_ACTIVATION_FORMAT_COUNT; a++) {
+            if (strcmp(rest, activation_formats[a].name) != 0)
+                continue;
+            *activations = (enum qm_activation_format)a;
+            if (qm_formats_multiply(*weights, *activations))
                 return QM_OK;
-            }
-        if (!weights->is_float)
-            return QM_FAIL(QM_INVALID, "scheme '%s': no activations are called '%s'; use %sa16 or %sa8", text,
-                           word + length, weights->name, weights->name);
+            return QM_FAIL(QM_INVALID, "scheme '%s': no kernel multiplies %s weights with %s activations; use %sa16",
+                           text, info->title, activation_formats[a].title, info->name);
+        }
+        if (!info->is_float && !near)
+            near = info;
     }
+    if (near)
+        return QM_FAIL(QM_INVALID, "scheme '%s': no activations are called '%s'; use %sa16 or %sa8", text,
+                       word + strlen(near->name), near->name, near->name);
     return QM_FAIL(QM_INVALID,
-                   "scheme '%s': no formats are called '%s'; use f32, f16, w8a16, w8a8, w4a16-g32 or w4a8-g32", text,
+                   "scheme '%s': no formats are called '%s'; use f32, f16, w8a16, w8a8, w4a16-g32 or e4m3a16", text,
                    word);
 }
 
-static enum qm_status parse_group_size(const char *word, const char *text, struct qm_scheme *scheme)
+// The row that has the name of `*weights` and this group size and zero point. `group` 0: none was named.
+static enum qm_status choose_row(uint32_t group, bool is_asymmetric, const char *formats, const char *text,
+                                 enum qm_weight_format *weights)
 {
-    const struct qm_format_info *weights = &weight_formats[scheme->weights];
-    size_t digits = strspn(word + 1, "0123456789");
-    if (digits == 0 || digits > 6 || word[1 + digits])
-        return QM_FAIL(QM_INVALID, "scheme '%s': '%s' is no group size; use g32", text, word);
-    unsigned long size = strtoul(word + 1, NULL, 10);
-    if (weights->group_size == 0)
-        return QM_FAIL(QM_INVALID, "scheme '%s': group_size %lu; %s weights have no groups, leave '-%s' out", text,
-                       size, weights->name, word);
-    if (size != weights->group_size)
+    const struct qm_format_info *wanted = qm_weight_format_info(*weights);
+    char sizes[64] = "";
+    bool has_same_symmetry = false;
+    uint32_t some = 0;
+    for (size_t w = 0; w < QM_WEIGHT_FORMAT_COUNT; w++) {
+        const struct qm_format_info *row = qm_weight_format_info((enum qm_weight_format)w);
+        if (strcmp(row->name, wanted->name) != 0 || row->is_asymmetric != is_asymmetric)
+            continue;
+        has_same_symmetry = true;
+        bool is_fixed = !has_group_choice((enum qm_weight_format)w);
+        if (is_fixed ? group == 0 : row->group_size == group) {
+            *weights = (enum qm_weight_format)w;
+            return QM_OK;
+        }
+        if (!is_fixed) {
+            snprintf(sizes + strlen(sizes), sizeof(sizes) - strlen(sizes), "%sg%" PRIu32, *sizes ? ", " : "",
+                     row->group_size);
+            some = some ? some : row->group_size;
+        }
+    }
+    if (!has_same_symmetry)
+        return QM_FAIL(QM_INVALID, "scheme '%s': %s weights have no zero point; leave '-asym' out", text,
+                       wanted->title);
+    if (!some)
         return QM_FAIL(QM_INVALID,
-                       "scheme '%s': group_size %lu; %s weights come in groups of %" PRIu32 ", use g%" PRIu32, text,
-                       size, weights->name, weights->group_size, weights->group_size);
-    scheme->group_size = weights->group_size;
+                       "scheme '%s': group_size %" PRIu32 "; %s weights have no choice of groups, leave it out", text,
+                       group, wanted->title);
+    if (group == 0)
+        return QM_FAIL(QM_INVALID, "scheme '%s' names no group size; use %s-g%" PRIu32, text, formats, some);
+    return QM_FAIL(QM_INVALID, "scheme '%s': group_size %" PRIu32 "; %s weights come in groups of %s", text, group,
+                   wanted->name, sizes);
+}
+
+// The number behind `prefix` in a word; fails unless it is one from 1 to 999,999.
+static enum qm_status parse_count(const char *word, const char *prefix, const char *text, const char *what,
+                                  uint32_t *out)
+{
+    const char *digits = word + strlen(prefix);
+    size_t count = strspn(digits, "0123456789");
+    *out = (uint32_t)strtoul(digits, NULL, 10);
+    if (count == 0 || count > 6 || digits[count] || *out == 0)
+        return QM_FAIL(QM_INVALID, "scheme '%s': '%s' is no %s; use one such as %s32", text, word, what, prefix);
     return QM_OK;
 }
 
-// The rank of a part after the formats, so that the order is one; 0 for a word that is no part.
+// The rank of a part after the formats, so that the order is one; PART_NONE for a word that is no part.
 enum part {
     PART_NONE,
     PART_GROUP,
     PART_ASYMMETRIC,
     PART_STATIC,
     PART_CALIBRATOR,
-    PART_KV
+    PART_ACT_ORDER,
+    PART_KV,
+    PART_FIRST,
+    PART_LAST
 };
 
-static enum part parse_part(const char *word, struct qm_scheme *scheme)
+static bool is_counted(const char *word, const char *prefix)
 {
-    if (word[0] == 'g' && word[1] >= '0' && word[1] <= '9')
+    size_t length = strlen(prefix);
+    return strncmp(word, prefix, length) == 0 && word[length] >= '0' && word[length] <= '9';
+}
+
+static enum part part_of(const char *word)
+{
+    if (is_counted(word, "g"))
         return PART_GROUP;
     if (strcmp(word, "asym") == 0)
         return PART_ASYMMETRIC;
-    if (strcmp(word, "static") == 0) {
-        scheme->is_static = true;
+    if (strcmp(word, "static") == 0 || is_counted(word, "static"))
         return PART_STATIC;
-    }
+    if (strcmp(word, "actorder") == 0)
+        return PART_ACT_ORDER;
+    if (is_counted(word, "first"))
+        return PART_FIRST;
+    if (is_counted(word, "last"))
+        return PART_LAST;
     for (size_t c = QM_CALIBRATOR_ABSMAX; c < QM_CALIBRATOR_COUNT; c++)
-        if (strcmp(word, calibrators[c].name) == 0) {
-            scheme->calibrator = (enum qm_calibrator)c;
+        if (strcmp(word, calibrators[c].name) == 0)
             return PART_CALIBRATOR;
-        }
     for (size_t k = 0; k < QM_KV_FORMAT_COUNT; k++)
-        if (strcmp(word, kv_formats[k].name) == 0) {
-            scheme->kv = (enum qm_kv_format)k;
+        if (strcmp(word, kv_formats[k].name) == 0)
             return PART_KV;
-        }
     return PART_NONE;
+}
+
+static enum qm_status take_part(enum part part, const char *word, const char *text, uint32_t *group,
+                                bool *is_asymmetric, struct qm_scheme *scheme)
+{
+    switch (part) {
+    case PART_GROUP:
+        return parse_count(word, "g", text, "group size", group);
+    case PART_ASYMMETRIC:
+        *is_asymmetric = true;
+        return QM_OK;
+    case PART_STATIC:
+        scheme->is_static = true;
+        if (word[strlen("static")])
+            QM_TRY(parse_count(word, "static", text, "group of channels", &scheme->activation_group));
+        if (scheme->activation_group % 32 != 0)
+            return QM_FAIL(QM_INVALID, "scheme '%s': %" PRIu32 " channels a scale; use a multiple of 32", text,
+                           scheme->activation_group);
+        return QM_OK;
+    case PART_CALIBRATOR:
+        for (size_t c = QM_CALIBRATOR_ABSMAX; c < QM_CALIBRATOR_COUNT; c++)
+            if (strcmp(word, calibrators[c].name) == 0)
+                scheme->calibrator = (enum qm_calibrator)c;
+        return QM_OK;
+    case PART_ACT_ORDER:
+        scheme->is_act_order = true;
+        return QM_OK;
+    case PART_FIRST:
+        return parse_count(word, "first", text, "number of tokens", &scheme->kv_first);
+    case PART_LAST:
+        return parse_count(word, "last", text, "number of tokens", &scheme->kv_last);
+    default:
+        for (size_t k = 0; k < QM_KV_FORMAT_COUNT; k++)
+            if (strcmp(word, kv_formats[k].name) == 0)
+                scheme->kv = (enum qm_kv_format)k;
+        return QM_OK;
+    }
+}
+
+static enum qm_status parse_parts(const struct parts *words, const char *text, struct qm_scheme *scheme)
+{
+    enum part last = PART_NONE;
+    uint32_t group = 0;
+    bool is_asymmetric = false;
+    for (size_t i = 1; i < words->count; i++) {
+        const char *word = words->part[i];
+        enum part part = part_of(word);
+        if (part == PART_NONE)
+            return QM_FAIL(QM_INVALID,
+                           "scheme '%s': '%s' is no part of a scheme; use g32, static, percentile, gptq, kv8 or kv4",
+                           text, word);
+        if (part <= last)
+            return QM_FAIL(
+                QM_INVALID,
+                "scheme '%s': '%s' stands %s; the order is WEIGHTS ACTIVATIONS -gN -asym -static -CALIBRATOR "
+                "-actorder -kvF -firstN -lastN",
+                text, word, part == last ? "twice" : "too late");
+        QM_TRY(take_part(part, word, text, &group, &is_asymmetric, scheme));
+        last = part;
+    }
+    return choose_row(group, is_asymmetric, words->part[0], text, &scheme->weights);
+}
+
+// What a calibrator needs of the formats.
+static enum qm_status check_calibrator(const struct qm_scheme *scheme, const char *text)
+{
+    const struct qm_weight_codec *weights = qm_weight_codec(scheme->weights);
+    bool is_quantized = scheme->activations == QM_ACTIVATION_A8 || scheme->activations == QM_ACTIVATION_F8;
+    bool has_grid = weights->scale != QM_SCALE_NONE && weights->scale != QM_SCALE_BLOCK;
+    const char *name = calibrators[scheme->calibrator].name;
+    if (scheme->is_static && !is_quantized)
+        return QM_FAIL(QM_INVALID,
+                       "scheme '%s': static is for int8 or fp8 activations; leave it out or use w8a8-static", text);
+    if (scheme->is_act_order && scheme->calibrator != QM_CALIBRATOR_GPTQ)
+        return QM_FAIL(QM_INVALID, "scheme '%s': actorder is a way of gptq; write '-gptq-actorder'", text);
+    switch (scheme->calibrator) {
+    case QM_CALIBRATOR_ABSMAX:
+    case QM_CALIBRATOR_PERCENTILE:
+    case QM_CALIBRATOR_ENTROPY:
+        if (!scheme->is_static)
+            return QM_FAIL(QM_INVALID,
+                           "scheme '%s': calibrator %s finds static scales; write '-static-%s', or leave it out", text,
+                           name, name);
+        return QM_OK;
+    case QM_CALIBRATOR_SMOOTHQUANT:
+        if (!is_quantized)
+            return QM_FAIL(QM_INVALID, "scheme '%s': smoothquant is for int8 or fp8 activations; use w8a8-smoothquant",
+                           text);
+        return QM_OK;
+    case QM_CALIBRATOR_MSE:
+        return has_grid || scheme->is_static
+                   ? QM_OK
+                   : QM_FAIL(QM_INVALID, "scheme '%s': mse searches scales, and there are none to choose; leave it out",
+                             text);
+    case QM_CALIBRATOR_AWQ:
+    case QM_CALIBRATOR_GPTQ:
+        return has_grid ? QM_OK
+                        : QM_FAIL(QM_INVALID,
+                                  "scheme '%s': %s rounds weights to a grid of scales, which %s has not; leave it out",
+                                  text, name, weights->info.title);
+    case QM_CALIBRATOR_IMATRIX:
+        return weights->scale != QM_SCALE_NONE
+                   ? QM_OK
+                   : QM_FAIL(QM_INVALID, "scheme '%s': imatrix weighs errors of scales, which %s has not; leave it out",
+                             text, weights->info.title);
+    default:
+        return QM_OK;
+    }
+}
+
+// "lm_head=f16", "*.down_proj=w8a8-g32".
+static enum qm_status parse_override(const char *part, const char *text, struct qm_scheme *scheme)
+{
+    struct qm_scheme formats = {0};
+    struct parts words;
+    const char *equals = strchr(part, '=');
+    size_t length = equals ? (size_t)(equals - part) : 0;
+    if (scheme->override_count == QM_SCHEME_OVERRIDES_MAX)
+        return QM_FAIL(QM_INVALID, "scheme '%s' has more than %d formats of its own for tensors", text,
+                       QM_SCHEME_OVERRIDES_MAX);
+    if (length == 0 || length >= QM_SCHEME_PATTERN_BYTES)
+        return QM_FAIL(QM_INVALID, "scheme '%s': '+%s' names no tensor and format; write one such as +lm_head=f16",
+                       text, part);
+    QM_TRY(cut(equals + 1, '-', text, &words));
+    QM_TRY(parse_formats(words.part[0], text, &formats.weights, &formats.activations));
+    QM_TRY(parse_parts(&words, text, &formats));
+    if (formats.is_static || formats.calibrator != QM_CALIBRATOR_NONE || formats.kv || formats.kv_first ||
+        formats.kv_last)
+        return QM_FAIL(QM_INVALID, "scheme '%s': '+%s' is more than formats; write one such as +%.*s=w8a16", text, part,
+                       (int)length, part);
+    struct qm_scheme_override *override = &scheme->overrides[scheme->override_count++];
+    memcpy(override->pattern, part, length);
+    override->pattern[length] = '\0';
+    override->weights = formats.weights;
+    override->activations = formats.activations;
+    return QM_OK;
 }
 
 enum qm_status qm_scheme_parse(const char *text, struct qm_scheme *out)
 {
-    struct words words = {0};
+    struct parts additions, words;
     struct qm_scheme scheme = {0};
     *out = scheme;
-    QM_TRY(split(text, &words));
-    const char *formats = words.word[0] ? words.word[0] : "";
-    QM_TRY(parse_formats(formats, text, &scheme));
-    const struct qm_format_info *weights = &weight_formats[scheme.weights];
+    if (!*text)
+        return QM_FAIL(QM_INVALID, "a scheme without a name; use one such as w8a8 or w4a16-g32");
+    QM_TRY(cut(text, '+', text, &additions));
+    QM_TRY(cut(additions.part[0], '-', text, &words));
+    QM_TRY(parse_formats(words.part[0], text, &scheme.weights, &scheme.activations));
     scheme.kv = default_kv(scheme.weights);
-    enum part last = PART_NONE;
-    for (size_t i = 1; i < words.count; i++) {
-        const char *word = words.word[i];
-        enum part part = parse_part(word, &scheme);
-        if (part == PART_NONE)
-            return QM_FAIL(QM_INVALID,
-                           "scheme '%s': '%s' is no part of a scheme; use g32, static, percentile, kv8 or kv4", text,
-                           word);
-        if (part == PART_ASYMMETRIC)
-            return QM_FAIL(QM_INVALID, "scheme '%s': asymmetric formats are not built in; leave '-asym' out", text);
-        if (part <= last)
-            return QM_FAIL(QM_INVALID,
-                           "scheme '%s': '%s' stands %s; the order is WEIGHTS ACTIVATIONS -gN -static -CALIBRATOR -kvF",
-                           text, word, part == last ? "twice" : "too late");
-        if (part == PART_GROUP)
-            QM_TRY(parse_group_size(word, text, &scheme));
-        last = part;
-    }
-    if (weights->group_size > 0 && scheme.group_size == 0)
-        return QM_FAIL(QM_INVALID, "scheme '%s' names no group size; use %s-g%" PRIu32, text, formats,
-                       weights->group_size);
-    if (scheme.is_static && scheme.activations != QM_ACTIVATION_A8)
-        return QM_FAIL(QM_INVALID, "scheme '%s': static is for int8 activations; leave it out or use w8a8-static",
-                       text);
-    if (scheme.calibrator != QM_CALIBRATOR_NONE && !scheme.is_static)
-        return QM_FAIL(QM_INVALID,
-                       "scheme '%s': calibrator %s finds static scales; write '-static-%s', or leave it out", text,
-                       calibrators[scheme.calibrator].name, calibrators[scheme.calibrator].name);
+    QM_TRY(parse_parts(&words, text, &scheme));
+    scheme.group_size = qm_weight_format_info(scheme.weights)->group_size;
+    QM_TRY(check_calibrator(&scheme, text));
     if (scheme.is_static && scheme.calibrator == QM_CALIBRATOR_NONE)
         scheme.calibrator = QM_CALIBRATOR_ABSMAX;
+    for (size_t i = 1; i < additions.count; i++)
+        QM_TRY(parse_override(additions.part[i], text, &scheme));
     qm_scheme_set_name(&scheme);
     *out = scheme;
     return QM_OK;
 }
 
+static bool matches_from_here(const char *pattern, const char *name)
+{
+    if (!*pattern)
+        return !*name;
+    if (*pattern == '*')
+        return matches_from_here(pattern + 1, name) || (*name && matches_from_here(pattern, name + 1));
+    return *pattern == *name && matches_from_here(pattern + 1, name + 1);
+}
+
+bool qm_scheme_pattern_matches(const char *pattern, const char *name)
+{
+    for (const char *at = name; at; at = strchr(at, '.')) {
+        at += *at == '.';
+        if (matches_from_here(pattern, at))
+            return true;
+    }
+    return false;
+}
+
+void qm_scheme_formats_of(const struct qm_scheme *scheme, const char *name, enum qm_weight_format *weights,
+                          enum qm_activation_format *activations)
+{
+    *weights = scheme->weights;
+    *activations = scheme->activations;
+    for (size_t i = 0; i < scheme->override_count; i++)
+        if (qm_scheme_pattern_matches(scheme->overrides[i].pattern, name)) {
+            *weights = scheme->overrides[i].weights;
+            *activations = scheme->overrides[i].activations;
+        }
+}
+
+bool qm_scheme_is_calibrated(const struct qm_scheme *scheme)
+{
+    switch (scheme->calibrator) {
+    case QM_CALIBRATOR_SMOOTHQUANT:
+    case QM_CALIBRATOR_AWQ:
+    case QM_CALIBRATOR_GPTQ:
+    case QM_CALIBRATOR_IMATRIX:
+        return true;
+    default:
+        return scheme->is_static;
+    }
+}
+
 bool qm_scheme_same_artifact(const struct qm_scheme *a, const struct qm_scheme *b)
 {
-    return a->weights == b->weights && a->activations == b->activations && a->group_size == b->group_size &&
-           a->is_static == b->is_static && a->calibrator == b->calibrator;
+    char ours[QM_HASH_TEXT_BYTES], theirs[QM_HASH_TEXT_BYTES];
+    qm_scheme_artifact_hash(a, ours);
+    qm_scheme_artifact_hash(b, theirs);
+    return strcmp(ours, theirs) == 0;
 }
 
 bool qm_scheme_equal(const struct qm_scheme *a, const struct qm_scheme *b)
 {
-    return qm_scheme_same_artifact(a, b) && a->kv == b->kv;
+    return qm_scheme_same_artifact(a, b) && a->kv == b->kv && a->kv_first == b->kv_first && a->kv_last == b->kv_last;
 }
 
 static void hash_part(struct qm_hash *hash, const char *key, const char *value)
@@ -299,22 +556,46 @@ static void hash_part(struct qm_hash *hash, const char *key, const char *value)
     qm_hash_add_text(hash, value);
 }
 
-// Names, never enumerators: a new row must not change the identity of the others.
-static void hash_scheme(const struct qm_scheme *scheme, bool with_kv, char text[QM_HASH_TEXT_BYTES])
+static void hash_number(struct qm_hash *hash, const char *key, uint32_t value)
 {
     char number[16];
+    snprintf(number, sizeof(number), "%" PRIu32, value);
+    hash_part(hash, key, number);
+}
+
+// Names, never enumerators: a new row must not change the identity of the others; nor does a key that is absent.
+static void hash_formats(struct qm_hash *hash, enum qm_weight_format weights, enum qm_activation_format activations)
+{
+    const struct qm_format_info *info = qm_weight_format_info(weights);
+    hash_part(hash, "weights", info->name);
+    hash_part(hash, "activations", activation_formats[activations].name);
+    hash_number(hash, "group_size", info->group_size);
+    hash_part(hash, "symmetric", info->is_asymmetric ? "false" : "true");
+}
+
+static void hash_scheme(const struct qm_scheme *scheme, bool with_kv, char text[QM_HASH_TEXT_BYTES])
+{
     struct qm_hash hash;
     qm_hash_begin(&hash);
-    hash_part(&hash, "weights", weight_formats[scheme->weights].name);
-    hash_part(&hash, "activations", activation_formats[scheme->activations].name);
-    snprintf(number, sizeof(number), "%" PRIu32, scheme->group_size);
-    hash_part(&hash, "group_size", number);
-    hash_part(&hash, "symmetric", "true");
+    hash_formats(&hash, scheme->weights, scheme->activations);
     hash_part(&hash, "static", scheme->is_static ? "true" : "false");
+    if (scheme->activation_group > 0)
+        hash_number(&hash, "activation_group", scheme->activation_group);
     hash_part(&hash, "calibrator", calibrators[scheme->calibrator].name);
     hash_part(&hash, "calibrator_parameters", calibrators[scheme->calibrator].parameters);
-    if (with_kv)
+    if (scheme->is_act_order)
+        hash_part(&hash, "act_order", "true");
+    for (size_t i = 0; i < scheme->override_count; i++) {
+        hash_part(&hash, "override", scheme->overrides[i].pattern);
+        hash_formats(&hash, scheme->overrides[i].weights, scheme->overrides[i].activations);
+    }
+    if (with_kv) {
         hash_part(&hash, "kv_cache", kv_formats[scheme->kv].name);
+        if (scheme->kv_first > 0)
+            hash_number(&hash, "kv_first", scheme->kv_first);
+        if (scheme->kv_last > 0)
+            hash_number(&hash, "kv_last", scheme->kv_last);
+    }
     qm_hash_end(&hash, text);
 }
 
@@ -331,36 +612,78 @@ void qm_scheme_artifact_hash(const struct qm_scheme *scheme, char text[QM_HASH_T
 struct qm_node *qm_scheme_expand(const struct qm_scheme *scheme)
 {
     char hash[QM_HASH_TEXT_BYTES];
+    const struct qm_format_info *weights = qm_weight_format_info(scheme->weights);
     struct qm_node *node = qm_node_new_mapping();
     qm_node_set_text(node, "name", scheme->name);
-    qm_node_set_text(node, "weights", weight_formats[scheme->weights].name);
+    qm_node_set_text(node, "weights", weights->name);
     qm_node_set_text(node, "activations", activation_formats[scheme->activations].name);
     qm_node_set_u64(node, "group_size", scheme->group_size);
-    qm_node_set_bool(node, "symmetric", true);
+    qm_node_set_bool(node, "symmetric", !weights->is_asymmetric);
     qm_node_set_bool(node, "static", scheme->is_static);
+    if (scheme->activation_group > 0)
+        qm_node_set_u64(node, "activation_group", scheme->activation_group);
     qm_node_set_text(node, "calibrator", calibrators[scheme->calibrator].name);
+    if (scheme->is_act_order)
+        qm_node_set_bool(node, "act_order", true);
     qm_node_set_text(node, "kv_cache", kv_formats[scheme->kv].name);
+    if (scheme->kv_first > 0)
+        qm_node_set_u64(node, "kv_first", scheme->kv_first);
+    if (scheme->kv_last > 0)
+        qm_node_set_u64(node, "kv_last", scheme->kv_last);
     qm_scheme_hash(scheme, hash);
     qm_node_set_text(node, "identity", hash);
     return node;
 }
 
+QM_PRINTF(4, 5) static void add_line(char *text, size_t capacity, size_t *used, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int count =
+        vsnprintf(*used < capacity ? text + *used : NULL, *used < capacity ? capacity - *used : 0, format, arguments);
+    va_end(arguments);
+    *used += count > 0 ? (size_t)count : 0;
+}
+
+static void add_format(char *text, size_t capacity, size_t *used, const char *what, const struct qm_format_info *info,
+                       const char *scales)
+{
+    add_line(text, capacity, used, "%-12s %s: %s\n", what, info->title, info->storage);
+    add_line(text, capacity, used, "%-12s scales: %s\n", "", scales);
+    add_line(text, capacity, used, "%-12s error of a value: %s\n", "", info->error);
+    if (info->is_storage_only)
+        add_line(text, capacity, used, "%-12s storage format only: kernels decode it to float\n", "");
+}
+
 size_t qm_scheme_explain(const struct qm_scheme *scheme, char *text, size_t capacity)
 {
-    const struct qm_format_info *weights = &weight_formats[scheme->weights];
+    const struct qm_format_info *weights = qm_weight_format_info(scheme->weights);
     const struct qm_format_info *activations = &activation_formats[scheme->activations];
     const struct qm_format_info *kv = &kv_formats[scheme->kv];
-    const char *activation_scales = activations->is_float ? "none"
-                                    : scheme->is_static   ? "one per tensor, fixed by calibration"
-                                                          : "one per token, found at run time";
-    int count = snprintf(text, capacity,
-                         "scheme       %s\n"
-                         "weights      %s: %s; scales: %s\n"
-                         "activations  %s: %s; scales: %s\n"
-                         "KV cache     %s: %s; scales: %s\n"
-                         "calibrator   %s: %s\n",
-                         scheme->name, weights->title, weights->storage, weights->scales, activations->title,
-                         activations->storage, activation_scales, kv->title, kv->storage, kv->scales,
-                         calibrators[scheme->calibrator].name, calibrators[scheme->calibrator].meaning);
-    return count < 0 ? 0 : (size_t)count;
+    size_t used = 0;
+    char groups[64] = "one per tensor, fixed by calibration";
+    if (scheme->activation_group > 0)
+        snprintf(groups, sizeof(groups), "one per %" PRIu32 " channels, fixed by calibration",
+                 scheme->activation_group);
+    add_line(text, capacity, &used, "scheme       %s\n", scheme->name);
+    add_format(text, capacity, &used, "weights", weights, weights->scales);
+    add_format(text, capacity, &used, "activations", activations,
+               activations->is_float                     ? "none"
+               : scheme->activations == QM_ACTIVATION_A4 ? activations->scales
+               : scheme->is_static                       ? groups
+                                                         : "one per token, found at run time");
+    add_format(text, capacity, &used, "KV cache", kv, kv->scales);
+    if (scheme->kv_first + scheme->kv_last > 0)
+        add_line(text, capacity, &used,
+                 "             the first %" PRIu32 " and the last %" PRIu32 " tokens stay float16\n", scheme->kv_first,
+                 scheme->kv_last);
+    for (size_t i = 0; i < scheme->override_count; i++)
+        add_line(text, capacity, &used, "tensors      %s: weights %s, activations %s\n", scheme->overrides[i].pattern,
+                 qm_weight_format_info(scheme->overrides[i].weights)->title,
+                 activation_formats[scheme->overrides[i].activations].title);
+    add_line(text, capacity, &used, "calibrator   %s: %s\n", calibrators[scheme->calibrator].name,
+             calibrators[scheme->calibrator].meaning);
+    if (*calibrators[scheme->calibrator].parameters)
+        add_line(text, capacity, &used, "             %s\n", calibrators[scheme->calibrator].parameters);
+    return used;
 }

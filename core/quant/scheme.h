@@ -1,11 +1,17 @@
 // Schemes: one precision for weights, activations and KV cache, named as in `w4a16-g32-kv8`.
 //
-// The grammar, parts in this order: WEIGHTS ACTIVATIONS [-gN] [-asym] [-static] [-CALIBRATOR] [-kvF]
-//   f32, f16                  floating point throughout; the cache in the same format unless -kvF names another
-//   w8a16, w8a8, w4a16-g32    integer weights; activations in float16 or int8; the cache in float16 unless named
+// The grammar, parts in this order:
+//   WEIGHTS ACTIVATIONS [-gN] [-asym] [-static[N]] [-CALIBRATOR] [-actorder] [-kvF] [-firstN] [-lastN] [+PATTERN=FORMAT]...
+//   f32, f16, bf16       floating point throughout; the cache in f32 or f16 unless -kvF names another
+//   w8a16, w8a8, w4a16-g32, e4m3af8, q4_ka16
+//                        a weight format with activations in float16 (a16), int8 (a8), E4M3FN (af8) or int4 (a4)
+//   -static              activation scales are fixed by calibration, one per tensor, or one per N channels
+//   -firstN, -lastN      the first and the last N tokens of a sequence stay float16 in the cache
+//   +lm_head=f16         the linear weights whose names match have another format, "+layers.0.*=w8a8": `*` stands for any
+//                        characters, a pattern may begin at any part of a name; the last that matches counts
 // A name is a label. What a scheme *is* is the expanded structure, and its identity is the hash of that.
 //
-// A new format is one row in a table of scheme.c and one enumerator here.
+// A new weight format is a row in format_table.c and an enumerator here.
 #ifndef QM_QUANT_SCHEME_H
 #define QM_QUANT_SCHEME_H
 
@@ -18,18 +24,56 @@
 
 struct qm_node;
 
+// What a format is stands in its row of format_table.c. Integers are symmetric, or with a zero point (Z); G: values along
+// the input that share a scale.
 enum qm_weight_format {
     QM_WEIGHT_F32 = 0,
     QM_WEIGHT_F16,
-    QM_WEIGHT_W8,    // int8, symmetric, one scale per output row
-    QM_WEIGHT_W4G32, // int4, symmetric, one scale per 32 values along the input
+    QM_WEIGHT_BF16,
+    QM_WEIGHT_W8, // one scale per output row
+    QM_WEIGHT_W8G32,
+    QM_WEIGHT_W8G64,
+    QM_WEIGHT_W8G128,
+    QM_WEIGHT_W4G32,
+    QM_WEIGHT_W4G64,
+    QM_WEIGHT_W4G128,
+    QM_WEIGHT_W4ZG32,
+    QM_WEIGHT_W4ZG64,
+    QM_WEIGHT_W4ZG128,
+    QM_WEIGHT_W3G32,
+    QM_WEIGHT_W3G64,
+    QM_WEIGHT_W3G128,
+    QM_WEIGHT_W3ZG32,
+    QM_WEIGHT_W3ZG64,
+    QM_WEIGHT_W3ZG128,
+    QM_WEIGHT_W2G32,
+    QM_WEIGHT_W2G64,
+    QM_WEIGHT_W2G128,
+    QM_WEIGHT_W2ZG32,
+    QM_WEIGHT_W2ZG64,
+    QM_WEIGHT_W2ZG128,
+    QM_WEIGHT_Q8_0,
+    QM_WEIGHT_Q4_0,
+    QM_WEIGHT_Q4_1,
+    QM_WEIGHT_Q4_K,
+    QM_WEIGHT_Q6_K,
+    QM_WEIGHT_E4M3,
+    QM_WEIGHT_E5M2,
+    QM_WEIGHT_MXFP8,
+    QM_WEIGHT_MXFP6E2M3,
+    QM_WEIGHT_MXFP6E3M2,
+    QM_WEIGHT_MXFP4,
+    QM_WEIGHT_NVFP4,
     QM_WEIGHT_FORMAT_COUNT,
 };
 
 enum qm_activation_format {
     QM_ACTIVATION_F32 = 0,
     QM_ACTIVATION_F16,
-    QM_ACTIVATION_A8, // int8, symmetric; scale per token at run time, or per tensor from calibration (is_static)
+    QM_ACTIVATION_BF16,
+    QM_ACTIVATION_A8, // int8; scale per token at run time, or per tensor or channel group from calibration (is_static)
+    QM_ACTIVATION_F8, // E4M3FN, scales likewise
+    QM_ACTIVATION_A4, // int4, one scale per token and 32 channels
     QM_ACTIVATION_FORMAT_COUNT,
 };
 
@@ -41,23 +85,43 @@ enum qm_kv_format {
     QM_KV_FORMAT_COUNT,
 };
 
-// How static activation scales were found. NONE wherever nothing is calibrated (float or dynamic activations).
+// How scales, and weights, were chosen by more than the values' own maxima.
 enum qm_calibrator {
     QM_CALIBRATOR_NONE = 0,
     QM_CALIBRATOR_ABSMAX,
     QM_CALIBRATOR_PERCENTILE,
+    QM_CALIBRATOR_MSE,
+    QM_CALIBRATOR_ENTROPY,
+    QM_CALIBRATOR_SMOOTHQUANT,
+    QM_CALIBRATOR_AWQ,
+    QM_CALIBRATOR_GPTQ,
+    QM_CALIBRATOR_IMATRIX,
     QM_CALIBRATOR_COUNT,
 };
 
-#define QM_SCHEME_NAME_BYTES 64
+#define QM_SCHEME_NAME_BYTES 192
+#define QM_SCHEME_OVERRIDES_MAX 6
+#define QM_SCHEME_PATTERN_BYTES 48
+
+// Another format for the linear weights whose names match.
+struct qm_scheme_override {
+    char pattern[QM_SCHEME_PATTERN_BYTES];
+    enum qm_weight_format weights;
+    enum qm_activation_format activations;
+};
 
 struct qm_scheme {
     enum qm_weight_format weights;
     enum qm_activation_format activations;
-    uint32_t group_size; // values that share a weight scale, along the input; 0: the whole row, or a float format
-    bool is_static;      // activation scales fixed by calibration
+    uint32_t group_size;       // values that share a weight scale, along the input; 0: the whole row, or a float format
+    bool is_static;            // activation scales fixed by calibration
+    uint32_t activation_group; // static: channels that share a scale; 0: all of a tensor
     enum qm_calibrator calibrator;
+    bool is_act_order; // GPTQ takes columns by descending diagonal of H
     enum qm_kv_format kv;
+    uint32_t kv_first, kv_last; // tokens that stay exact in the cache
+    struct qm_scheme_override overrides[QM_SCHEME_OVERRIDES_MAX];
+    size_t override_count;
     char name[QM_SCHEME_NAME_BYTES]; // canonical: parts that are defaults are left out
 };
 
@@ -65,18 +129,21 @@ struct qm_scheme {
 struct qm_format_info {
     const char *name;    // the part of a scheme's name: "w4", "a8", "kv8"; "f32" and "f16" for float formats
     const char *title;   // "int4"
-    const char *storage; // how values lie in memory
+    const char *storage; // how values lie in memory: variant, range, rounding, saturation
     const char *scales;  // which values share a scale and how the scale is stored; "none" for float formats
+    const char *error;   // the bound of a value's error
     uint32_t bits;       // per value, scales not counted
     uint32_t group_size; // as in struct qm_scheme
-    bool is_float;
+    bool is_float;       // stands for itself, without scales
+    bool is_asymmetric;
+    bool is_storage_only; // no device here computes in it: it is decoded to float in software
 };
 
 // Rows of the tables; `format` must be below the enumeration's COUNT.
 const struct qm_format_info *qm_weight_format_info(enum qm_weight_format format);
 const struct qm_format_info *qm_activation_format_info(enum qm_activation_format format);
 const struct qm_format_info *qm_kv_format_info(enum qm_kv_format format);
-const char *qm_calibrator_name(enum qm_calibrator calibrator); // "none", "absmax", "percentile"
+const char *qm_calibrator_name(enum qm_calibrator calibrator); // "none", "absmax", "percentile", "gptq"
 // The calibrator's parameters as disclosed, such as "percentile 99.99 of absolute values"; "" for none.
 const char *qm_calibrator_parameters(enum qm_calibrator calibrator);
 
@@ -85,6 +152,16 @@ QM_MUST_USE enum qm_status qm_scheme_parse(const char *text, struct qm_scheme *o
 
 // Writes the canonical name into `scheme->name`.
 void qm_scheme_set_name(struct qm_scheme *scheme);
+
+// The format and activations of the weight `name` ("model.layers.3.mlp.down_proj"): the last override's that matches,
+// else the scheme's. Norms and the embedding are not asked for.
+void qm_scheme_formats_of(const struct qm_scheme *scheme, const char *name, enum qm_weight_format *weights,
+                          enum qm_activation_format *activations);
+// Whether a weight's name, from its start or from behind one of its dots to its end, matches a pattern.
+bool qm_scheme_pattern_matches(const char *pattern, const char *name);
+
+// Whether an artifact of the scheme depends on a calibration set.
+bool qm_scheme_is_calibrated(const struct qm_scheme *scheme);
 
 // Whether both stand for the same structure, whatever their names.
 bool qm_scheme_equal(const struct qm_scheme *a, const struct qm_scheme *b);

@@ -1,0 +1,211 @@
+// What the words of a weight in panels stand for, by the formulas of kernels/weights.h and core/quant/layout.h.
+#include "backends/reference/oracle.h"
+#include "base/numeric.h"
+
+#include <string.h>
+
+enum code_kind {
+    CODE_F32,
+    CODE_F16,
+    CODE_BF16,
+    CODE_SIGNED,
+    CODE_UNSIGNED,
+    CODE_SMALL_FLOAT
+};
+
+enum scale_kind {
+    SCALE_ONE,
+    SCALE_CHANNEL,
+    SCALE_HALF,
+    SCALE_HALF_ZERO,
+    SCALE_HALF_MINIMUM,
+    SCALE_Q4_K,
+    SCALE_Q6_K,
+    SCALE_E8M0,
+    SCALE_E4M3
+};
+
+static const struct format {
+    const char *name;
+    enum code_kind code;
+    uint32_t bits;
+    enum scale_kind scale;
+    uint32_t exponent_bits, mantissa_bits; // of small floats
+} formats[] = {
+    {"QM_WEIGHT_F32", CODE_F32, 32, SCALE_ONE, 0, 0},
+    {"QM_WEIGHT_F16", CODE_F16, 16, SCALE_ONE, 0, 0},
+    {"QM_WEIGHT_BF16", CODE_BF16, 16, SCALE_ONE, 0, 0},
+    {"QM_WEIGHT_W8", CODE_SIGNED, 8, SCALE_CHANNEL, 0, 0},
+    {"QM_WEIGHT_W8G", CODE_SIGNED, 8, SCALE_HALF, 0, 0},
+    {"QM_WEIGHT_W4", CODE_SIGNED, 4, SCALE_HALF, 0, 0},
+    {"QM_WEIGHT_W4Z", CODE_UNSIGNED, 4, SCALE_HALF_ZERO, 0, 0},
+    {"QM_WEIGHT_W4M", CODE_UNSIGNED, 4, SCALE_HALF_MINIMUM, 0, 0},
+    {"QM_WEIGHT_W3", CODE_SIGNED, 3, SCALE_HALF, 0, 0},
+    {"QM_WEIGHT_W3Z", CODE_UNSIGNED, 3, SCALE_HALF_ZERO, 0, 0},
+    {"QM_WEIGHT_W2", CODE_SIGNED, 2, SCALE_HALF, 0, 0},
+    {"QM_WEIGHT_W2Z", CODE_UNSIGNED, 2, SCALE_HALF_ZERO, 0, 0},
+    {"QM_WEIGHT_Q4_K", CODE_UNSIGNED, 4, SCALE_Q4_K, 0, 0},
+    {"QM_WEIGHT_Q6_K", CODE_SIGNED, 6, SCALE_Q6_K, 0, 0},
+    {"QM_WEIGHT_E4M3", CODE_SMALL_FLOAT, 8, SCALE_CHANNEL, 4, 3},
+    {"QM_WEIGHT_E5M2", CODE_SMALL_FLOAT, 8, SCALE_CHANNEL, 5, 2},
+    {"QM_WEIGHT_MXFP8", CODE_SMALL_FLOAT, 8, SCALE_E8M0, 4, 3},
+    {"QM_WEIGHT_MXFP6E2M3", CODE_SMALL_FLOAT, 6, SCALE_E8M0, 2, 3},
+    {"QM_WEIGHT_MXFP6E3M2", CODE_SMALL_FLOAT, 6, SCALE_E8M0, 3, 2},
+    {"QM_WEIGHT_MXFP4", CODE_SMALL_FLOAT, 4, SCALE_E8M0, 2, 1},
+    {"QM_WEIGHT_NVFP4", CODE_SMALL_FLOAT, 4, SCALE_E4M3, 2, 1},
+};
+
+static double power_of_two(int exponent)
+{
+    uint64_t bits = (uint64_t)(exponent + 1023) << 52;
+    double value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+double qm_oracle_small_float(uint32_t code, uint32_t exponent_bits, uint32_t mantissa_bits)
+{
+    uint32_t mantissa = code & ((1u << mantissa_bits) - 1);
+    uint32_t exponent = code >> mantissa_bits & ((1u << exponent_bits) - 1);
+    int bias = (1 << (exponent_bits - 1)) - 1;
+    double fraction = (exponent > 0 ? 1.0 : 0.0) + mantissa * power_of_two(-(int)mantissa_bits);
+    double value = fraction * power_of_two((exponent > 0 ? (int)exponent : 1) - bias);
+    return code >> (exponent_bits + mantissa_bits) & 1 ? -value : value;
+}
+
+static uint32_t field(uint32_t word, uint32_t index, uint32_t bits)
+{
+    return word >> (index * bits) & (bits == 32 ? 0xffffffffu : (1u << bits) - 1);
+}
+
+static int sign_extended(uint32_t code, uint32_t bits)
+{
+    return code >= 1u << (bits - 1) ? (int)code - (1 << bits) : (int)code;
+}
+
+void qm_oracle_weights_open(const struct qm_kernel_variant *variant, const uint32_t *words, uint32_t k,
+                            uint32_t scale_offset, uint32_t weight_shift, struct qm_oracle_weights *out)
+{
+    *out = (struct qm_oracle_weights){.words = words, .scales = words + scale_offset, .k = k, .shift = weight_shift};
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); ++i) {
+        if (qm_oracle_has(variant, formats[i].name))
+            out->format = &formats[i];
+    }
+}
+
+static uint32_t code_at(const struct qm_oracle_weights *w, uint32_t n, uint32_t i)
+{
+    uint32_t bits = w->format->bits, steps = w->k / 32, in_step = i % 32;
+    const uint32_t *step = w->words + ((size_t)(n / 16) * steps * bits + (size_t)(i / 32) * bits) * 16 + n % 16;
+    uint32_t low_bits = bits == 3 ? 2 : bits == 6 ? 4 : bits, per = 32 / low_bits;
+    uint32_t code = field(step[(size_t)(in_step / per) * 16], in_step % per, low_bits);
+    if (low_bits != bits) {
+        uint32_t high_bits = bits - low_bits, high_per = 32 / high_bits;
+        code |= field(step[(size_t)(low_bits + in_step / high_per) * 16], in_step % high_per, high_bits) << low_bits;
+    }
+    return code;
+}
+
+// Word `index` of the `count` words that a row's scales take.
+static uint32_t scale_word(const struct qm_oracle_weights *w, uint32_t n, uint32_t count, uint32_t index)
+{
+    return w->scales[((size_t)(n / 16) * count + index) * 16 + n % 16];
+}
+
+static double half(uint32_t word, uint32_t which)
+{
+    return (double)qm_float_from_half((uint16_t)(word >> (16 * which)));
+}
+
+static uint32_t q4_k_byte(const uint32_t words[4], uint32_t i)
+{
+    return field(words[1 + i / 4], i % 4, 8);
+}
+
+static void scale_at(const struct qm_oracle_weights *w, uint32_t n, uint32_t i, double *scale, double *offset)
+{
+    uint32_t steps = w->k / 32, step = i / 32, groups = steps >> w->shift, group = step >> w->shift, word;
+    *scale = 1;
+    *offset = 0;
+    switch (w->format->scale) {
+    case SCALE_CHANNEL:
+        *scale = (double)qm_float_from_bits(w->scales[n]);
+        break;
+    case SCALE_HALF:
+        *scale = half(scale_word(w, n, (groups + 1) / 2, group / 2), group % 2);
+        break;
+    case SCALE_HALF_ZERO:
+        word = scale_word(w, n, groups, group);
+        *scale = half(word, 0);
+        *offset = -*scale * half(word, 1);
+        break;
+    case SCALE_HALF_MINIMUM:
+        word = scale_word(w, n, steps, step);
+        *scale = half(word, 0);
+        *offset = half(word, 1);
+        break;
+    case SCALE_Q4_K: {
+        uint32_t words[4], j = step % 8, six_scale, six_minimum;
+        for (uint32_t at = 0; at < 4; ++at)
+            words[at] = scale_word(w, n, steps / 2, step / 8 * 4 + at);
+        if (j < 4) {
+            six_scale = q4_k_byte(words, j) & 63;
+            six_minimum = q4_k_byte(words, j + 4) & 63;
+        } else {
+            six_scale = (q4_k_byte(words, j + 4) & 15) | q4_k_byte(words, j - 4) >> 6 << 4;
+            six_minimum = q4_k_byte(words, j + 4) >> 4 | q4_k_byte(words, j) >> 6 << 4;
+        }
+        *scale = half(words[0], 0) * six_scale;
+        *offset = -half(words[0], 1) * six_minimum;
+        break;
+    }
+    case SCALE_Q6_K: {
+        uint32_t per_row = steps / 8 * 5, block = step / 8 * 5, j = i % 256 / 16;
+        *scale = half(scale_word(w, n, per_row, block), 0) *
+                 sign_extended(field(scale_word(w, n, per_row, block + 1 + j / 4), j % 4, 8), 8);
+        break;
+    }
+    case SCALE_E8M0:
+        word = field(scale_word(w, n, (steps + 3) / 4, step / 4), step % 4, 8);
+        *scale = word == 0 ? 0 : power_of_two((int)word - 127);
+        break;
+    case SCALE_E4M3:
+        word = field(scale_word(w, n, (2 * steps + 3) / 4, i / 64), i / 16 % 4, 8);
+        *scale = qm_oracle_small_float(word, 4, 3);
+        break;
+    default:
+        break;
+    }
+}
+
+double qm_oracle_weight(const struct qm_oracle_weights *w, uint32_t n, uint32_t i, double *magnitude)
+{
+    const struct format *f = w->format;
+    uint32_t code = code_at(w, n, i);
+    double value, scale, offset;
+    switch (f->code) {
+    case CODE_F32:
+        value = (double)qm_float_from_bits(code);
+        break;
+    case CODE_F16:
+        value = (double)qm_float_from_half((uint16_t)code);
+        break;
+    case CODE_BF16:
+        value = (double)qm_float_from_bits(code << 16);
+        break;
+    case CODE_SIGNED:
+        value = sign_extended(code, f->bits);
+        break;
+    case CODE_UNSIGNED:
+        value = code;
+        break;
+    default:
+        value = qm_oracle_small_float(code, f->exponent_bits, f->mantissa_bits);
+    }
+    scale_at(w, n, i, &scale, &offset);
+    if (magnitude) {
+        double product = value * scale;
+        *magnitude = (product < 0 ? -product : product) + (offset < 0 ? -offset : offset);
+    }
+    return offset == 0 ? value * scale : value * scale + offset; // a sum would lose the sign of zero
+}

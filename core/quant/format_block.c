@@ -1,0 +1,117 @@
+// ggml's blocks: codes and scales together, in ggml's bytes. See ggml_blocks.h, and layout.h for what devices get.
+#include "base/numeric.h"
+#include "quant/format_codecs.h"
+#include "quant/ggml_blocks.h"
+
+#include <string.h>
+
+static enum qm_weight_format format_of(const struct qm_weight_codec *codec)
+{
+    static const enum qm_weight_format blocks[] = {QM_WEIGHT_Q8_0, QM_WEIGHT_Q4_0, QM_WEIGHT_Q4_1, QM_WEIGHT_Q4_K};
+    for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
+        if (qm_weight_codec(blocks[i]) == codec)
+            return blocks[i];
+    return QM_WEIGHT_Q6_K;
+}
+
+static void encode_block(const struct qm_weight_codec *codec, const float *values, const float *importance,
+                         uint8_t *block)
+{
+    switch (format_of(codec)) {
+    case QM_WEIGHT_Q8_0:
+        qm_ggml_q8_0_encode(values, block);
+        break;
+    case QM_WEIGHT_Q4_0:
+        qm_ggml_q4_0_encode(values, importance, block);
+        break;
+    case QM_WEIGHT_Q4_1:
+        qm_ggml_q4_1_encode(values, importance, block);
+        break;
+    case QM_WEIGHT_Q4_K:
+        qm_ggml_q4_k_encode(values, importance, block);
+        break;
+    default:
+        qm_ggml_q6_k_encode(values, importance, block);
+    }
+}
+
+static void decode_block(const struct qm_weight_codec *codec, const uint8_t *block, float *values)
+{
+    switch (format_of(codec)) {
+    case QM_WEIGHT_Q8_0:
+        qm_ggml_q8_0_decode(block, values);
+        break;
+    case QM_WEIGHT_Q4_0:
+        qm_ggml_q4_0_decode(block, values);
+        break;
+    case QM_WEIGHT_Q4_1:
+        qm_ggml_q4_1_decode(block, values);
+        break;
+    case QM_WEIGHT_Q4_K:
+        qm_ggml_q4_k_decode(block, values);
+        break;
+    default:
+        qm_ggml_q6_k_decode(block, values);
+    }
+}
+
+static bool is_finite_half(const uint8_t *at)
+{
+    uint16_t half;
+    memcpy(&half, at, sizeof(half));
+    return (half & 0x7c00u) != 0x7c00u;
+}
+
+static bool is_block(const struct qm_weight_codec *codec, const uint8_t *block)
+{
+    switch (format_of(codec)) {
+    case QM_WEIGHT_Q4_1:
+    case QM_WEIGHT_Q4_K:
+        return is_finite_half(block) && is_finite_half(block + 2);
+    case QM_WEIGHT_Q6_K:
+        return is_finite_half(block + 208);
+    default:
+        return is_finite_half(block);
+    }
+}
+
+// Where ggml keeps value i: Q4_0 and Q4_1 have i and i + 16 in one byte, Q4_K i and i + 32 of each 64, Q6_K i, i + 32,
+// i + 64 and i + 96 of each 128 in two bytes of low bits and one of high ones.
+static void unpack_block(const struct qm_weight_codec *codec, const uint8_t *block, uint8_t *codes, uint8_t *scales)
+{
+    memset(codes, 0, (size_t)codec->group * codec->code_bits / 8);
+    memset(scales, 0, codec->device_scale_bytes);
+    switch (format_of(codec)) {
+    case QM_WEIGHT_Q8_0:
+        memcpy(scales, block, 2);
+        memcpy(codes, block + 2, 32);
+        break;
+    case QM_WEIGHT_Q4_0:
+        memcpy(scales, block, 2);
+        for (uint32_t i = 0; i < 32; i++) // less 8 is the top bit turned
+            qm_stream_put(codes, 4, i, (block[2 + i % 16] >> (i / 16 * 4) & 15u) ^ 8u);
+        break;
+    case QM_WEIGHT_Q4_1:
+        memcpy(scales, block, 4);
+        for (uint32_t i = 0; i < 32; i++)
+            qm_stream_put(codes, 4, i, block[4 + i % 16] >> (i / 16 * 4) & 15u);
+        break;
+    case QM_WEIGHT_Q4_K:
+        memcpy(scales, block, 16);
+        for (uint32_t i = 0; i < 256; i++)
+            qm_stream_put(codes, 4, i, block[16 + i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 15u);
+        break;
+    default:
+        memcpy(scales, block + 208, 2);
+        memcpy(scales + 4, block + 192, 16);
+        for (uint32_t i = 0; i < 256; i++) {
+            uint32_t half = i / 128, quarter = i / 32 % 4, at = i % 32;
+            uint32_t low = block[half * 64 + quarter % 2 * 32 + at] >> (quarter / 2 * 4) & 15u;
+            uint32_t high = block[128 + half * 32 + at] >> (quarter * 2) & 3u;
+            qm_stream_put(codes, 6, i, (low | high << 4) ^ 32u); // less 32
+        }
+    }
+}
+
+const struct qm_codec_family qm_family_block = {NULL,         NULL,         NULL,     NULL,
+                                                encode_block, decode_block, is_block, unpack_block};

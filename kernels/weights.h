@@ -1,0 +1,221 @@
+// Decoders of weights: what a word of codes and its scale stand for. Read by product.h and dequantize.h.
+//
+// Codes lie in panels of 16 columns (n), packed along k in steps of 32: word (panel, w, lane) at
+// (panel * words + w) * 16 + lane; a step has as many words as a code has bits. 3 and 6 bits are two planes: the low 2 or
+// 4 bits, then the rest. Where scales lie and what they are: core/quant/layout.h.
+//
+//   QM_DECODE_EIGHT(base, eight)   declares w0..w7: weights 8 eight .. 8 eight + 7 of a step whose first word, for the
+//                                  vector's first column, is at `base`; qm_acc of QM_VW columns. Integers where products
+//                                  are integer, else floats, exactly. Not scaled
+//   QM_SCALES(steps, step, part)   in formats with groups (QM_WEIGHT_GROUPS): declares qm_fv `scale`, and `offset` in
+//                                  those with QM_WEIGHT_OFFSET, of block `part` of QM_BLOCK_K values of the step:
+//                                  weight = scale * w + offset. Uses `panel`, `column`, `v`, `scale_offset`, `weight_shift`
+//   QM_WEIGHT_CHANNEL_SCALE        one float a column instead
+//   QM_WEIGHT_FACTOR               a power of two that multiplies everything
+#ifndef QM_WEIGHTS_H
+#define QM_WEIGHTS_H
+
+#define QM_PANEL 16u
+#define QM_WORD(base, i) QM_LOAD_UV(weights, (base) + QM_UINT(i) * QM_PANEL)
+#define QM_SIGNED_WORD(base, i) QM_IV_FROM_UV(QM_WORD(base, i))
+
+#if defined(QM_INTEGER_PRODUCT)
+#define qm_acc qm_iv
+#define QM_CODE(x) (x)
+#else
+#define qm_acc qm_fv
+#define QM_CODE(x) QM_FV_FROM_IV(x)
+#endif
+#define QM_EIGHT(get)                                                                                                  \
+    qm_acc w0 = get(0), w1 = get(1), w2 = get(2), w3 = get(3), w4 = get(4), w5 = get(5), w6 = get(6), w7 = get(7);
+
+// ---- Codes --------------------------------------------------------------------------------------------------------
+
+#if defined(QM_WEIGHT_F32)
+#define QM_CODE_WORDS 32u
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    qm_fv w0 = QM_FV_BITS(QM_WORD(base, 8 * (eight))), w1 = QM_FV_BITS(QM_WORD(base, 8 * (eight) + 1)),                \
+          w2 = QM_FV_BITS(QM_WORD(base, 8 * (eight) + 2)), w3 = QM_FV_BITS(QM_WORD(base, 8 * (eight) + 3)),            \
+          w4 = QM_FV_BITS(QM_WORD(base, 8 * (eight) + 4)), w5 = QM_FV_BITS(QM_WORD(base, 8 * (eight) + 5)),            \
+          w6 = QM_FV_BITS(QM_WORD(base, 8 * (eight) + 6)), w7 = QM_FV_BITS(QM_WORD(base, 8 * (eight) + 7));
+
+#elif defined(QM_WEIGHT_F16) || defined(QM_WEIGHT_BF16)
+#define QM_CODE_WORDS 16u
+#if defined(QM_WEIGHT_F16)
+#define QM_LOW(u) qm_half_low(u)
+#define QM_HIGH(u) qm_half_high(u)
+#else
+#define QM_LOW(u) QM_FV_BITS((u) << 16)
+#define QM_HIGH(u) QM_FV_BITS((u) & 0xffff0000u)
+#endif
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    qm_uv u0 = QM_WORD(base, 4 * (eight)), u1 = QM_WORD(base, 4 * (eight) + 1), u2 = QM_WORD(base, 4 * (eight) + 2),   \
+          u3 = QM_WORD(base, 4 * (eight) + 3);                                                                         \
+    qm_fv w0 = QM_LOW(u0), w1 = QM_HIGH(u0), w2 = QM_LOW(u1), w3 = QM_HIGH(u1), w4 = QM_LOW(u2), w5 = QM_HIGH(u2),     \
+          w6 = QM_LOW(u3), w7 = QM_HIGH(u3);
+
+#elif defined(QM_WEIGHT_W8) || defined(QM_WEIGHT_W8G)
+#define QM_CODE_WORDS 8u
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    qm_iv u0 = QM_SIGNED_WORD(base, 2 * (eight)), u1 = QM_SIGNED_WORD(base, 2 * (eight) + 1);                          \
+    qm_acc w0 = QM_CODE((u0 << 24) >> 24), w1 = QM_CODE((u0 << 16) >> 24), w2 = QM_CODE((u0 << 8) >> 24),              \
+           w3 = QM_CODE(u0 >> 24), w4 = QM_CODE((u1 << 24) >> 24), w5 = QM_CODE((u1 << 16) >> 24),                     \
+           w6 = QM_CODE((u1 << 8) >> 24), w7 = QM_CODE(u1 >> 24);
+
+#elif defined(QM_WEIGHT_W4)
+#define QM_CODE_WORDS 4u
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    qm_iv u0 = QM_SIGNED_WORD(base, eight);                                                                            \
+    qm_acc w0 = QM_CODE((u0 << 28) >> 28), w1 = QM_CODE((u0 << 24) >> 28), w2 = QM_CODE((u0 << 20) >> 28),             \
+           w3 = QM_CODE((u0 << 16) >> 28), w4 = QM_CODE((u0 << 12) >> 28), w5 = QM_CODE((u0 << 8) >> 28),              \
+           w6 = QM_CODE((u0 << 4) >> 28), w7 = QM_CODE(u0 >> 28);
+
+#elif defined(QM_WEIGHT_W4Z) || defined(QM_WEIGHT_W4M) || defined(QM_WEIGHT_Q4_K)
+#define QM_CODE_WORDS 4u
+#define QM_NIBBLE(j) QM_CODE((u0 >> (4 * (j))) & 15)
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    qm_iv u0 = QM_SIGNED_WORD(base, eight);                                                                            \
+    QM_EIGHT(QM_NIBBLE)
+
+#elif defined(QM_WEIGHT_W3) || defined(QM_WEIGHT_W3Z)
+#define QM_CODE_WORDS 3u
+#if defined(QM_WEIGHT_W3)
+#define QM_THREE(j) QM_CODE(((u0 >> (2 * (j))) & 3) - (((u1 >> (j)) & 1) << 2))
+#else
+#define QM_THREE(j) QM_CODE(((u0 >> (2 * (j))) & 3) + (((u1 >> (j)) & 1) << 2))
+#endif
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    qm_iv u0 = QM_SIGNED_WORD(base, (eight) / 2) >> (16 * ((eight) % 2)), u1 = QM_SIGNED_WORD(base, 2) >> (8 * (eight)); \
+    QM_EIGHT(QM_THREE)
+
+#elif defined(QM_WEIGHT_W2) || defined(QM_WEIGHT_W2Z)
+#define QM_CODE_WORDS 2u
+#if defined(QM_WEIGHT_W2)
+#define QM_TWO(j) QM_CODE((u0 << (30 - 2 * (j))) >> 30)
+#else
+#define QM_TWO(j) QM_CODE((u0 >> (2 * (j))) & 3)
+#endif
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    qm_iv u0 = QM_SIGNED_WORD(base, (eight) / 2) >> (16 * ((eight) % 2));                                              \
+    QM_EIGHT(QM_TWO)
+
+#elif defined(QM_WEIGHT_Q6_K)
+#define QM_CODE_WORDS 6u
+#define QM_SIX(j) QM_CODE(((u0 >> (4 * (j))) & 15) + (((u1 << (30 - 2 * (j))) >> 30) << 4))
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    qm_iv u0 = QM_SIGNED_WORD(base, eight), u1 = QM_SIGNED_WORD(base, 4 + (eight) / 2) >> (16 * ((eight) % 2));        \
+    QM_EIGHT(QM_SIX)
+
+#elif defined(QM_WEIGHT_E4M3) || defined(QM_WEIGHT_E5M2) || defined(QM_WEIGHT_MXFP8)
+#define QM_CODE_WORDS 8u
+#if defined(QM_WEIGHT_E5M2)
+#define QM_FLOAT8(x) qm_small(((x) >> 3) & 0x0fe00000u, (x) & 0x80000000u, QM_HALF_OFFSET, QM_HALF_LEAST)
+#else
+#define QM_FLOAT8(x) QM_E4M3_OF(qm_small, x)
+#endif
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    qm_uv u0 = QM_WORD(base, 2 * (eight)), u1 = QM_WORD(base, 2 * (eight) + 1);                                        \
+    qm_fv w0 = QM_FLOAT8(u0 << 24), w1 = QM_FLOAT8(u0 << 16), w2 = QM_FLOAT8(u0 << 8), w3 = QM_FLOAT8(u0),             \
+          w4 = QM_FLOAT8(u1 << 24), w5 = QM_FLOAT8(u1 << 16), w6 = QM_FLOAT8(u1 << 8), w7 = QM_FLOAT8(u1);
+
+#elif defined(QM_WEIGHT_MXFP6E2M3) || defined(QM_WEIGHT_MXFP6E3M2)
+// Low four bits and high two; the sign is the higher of those.
+#define QM_CODE_WORDS 6u
+#if defined(QM_WEIGHT_MXFP6E2M3)
+#define QM_FLOAT6(low, high)                                                                                           \
+    qm_small(((low) << 20) | (((high) & 1u) << 24), ((high) << 30) & 0x80000000u, 0x3f000000u, 1.0f)
+#else
+#define QM_FLOAT6(low, high)                                                                                           \
+    qm_small(((low) << 21) | (((high) & 1u) << 25), ((high) << 30) & 0x80000000u, 0x3e000000u, 0.25f)
+#endif
+#define QM_FLOAT6_AT(j) QM_FLOAT6((u0 >> (4 * (j))) & 15u, u1 >> (2 * (j)))
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    qm_uv u0 = QM_WORD(base, eight), u1 = QM_WORD(base, 4 + (eight) / 2) >> (16 * ((eight) % 2));                      \
+    QM_EIGHT(QM_FLOAT6_AT)
+
+#elif defined(QM_WEIGHT_MXFP4) || defined(QM_WEIGHT_NVFP4)
+// Twice the number: 0 1 2 3 4 6 8 12, from a table of nibbles. The factor 1/2 is applied at the end.
+#define QM_CODE_WORDS 4u
+#define QM_WEIGHT_FACTOR 0.5f
+#define QM_FP4_SIGN(j) ((u0 << (28 - 4 * (j))) >> 31)
+#define QM_FP4_TWICE(j) QM_IV_FROM_UV((QM_UV(0xc8643210u) >> (QM_UV_FROM_IV(u0 >> (4 * (j))) & 7u) * 4u) & 15u)
+#define QM_FP4(j) QM_CODE((QM_FP4_TWICE(j) ^ QM_FP4_SIGN(j)) - QM_FP4_SIGN(j))
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    qm_iv u0 = QM_SIGNED_WORD(base, eight);                                                                            \
+    QM_EIGHT(QM_FP4)
+#endif
+
+#ifndef QM_WEIGHT_FACTOR
+#define QM_WEIGHT_FACTOR 1.0f
+#endif
+
+// ---- Scales -------------------------------------------------------------------------------------------------------
+
+#define QM_BLOCK_K 32
+#define QM_SCALE_WORD(words, w) QM_LOAD_UV(weights, scale_offset + (panel * (words) + (w)) * QM_PANEL + column % QM_PANEL + QM_UINT(v * QM_VW))
+
+#if defined(QM_WEIGHT_W8) || defined(QM_WEIGHT_E4M3) || defined(QM_WEIGHT_E5M2)
+#define QM_WEIGHT_CHANNEL_SCALE
+
+#elif defined(QM_WEIGHT_W8G) || defined(QM_WEIGHT_W4) || defined(QM_WEIGHT_W3) || defined(QM_WEIGHT_W2)
+#define QM_WEIGHT_GROUPS
+#define QM_SCALES(steps, step, part)                                                                                   \
+    uint group = (step) >> weight_shift;                                                                               \
+    qm_uv pair = QM_SCALE_WORD((((steps) >> weight_shift) + 1u) / 2u, group / 2u);                                     \
+    qm_fv scale = qm_half_low(pair >> (16u * (group & 1u)));
+
+#elif defined(QM_WEIGHT_W4Z) || defined(QM_WEIGHT_W3Z) || defined(QM_WEIGHT_W2Z)
+#define QM_WEIGHT_GROUPS
+#define QM_WEIGHT_OFFSET
+#define QM_SCALES(steps, step, part)                                                                                   \
+    qm_uv pair = QM_SCALE_WORD((steps) >> weight_shift, (step) >> weight_shift);                                       \
+    qm_fv scale = qm_half_low(pair), offset = -(scale * qm_half_high(pair));
+
+#elif defined(QM_WEIGHT_W4M)
+#define QM_WEIGHT_GROUPS
+#define QM_WEIGHT_OFFSET
+#define QM_SCALES(steps, step, part)                                                                                   \
+    qm_uv pair = QM_SCALE_WORD(steps, step);                                                                           \
+    qm_fv scale = qm_half_low(pair), offset = qm_half_high(pair);
+
+#elif defined(QM_WEIGHT_Q4_K)
+// 16 bytes for 8 steps: d, dmin, then 6 bits each: scales 0 to 3 and mins 0 to 3 in the low bits of bytes 0 to 3 and 4 to
+// 7, those of 4 to 7 in the nibbles of bytes 8 to 11, their upper two bits at the top of bytes 0 to 7.
+#define QM_WEIGHT_GROUPS
+#define QM_WEIGHT_OFFSET
+#define QM_SCALES(steps, step, part)                                                                                   \
+    uint first_word = (step) / 8u * 4u, byte = 8u * ((step) & 3u), later = 0u - (((step) >> 2) & 1u);                       \
+    qm_uv both = QM_SCALE_WORD((steps) / 2u, first_word), low = QM_SCALE_WORD((steps) / 2u, first_word + 1u) >> byte,            \
+          middle = QM_SCALE_WORD((steps) / 2u, first_word + 2u) >> byte, high = QM_SCALE_WORD((steps) / 2u, first_word + 3u) >> byte; \
+    qm_uv six_scale = ((low & 63u) & ~later) | (((high & 15u) | ((low >> 2) & 48u)) & later);                          \
+    qm_uv six_minimum = ((middle & 63u) & ~later) | ((((high >> 4) & 15u) | ((middle >> 2) & 48u)) & later);           \
+    qm_fv scale = qm_half_low(both) * QM_FV_FROM_IV(QM_IV_FROM_UV(six_scale)),                                         \
+          offset = -(qm_half_high(both) * QM_FV_FROM_IV(QM_IV_FROM_UV(six_minimum)));
+
+#elif defined(QM_WEIGHT_Q6_K)
+// 20 bytes for 8 steps: d, 2 bytes of zero, an int8 for each 16 values.
+#undef QM_BLOCK_K
+#define QM_BLOCK_K 16
+#define QM_WEIGHT_GROUPS
+#define QM_SCALES(steps, step, part)                                                                                   \
+    uint first_word = (step) / 8u * 5u, index = ((step) & 7u) * 2u + QM_UINT(part);                                         \
+    qm_uv d = QM_SCALE_WORD((steps) / 8u * 5u, first_word);                                                                 \
+    qm_iv bytes = QM_IV_FROM_UV(QM_SCALE_WORD((steps) / 8u * 5u, first_word + 1u + index / 4u) << (24u - 8u * (index & 3u))); \
+    qm_fv scale = qm_half_low(d) * QM_FV_FROM_IV(bytes >> 24);
+
+#elif defined(QM_WEIGHT_NVFP4)
+#undef QM_BLOCK_K
+#define QM_BLOCK_K 16
+#define QM_WEIGHT_GROUPS
+#define QM_SCALES(steps, step, part)                                                                                   \
+    uint index = (step) * 2u + QM_UINT(part);                                                                          \
+    qm_uv bytes = QM_SCALE_WORD(((steps) + 1u) / 2u, index / 4u) << (24u - 8u * (index & 3u));                         \
+    qm_fv scale = QM_E4M3_OF(qm_small, bytes);
+
+#elif defined(QM_WEIGHT_MXFP8) || defined(QM_WEIGHT_MXFP6E2M3) || defined(QM_WEIGHT_MXFP6E3M2) || defined(QM_WEIGHT_MXFP4)
+#define QM_WEIGHT_GROUPS
+#define QM_SCALES(steps, step, part)                                                                                   \
+    qm_fv scale = QM_FV_BITS(((QM_SCALE_WORD(((steps) + 3u) / 4u, (step) / 4u) >> (8u * ((step) & 3u))) & 255u) << 23);
+#endif
+
+#endif
