@@ -140,6 +140,14 @@ static inline double error_of(const struct layer *layer, const struct qm_grid *g
     return sum;
 }
 
+// For what promises to read the upper triangle only.
+static inline void poison_lower_triangle(struct layer *layer)
+{
+    for (uint32_t j = 1; j < layer->columns; j++)
+        for (uint32_t k = 0; k < j; k++)
+            layer->moments[(size_t)j * layer->columns + k] = NAN;
+}
+
 static inline double *diagonal_of(const struct layer *layer)
 {
     double *diagonal = calloc(layer->columns, sizeof(*diagonal));

@@ -117,10 +117,13 @@ static void test_awq_candidates(void **state)
     qm_awq_candidate(zeros, 4, 10, scales);
     for (int j = 0; j < 4; j++)
         assert_true(scales[j] == 1);
-    qm_awq_candidate(sums, 4, 10, scales); // r = 1/2: 1/4, 1, 1/2, 1/100 over 1/10
-    const double expected[4] = {2.5, 10, 5, 0.1};
+    qm_awq_candidate(sums, 4, 10, scales); // r = 1/2: 1/4, 1, 1/2 over 1/2; nothing is known of the last
+    const double expected[4] = {0.5, 2, 1, 1};
     for (int j = 0; j < 4; j++)
         assert_true(is_near((double)scales[j], expected[j], 1e-7));
+    const double tiny[4] = {1e-9, 1, 1, 1};
+    qm_awq_candidate(tiny, 4, 10, scaled); // 1e-4 at least
+    assert_true(is_near((double)scaled[0], 0.1, 1e-7) && is_near((double)scaled[1], 10, 1e-7));
     const double thousandfold[4] = {1000, 16000, 4000, 0};
     qm_awq_candidate(thousandfold, 4, 10, scaled);
     for (int j = 0; j < 4; j++)
@@ -242,6 +245,7 @@ static void hash_all(char text[QM_HASH_TEXT_BYTES])
         struct qm_awq_record awq;
         float scales[288];
         const struct qm_awq_matrix matrix = {"w", layer.weights, 83, grids[g]};
+        poison_lower_triangle(&layer);
         ASSERT_OK(rounded(&layer, grids[g], QM_RANGE_MSE, importance, &clip));
         add_layer(&hash, &layer, grids[g]);
         qm_hash_add(&hash, &clip.error, sizeof(double));

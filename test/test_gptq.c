@@ -404,6 +404,7 @@ static void hash_all(char text[QM_HASH_TEXT_BYTES])
     qm_hash_begin(&hash);
     for (int g = 0; g < GRIDS; g++) {
         struct layer layer = draw_layer(83, 288, 110);
+        poison_lower_triangle(&layer);
         for (int act_order = 0; act_order < 2; act_order++) {
             struct qm_gptq_record record;
             ASSERT_OK(gptq(&layer, grids[g], (struct qm_gptq_params){0.01, act_order, QM_RANGE_MSE}, &record));

@@ -14,27 +14,28 @@ static double ratio_of(uint32_t index)
     return (double)index / QM_AWQ_CANDIDATES;
 }
 
-// The mean of input j in parts of the largest, at least the floor.
+// m_j, for a sum above 0.
 static double magnitude(double sum, double largest)
 {
-    double part = largest > 0 ? sum / largest : 1;
+    double part = sum / largest;
     return part > SMALLEST_MEAN ? part : SMALLEST_MEAN;
 }
 
 void qm_awq_candidate(const double *absolute_sums, uint32_t columns, uint32_t index, float *scales)
 {
-    double largest_sum = 0, smallest = 1, largest = SMALLEST_MEAN, ratio = ratio_of(index);
+    double largest_sum = 0, smallest = 1, ratio = ratio_of(index);
     for (uint32_t j = 0; j < columns; j++)
         largest_sum = absolute_sums[j] > largest_sum ? absolute_sums[j] : largest_sum;
     for (uint32_t j = 0; j < columns; j++) {
-        double m = magnitude(absolute_sums[j], largest_sum);
+        double m = absolute_sums[j] > 0 ? magnitude(absolute_sums[j], largest_sum) : 1;
         smallest = m < smallest ? m : smallest;
-        largest = m > largest ? m : largest;
     }
-    // r > 0 keeps the order, so that the largest and the smallest scale are those of the means.
-    double middle = sqrt(qm_exp(ratio * qm_log(largest)) * qm_exp(ratio * qm_log(smallest)));
+    // The largest m is 1, and so is its power.
+    double middle = sqrt(qm_exp(ratio * qm_log(smallest)));
     for (uint32_t j = 0; j < columns; j++)
-        scales[j] = (float)(qm_exp(ratio * qm_log(magnitude(absolute_sums[j], largest_sum))) / middle);
+        scales[j] = absolute_sums[j] > 0
+                        ? (float)(qm_exp(ratio * qm_log(magnitude(absolute_sums[j], largest_sum))) / middle)
+                        : 1;
 }
 
 void qm_awq_importance(const double *moments, const float *scales, uint32_t columns, double *importance)

@@ -6,7 +6,9 @@
 //   s_j = m_j^r,   m_j = max(mean |x_j| / largest mean |x|, 1e-4),   r in {0, 0.05, ..., 0.95},
 //   divided by sqrt(largest s * smallest s)
 //
-// and that r is taken which loses least, of equal ones the smallest:
+// where an input that was 0 for every token has s = 1 and no part in the division: nothing is known of it. Inputs with equal
+// sums of |x| get equal scales, so that a caller whose inputs must share a scale (those that read one row of v) gives
+// them one sum. That r is taken which loses least, of equal ones the smallest:
 //
 //   loss(r) = sum over the matrices that read this input of trace(E H E^T),   E = Q(W diag s) diag(1/s) - W
 //
@@ -44,7 +46,7 @@ struct qm_awq_record {
 };
 
 // The candidate number `index` for all inputs into scales [columns]. `absolute_sums` [columns] is the sum of |x_j| over the
-// tokens (or their mean: the unit does not matter). All 0: all scales are 1.
+// tokens (or their mean: the unit does not matter).
 void qm_awq_candidate(const double *absolute_sums, uint32_t columns, uint32_t index, float *scales);
 
 // The search. `moments` is H [columns][columns], of which the upper triangle is read. scales [columns] and `record`, which
