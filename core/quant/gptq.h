@@ -9,12 +9,12 @@
 //
 // after which the targets are the best that inputs yet to come can do about the errors made so far. The inverse is not
 // computed: with A = N D N^T, N upper triangular with ones on its diagonal and D diagonal, u_km / u_kk is m_km of
-// M = N^-1. This also gives what a row costs, e A e^T = sum over k of d_k (t_k - q_k)^2 exactly (Chee et al., QuIP,
-// arXiv 2307.13304, section 3).
+// M = N^-1. This also gives what a row costs, e A e^T = sum over k of d_k (t_k - q_k)^2 exactly for a row e of E (Chee et
+// al., QuIP, arXiv 2307.13304, who show that GPTQ is this).
 //
 // - Damping: lambda = damping x mean of H_kk over the inputs that are not dead. If H + lambda I cannot be factored
-//   (qm_moments_factor), damping is multiplied by 10 (0 becomes 1e-6) and it is tried
-//   again; the record has the one used. As damping grows, M becomes I: plain rounding.
+//   (qm_moments_factor), damping is multiplied by 10 (0 becomes 1e-6) and it is tried again; the record has the one used.
+//   As damping grows, M becomes I: plain rounding.
 // - Dead inputs, H_kk = 0, were 0 for every calibration token. Their weights are rounded to nearest; they neither take nor
 //   give errors. (The authors' code sets these weights to 0, which harms where the set was merely small.)
 // - Without act_order the sweep goes from the first column to the last, and a group's parameters are fitted when the sweep
@@ -36,7 +36,8 @@
 struct qm_gptq_params {
     double damping; // 0 or more
     bool act_order;
-    enum qm_range range; // how a group's parameters are fitted; the search weighs input k by d_k of its rounding cost
+    enum qm_range
+        range; // how a group's parameters are fitted; MSE weighs input k by d_k, which is what its error costs
 };
 
 struct qm_gptq_record {
