@@ -70,6 +70,36 @@ static enum qm_claim_verdict verdict_of(const struct qm_node *claim)
     return audit.verdict;
 }
 
+static char *print(const struct qm_node *claim, int how)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    struct qm_audit audit;
+    FILE *file = open_memstream(&bytes, &size);
+    assert_non_null(file);
+    qm_audit_claim(claim, &audit);
+    assert_int_equal(
+        how == 2 ? qm_audit_write("c.yaml", claim, &audit, false, file)
+                 : qm_statement_write(claim, &audit, how == 0 ? QM_STATEMENT_TEXT : QM_STATEMENT_MARKDOWN, false, file),
+        QM_OK);
+    fclose(file);
+    return bytes;
+}
+
+// Where accuracy is not told, no line has a speed without saying so.
+static void assert_no_half_claim(const struct qm_node *claim, const char *printed)
+{
+    char *text = strdup(printed);
+    char *rest = NULL;
+    assert_non_null(text);
+    bool has_accuracy = qm_fact_accuracy_word(claim) == NULL;
+    for (char *line = strtok_r(text, "\n", &rest); line && !has_accuracy; line = strtok_r(NULL, "\n", &rest))
+        if ((strstr(line, "times the baseline") || strstr(line, "TOPS (") || strstr(line, "tokens/s")) &&
+            !strstr(line, "accuracy: "))
+            fail_msg("a speed without accuracy: %s", line);
+    free(text);
+}
+
 // ---- Stock claims ---------------------------------------------------------------------------------------------------
 
 static void test_stock_claims(void **state)
@@ -305,6 +335,12 @@ static void test_nothing_is_claimed(void **state)
     qm_statement_paragraph(&text, claim, &audit);
     assert_non_null(strstr(qm_text_bytes(&text), "accuracy: not measured"));
     qm_text_free(&text);
+    for (int how = 0; how < 3; how++) {
+        char *printed = print(claim, how);
+        assert_non_null(strstr(printed, "tokens/s"));
+        assert_no_half_claim(claim, printed);
+        free(printed);
+    }
     qm_node_destroy(&claim);
 
     // A sustained measurement that a result has is taken as it is.
@@ -513,6 +549,8 @@ static void test_bad_input(void **state)
         {"claim: 1\nacceptance:\n  criteria:\n  - {side: above}\n", "c.yaml:4: 'side' is 'above'; expected one of"},
         {"claim: 1\nremarks: no\n", "c.yaml:2: 'remarks' is no list"},
         {"claim: 1\nremarks: [{a: b}]\n", "c.yaml:2: a remark is no text"},
+        {"claim: 1\nsubject:\n  artifact: \"a\\nb\"\n", "c.yaml:3: 'artifact' is 'a b'; expected 64 hexadecimal"},
+        {"claim: 1\n\"two\\nlines\": no\n", "c.yaml:2: unknown key 'two lines'"},
         {"claim: 1\nclaim: 1\n", "c.yaml:2: "},
         {"claim: 1\ntitle: \"\x01\"\n", "c.yaml:"},
         {"claim: [1\n", "c.yaml:"},
@@ -550,22 +588,6 @@ static void test_cut_text(void **state)
 
 // ---- For people -----------------------------------------------------------------------------------------------------
 
-static char *print(const struct qm_node *claim, int how)
-{
-    char *bytes = NULL;
-    size_t size = 0;
-    struct qm_audit audit;
-    FILE *file = open_memstream(&bytes, &size);
-    assert_non_null(file);
-    qm_audit_claim(claim, &audit);
-    assert_int_equal(
-        how == 2 ? qm_audit_write("c.yaml", claim, &audit, false, file)
-                 : qm_statement_write(claim, &audit, how == 0 ? QM_STATEMENT_TEXT : QM_STATEMENT_MARKDOWN, false, file),
-        QM_OK);
-    fclose(file);
-    return bytes;
-}
-
 // Every component has its row, in every format; where accuracy is not told, no line has a speed without saying so.
 static void test_printed(void **state)
 {
@@ -578,16 +600,27 @@ static void test_printed(void **state)
                 if (!strstr(text, qm_components[k].title))
                     fail_msg("%s: no row of %s", stock[i].file, qm_components[k].title);
             assert_non_null(strstr(text, qm_claim_verdict_name(stock[i].verdict)));
-            bool has_accuracy = qm_fact_accuracy_word(claim) == NULL;
-            char *rest = NULL;
-            for (char *line = strtok_r(text, "\n", &rest); line && !has_accuracy; line = strtok_r(NULL, "\n", &rest))
-                if ((strstr(line, "times the baseline") || strstr(line, "TOPS (") || strstr(line, "tokens/s")) &&
-                    !strstr(line, "accuracy: "))
-                    fail_msg("%s: a speed without accuracy: %s", stock[i].file, line);
+            assert_no_half_claim(claim, text);
             free(text);
         }
         qm_node_destroy(&claim);
     }
+}
+
+// Keys that later versions add are printed, lists of mappings too.
+static void test_further_keys(void **state)
+{
+    (void)state;
+    struct qm_node *claim = load_claim("complete.yaml");
+    struct qm_node *list = qm_node_add_sequence(qm_node_child(claim, "tensors"), "each");
+    struct qm_node *item = qm_node_append_mapping(list);
+    qm_node_set_text(item, "tensor", "layers.0.down_proj");
+    qm_node_set_text(item, "format", "int4");
+    assert_int_equal(qm_claim_check(claim), QM_OK);
+    char *text = print(claim, 0);
+    assert_non_null(strstr(text, "tensor layers.0.down_proj; format int4"));
+    free(text);
+    qm_node_destroy(&claim);
 }
 
 // Text of others cannot break a table of Markdown.
@@ -709,6 +742,7 @@ int main(void)
         cmocka_unit_test(test_bad_input),
         cmocka_unit_test(test_cut_text),
         cmocka_unit_test(test_printed),
+        cmocka_unit_test(test_further_keys),
         cmocka_unit_test(test_markup),
         cmocka_unit_test(test_beside),
         cmocka_unit_test(test_components_of_paths),

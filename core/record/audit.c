@@ -174,12 +174,19 @@ static void audit_calibration(struct qm_audit_row *row, const struct qm_node *cl
 
 // ---- Acceptance -----------------------------------------------------------------------------------------------------
 
+// The metric of a name; perplexity_reference is the reference of perplexity.
 static const struct qm_node *find_metric(const struct qm_node *claim, const char *name)
 {
     const struct qm_node *metrics = qm_node_get(claim, "accuracy.metrics");
-    for (size_t i = 0; i < qm_node_count(metrics); i++)
-        if (strcmp(qm_node_text_at(qm_node_at(metrics, i), "metric", ""), name) == 0)
-            return qm_node_at(metrics, i);
+    for (size_t i = 0; i < qm_node_count(metrics); i++) {
+        const struct qm_node *metric = qm_node_at(metrics, i);
+        const char *own = qm_node_text_at(metric, "metric", "");
+        size_t length = strlen(own);
+        if (strcmp(own, name) == 0)
+            return metric;
+        if (length > 0 && strncmp(own, name, length) == 0 && strcmp(name + length, "_reference") == 0)
+            return qm_node_child(metric, "reference");
+    }
     return NULL;
 }
 
@@ -253,6 +260,21 @@ static bool names(const struct qm_node *claim, const char *path)
     return !qm_component_is_silent(text) && strcasecmp(text, "none") != 0;
 }
 
+// What a claim that is deployment-grade still leaves open of its sustained rate.
+static void give_limit(const struct qm_node *claim, struct qm_audit *audit)
+{
+    const struct qm_audit_row *row = &audit->rows[QM_COMPONENT_SUSTAINED];
+    double seconds = 0;
+    bool is_short = false;
+    if (audit->verdict != QM_CLAIM_DEPLOYMENT_GRADE || row->level == QM_DISCLOSED ||
+        !qm_node_double_at(claim, "sustained.window_s", &seconds))
+        return;
+    for (size_t i = 0; i < row->gap_count; i++)
+        is_short = is_short || row->gaps[i].kind == QM_GAP_SHORT;
+    snprintf(audit->limit, sizeof(audit->limit), "for its window of %.3g s only: %s", seconds,
+             is_short ? "that the rate holds is not proven" : "its slowest answers, burst or throttling are not told");
+}
+
 static void give_verdict(const struct qm_node *claim, struct qm_audit *audit)
 {
     bool is_enough = true;
@@ -283,12 +305,7 @@ static void give_verdict(const struct qm_node *claim, struct qm_audit *audit)
         add_reason(audit, "the claim contradicts itself");
     if (!is_enough && audit->reason_count == 0)
         add_reason(audit, "what the speed cost, or what it is over, is not fully told");
-    double seconds = 0;
-    if (!is_enough || audit->rows[QM_COMPONENT_SUSTAINED].level == QM_DISCLOSED ||
-        !qm_node_double_at(claim, "sustained.window_s", &seconds))
-        return;
-    snprintf(audit->limit, sizeof(audit->limit), "for its window of %.3g s only: that the rate holds is not proven",
-             seconds);
+    give_limit(claim, audit);
 }
 
 void qm_audit_claim(const struct qm_node *claim, struct qm_audit *out)

@@ -184,6 +184,19 @@ void qm_utf8_trim(char *text)
 
 // ---- Checking -----------------------------------------------------------------------------------------------------
 
+#define WORD_BYTES 44
+
+// The beginning of somebody's text, on one line, for a message.
+static const char *one_line(const char *text, char out[WORD_BYTES])
+{
+    snprintf(out, WORD_BYTES, "%s", text);
+    qm_utf8_trim(out);
+    for (char *c = out; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = ' ';
+    return out;
+}
+
 static enum qm_status check_value(const struct qm_node *node, const char *key, const struct qm_result_row *row)
 {
     const char *text = qm_node_text(node);
@@ -191,11 +204,12 @@ static enum qm_status check_value(const struct qm_node *node, const char *key, c
         return QM_OK;
     if (qm_result_row_fits(row, node))
         return QM_OK;
-    const char *is = text ? text : qm_node_is_mapping(node) ? "a mapping" : "a list";
+    char word[WORD_BYTES];
+    const char *is = text ? one_line(text, word) : qm_node_is_mapping(node) ? "a mapping" : "a list";
     const char *or_text = row->flags & OR_TEXT ? " or a text" : "";
     if (row->type == CHOICE)
-        return qm_node_invalid(node, "'%s' is '%.40s'; expected one of %s, or 'undisclosed'", key, is, row->choices);
-    return qm_node_invalid(node, "'%s' is '%.40s'; expected %s%s, or 'undisclosed'", key, is,
+        return qm_node_invalid(node, "'%s' is '%s'; expected one of %s, or 'undisclosed'", key, is, row->choices);
+    return qm_node_invalid(node, "'%s' is '%s'; expected %s%s, or 'undisclosed'", key, is,
                            qm_result_type_text(row->type), or_text);
 }
 
@@ -235,7 +249,8 @@ static enum qm_status check_keys(const struct qm_node *claim)
         if (at < count)
             continue;
         const char *near = qm_suggest(key, names, count);
-        return qm_node_invalid(qm_node_at(claim, i), "unknown key '%.40s'; %s%s%s", key,
+        char word[WORD_BYTES];
+        return qm_node_invalid(qm_node_at(claim, i), "unknown key '%s'; %s%s%s", one_line(key, word),
                                near ? "did you mean '" : "see docs/CLAIM_FORMAT.md", near ? near : "",
                                near ? "'?" : "");
     }

@@ -138,6 +138,22 @@ const char *qm_fact_accuracy_word(const struct qm_node *claim)
     return word && strcmp(word, "not measured") == 0 ? "not measured" : "undisclosed";
 }
 
+// All scalars of a mapping on one line: "format int8; scales one per row".
+static bool append_scalars(struct qm_text *text, const char *title, const struct qm_node *mapping)
+{
+    bool is_first = true;
+    for (size_t i = 0; i < qm_node_count(mapping); i++) {
+        const struct qm_node *child = qm_node_at(mapping, i);
+        if (!qm_node_is_text(child))
+            continue;
+        qm_text_append(text, "%s", is_first ? title : "; ");
+        append_key_before_value(text, qm_node_key_at(mapping, i));
+        append_value(text, child);
+        is_first = false;
+    }
+    return !is_first;
+}
+
 // ---- Lists ----------------------------------------------------------------------------------------------------------
 
 static void append_metric(struct qm_text *text, const struct qm_node *item)
@@ -193,28 +209,12 @@ static void append_list(struct qm_text *text, const struct qm_node *claim, const
         else if (qm_node_is_text(item))
             append_value(text, item);
         else
-            qm_text_append(text, "%zu keys", qm_node_count(item));
+            append_scalars(text, "", item);
         qm_text_append(text, "\n");
     }
 }
 
 // ---- Components -----------------------------------------------------------------------------------------------------
-
-// All scalars of a mapping on one line: "format int8; scales one per row".
-static bool append_scalars(struct qm_text *text, const char *title, const struct qm_node *mapping)
-{
-    bool is_first = true;
-    for (size_t i = 0; i < qm_node_count(mapping); i++) {
-        const struct qm_node *child = qm_node_at(mapping, i);
-        if (!qm_node_is_text(child))
-            continue;
-        qm_text_append(text, "%s", is_first ? title : "; ");
-        append_key_before_value(text, qm_node_key_at(mapping, i));
-        append_value(text, child);
-        is_first = false;
-    }
-    return !is_first;
-}
 
 // The rate of a window is a speed like any other: with its unit, interval and the words on accuracy.
 static void append_sustained(struct qm_text *text, const struct qm_node *claim, const struct qm_node *sustained)

@@ -223,8 +223,8 @@ static enum qm_status write_markdown(const struct qm_node *claim, const struct q
         failed = failed || text.failed;
         qm_text_free(&text);
     }
-    fprintf(file, "\nSource: %s, %s, %s.\n", word_at(claim, "claimant"), word_at(claim, "date"),
-            word_at(claim, "source"));
+    fprintf(file, "\nSource: %s, %s, %s; model %s, artifact %s.\n", word_at(claim, "claimant"), word_at(claim, "date"),
+            word_at(claim, "source"), word_at(claim, "subject.model_sha256"), word_at(claim, "subject.artifact"));
     return failed ? no_memory() : QM_OK;
 }
 
@@ -251,8 +251,8 @@ static enum qm_status write_text(const struct qm_node *claim, const struct qm_au
     }
     enum qm_status status = qm_table_write(table, file, 0, is_fancy);
     qm_table_destroy(&table);
-    fprintf(file, "\nsource: %s, %s, %s\n", word_at(claim, "claimant"), word_at(claim, "date"),
-            word_at(claim, "source"));
+    fprintf(file, "\nsource: %s, %s, %s\nmodel: %s\nartifact: %s\n", word_at(claim, "claimant"), word_at(claim, "date"),
+            word_at(claim, "source"), word_at(claim, "subject.model_sha256"), word_at(claim, "subject.artifact"));
     return status == QM_OK && failed ? no_memory() : status;
 }
 

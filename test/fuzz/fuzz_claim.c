@@ -1,7 +1,7 @@
 // Fuzz target: any bytes are read as a claim. What is accepted has a verdict, is printed whole in every format, and
 // means the same when it is written and read again; taking a component away never makes it better.
 //
-// Built with -DQM_FUZZ=ON and clang: build/fuzz_claim -max_len=16384 -dict=test/fuzz/claim.dict CORPUS profiles/claims
+// Built by the CMake preset `fuzz`: build-fuzz/fuzz_claim -max_len=16384 -dict=test/fuzz/claim.dict CORPUS profiles/claims
 #include "record/audit.h"
 #include "record/claim.h"
 #include "report/statement.h"
