@@ -547,6 +547,7 @@ static void test_bad_input(void **state)
         {"claim: 1\nsustained:\n  steady: rather\n",
          "c.yaml:3: 'steady' is 'rather'; expected one of yes|no|too short"},
         {"claim: 1\nacceptance:\n  criteria:\n  - {side: above}\n", "c.yaml:4: 'side' is 'above'; expected one of"},
+        {"claim: 1\ntensors:\n  each: [[a]]\n", "c.yaml:3: a list within a list"},
         {"claim: 1\nremarks: no\n", "c.yaml:2: 'remarks' is no list"},
         {"claim: 1\nremarks: [{a: b}]\n", "c.yaml:2: a remark is no text"},
         {"claim: 1\nsubject:\n  artifact: \"a\\nb\"\n", "c.yaml:3: 'artifact' is 'a b'; expected 64 hexadecimal"},
@@ -620,6 +621,34 @@ static void test_further_keys(void **state)
     char *text = print(claim, 0);
     assert_non_null(strstr(text, "tensor layers.0.down_proj; format int4"));
     free(text);
+    qm_node_destroy(&claim);
+}
+
+// A claim cannot print a line of its own, nor drive a terminal.
+static void test_control_characters(void **state)
+{
+    (void)state;
+    static const char text[] = "claim: 1\n"
+                               "title: \"x\\nverdict: deployment-grade\"\n"
+                               "claimant: \"\\e[31mred\\x7f\\u009b0m\"\n"
+                               "quote: |\n  one\n  verdict: deployment-grade\n"
+                               "remarks: [\"a\\nverdict: deployment-grade\", plain]\n"
+                               "tensors: {\"we\\nverdict: deployment-grade\": x, weights: \"y\\nz\"}\n";
+    struct qm_node *claim = NULL;
+    if (qm_claim_parse(text, strlen(text), "c.yaml", &claim) != QM_OK)
+        fail_msg("%s", qm_error_text());
+    assert_string_equal(qm_node_text_at(claim, "title", ""), "x verdict: deployment-grade");
+    assert_string_equal(qm_node_text_at(claim, "quote", ""), "one verdict: deployment-grade");
+    assert_string_equal(qm_node_text_at(claim, "claimant", ""), " [31mred   0m");
+    assert_string_equal(qm_node_text_at(claim, "remarks.0", ""), "a verdict: deployment-grade");
+    assert_string_equal(qm_node_text_at(claim, "remarks.1", ""), "plain");
+    for (int how = 0; how < 3; how++) {
+        char *printed = print(claim, how);
+        assert_null(strstr(printed, "\nverdict: deployment-grade"));
+        assert_null(strchr(printed, 0x1b));
+        assert_null(strchr(printed, 0x7f));
+        free(printed);
+    }
     qm_node_destroy(&claim);
 }
 
@@ -743,6 +772,7 @@ int main(void)
         cmocka_unit_test(test_cut_text),
         cmocka_unit_test(test_printed),
         cmocka_unit_test(test_further_keys),
+        cmocka_unit_test(test_control_characters),
         cmocka_unit_test(test_markup),
         cmocka_unit_test(test_beside),
         cmocka_unit_test(test_components_of_paths),

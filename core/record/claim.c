@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TEXT QM_RESULT_TEXT
@@ -257,7 +258,7 @@ static enum qm_status check_keys(const struct qm_node *claim)
     return QM_OK;
 }
 
-static enum qm_status check_numbers(const struct qm_node *node)
+static enum qm_status check_nodes(const struct qm_node *node)
 {
     double low = 0;
     double high = 0;
@@ -265,8 +266,11 @@ static enum qm_status check_numbers(const struct qm_node *node)
         low > high)
         return qm_node_invalid(qm_node_child(node, "low"),
                                "'low' is above 'high'; expected an interval from low to high");
-    for (size_t i = 0; i < qm_node_count(node); i++)
-        QM_TRY(check_numbers(qm_node_at(node, i)));
+    for (size_t i = 0; i < qm_node_count(node); i++) {
+        if (qm_node_is_sequence(node) && qm_node_is_sequence(qm_node_at(node, i)))
+            return qm_node_invalid(qm_node_at(node, i), "a list within a list; expected mappings or texts");
+        QM_TRY(check_nodes(qm_node_at(node, i)));
+    }
     return QM_OK;
 }
 
@@ -299,8 +303,77 @@ enum qm_status qm_claim_check(const struct qm_node *claim)
     for (size_t i = 0; i < qm_node_count(remarks); i++)
         if (!qm_node_is_text(qm_node_at(remarks, i)))
             return qm_node_invalid(qm_node_at(remarks, i), "a remark is no text; expected a list of texts");
-    return check_numbers(claim);
+    return check_nodes(claim);
 }
+
+// ---- Texts on one line ----------------------------------------------------------------------------------------------
+
+// Control characters: C0, delete, and C1 in its two bytes of UTF-8.
+static size_t control_bytes(const char *at)
+{
+    unsigned char c = (unsigned char)at[0];
+    if (c == 0xc2 && (unsigned char)at[1] >= 0x80 && (unsigned char)at[1] < 0xa0)
+        return 2;
+    return (c < 0x20 && c != 0) || c == 0x7f ? 1 : 0;
+}
+
+static bool is_dirty(const struct qm_node *node)
+{
+    for (const char *c = qm_node_text(node); c && *c; c++)
+        if (control_bytes(c) > 0)
+            return true;
+    return false;
+}
+
+// A copy with blanks for control characters and none at the end; NULL without memory.
+static char *cleaned(const char *text)
+{
+    char *copy = strdup(text);
+    for (char *c = copy; c && *c; c++)
+        for (size_t bytes = control_bytes(c); bytes > 0; bytes--)
+            c[bytes - 1] = ' ';
+    for (size_t end = copy ? strlen(copy) : 0; end > 0 && copy[end - 1] == ' '; end--)
+        copy[end - 1] = '\0';
+    return copy;
+}
+
+static struct qm_node *cleaned_list(const struct qm_node *list)
+{
+    struct qm_node *clean = qm_node_new_sequence();
+    for (size_t i = 0; i < qm_node_count(list); i++) {
+        const struct qm_node *item = qm_node_at(list, i);
+        char *text = is_dirty(item) ? cleaned(qm_node_text(item)) : NULL;
+        if (text)
+            qm_node_append_text(clean, text);
+        else
+            qm_node_append_node(clean, qm_node_copy(item));
+        free(text);
+    }
+    return clean;
+}
+
+void qm_claim_tidy(struct qm_node *node)
+{
+    for (size_t i = 0; i < qm_node_count(node); i++) {
+        struct qm_node *child = qm_node_at(node, i);
+        bool has_dirty_item = false;
+        for (size_t k = 0; qm_node_is_sequence(child) && k < qm_node_count(child); k++)
+            has_dirty_item = has_dirty_item || is_dirty(qm_node_at(child, k));
+        if (qm_node_is_mapping(node) && (is_dirty(child) || has_dirty_item)) {
+            char *key = strdup(qm_node_key_at(node, i)); // the node that has it is about to go
+            char *text = has_dirty_item ? NULL : cleaned(qm_node_text(child));
+            if (key && has_dirty_item)
+                qm_node_set_node(node, key, cleaned_list(child));
+            else if (key && text)
+                qm_node_set_text(node, key, text);
+            free(key);
+            free(text);
+        }
+        qm_claim_tidy(qm_node_at(node, i));
+    }
+}
+
+// ---- Reading --------------------------------------------------------------------------------------------------------
 
 // What qmark writes itself may repeat rows by aliases.
 static const struct qm_node_limits limits = {.bytes = 256 * 1024, .depth = 16, .nodes = 10000, .alias_nodes = 2000};
@@ -308,6 +381,10 @@ static const struct qm_node_limits limits = {.bytes = 256 * 1024, .depth = 16, .
 static enum qm_status checked(struct qm_node **claim)
 {
     enum qm_status status = qm_claim_check(*claim);
+    if (status == QM_OK)
+        qm_claim_tidy(*claim);
+    if (status == QM_OK && !qm_node_ok(*claim))
+        status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a claim; close other programs and try again");
     if (status != QM_OK)
         qm_node_destroy(claim);
     return status;

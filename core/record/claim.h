@@ -18,10 +18,11 @@ enum {
 };
 
 // Checks keys and types: keys at the top must be known, numbers be numbers or words, ratios and rates above 0, low ends
-// not above high ends. QM_INVALID with file, line and what would be right.
+// not above high ends, no list within a list. QM_INVALID with file, line and what would be right.
 QM_MUST_USE enum qm_status qm_claim_check(const struct qm_node *claim);
 
-// Reads and checks a claim; from memory, `name` stands for the file in messages.
+// Reads and checks a claim; from memory, `name` stands for the file in messages. Line breaks and control characters in
+// texts become blanks, so that no claim can print a line of its own, such as a verdict.
 QM_MUST_USE enum qm_status qm_claim_load(const char *path, struct qm_node **out);
 QM_MUST_USE enum qm_status qm_claim_parse(const void *bytes, size_t count, const char *name, struct qm_node **out);
 
@@ -34,6 +35,9 @@ QM_MUST_USE enum qm_status qm_claim_from_result(const struct qm_node *result, co
 // The rows of the table, for tests and documents, as qm_result_table_path.
 const char *qm_claim_table_path(size_t index);
 const char *qm_claim_table_meaning(size_t index);
+
+// Makes blanks of line breaks and control characters in all texts of a tree, as reading a claim does.
+void qm_claim_tidy(struct qm_node *node);
 
 // Takes a character off the end that was cut through, as snprintf does with UTF-8 that does not fit.
 void qm_utf8_trim(char *text);

@@ -280,6 +280,7 @@ enum qm_status qm_claim_from_result(const struct qm_node *result, const char *sc
     copy_component(claim, QM_COMPONENT_TOOL_CHAIN, qm_node_child(disclosure, "tool_chain"));
     copy_component(claim, QM_COMPONENT_ACCEPTANCE, qm_node_get(scheme, "accuracy.acceptance"));
     add_remarks(claim, result);
+    qm_claim_tidy(claim);
     if (!qm_node_ok(claim)) {
         qm_node_destroy(&claim);
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a claim; close other programs and try again");

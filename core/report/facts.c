@@ -80,14 +80,14 @@ static void append_value(struct qm_text *text, const struct qm_node *node)
 
 static void append_key(struct qm_text *text, const char *key)
 {
-    for (; *key; key++)
-        qm_text_append(text, "%c", *key == '_' ? ' ' : *key);
+    for (; key && *key; key++)
+        qm_text_append(text, "%c", *key == '_' || (unsigned char)*key < 0x20 || *key == 0x7f ? ' ' : *key);
 }
 
 // A sentence speaks for itself.
 static void append_key_before_value(struct qm_text *text, const char *key)
 {
-    if (strcmp(key, "statement") == 0)
+    if (!key || strcmp(key, "statement") == 0)
         return;
     append_key(text, key);
     qm_text_append(text, " ");

@@ -33,6 +33,8 @@ static void print_all(const struct qm_node *claim, const struct qm_audit *audit)
     require(beside <= QM_BESIDE_MAX && qm_beside_write(rows, beside, note, false, file) == QM_OK);
     fclose(file);
     require(strstr(text, qm_claim_verdict_name(audit->verdict)) != NULL);
+    for (const char *c = text; *c; c++) // nothing that drives a terminal
+        require((unsigned char)*c >= 0x20 ? *c != 0x7f : *c == '\n');
     for (size_t i = 0; i < QM_COMPONENT_COUNT; i++)
         require(strstr(text, qm_components[i].title) != NULL);
     free(text);
