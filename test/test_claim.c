@@ -237,6 +237,29 @@ static void test_take_away(void **state)
     assert_int_equal(claims, 5);
 }
 
+// What is asked for is policy, and stands here a second time: only these keys may be missing from a deployment-grade claim,
+// and of every component so many keys are asked for.
+static void test_what_is_asked_for(void **state)
+{
+    (void)state;
+    static const char *const spared[] = {"rates", "latency_ms.p95", "latency_ms.p99", "burst_rate", "throttling"};
+    static const size_t counts[QM_COMPONENT_COUNT] = {10, 3, 4, 5, 6, 8, 8, 8, 2};
+    size_t found = 0;
+    for (size_t i = 0; i < QM_COMPONENT_COUNT; i++) {
+        size_t count = 0;
+        for (const struct qm_component_key *key = qm_components[i].keys; key->path; key++, count++) {
+            bool is_spared = false;
+            for (size_t k = 0; k < sizeof(spared) / sizeof(spared[0]); k++)
+                is_spared = is_spared || strcmp(spared[k], key->path) == 0;
+            found += is_spared;
+            if (is_spared == ((key->flags & QM_KEY_GRADE) != 0))
+                fail_msg("%s.%s", qm_components[i].name, key->path);
+        }
+        assert_int_equal(count, counts[i]);
+    }
+    assert_int_equal(found, sizeof(spared) / sizeof(spared[0]));
+}
+
 // ---- From a result --------------------------------------------------------------------------------------------------
 
 static void assert_same_audit(const struct qm_audit *a, const struct qm_audit *b)
@@ -762,6 +785,7 @@ int main(void)
         cmocka_unit_test(test_stock_claims),
         cmocka_unit_test(test_document_has_every_key),
         cmocka_unit_test(test_take_away),
+        cmocka_unit_test(test_what_is_asked_for),
         cmocka_unit_test(test_claim_and_audit_agree),
         cmocka_unit_test(test_nothing_is_claimed),
         cmocka_unit_test(test_only_the_baseline),
