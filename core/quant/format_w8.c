@@ -5,6 +5,8 @@
 #include "base/numeric.h"
 #include "quant/format_codecs.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #define LARGEST 127
@@ -48,7 +50,8 @@ static bool is_valid(const void *codes, const void *scales, uint32_t columns)
     memcpy(&scale, scales, sizeof(scale));
     bool ok = scale >= 0 && qm_floats_are_finite(&scale, 1);
     for (uint32_t i = 0; ok && i < columns; i++)
-        ok = ((const int8_t *)codes)[i] >= -LARGEST;
+        ok = ((const int8_t *)codes)[i] >= -LARGEST &&
+             fabsf((float)((const int8_t *)codes)[i] * scale) <= FLT_MAX; // a finite scale may still be too large
     return ok;
 }
 
