@@ -54,7 +54,7 @@ static struct {
     size_t count;
 } bases[SCHEME_COUNT];
 static int input = -1;
-static char input_path[64], saved_path[64];
+static char input_path[64], saved_path[64], store_path[64];
 
 static void make_bases(void)
 {
@@ -113,6 +113,7 @@ static void make_bases(void)
 static void remove_saved(void)
 {
     unlink(saved_path);
+    rmdir(store_path);
 }
 
 static void set_up(void)
@@ -121,6 +122,7 @@ static void set_up(void)
     require(input >= 0);
     snprintf(input_path, sizeof(input_path), "/proc/self/fd/%d", input);
     snprintf(saved_path, sizeof(saved_path), "/dev/shm/qmark-fuzz-%ld", (long)getpid());
+    snprintf(store_path, sizeof(store_path), "/dev/shm/qmark-fuzz-%ld.d", (long)getpid());
     atexit(remove_saved);
     make_bases();
 }
@@ -305,6 +307,19 @@ static void check_artifact(struct qm_artifact *artifact)
     require(strcmp(again->id, artifact->id) == 0 && qm_scheme_equal(&again->scheme, &artifact->scheme));
     require(again->bytes == artifact->bytes && again->weight_bytes == artifact->weight_bytes);
     qm_artifact_destroy(&again);
+    // The same through a directory, which is emptied again.
+    const char *set = artifact->activations ? artifact->activations->set.sha256 : NULL;
+    struct qm_name_list list;
+    require(qm_artifact_store(artifact, store_path) == QM_OK);
+    require(qm_artifact_find(store_path, artifact->model_sha256, &artifact->scheme, set, &again) == QM_OK);
+    require(again && strcmp(again->id, artifact->id) == 0);
+    qm_artifact_destroy(&again);
+    require(qm_directory_list(store_path, &list) == QM_OK && list.count == 2);
+    for (size_t i = 0; i < list.count; i++) {
+        char path[QM_PATH_BYTES];
+        require(qm_path_join(path, store_path, list.names[i]) == QM_OK && unlink(path) == 0);
+    }
+    qm_name_list_free(&list);
 }
 
 // Loads bytes as a file. `id`, unless it is NULL, is what an artifact must have to be accepted.
