@@ -16,6 +16,11 @@ if(QM_SANITIZE MATCHES "fuzzer")
     endforeach()
 endif()
 
+# What calibration makes of a small model, as text to compare between builds (tools/check_identity.sh). It opens no
+# graphics and loads no driver; what it does not call the linker leaves out.
+add_executable(qm_identity EXCLUDE_FROM_ALL test/identity.c)
+target_link_libraries(qm_identity PRIVATE qmark_core)
+
 # Every test/test_NAME.c is a cmocka program of its own and a ctest of the same name.
 if(NOT CMOCKA_FOUND)
     message(STATUS "cmocka not found: tests are not built")

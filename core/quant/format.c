@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define F32_SCALE_MIN 0x1p-126f
+#define F32_LARGEST 0x1.fffffep127
 #define F16_SCALE_MAX 65504.0
 #define F16_SCALE_MIN_BITS 0x0400u // 2^-14, the smallest normal binary16
 
@@ -421,7 +422,7 @@ enum qm_status qm_format_encode(enum qm_weight_format format, const char *name, 
 
 static bool is_grid(const struct qm_weight_codec *codec, const struct qm_grid_parameters *grid)
 {
-    double most = codec->scale == QM_SCALE_F16 || codec->scale == QM_SCALE_F16_ZERO ? F16_SCALE_MAX : 0x1.fffffep127;
+    double most = codec->scale == QM_SCALE_F16 || codec->scale == QM_SCALE_F16_ZERO ? F16_SCALE_MAX : F32_LARGEST;
     if (!(grid->scale >= 0 && grid->scale <= most))
         return false;
     if (codec->scale == QM_SCALE_F16_ZERO)
@@ -446,9 +447,13 @@ bool qm_format_is_valid(enum qm_weight_format format, const struct qm_encoded *e
             qm_format_grid(format, encoded, *row, first / group, columns, &grid);
             if (!is_grid(codec, &grid))
                 return false;
-            for (uint32_t i = first; i < first + group; i++)
-                if (!codec->family->is_code(codec, qm_stream_get(codes, codec->code_bits, i)))
+            for (uint32_t i = first; i < first + group; i++) {
+                uint32_t code = qm_stream_get(codes, codec->code_bits, i);
+                double step, value = codec->family->represented(codec, &grid, code, &step);
+                // A finite scale may still be too large for its codes.
+                if (!codec->family->is_code(codec, code) || !(value <= F32_LARGEST && value >= -F32_LARGEST))
                     return false;
+            }
         }
     return true;
 }
