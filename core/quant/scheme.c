@@ -44,6 +44,15 @@ static const struct {
     [QM_CALIBRATOR_PERCENTILE] =
         {"percentile", "percentile 99.99 of absolute values",
          "the 99.99th percentile of absolute values becomes 127 and what lies above is clipped"},
+    [QM_CALIBRATOR_MSE] = {"mse", "least mean squared error over 2048 bins",
+                           "the threshold with the least mean squared error becomes 127"},
+    [QM_CALIBRATOR_ENTROPY] = {"entropy", "least Kullback-Leibler divergence, 2048 bins, 128 levels",
+                               "the threshold with the least Kullback-Leibler divergence becomes 127"},
+    [QM_CALIBRATOR_SMOOTHQUANT] = {"smoothquant", "alpha 0.5",
+                                   "channels are scaled so that weights take a part of the activations' range"},
+    [QM_CALIBRATOR_AWQ] = {"awq", "", "activation-aware weight scaling"},
+    [QM_CALIBRATOR_GPTQ] = {"gptq", "", "column-wise error propagation"},
+    [QM_CALIBRATOR_IMATRIX] = {"imatrix", "", "rounding weighted by mean squares of the input"},
 };
 
 static const char *const stock_names[] = {
