@@ -227,6 +227,9 @@ static enum qm_status unobserved(size_t layer, enum qm_input input)
 enum qm_status qm_calibration_statistics(const struct qm_calibration *calibration, uint32_t layer, enum qm_input input,
                                          const struct qm_channel_statistics **statistics)
 {
+    *statistics = NULL;
+    if (input != QM_INPUT_HEAD && layer >= calibration->layers)
+        return unobserved(layer, input);
     const struct collector *collector = &calibration->collectors[qm_input_index(calibration->layers, input, layer)];
     *statistics = &collector->statistics;
     return collector->statistics.width > 0 ? QM_OK : unobserved(layer, input);

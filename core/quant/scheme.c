@@ -233,7 +233,7 @@ static enum part parse_part(const char *word, struct qm_scheme *scheme)
         scheme->is_static = true;
         return PART_STATIC;
     }
-    for (size_t c = QM_CALIBRATOR_ABSMAX; c < QM_CALIBRATOR_COUNT; c++)
+    for (size_t c = QM_CALIBRATOR_ABSMAX; c < QM_CALIBRATOR_AWQ; c++) // from AWQ on: of weights, not built in yet
         if (strcmp(word, calibrators[c].name) == 0) {
             scheme->calibrator = (enum qm_calibrator)c;
             return PART_CALIBRATOR;
