@@ -14,9 +14,9 @@ struct qm_preparation {
 };
 
 struct qm_preparation_params {
-    const char *profile;         // name or path
-    const char *schemes;         // list, or NULL: the profile's
-    const char *model_directory; // NULL: the built-in model
+    const char *profile; // name or path
+    const char *schemes; // list, or NULL: the profile's
+    const char *model;   // "built-in", "built-in-outliers" or a directory; NULL: the profile's
     const char *cache_directory;
     bool has_evaluation_seed;
     uint64_t evaluation_seed;

@@ -552,6 +552,8 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
     add_device(root, run, ordinal);
     struct qm_node *model = qm_node_add_mapping(root, "model");
     qm_node_set_text(model, "name", qm_path_name(prepared->model_directory));
+    if (prepared->model->variant)
+        qm_node_set_text(model, "variant", prepared->model->variant);
     qm_node_set_text(model, "sha256", prepared->model->sha256);
     qm_node_set_u64(model, "parameters", prepared->model->parameters);
     qm_node_set_u64(model, "widen", 1);
