@@ -128,7 +128,8 @@ static enum qm_status make_fp32_reference(struct qm_preparation *p, const struct
 enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_preparation_params *params,
                                    qm_progress progress, void *progress_context)
 {
-    struct qm_reference_params reference = {p->model, params->cache_directory, progress, progress_context};
+    struct qm_reference_params reference = {p->model, params->cache_directory, progress, progress_context,
+                                            &p->collected};
     p->prepared = (struct qm_prepared){.profile = &p->profile,
                                        .model = p->model,
                                        .model_directory = p->model_directory,
@@ -161,6 +162,7 @@ void qm_preparation_destroy(struct qm_preparation **preparation)
         qm_artifact_destroy(&p->prepared.schemes[s].artifact);
         free(p->prepared.schemes[s].own_reference);
     }
+    qm_calibration_destroy(&p->collected);
     free(p->reference);
     qm_evaluation_destroy(&p->evaluation);
     qm_evaluation_destroy(&p->calibration);

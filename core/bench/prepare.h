@@ -10,7 +10,8 @@ struct qm_preparation {
     struct qm_model *model;
     struct qm_evaluation *evaluation, *calibration;
     float *reference;
-    struct qm_prepared prepared; // points into the above
+    struct qm_calibration *collected; // NULL until a scheme is calibrated
+    struct qm_prepared prepared;      // points into the above
 };
 
 struct qm_preparation_params {

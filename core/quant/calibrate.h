@@ -87,6 +87,9 @@ struct qm_activation_scale {
     float amax;       // largest absolute value seen
     uint64_t count;   // values seen
     uint64_t clipped; // values at or above the threshold where that is below amax, else 0
+    // What SmoothQuant divided the channels by (smooth.h); all 0 where nothing was smoothed.
+    double alpha;
+    float divisor_min, divisor_max;
 };
 
 struct qm_activation_scales {

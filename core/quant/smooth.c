@@ -329,6 +329,11 @@ enum qm_status qm_smoothed_scales(const struct qm_smoothed *smoothed, const stru
         input->threshold = input->amax;
         input->scale = qm_activation_scale_for(input->amax);
         input->count = statistics->rows * statistics->width;
+        if (!smoothed->inputs[i].is_smoothed)
+            continue;
+        input->alpha = smoothed->inputs[i].alpha;
+        input->divisor_min = smoothed->inputs[i].scale_min;
+        input->divisor_max = smoothed->inputs[i].scale_max;
     }
     *out = scales;
     return QM_OK;
