@@ -1,5 +1,6 @@
 // Calibration: statistics of channels against sums by hand, thresholds against the definitions done the long way, the
 // same bytes whatever the number of threads, and SmoothQuant on a small model: the function stays, the range moves.
+#include "base/hash.h"
 #include "base/numeric.h"
 #include "base/random.h"
 #include "quant/calibrate.h"
@@ -200,6 +201,31 @@ static void test_hostile_rows(void **state)
     qm_calibration_destroy(&c);
 }
 
+// The same bytes from every compiler and machine.
+static void test_golden(void **state)
+{
+    (void)state;
+    struct qm_calibration *c = observe_random(0, 5);
+    const struct qm_channel_statistics *s;
+    struct qm_hash hash;
+    char text[QM_HASH_TEXT_BYTES];
+    CHECK(qm_calibration_statistics(c, 0, QM_INPUT_DOWN, &s));
+    qm_hash_begin(&hash);
+    qm_hash_add(&hash, s->amax, WIDTH * sizeof(float));
+    qm_hash_add(&hash, s->sum_magnitudes, WIDTH * sizeof(double));
+    qm_hash_add(&hash, s->products, WIDTH * WIDTH * sizeof(double));
+    for (int m = QM_CALIBRATOR_ABSMAX; m <= QM_CALIBRATOR_ENTROPY; m++)
+        for (int input = 0; input < QM_INPUT_COUNT; input++) {
+            struct qm_activation_scale scales[WIDTH / 8];
+            CHECK(qm_calibration_group_scales(c, (enum qm_calibrator)m, 0, (enum qm_input)input, 8, scales));
+            for (size_t g = 0; g < WIDTH / 8; g++)
+                qm_hash_add(&hash, &scales[g].scale, sizeof(float));
+        }
+    qm_hash_end(&hash, text);
+    assert_string_equal(text, "3ad7f9f9594e978faeb445d4c0db0626bb671549456dd2083e8527e1a7d861b7");
+    qm_calibration_destroy(&c);
+}
+
 // Thresholds ----------------------------------------------------------------------------------------------------------
 
 static struct qm_histogram histogram;
@@ -352,6 +378,7 @@ int main(void)
         cmocka_unit_test(test_threads_do_not_matter),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_hostile_rows),
+        cmocka_unit_test(test_golden),
         cmocka_unit_test(test_thresholds),
         cmocka_unit_test(test_thresholds_at_the_edge),
         cmocka_unit_test(test_mse_by_hand),
