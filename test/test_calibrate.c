@@ -167,6 +167,44 @@ static void test_groups(void **state)
     qm_calibration_destroy(&alone);
 }
 
+// Two halves merged are the whole: whole numbers, whose sums are exact.
+static void test_merge(void **state)
+{
+    (void)state;
+    static float values[ROWS * WIDTH];
+    const struct qm_calibration_options options = {.has_products = true, .group = 32};
+    struct qm_calibration *whole = qm_calibration_new_with(1, &options), *a = qm_calibration_new_with(1, &options);
+    struct qm_calibration *b = qm_calibration_new_with(1, &options), *plain = qm_calibration_new(1);
+    struct qm_calibration *narrow = qm_calibration_new_with(1, &options);
+    struct qm_activation_scale of_whole[3], of_merged[3];
+    const struct qm_channel_statistics *s, *t;
+    struct qm_random random;
+    qm_random_seed(&random, 21, 0);
+    for (size_t i = 0; i < ROWS * WIDTH; i++)
+        values[i] = (float)qm_random_below(&random, 100 + (uint32_t)i) - 50;
+    CHECK(qm_calibration_observe_rows(whole, 0, QM_INPUT_MLP, values, ROWS, WIDTH));
+    CHECK(qm_calibration_observe_rows(a, 0, QM_INPUT_MLP, values, 20, WIDTH));
+    CHECK(qm_calibration_observe_rows(b, 0, QM_INPUT_MLP, values + 20 * WIDTH, ROWS - 20, WIDTH));
+    CHECK(qm_calibration_merge(a, b));
+    CHECK(qm_calibration_statistics(whole, 0, QM_INPUT_MLP, &s));
+    CHECK(qm_calibration_statistics(a, 0, QM_INPUT_MLP, &t));
+    assert_int_equal(t->rows, ROWS);
+    assert_memory_equal(s->amax, t->amax, WIDTH * sizeof(float));
+    assert_memory_equal(s->products, t->products, WIDTH * WIDTH * sizeof(double));
+    CHECK(qm_calibration_group_scales(whole, QM_CALIBRATOR_PERCENTILE, 0, QM_INPUT_MLP, 32, of_whole));
+    CHECK(qm_calibration_group_scales(a, QM_CALIBRATOR_PERCENTILE, 0, QM_INPUT_MLP, 32, of_merged));
+    for (size_t g = 0; g < 3; g++)
+        assert_true(of_whole[g].scale == of_merged[g].scale && of_whole[g].count == of_merged[g].count);
+    assert_int_equal(qm_calibration_merge(a, plain), QM_INVALID); // other options
+    CHECK(qm_calibration_observe_rows(narrow, 0, QM_INPUT_MLP, values, 1, 64));
+    assert_int_equal(qm_calibration_merge(a, narrow), QM_INVALID); // another width
+    qm_calibration_destroy(&whole);
+    qm_calibration_destroy(&a);
+    qm_calibration_destroy(&b);
+    qm_calibration_destroy(&plain);
+    qm_calibration_destroy(&narrow);
+}
+
 static void test_hostile_rows(void **state)
 {
     (void)state;
@@ -378,6 +416,7 @@ int main(void)
         cmocka_unit_test(test_threads_do_not_matter),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_hostile_rows),
+        cmocka_unit_test(test_merge),
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_thresholds),
         cmocka_unit_test(test_thresholds_at_the_edge),

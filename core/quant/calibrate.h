@@ -68,7 +68,7 @@ QM_MUST_USE enum qm_status qm_calibration_observe_rows(struct qm_calibration *ca
 QM_MUST_USE enum qm_status qm_calibration_observe(struct qm_calibration *calibration, uint32_t layer,
                                                   enum qm_input input, const float *values, size_t count);
 // Adds what another set of collectors, for as many layers and with the same options, has seen. Histograms and maxima are
-// as if it had been observed here; sums are added as they are.
+// as if it had been observed here; sums are added as they are. After a failure `into` may hold a part and is of no use.
 QM_MUST_USE enum qm_status qm_calibration_merge(struct qm_calibration *into, const struct qm_calibration *from);
 
 // The histogram of one input, to draw or to test: counts of `*bins` = 2,048 bins over [0, 2^*exponent).
