@@ -7,6 +7,7 @@
 #include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/safetensors.h"
+#include "quant/smooth.h"
 
 static void tell(const struct qm_reference_params *params, const char *what, double fraction)
 {
@@ -72,8 +73,9 @@ static enum qm_status oracle_set_window(const struct oracle *oracle, const struc
 
 // ---- Artifacts ----------------------------------------------------------------------------------------------------
 
-static enum qm_status calibrate(const struct qm_reference_params *params, const struct qm_scheme *scheme,
-                                const struct qm_evaluation *calibration, struct qm_activation_scales **out)
+// Runs the fp32 model over the set, once, with collectors at every input.
+static enum qm_status collect(const struct qm_reference_params *params, const struct qm_evaluation *calibration,
+                              struct qm_calibration **out)
 {
     struct qm_scheme f32;
     QM_TRY(qm_scheme_parse("f32", &f32));
@@ -90,15 +92,49 @@ static enum qm_status calibrate(const struct qm_reference_params *params, const 
         QM_GUARD(oracle_set_window(&oracle, &calibration->windows[w], params->model->config.context));
         QM_GUARD(qm_pass_observe(oracle.pass, &(struct qm_pass_start){0, 0}, collectors));
     }
-    struct qm_calibration_set set = {.windows = calibration->set.windows,
-                                     .tokens = (uint64_t)calibration->set.windows * calibration->set.window_tokens};
-    snprintf(set.name, sizeof(set.name), "%s", calibration->name);
-    snprintf(set.sha256, sizeof(set.sha256), "%s", calibration->sha256);
-    QM_GUARD(qm_calibration_scales(collectors, scheme->calibrator, &set, out));
+    *out = collectors;
+    collectors = NULL;
 done:
     oracle_close(&oracle);
     qm_artifact_destroy(&artifact);
     qm_calibration_destroy(&collectors);
+    return status;
+}
+
+// A calibrated scheme's artifact from what was collected.
+static enum qm_status build_calibrated(const struct qm_reference_params *params, const struct qm_scheme *scheme,
+                                       const struct qm_evaluation *calibration, const struct qm_calibration *collectors,
+                                       struct qm_artifact **out)
+{
+    enum qm_status status = QM_OK;
+    struct qm_smoothed *smoothed = NULL;
+    struct qm_activation_scales *scales = NULL;
+    struct qm_calibration_set set = {.windows = calibration->set.windows,
+                                     .tokens = (uint64_t)calibration->set.windows * calibration->set.window_tokens};
+    snprintf(set.name, sizeof(set.name), "%s", calibration->name);
+    snprintf(set.sha256, sizeof(set.sha256), "%s", calibration->sha256);
+    if (scheme->calibrator == QM_CALIBRATOR_SMOOTHQUANT) {
+        const struct qm_smooth_params smooth = {.is_searched = true};
+        QM_GUARD(qm_smooth(params->model, collectors, &smooth, &smoothed));
+        QM_GUARD(qm_smoothed_scales(smoothed, &set, &scales));
+    } else {
+        QM_GUARD(qm_calibration_scales(collectors, scheme->calibrator, &set, &scales));
+    }
+    QM_GUARD(qm_artifact_build(smoothed ? smoothed->model : params->model, scheme, scales, out));
+done:
+    qm_activation_scales_destroy(&scales);
+    qm_smoothed_destroy(&smoothed);
+    return status;
+}
+
+static enum qm_status calibrate(const struct qm_reference_params *params, const struct qm_scheme *scheme,
+                                const struct qm_evaluation *calibration, struct qm_artifact **out)
+{
+    struct qm_calibration *own = NULL, **kept = params->collected ? params->collected : &own;
+    enum qm_status status = *kept ? QM_OK : collect(params, calibration, kept);
+    if (status == QM_OK)
+        status = build_calibrated(params, scheme, calibration, *kept, out);
+    qm_calibration_destroy(&own);
     return status;
 }
 
@@ -112,13 +148,10 @@ enum qm_status qm_reference_artifact(const struct qm_reference_params *params, c
     QM_TRY(qm_artifact_find(directory, params->model->sha256, scheme, scheme->is_static ? calibration->sha256 : NULL,
                             out));
     if (!*out) {
-        struct qm_activation_scales *scales = NULL;
-        enum qm_status status = scheme->is_static ? calibrate(params, scheme, calibration, &scales) : QM_OK;
-        if (status == QM_OK)
-            status = qm_artifact_build(params->model, scheme, scales, out);
+        enum qm_status status = scheme->is_static ? calibrate(params, scheme, calibration, out)
+                                                  : qm_artifact_build(params->model, scheme, NULL, out);
         if (status == QM_OK)
             status = qm_artifact_store(*out, directory);
-        qm_activation_scales_destroy(&scales);
         if (status != QM_OK) {
             qm_artifact_destroy(out);
             return status;

@@ -16,6 +16,9 @@ struct qm_reference_params {
     const char *cache_directory; // made if missing
     qm_progress progress;        // may be NULL
     void *progress_context;
+    // Where what the model's inputs look like over the calibration set is kept from the first scheme that needs it on, so
+    // that one run serves all of them; the caller destroys it. NULL: collected for each.
+    struct qm_calibration **collected;
 };
 
 // The artifact of a scheme, from the cache or built and stored; `path` is the file that workers load. Static schemes

@@ -146,6 +146,28 @@ static void add_precision(struct qm_node *disclosure, const struct qm_scheme *sc
                       qm_kv_format_info(scheme->kv)->title);
 }
 
+// The calibrator's parameters, and what it chose where it chooses.
+static void add_parameters(struct qm_node *method, const struct qm_scheme *scheme,
+                           const struct qm_activation_scales *scales)
+{
+    const char *parameters = qm_calibrator_parameters(scheme->calibrator);
+    if (!scales || scales->method != QM_CALIBRATOR_SMOOTHQUANT) {
+        qm_node_set_text(method, "parameters", parameters[0] ? parameters : "none");
+        return;
+    }
+    struct qm_activation_scale range = scales->inputs[0];
+    double alpha_max = range.alpha;
+    for (size_t i = 1; i < scales->count; ++i) {
+        const struct qm_activation_scale *input = &scales->inputs[i];
+        range.alpha = input->alpha < range.alpha ? input->alpha : range.alpha;
+        alpha_max = input->alpha > alpha_max ? input->alpha : alpha_max;
+        range.divisor_min = input->divisor_min < range.divisor_min ? input->divisor_min : range.divisor_min;
+        range.divisor_max = input->divisor_max > range.divisor_max ? input->divisor_max : range.divisor_max;
+    }
+    qm_node_set_textf(method, "parameters", "%s; found: %.2f to %.2f, channels divided by %.3g to %.3g", parameters,
+                      range.alpha, alpha_max, (double)range.divisor_min, (double)range.divisor_max);
+}
+
 static void add_calibration(struct qm_node *disclosure, const struct qm_prepared_scheme *prepared)
 {
     const struct qm_scheme *scheme = &prepared->scheme;
@@ -177,8 +199,7 @@ static void add_calibration(struct qm_node *disclosure, const struct qm_prepared
     struct qm_node *method = qm_node_add_mapping(disclosure, "calibration_method");
     qm_node_set_textf(method, "name", "weights absmax%s%s", scales ? ", activations " : "",
                       scales ? qm_calibrator_name(scales->method) : "");
-    const char *parameters = qm_calibrator_parameters(scheme->calibrator);
-    qm_node_set_text(method, "parameters", parameters[0] ? parameters : "none");
+    add_parameters(method, scheme, scales);
     set_number(method, "clipped_fraction", artifact != NULL,
                scales  ? scales->clipped_fraction
                : count ? (double)clipped / (double)count
@@ -552,6 +573,8 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
     add_device(root, run, ordinal);
     struct qm_node *model = qm_node_add_mapping(root, "model");
     qm_node_set_text(model, "name", qm_path_name(prepared->model_directory));
+    if (prepared->model->variant)
+        qm_node_set_text(model, "variant", prepared->model->variant);
     qm_node_set_text(model, "sha256", prepared->model->sha256);
     qm_node_set_u64(model, "parameters", prepared->model->parameters);
     qm_node_set_u64(model, "widen", 1);

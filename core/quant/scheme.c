@@ -52,7 +52,7 @@ static const struct {
     [QM_CALIBRATOR_ENTROPY] =
         {"entropy", "least KL divergence of the 128-level histogram, 2048 bins",
          "the threshold of static activations is the one whose histogram loses least information"},
-    [QM_CALIBRATOR_SMOOTHQUANT] = {"smoothquant", "alpha 0.5, scales at least 1e-5",
+    [QM_CALIBRATOR_SMOOTHQUANT] = {"smoothquant", "alpha searched for each input in 0.30 to 0.90 by 0.05",
                                    "channels' ranges move from activations into weights before both are quantized"},
     [QM_CALIBRATOR_AWQ] = {"awq", "scale exponent searched in 0, 0.05 .. 0.95, then ranges of weights",
                            "channels that carry large activations get finer weights, then ranges are searched"},

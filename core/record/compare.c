@@ -34,10 +34,12 @@ static const struct rule {
     {"model.widen", FATAL, "not the same amount of work per token"},
     {"model.cache_resident", NOTE, "in a cache on one side only, so that memory bandwidth counts on the other only"},
     {"model.name", IGNORED, "a label; the hash decides"},
+    {"model.variant", IGNORED, "the hash decides"},
 
     {"profile.schema", FATAL, "keys may mean something else in another format"},
     {"profile.name", IGNORED, "a label; its content decides"},
     {"profile.title", IGNORED, "a label"},
+    {"profile.model", IGNORED, "the model's hash decides"},
     {"profile.evaluation.**", FATAL, "accuracy on another set is another number"},
     {"profile.calibration.**", NOTE, "scales may differ; the artifact's id tells where they do"},
     {"profile.schemes**", NOTE, "schemes of one side only are not compared"},
