@@ -128,8 +128,8 @@ static enum qm_status make_fp32_reference(struct qm_preparation *p, const struct
 enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_preparation_params *params,
                                    qm_progress progress, void *progress_context)
 {
-    struct qm_reference_params reference = {p->model, params->cache_directory, progress, progress_context,
-                                            &p->collected};
+    struct qm_reference_params reference = {p->model,         params->cache_directory, progress,
+                                            progress_context, &p->collected,           {0}};
     p->prepared = (struct qm_prepared){.profile = &p->profile,
                                        .model = p->model,
                                        .model_directory = p->model_directory,
@@ -141,6 +141,8 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
     if (!params->only_artifacts)
         QM_TRY(make_fp32_reference(p, &reference));
     p->prepared.reference = p->reference;
+    for (size_t s = 0; s < p->profile.scheme_count; ++s)
+        qm_reference_add_options(&p->profile.schemes[s], &reference.options);
     for (size_t s = 0; s < p->profile.scheme_count; ++s) {
         if (qm_interrupted())
             return QM_FAIL(QM_FAILED, "interrupted");

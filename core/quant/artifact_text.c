@@ -98,7 +98,7 @@ enum qm_status qm_artifact_parse_calibration(const char *text, const char *file,
     json_t *object = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
     const char *method = json_string_value(json_object_get(object, "method"));
     bool ok = method && strcmp(method, qm_calibrator_name(scheme->calibrator)) == 0;
-    if (ok && scheme->is_static) {
+    if (ok && qm_scheme_is_calibrated(scheme)) {
         struct qm_activation_scales *a = calloc(1, sizeof(*a));
         if (a) {
             a->method = scheme->calibrator;

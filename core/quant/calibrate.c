@@ -235,9 +235,14 @@ enum qm_status qm_calibration_statistics(const struct qm_calibration *calibratio
     return collector->statistics.width > 0 ? QM_OK : unobserved(layer, input);
 }
 
+float qm_activation_scale_of(float threshold, int largest)
+{
+    return threshold < AMAX_MIN ? 0 : qm_float_round_up((double)threshold / largest);
+}
+
 float qm_activation_scale_for(float threshold)
 {
-    return threshold < AMAX_MIN ? 0 : qm_float_round_up((double)threshold / LARGEST_CODE);
+    return qm_activation_scale_of(threshold, LARGEST_CODE);
 }
 
 static void find_scale(const struct qm_histogram *histogram, enum qm_calibrator method, struct qm_activation_scale *out)
@@ -366,8 +371,26 @@ enum qm_status qm_calibration_group_scales(const struct qm_calibration *calibrat
     return QM_OK;
 }
 
+enum qm_status qm_calibration_add_groups(const struct qm_calibration *calibration, uint32_t group,
+                                         struct qm_activation_scales *scales)
+{
+    for (size_t i = 0; i < scales->count; i++) {
+        struct qm_activation_scale *input = &scales->inputs[i];
+        uint32_t width = calibration->collectors[i].statistics.width, layer = (uint32_t)(i / 4);
+        enum qm_input which = i + 1 == scales->count ? QM_INPUT_HEAD : (enum qm_input)(i % 4);
+        input->group_count = width / group;
+        input->groups = calloc(input->group_count + 1, sizeof(*input->groups));
+        if (!input->groups)
+            return QM_FAIL(QM_OUT_OF_MEMORY, "calibration: no memory for %" PRIu32 " scales", input->group_count);
+        QM_TRY(qm_calibration_group_scales(calibration, scales->method, layer, which, group, input->groups));
+    }
+    return QM_OK;
+}
+
 void qm_activation_scales_destroy(struct qm_activation_scales **scales)
 {
+    for (size_t i = 0; *scales && (*scales)->inputs && i < (*scales)->count; i++)
+        free((*scales)->inputs[i].groups);
     if (*scales)
         free((*scales)->inputs);
     free(*scales);

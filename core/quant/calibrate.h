@@ -90,6 +90,9 @@ struct qm_activation_scale {
     // What SmoothQuant divided the channels by (smooth.h); all 0 where nothing was smoothed.
     double alpha;
     float divisor_min, divisor_max;
+    // Of each group of channels where the scheme has scales for them, [group_count]; else NULL. Owned by the whole.
+    struct qm_activation_scale *groups;
+    uint32_t group_count;
 };
 
 struct qm_activation_scales {
@@ -103,6 +106,11 @@ struct qm_activation_scales {
 
 // The scale of a threshold as struct qm_activation_scale has it.
 float qm_activation_scale_for(float threshold);
+// Likewise for a format whose largest code stands for `largest`.
+float qm_activation_scale_of(float threshold, int largest);
+// Adds the thresholds of groups of `group` channels to scales made from the same collectors.
+QM_MUST_USE enum qm_status qm_calibration_add_groups(const struct qm_calibration *calibration, uint32_t group,
+                                                     struct qm_activation_scales *scales);
 
 // Scales of all inputs by a method that finds thresholds (absmax, percentile, mse, entropy: histogram.h). `set` is
 // copied. QM_INVALID if an input was never observed. The caller destroys it.

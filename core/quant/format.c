@@ -1,7 +1,9 @@
 #include "quant/format.h"
 #include "base/minifloat.h"
 #include "base/numeric.h"
+#include "quant/clip.h"
 #include "quant/format_codecs.h"
+#include "quant/format_grid.h"
 
 #include <inttypes.h>
 #include <math.h> // sqrt, which IEEE 754 rounds correctly on every machine; only for what is recorded
@@ -242,18 +244,6 @@ const char *qm_bound_name(enum qm_bound bound)
     return names[bound];
 }
 
-enum qm_fit qm_scheme_fit(const struct qm_scheme *scheme)
-{
-    switch (scheme->calibrator) {
-    case QM_CALIBRATOR_MSE:
-    case QM_CALIBRATOR_AWQ:
-    case QM_CALIBRATOR_IMATRIX:
-        return QM_FIT_SEARCH;
-    default:
-        return QM_FIT_ABSMAX;
-    }
-}
-
 enum qm_bound qm_format_bound(enum qm_weight_format format, enum qm_fit fit)
 {
     const struct qm_weight_codec *codec = qm_weight_codec(format);
@@ -374,15 +364,21 @@ static enum qm_status encode_row(enum qm_weight_format format, const float *valu
     const struct qm_weight_codec *codec = qm_weight_codec(format);
     uint32_t group = group_values(codec, columns);
     uint8_t *codes = (uint8_t *)out->codes + row * code_stride(codec, columns);
+    struct qm_format_grid chooser;
+    qm_format_grid_begin(&chooser, format, out->tensor_scale);
     for (uint32_t first = 0; first < columns; first += group) {
-        const float *importance = params->importance ? params->importance + first : NULL;
+        const double *importance = params->importance ? params->importance + first : NULL;
         if (codec->scale == QM_SCALE_BLOCK) {
-            codec->family->encode_block(codec, values + first, importance, codes);
+            float weights[256];
+            for (uint32_t i = 0; importance && i < group; i++)
+                weights[i] = (float)importance[i];
+            codec->family->encode_block(codec, values + first, importance ? weights : NULL, codes);
             codes += codec->block_bytes;
             continue;
         }
         struct qm_grid_parameters grid;
-        enum qm_status status = codec->family->fit(codec, values + first, group, 1.0, (double)out->tensor_scale, &grid);
+        enum qm_range range = params->fit == QM_FIT_SEARCH ? QM_RANGE_MSE : QM_RANGE_ABSMAX;
+        enum qm_status status = qm_range_fit(range, &chooser.base, values + first, importance, group, &grid, NULL);
         if (status != QM_OK) {
             if (codec->group)
                 qm_error_prefix("columns %" PRIu32 " to %" PRIu32 ": ", first, first + group - 1);

@@ -407,6 +407,11 @@ static enum qm_status check_calibrator(const struct qm_scheme *scheme, const cha
                        "scheme '%s': static is for int8 or fp8 activations; leave it out or use w8a8-static", text);
     if (scheme->is_act_order && scheme->calibrator != QM_CALIBRATOR_GPTQ)
         return QM_FAIL(QM_INVALID, "scheme '%s': actorder is a way of gptq; write '-gptq-actorder'", text);
+    if (scheme->activations == QM_ACTIVATION_F8 && scheme->is_static &&
+        (scheme->calibrator == QM_CALIBRATOR_MSE || scheme->calibrator == QM_CALIBRATOR_ENTROPY))
+        return QM_FAIL(QM_INVALID,
+                       "scheme '%s': %s looks for thresholds of 127 levels; use -static or -static-percentile", text,
+                       name);
     switch (scheme->calibrator) {
     case QM_CALIBRATOR_ABSMAX:
     case QM_CALIBRATOR_PERCENTILE:

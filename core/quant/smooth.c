@@ -183,17 +183,23 @@ static double predict(struct work *work)
     return from_inputs + weight_steps / 12 * input_squares;
 }
 
-static void choose(struct work *work, const struct qm_smooth_params *params, struct qm_smoothed_input *out)
+static enum qm_status choose(struct work *work, const struct qm_smooth_params *params, struct qm_smoothed_input *out)
 {
     for (uint32_t j = 0; j < work->columns; j++)
         work->best[j] = work->scales[j] = 1;
     out->scale_min = out->scale_max = 1;
     out->predicted = out->predicted_without = predict(work);
     if (params->is_left_out[work->input])
-        return;
+        return QM_OK;
     out->is_smoothed = true;
     out->predicted = INFINITY;
-    for (int hundredths = ALPHA_FIRST; hundredths <= ALPHA_LAST; hundredths += ALPHA_STEP) {
+    if (params->choose) {
+        QM_TRY(params->choose(params->choose_context, work->statistics, work->readers, work->reader_count, work->best,
+                              &out->alpha));
+        memcpy(work->scales, work->best, work->columns * sizeof(*work->best));
+        out->predicted = predict(work);
+    }
+    for (int hundredths = ALPHA_FIRST; !params->choose && hundredths <= ALPHA_LAST; hundredths += ALPHA_STEP) {
         double alpha = params->is_searched ? hundredths / 100.0 : params->alpha;
         find_scales(work, alpha);
         double predicted = predict(work);
@@ -211,6 +217,7 @@ static void choose(struct work *work, const struct qm_smooth_params *params, str
     }
     for (uint32_t channel = 0; channel < work->channels; channel++)
         out->unknown += is_unknown(work, channel);
+    return QM_OK;
 }
 
 static enum qm_status store(const struct qm_model_tensor *tensor, size_t at, double value, float *values)
@@ -254,9 +261,10 @@ static enum qm_status smooth_input(struct qm_smoothed *smoothed, const struct qm
     enum qm_status status = work_begin(smoothed->model, calibration, layer, input, &work);
     if (status == QM_OK) {
         scan(&work);
-        choose(&work, params, &smoothed->inputs[index]);
-        status = fold(&work);
+        status = choose(&work, params, &smoothed->inputs[index]);
     }
+    if (status == QM_OK)
+        status = fold(&work);
     if (status == QM_OK)
         status = qm_statistics_copy_divided(work.statistics, work.best, &smoothed->statistics[index]);
     work_free(&work);
@@ -268,7 +276,7 @@ enum qm_status qm_smooth(const struct qm_model *model, const struct qm_calibrati
 {
     enum qm_status status = QM_OK;
     *out = NULL;
-    if (!params->is_searched && !(params->alpha >= 0 && params->alpha <= 1))
+    if (!params->choose && !params->is_searched && !(params->alpha >= 0 && params->alpha <= 1))
         return QM_FAIL(QM_INVALID, "smoothquant: alpha %g; use 0 to 1, such as 0.5", params->alpha);
     struct qm_smoothed *smoothed = calloc(1, sizeof(*smoothed));
     if (!smoothed)
@@ -336,5 +344,24 @@ enum qm_status qm_smoothed_scales(const struct qm_smoothed *smoothed, const stru
         input->divisor_max = smoothed->inputs[i].scale_max;
     }
     *out = scales;
+    return QM_OK;
+}
+
+enum qm_status qm_smoothed_add_groups(const struct qm_smoothed *smoothed, uint32_t group,
+                                      struct qm_activation_scales *scales)
+{
+    for (size_t i = 0; i < scales->count; i++) {
+        const struct qm_channel_statistics *statistics = &smoothed->statistics[i];
+        struct qm_activation_scale *input = &scales->inputs[i];
+        input->group_count = statistics->width / group;
+        input->groups = calloc(input->group_count + 1, sizeof(*input->groups));
+        if (!input->groups)
+            return QM_FAIL(QM_OUT_OF_MEMORY, "smoothquant: no memory for %" PRIu32 " scales", input->group_count);
+        for (uint32_t j = 0; j < input->group_count * group; j++) {
+            struct qm_activation_scale *to = &input->groups[j / group];
+            to->amax = statistics->amax[j] > to->amax ? statistics->amax[j] : to->amax;
+            to->threshold = to->amax;
+        }
+    }
     return QM_OK;
 }

@@ -36,7 +36,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Chooses the scales of one input's channels in another way than SmoothQuant: `scales` [statistics->width] for the weights
+// `readers` that read it, and in *alpha what is disclosed of the choice.
+typedef enum qm_status (*qm_scale_chooser)(const void *context, const struct qm_channel_statistics *statistics,
+                                           const struct qm_model_tensor *const *readers, size_t reader_count,
+                                           float *scales, double *alpha);
+
 struct qm_smooth_params {
+    // If given, scales are its, and alpha and is_searched have no meaning. Leave attention_output out where query heads share
+    // a key head: the chooser does not know of them.
+    qm_scale_chooser choose;
+    const void *choose_context;
     bool is_searched;                 // alpha is searched, else it is `alpha`
     double alpha;                     // 0 to 1; 0.5 is the paper's
     bool is_left_out[QM_INPUT_COUNT]; // inputs that stay as they are
@@ -72,5 +82,8 @@ void qm_smoothed_destroy(struct qm_smoothed **smoothed);
 // over the set and ask qm_calibration_scales. Method SMOOTHQUANT; `set` is copied. The caller destroys it.
 QM_MUST_USE enum qm_status qm_smoothed_scales(const struct qm_smoothed *smoothed, const struct qm_calibration_set *set,
                                               struct qm_activation_scales **out);
+// Adds the thresholds of groups of `group` channels to them, likewise.
+QM_MUST_USE enum qm_status qm_smoothed_add_groups(const struct qm_smoothed *smoothed, uint32_t group,
+                                                  struct qm_activation_scales *scales);
 
 #endif
