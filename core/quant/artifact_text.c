@@ -18,8 +18,8 @@ static char *write_text(json_t *object)
 char *qm_artifact_calibration_text(const struct qm_artifact *artifact)
 {
     const struct qm_activation_scales *a = artifact->activations;
-    if (!a)
-        return write_text(json_pack("{s:s}", "method", qm_calibrator_name(QM_CALIBRATOR_NONE)));
+    if (!a) // nothing was calibrated by data
+        return write_text(json_pack("{s:s}", "method", qm_calibrator_name(artifact->scheme.calibrator)));
     json_t *inputs = json_array();
     for (size_t i = 0; i < a->count; i++) {
         const struct qm_activation_scale *input = &a->inputs[i];
