@@ -286,15 +286,15 @@ static enum qm_status check_value(struct check *check, const struct qm_grid_para
     double step, represented = check->codec->family->represented(check->codec, grid, code, &step);
     double error = value > represented ? value - represented : represented - value;
     record_error(check, error);
-    if (error <= 0.5 * step) {
-        if (step > 0 && error / step > check->seen.worst_steps)
-            check->seen.worst_steps = error / step;
-        return QM_OK;
-    }
     // Clipped: the nearest code is this one, and the value lies beyond it.
     double nearest;
-    bool is_clipped = check->codec->family->nearest(check->codec, grid, value, &nearest) == code;
+    bool is_inside = error <= 0.5 * step;
+    bool is_clipped = !is_inside && check->codec->family->nearest(check->codec, grid, value, &nearest) == code;
+    if (!is_clipped && step > 0 && error / step > check->seen.worst_steps)
+        check->seen.worst_steps = error / step;
     check->seen.clipped += is_clipped;
+    if (is_inside)
+        return QM_OK;
     if (check->bound == QM_BOUND_NONE || (check->bound == QM_BOUND_CLIPPED && is_clipped))
         return QM_OK;
     return QM_FAIL(QM_WRONG_RESULT,
