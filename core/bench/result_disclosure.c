@@ -38,7 +38,8 @@ static bool is_same_kind(const struct qm_artifact_tensor *a, const struct qm_art
     return a->format == b->format && a->activations == b->activations && a->bound == b->bound;
 }
 
-// Adds " model.layers.0.mlp.down_proj", or with a star for the layer where all layers have the kind.
+// Adds ", down_proj" where all layers have the kind, else ", layers.0.mlp.down_proj" for each that does. Such names are
+// patterns of a scheme, too.
 static void add_names(char *names, size_t capacity, const struct qm_artifact *artifact,
                       const struct qm_artifact_tensor *kind, enum qm_role role)
 {
@@ -47,14 +48,14 @@ static void add_names(char *names, size_t capacity, const struct qm_artifact *ar
         count += is_same_kind(qm_artifact_weight(artifact, role, layer), kind);
     for (uint32_t layer = 0; layer < layers && count > 0; layer++) {
         const struct qm_artifact_tensor *tensor = qm_artifact_weight(artifact, role, layer);
-        const char *name = tensor->name, *tail = strstr(name, ".0.");
+        const char *last = strrchr(tensor->name, '.'), *first = strchr(tensor->name, '.');
         size_t used = strlen(names);
-        if (count == layers && layers > 1 && tail) {
-            snprintf(names + used, capacity - used, "%s%.*s.*%s", used ? ", " : "", (int)(tail - name), name, tail + 2);
+        if (!is_same_kind(tensor, kind))
+            continue;
+        const char *name = count == layers && last ? last + 1 : first ? first + 1 : tensor->name;
+        snprintf(names + used, capacity - used, "%s%s", used ? ", " : "", name);
+        if (count == layers)
             return;
-        }
-        if (is_same_kind(tensor, kind))
-            snprintf(names + used, capacity - used, "%s%s", used ? ", " : "", name);
     }
 }
 

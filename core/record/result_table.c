@@ -103,7 +103,7 @@ const struct qm_result_row qm_result_rows[] = {
     {"schemes[].disclosure.tensors.activations", TEXT, 0, NULL, "which activations"},
     {"schemes[].disclosure.tensors.kv_cache", TEXT, 0, NULL, "keys, values"},
     {"schemes[].disclosure.tensors.formats", LIST, OPT, NULL, "every tensor, by what it is stored in"},
-    {"schemes[].disclosure.tensors.formats[].tensors", TEXT, 0, NULL, "names; * stands for every layer"},
+    {"schemes[].disclosure.tensors.formats[].tensors", TEXT, 0, NULL, "names; without a layer: of every layer"},
     {"schemes[].disclosure.tensors.formats[].weights", TEXT, 0, NULL, "format"},
     {"schemes[].disclosure.tensors.formats[].group_size", WHOLE, 0, NULL, "values that share a scale; 0: the row"},
     {"schemes[].disclosure.tensors.formats[].activations", TEXT, OPT, NULL, "what they are multiplied with"},
