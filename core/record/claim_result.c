@@ -86,9 +86,8 @@ static void add_metrics(struct qm_node *metrics, const struct qm_node *holder, c
         const char *key = qm_node_key_at(holder, i);
         if (is_one_of(key, beside) || is_one_of(key, others))
             continue;
-        snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "_" : "", key);
-        if (strcmp(key, "value") == 0)
-            snprintf(name, sizeof(name), "%s", prefix);
+        const bool is_value = strcmp(key, "value") == 0;
+        snprintf(name, sizeof(name), "%.63s%s%.63s", prefix, *prefix && !is_value ? "_" : "", is_value ? "" : key);
         qm_utf8_trim(name);
         if (qm_node_is_mapping(child)) {
             add_metrics(metrics, child, name, depth + 1);
