@@ -89,25 +89,25 @@ static void unpack_block(const struct qm_weight_codec *codec, const uint8_t *blo
     case QM_WEIGHT_Q4_0:
         memcpy(scales, block, 2);
         for (uint32_t i = 0; i < 32; i++) // less 8 is the top bit turned
-            qm_stream_put(codes, 4, i, (block[2 + i % 16] >> (i / 16 * 4) & 15u) ^ 8u);
+            qm_stream_put(codes, 4, i, ((uint32_t)block[2 + i % 16] >> (i / 16 * 4) & 15u) ^ 8u);
         break;
     case QM_WEIGHT_Q4_1:
         memcpy(scales, block, 4);
         for (uint32_t i = 0; i < 32; i++)
-            qm_stream_put(codes, 4, i, block[4 + i % 16] >> (i / 16 * 4) & 15u);
+            qm_stream_put(codes, 4, i, (uint32_t)block[4 + i % 16] >> (i / 16 * 4) & 15u);
         break;
     case QM_WEIGHT_Q4_K:
         memcpy(scales, block, 16);
         for (uint32_t i = 0; i < 256; i++)
-            qm_stream_put(codes, 4, i, block[16 + i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 15u);
+            qm_stream_put(codes, 4, i, (uint32_t)block[16 + i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 15u);
         break;
     default:
         memcpy(scales, block + 208, 2);
         memcpy(scales + 4, block + 192, 16);
         for (uint32_t i = 0; i < 256; i++) {
             uint32_t half = i / 128, quarter = i / 32 % 4, at = i % 32;
-            uint32_t low = block[half * 64 + quarter % 2 * 32 + at] >> (quarter / 2 * 4) & 15u;
-            uint32_t high = block[128 + half * 32 + at] >> (quarter * 2) & 3u;
+            uint32_t low = (uint32_t)block[half * 64 + quarter % 2 * 32 + at] >> (quarter / 2 * 4) & 15u;
+            uint32_t high = (uint32_t)block[128 + half * 32 + at] >> (quarter * 2) & 3u;
             qm_stream_put(codes, 6, i, (low | high << 4) ^ 32u); // less 32
         }
     }
