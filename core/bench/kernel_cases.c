@@ -441,8 +441,8 @@ void qm_case_attention(struct qm_case_builder *b)
     uint32_t *cache = qm_case_add(b, place_cache(&p, &kind, lanes), false);
     qm_case_add(b, (size_t)s->rows * heads * 64, true);
     double *bounds = qm_case_absolute(b);
-    struct magnitude *keys = calloc((size_t)slots * 2, sizeof(*keys)), *values = keys + slots;
-    c->failed = c->failed || !keys;
+    struct magnitude *keys = calloc(slots, sizeof(*keys)), *values = calloc(slots, sizeof(*values));
+    c->failed = c->failed || !keys || !values;
     for (size_t slot = 0; slot < slots && !c->failed; ++slot) {
         size_t lane = slot / context, position = slot % context, k_scale = p.k_scale_base + slot;
         if (kind.kind == CACHE_AFFINE) {
@@ -483,6 +483,7 @@ void qm_case_attention(struct qm_case_builder *b)
         positions_read += position + 1.0;
     }
     free(keys);
+    free(values);
     qm_case_parameters(b, &p, sizeof(p));
     c->step[0] = s->position;
     c->step[1] = first_sequence;
