@@ -16,6 +16,11 @@ if(QM_SANITIZE MATCHES "fuzzer")
     endforeach()
 endif()
 
+# What calibration makes of a small model, as text to compare between builds (tools/check_identity.sh). It opens no
+# graphics and loads no driver; what it does not call the linker leaves out.
+add_executable(qm_identity EXCLUDE_FROM_ALL test/identity.c)
+target_link_libraries(qm_identity PRIVATE qmark_core)
+
 # Every test/test_NAME.c is a cmocka program of its own and a ctest of the same name.
 if(NOT CMOCKA_FOUND)
     message(STATUS "cmocka not found: tests are not built")
@@ -36,6 +41,9 @@ foreach(source ${QM_TEST_SOURCES})
     add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
 endforeach()
+# The longest first, so that none is left for the end; a fresh build folder knows no earlier times.
+set_tests_properties(test_kernels PROPERTIES COST 100)
+set_tests_properties(test_run PROPERTIES COST 90)
 
 # What the program prints, compared with test/cli/*.expected.
 add_test(NAME cli COMMAND ${CMAKE_SOURCE_DIR}/test/run_cli.sh $<TARGET_FILE:qmark>)

@@ -172,7 +172,8 @@ static int group_setup(void **state)
     struct qm_artifact *artifact = NULL;
     size_t count = 0;
     if (qm_model_load(QM_SOURCE_DIR "/models/qmark-3m", &model) != QM_OK || qm_scheme_parse("f32", &f32) != QM_OK ||
-        qm_artifact_build(model, &f32, NULL, &artifact) != QM_OK)
+        qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &f32, .activations = NULL},
+                          &artifact) != QM_OK)
         fail_msg("%s", qm_error_text());
     tokens = calloc((size_t)WINDOWS * (model->config.context + 1), sizeof(*tokens));
     assert_non_null(tokens);
@@ -183,7 +184,8 @@ static int group_setup(void **state)
     }
     for (size_t s = 0; s < SCHEMES; ++s) {
         if (qm_scheme_parse(scheme_names[s], &schemes[s]) != QM_OK ||
-            qm_artifact_build(model, &schemes[s], NULL, &artifacts[s]) != QM_OK)
+            qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &schemes[s], .activations = NULL},
+                              &artifacts[s]) != QM_OK)
             fail_msg("%s", qm_error_text());
     }
     assert_int_equal(qm_backend_reference.enumerate(&info, 1, &count), QM_OK);

@@ -212,7 +212,8 @@ static struct qm_artifact *build(const struct qm_model *model, const char *name,
 {
     struct qm_artifact *artifact;
     struct qm_scheme scheme = scheme_of(name);
-    if (qm_artifact_build(model, &scheme, scales, &artifact) != QM_OK)
+    if (qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &scheme, .activations = scales},
+                          &artifact) != QM_OK)
         fail_msg("%s", qm_error_text());
     return artifact;
 }
@@ -284,8 +285,14 @@ static void test_round_trip(void **state)
     // What cannot be built.
     struct qm_artifact *none;
     struct qm_scheme is_static = scheme_of("w8a8-static");
-    assert_int_equal(qm_artifact_build(model, &is_static, NULL, &none), QM_INVALID);
-    assert_int_equal(qm_artifact_build(model, &is_static, percentile, &none), QM_INVALID);
+    assert_int_equal(
+        qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &is_static, .activations = NULL},
+                          &none),
+        QM_INVALID);
+    assert_int_equal(
+        qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &is_static, .activations = percentile},
+                          &none),
+        QM_INVALID);
     assert_null(none);
     // A directory of them.
     assert_int_equal(qm_artifact_find(directory, model->sha256, &is_static, absmax->set.sha256, &none), QM_OK);

@@ -138,7 +138,9 @@ static void check_scheme(const char *name)
 {
     struct qm_scheme scheme;
     struct qm_artifact *artifact = NULL;
-    if (qm_scheme_parse(name, &scheme) != QM_OK || qm_artifact_build(model, &scheme, NULL, &artifact) != QM_OK)
+    if (qm_scheme_parse(name, &scheme) != QM_OK ||
+        qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &scheme, .activations = NULL},
+                          &artifact) != QM_OK)
         fail_msg("%s", qm_error_text());
     struct qm_device_info info;
     struct qm_device *device = NULL;

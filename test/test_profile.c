@@ -93,6 +93,33 @@ static void test_expand(void **state)
     qm_node_destroy(&read);
 }
 
+// Another model is another profile; the built-in one, said or not, is the same.
+static void test_model(void **state)
+{
+    (void)state;
+    static struct qm_profile again;
+    char hash[QM_HASH_TEXT_BYTES];
+    enum qm_profile_model model = QM_PROFILE_MODEL_BUILT_IN;
+    assert_int_equal(qm_profile_load("quick", &profile), QM_OK);
+    memcpy(hash, profile.hash, sizeof(hash));
+    assert_int_equal(load("m.yaml", "schema: 1\nname: quick\nextends: quick\nmodel: built-in\n"), QM_OK);
+    assert_string_equal(profile.hash, hash);
+    assert_true(profile.is_stock);
+    assert_int_equal(load("m.yaml", "schema: 1\nname: quick\nextends: quick\nmodel: built-in-outliers\n"), QM_OK);
+    assert_int_equal(profile.model, QM_PROFILE_MODEL_OUTLIERS);
+    assert_string_not_equal(profile.hash, hash);
+    assert_false(profile.is_stock);
+    struct qm_node *node = qm_profile_expand(&profile);
+    assert_int_equal(qm_profile_read(node, &again), QM_OK);
+    assert_int_equal(again.model, QM_PROFILE_MODEL_OUTLIERS);
+    assert_string_equal(again.hash, profile.hash);
+    qm_node_destroy(&node);
+    assert_int_equal(load("m.yaml", "schema: 1\nname: quick\nextends: quick\nmodel: outliers\n"), QM_INVALID);
+    assert_non_null(strstr(qm_error_text(), "m.yaml:4: 'model' is 'outliers'; expected built-in or built-in-outliers"));
+    assert_true(qm_profile_model_find("built-in-outliers", &model) && model == QM_PROFILE_MODEL_OUTLIERS);
+    assert_false(qm_profile_model_find("models/qmark-3m", &model));
+}
+
 static void test_select(void **state)
 {
     (void)state;
@@ -223,8 +250,9 @@ static void test_truncated(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stock),   cmocka_unit_test(test_expand),   cmocka_unit_test(test_select),
-        cmocka_unit_test(test_extends), cmocka_unit_test(test_mistakes), cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_stock),     cmocka_unit_test(test_expand),  cmocka_unit_test(test_model),
+        cmocka_unit_test(test_select),    cmocka_unit_test(test_extends), cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_truncated),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -44,7 +44,9 @@ static float *reference_logits(const struct qm_model *model, const struct qm_win
     assert_non_null(logits);
     for (uint32_t p = 0; p <= window->length; ++p)
         tokens[p] = window->tokens[p];
-    if (qm_scheme_parse("f32", &scheme) != QM_OK || qm_artifact_build(model, &scheme, NULL, &artifact) != QM_OK ||
+    if (qm_scheme_parse("f32", &scheme) != QM_OK ||
+        qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &scheme, .activations = NULL},
+                          &artifact) != QM_OK ||
         qm_backend_reference.enumerate(&info, 1, &count) != QM_OK ||
         qm_backend_reference.open(&info, &(struct qm_open_params){0}, &device) != QM_OK ||
         qm_engine_create(&(struct qm_engine_params){device, "narrow", *c, 1, window->length, 1, 1}, &engine) != QM_OK ||

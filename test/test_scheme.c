@@ -65,7 +65,7 @@ static void test_canonical(void **state)
         {"w4a8-g32-static-kv4", "w4a8-g32-static-kv4"},
         {"w4a16-g128-asym-gptq-actorder-kv8-first4-last32+lm_head=f16+*.0.*=w8a8-g64",
          "w4a16-g128-asym-gptq-actorder-kv8-first4-last32+lm_head=f16+*.0.*=w8a8-g64"},
-        {"e4m3af8-static-mse", "e4m3af8-static-mse"},
+        {"e4m3af8-static-percentile", "e4m3af8-static-percentile"},
         {"w8a8-static64-smoothquant", "w8a8-static64-smoothquant"},
         {"mxfp6e3m2a16", "mxfp6e3m2a16"},
         {"q4_ka8-imatrix", "q4_ka8-imatrix"},

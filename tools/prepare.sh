@@ -37,6 +37,7 @@ vulkan-tools|cmd:vulkaninfo|lists Vulkan devices without our help
 clinfo|cmd:clinfo|lists OpenCL devices without our help
 spirv-tools|cmd:spirv-val|checks the compiled kernels
 clang|cmd:clang|fuzzing, and a second compiler
+llvm|cmd:llvm-cov|what the fuzz targets reach
 clang-format-14|cmd:clang-format-14|checks the layout of the source
 clang-tidy|cmd:clang-tidy|checks the source for mistakes
 shellcheck|cmd:shellcheck|checks the scripts

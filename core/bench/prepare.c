@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/outliers.h"
 #include "sys/file.h"
 #include "sys/process.h"
 
@@ -42,6 +43,32 @@ static enum qm_status check_against_model(const struct qm_profile *profile, cons
     return QM_OK;
 }
 
+// Loads the model that the caller names, else the profile's. A named one becomes the profile's, so that the profile says
+// which was run.
+static enum qm_status load_model(const char *name, struct qm_preparation *p)
+{
+    enum qm_profile_model model = p->profile.model;
+    bool is_directory = name && !qm_profile_model_find(name, &model);
+    if (is_directory)
+        model = QM_PROFILE_MODEL_BUILT_IN;
+    if (model != p->profile.model) {
+        p->profile.model = model;
+        QM_TRY(qm_profile_update(&p->profile));
+    }
+    if (is_directory)
+        snprintf(p->model_directory, sizeof(p->model_directory), "%s", name);
+    else
+        QM_TRY(qm_data_path(BUILT_IN_MODEL, p->model_directory));
+    QM_TRY(qm_model_load(p->model_directory, &p->model));
+    if (model != QM_PROFILE_MODEL_OUTLIERS)
+        return QM_OK;
+    struct qm_model *variant = NULL;
+    QM_TRY(qm_model_inject_outliers(p->model, &variant));
+    qm_model_destroy(&p->model);
+    p->model = variant;
+    return QM_OK;
+}
+
 enum qm_status qm_preparation_read(const struct qm_preparation_params *params, struct qm_preparation **out)
 {
     *out = NULL;
@@ -64,11 +91,7 @@ enum qm_status qm_preparation_read(const struct qm_preparation_params *params, s
         status = QM_FAIL(QM_UNSUPPORTED, "%s: tiles: tuned is not built in yet; use fixed", p->profile.path);
         goto done;
     }
-    if (params->model_directory)
-        snprintf(p->model_directory, sizeof(p->model_directory), "%s", params->model_directory);
-    else
-        QM_GUARD(qm_data_path(BUILT_IN_MODEL, p->model_directory));
-    QM_GUARD(qm_model_load(p->model_directory, &p->model));
+    QM_GUARD(load_model(params->model, p));
     QM_GUARD(check_against_model(&p->profile, p->model));
     QM_GUARD(qm_evaluation_create(QM_SPLIT_CALIBRATION, &p->profile.calibration, p->model_directory, &p->calibration));
     QM_GUARD(qm_evaluation_create(QM_SPLIT_EVALUATION, &p->profile.evaluation, p->model_directory, &p->evaluation));
@@ -105,7 +128,8 @@ static enum qm_status make_fp32_reference(struct qm_preparation *p, const struct
 enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_preparation_params *params,
                                    qm_progress progress, void *progress_context)
 {
-    struct qm_reference_params reference = {p->model, params->cache_directory, progress, progress_context};
+    struct qm_reference_params reference = {p->model,         params->cache_directory, progress,
+                                            progress_context, &p->collected,           {0}};
     p->prepared = (struct qm_prepared){.profile = &p->profile,
                                        .model = p->model,
                                        .model_directory = p->model_directory,
@@ -117,6 +141,8 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
     if (!params->only_artifacts)
         QM_TRY(make_fp32_reference(p, &reference));
     p->prepared.reference = p->reference;
+    for (size_t s = 0; s < p->profile.scheme_count; ++s)
+        qm_reference_add_options(&p->profile.schemes[s], &reference.options);
     for (size_t s = 0; s < p->profile.scheme_count; ++s) {
         if (qm_interrupted())
             return QM_FAIL(QM_FAILED, "interrupted");
@@ -138,6 +164,7 @@ void qm_preparation_destroy(struct qm_preparation **preparation)
         qm_artifact_destroy(&p->prepared.schemes[s].artifact);
         free(p->prepared.schemes[s].own_reference);
     }
+    qm_calibration_destroy(&p->collected);
     free(p->reference);
     qm_evaluation_destroy(&p->evaluation);
     qm_evaluation_destroy(&p->calibration);

@@ -10,13 +10,14 @@ struct qm_preparation {
     struct qm_model *model;
     struct qm_evaluation *evaluation, *calibration;
     float *reference;
-    struct qm_prepared prepared; // points into the above
+    struct qm_calibration *collected; // NULL until a scheme is calibrated
+    struct qm_prepared prepared;      // points into the above
 };
 
 struct qm_preparation_params {
-    const char *profile;         // name or path
-    const char *schemes;         // list, or NULL: the profile's
-    const char *model_directory; // NULL: the built-in model
+    const char *profile; // name or path
+    const char *schemes; // list, or NULL: the profile's
+    const char *model;   // "built-in", "built-in-outliers" or a directory; NULL: the profile's
     const char *cache_directory;
     bool has_evaluation_seed;
     uint64_t evaluation_seed;

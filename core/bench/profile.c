@@ -57,8 +57,8 @@ struct section {
 
 static const struct section sections[] = {
     {"",
-     {"schema", "name", "title", "extends", "schemes", "baseline", "evaluation", "calibration", "prefill", "decode",
-      "timing", "policy", "tier", "tiles", "widen", "bootstrap", "acceptance"}},
+     {"schema", "name", "title", "extends", "model", "schemes", "baseline", "evaluation", "calibration", "prefill",
+      "decode", "timing", "policy", "tier", "tiles", "widen", "bootstrap", "acceptance"}},
     {"evaluation", {"set", "seed", "windows", "window_tokens", "scored_tokens"}},
     {"calibration", {"set", "seed", "windows", "window_tokens"}},
     {"timing", {"protocol", "warmup", "repeats"}},
@@ -72,6 +72,7 @@ static const struct section sections[] = {
 static const char *const tier_names[] = {"base", "best"};
 static const char *const tile_names[] = {"fixed", "tuned"};
 static const char *const set_names[] = {"built-in"};
+static const char *const model_names[] = {"built-in", "built-in-outliers"}; // enum qm_profile_model
 static const char *const protocol_names[] = {"paired"};
 
 static const char *where(const char *section)
@@ -291,6 +292,9 @@ static enum qm_status read_choices(const struct qm_node *root, struct qm_profile
 {
     const struct qm_node *mapping = NULL;
     size_t choice = 0;
+    if (qm_node_child(root, "model"))
+        QM_TRY(read_choice(root, "", "model", model_names, COUNT(model_names), &choice));
+    profile->model = (enum qm_profile_model)choice;
     static const char *const set_sections[] = {"evaluation", "calibration"};
     for (size_t i = 0; i < COUNT(set_sections); i++) {
         QM_TRY(require_mapping(root, set_sections[i], &mapping));
@@ -474,6 +478,16 @@ static enum qm_status hash_profile(struct qm_profile *profile)
     return status;
 }
 
+bool qm_profile_model_find(const char *name, enum qm_profile_model *out)
+{
+    for (size_t i = 0; i < COUNT(model_names); i++)
+        if (strcmp(name, model_names[i]) == 0) {
+            *out = (enum qm_profile_model)i;
+            return true;
+        }
+    return false;
+}
+
 enum qm_status qm_profile_update(struct qm_profile *profile)
 {
     char path[QM_PATH_BYTES];
@@ -549,6 +563,8 @@ struct qm_node *qm_profile_expand(const struct qm_profile *profile)
     qm_node_set_text(node, "name", profile->name);
     if (profile->title[0])
         qm_node_set_text(node, "title", profile->title);
+    if (profile->model != QM_PROFILE_MODEL_BUILT_IN) // which goes without saying, as it always did
+        qm_node_set_text(node, "model", model_names[profile->model]);
     struct qm_node *list = qm_node_add_sequence(node, "schemes");
     for (size_t i = 0; i < profile->scheme_count; i++)
         qm_node_append_text(list, profile->schemes[i].name);

@@ -5,6 +5,7 @@
 //
 //   schema: 1                 extends: quick (optional; a stock profile's name or a path)
 //   name, title               title is optional
+//   model: built-in | built-in-outliers   optional: built-in; model/outliers.h says what the other is
 //   schemes: [f16, w8a8]      baseline: f16 (one of the schemes; gains are over it)
 //   evaluation: {set: built-in, seed, windows, window_tokens, scored_tokens}
 //   calibration: {set: built-in, seed, windows, window_tokens}
@@ -61,11 +62,17 @@ enum qm_profile_tier {
     QM_PROFILE_TIER_BEST, // the fastest tier that the device proved; results differ in tier
 };
 
+enum qm_profile_model {
+    QM_PROFILE_MODEL_BUILT_IN = 0,
+    QM_PROFILE_MODEL_OUTLIERS, // the built-in model's variant with injected outliers
+};
+
 struct qm_profile {
     char name[QM_PROFILE_NAME_BYTES];
     char title[QM_PROFILE_TITLE_BYTES];
     char path[QM_PATH_BYTES]; // of the file that was read
 
+    enum qm_profile_model model;
     struct qm_scheme schemes[QM_PROFILE_SCHEMES_MAX]; // in the file's order, no two equal
     size_t scheme_count;
     size_t baseline; // index into schemes
@@ -108,6 +115,9 @@ QM_MUST_USE struct qm_node *qm_profile_expand(const struct qm_profile *profile);
 // Keeps only the schemes named in a list such as "w8a8,w4a16-g32", and the baseline, in the profile's order; a named
 // scheme that the profile lacks is added at the end. The profile is no longer stock unless nothing changed.
 QM_MUST_USE enum qm_status qm_profile_select_schemes(struct qm_profile *profile, const char *list);
+
+// The model that a name stands for: "built-in", "built-in-outliers". False for any other text.
+bool qm_profile_model_find(const char *name, enum qm_profile_model *out);
 
 // Recomputes `hash` and `is_stock` after a change by hand, such as --eval-seed.
 QM_MUST_USE enum qm_status qm_profile_update(struct qm_profile *profile);

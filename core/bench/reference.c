@@ -7,6 +7,9 @@
 #include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/safetensors.h"
+#include "quant/awq_scales.h"
+#include "quant/smooth.h"
+#include "quant/weight_calibrator.h"
 
 static void tell(const struct qm_reference_params *params, const char *what, double fraction)
 {
@@ -72,33 +75,128 @@ static enum qm_status oracle_set_window(const struct oracle *oracle, const struc
 
 // ---- Artifacts ----------------------------------------------------------------------------------------------------
 
-static enum qm_status calibrate(const struct qm_reference_params *params, const struct qm_scheme *scheme,
-                                const struct qm_evaluation *calibration, struct qm_activation_scales **out)
+// Runs the fp32 model over the set, once, with collectors at every input.
+static enum qm_status collect(const struct qm_reference_params *params, const struct qm_evaluation *calibration,
+                              const struct qm_calibration_options *options, struct qm_calibration **out)
 {
     struct qm_scheme f32;
     QM_TRY(qm_scheme_parse("f32", &f32));
     enum qm_status status = QM_OK;
     struct qm_artifact *artifact = NULL;
     struct oracle oracle = {0};
-    struct qm_calibration *collectors = qm_calibration_new(params->model->config.layers);
+    struct qm_calibration *collectors = qm_calibration_new_with(params->model->config.layers, options);
     if (!collectors)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to calibrate");
-    QM_GUARD(qm_artifact_build(params->model, &f32, NULL, &artifact));
+    QM_GUARD(qm_artifact_build(&(struct qm_artifact_params){.model = params->model, .scheme = &f32}, &artifact));
     QM_GUARD(oracle_open(artifact, &f32, calibration->set.window_tokens, &oracle));
     for (uint32_t w = 0; w < calibration->set.windows; ++w) {
         tell(params, "calibrating", (double)w / calibration->set.windows);
         QM_GUARD(oracle_set_window(&oracle, &calibration->windows[w], params->model->config.context));
         QM_GUARD(qm_pass_observe(oracle.pass, &(struct qm_pass_start){0, 0}, collectors));
     }
-    struct qm_calibration_set set = {.windows = calibration->set.windows,
-                                     .tokens = (uint64_t)calibration->set.windows * calibration->set.window_tokens};
-    snprintf(set.name, sizeof(set.name), "%s", calibration->name);
-    snprintf(set.sha256, sizeof(set.sha256), "%s", calibration->sha256);
-    QM_GUARD(qm_calibration_scales(collectors, scheme->calibrator, &set, out));
+    *out = collectors;
+    collectors = NULL;
 done:
     oracle_close(&oracle);
     qm_artifact_destroy(&artifact);
     qm_calibration_destroy(&collectors);
+    return status;
+}
+
+// The calibrator of activations' thresholds: those that choose weights leave them at absmax.
+static enum qm_calibrator threshold_method(const struct qm_scheme *scheme)
+{
+    switch (scheme->calibrator) {
+    case QM_CALIBRATOR_PERCENTILE:
+    case QM_CALIBRATOR_MSE:
+    case QM_CALIBRATOR_ENTROPY:
+        return scheme->calibrator;
+    default:
+        return QM_CALIBRATOR_ABSMAX;
+    }
+}
+
+// The model as a calibrator that scales channels leaves it; *out stays NULL for the others.
+static enum qm_status scale_channels(const struct qm_model *model, const struct qm_scheme *scheme,
+                                     const struct qm_calibration *collectors, struct qm_smoothed **out)
+{
+    struct qm_smooth_params smooth = {.is_searched = true};
+    if (scheme->calibrator == QM_CALIBRATOR_AWQ) {
+        smooth.choose = qm_awq_choose;
+        smooth.choose_context = scheme;
+        smooth.is_left_out[QM_INPUT_ATTENTION_OUTPUT] = true;
+    } else if (scheme->calibrator != QM_CALIBRATOR_SMOOTHQUANT) {
+        return QM_OK;
+    }
+    return qm_smooth(model, collectors, &smooth, out);
+}
+
+// A calibrated scheme's artifact from what was collected.
+static enum qm_status build_calibrated(const struct qm_reference_params *params, const struct qm_scheme *scheme,
+                                       const struct qm_evaluation *calibration, const struct qm_calibration *collectors,
+                                       struct qm_artifact **out)
+{
+    enum qm_status status = QM_OK;
+    struct qm_smoothed *smoothed = NULL;
+    struct qm_activation_scales *scales = NULL;
+    uint32_t layers = params->model->config.layers;
+    const struct qm_channel_statistics **statistics = calloc(4 * (size_t)layers + 1, sizeof(const void *));
+    struct qm_calibration_set set = {.windows = calibration->set.windows,
+                                     .tokens = (uint64_t)calibration->set.windows * calibration->set.window_tokens};
+    snprintf(set.name, sizeof(set.name), "%s", calibration->name);
+    snprintf(set.sha256, sizeof(set.sha256), "%s", calibration->sha256);
+    if (!statistics)
+        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "no memory to calibrate"));
+    QM_GUARD(scale_channels(params->model, scheme, collectors, &smoothed));
+    if (smoothed) {
+        QM_GUARD(qm_smoothed_scales(smoothed, &set, &scales));
+        if (scheme->activation_group > 0)
+            QM_GUARD(qm_smoothed_add_groups(smoothed, scheme->activation_group, scales));
+    } else {
+        QM_GUARD(qm_calibration_scales(collectors, threshold_method(scheme), &set, &scales));
+        if (scheme->activation_group > 0)
+            QM_GUARD(qm_calibration_add_groups(collectors, scheme->activation_group, scales));
+    }
+    scales->method = scheme->calibrator;
+    for (size_t i = 0; i < scales->count; ++i) {
+        enum qm_input input = i + 1 == scales->count ? QM_INPUT_HEAD : (enum qm_input)(i % 4);
+        statistics[i] = smoothed ? &smoothed->statistics[i] : NULL;
+        if (!smoothed)
+            QM_GUARD(qm_calibration_statistics(collectors, (uint32_t)(i / 4), input, &statistics[i]));
+    }
+    QM_GUARD(qm_artifact_build(&(struct qm_artifact_params){.model = smoothed ? smoothed->model : params->model,
+                                                            .scheme = scheme,
+                                                            .activations = scales,
+                                                            .statistics = statistics},
+                               out));
+done:
+    free(statistics);
+    qm_activation_scales_destroy(&scales);
+    qm_smoothed_destroy(&smoothed);
+    return status;
+}
+
+void qm_reference_add_options(const struct qm_scheme *scheme, struct qm_calibration_options *options)
+{
+    options->has_products = options->has_products || qm_scheme_needs_products(scheme);
+    // Groups of channels are powers of two times 32 in practice; the greatest common divisor serves all of them.
+    for (uint32_t group = scheme->activation_group; group > 0;) {
+        uint32_t rest = options->group % group;
+        options->group = group;
+        group = rest;
+    }
+}
+
+static enum qm_status calibrate(const struct qm_reference_params *params, const struct qm_scheme *scheme,
+                                const struct qm_evaluation *calibration, struct qm_artifact **out)
+{
+    struct qm_calibration *own = NULL, **kept = params->collected ? params->collected : &own;
+    struct qm_calibration_options options = params->options;
+    qm_reference_add_options(scheme, &options);
+    enum qm_status status = *kept ? QM_OK : collect(params, calibration, &options, kept);
+    if (status == QM_OK)
+        status = build_calibrated(params, scheme, calibration, *kept, out);
+    qm_calibration_destroy(&own);
     return status;
 }
 
@@ -109,16 +207,14 @@ enum qm_status qm_reference_artifact(const struct qm_reference_params *params, c
     *out = NULL;
     char directory[QM_PATH_BYTES];
     QM_TRY(qm_path_join(directory, params->cache_directory, "artifacts"));
-    QM_TRY(qm_artifact_find(directory, params->model->sha256, scheme, scheme->is_static ? calibration->sha256 : NULL,
-                            out));
+    bool is_calibrated = qm_scheme_is_calibrated(scheme);
+    QM_TRY(qm_artifact_find(directory, params->model->sha256, scheme, is_calibrated ? calibration->sha256 : NULL, out));
     if (!*out) {
-        struct qm_activation_scales *scales = NULL;
-        enum qm_status status = scheme->is_static ? calibrate(params, scheme, calibration, &scales) : QM_OK;
-        if (status == QM_OK)
-            status = qm_artifact_build(params->model, scheme, scales, out);
+        const struct qm_artifact_params plain = {.model = params->model, .scheme = scheme};
+        enum qm_status status =
+            is_calibrated ? calibrate(params, scheme, calibration, out) : qm_artifact_build(&plain, out);
         if (status == QM_OK)
             status = qm_artifact_store(*out, directory);
-        qm_activation_scales_destroy(&scales);
         if (status != QM_OK) {
             qm_artifact_destroy(out);
             return status;

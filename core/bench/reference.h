@@ -16,6 +16,11 @@ struct qm_reference_params {
     const char *cache_directory; // made if missing
     qm_progress progress;        // may be NULL
     void *progress_context;
+    // Where what the model's inputs look like over the calibration set is kept from the first scheme that needs it on, so
+    // that one run serves all of them; the caller destroys it. NULL: collected for each.
+    struct qm_calibration **collected;
+    // What is collected beyond what the scheme at hand needs, for those that share the run (qm_reference_add_options).
+    struct qm_calibration_options options;
 };
 
 // The artifact of a scheme, from the cache or built and stored; `path` is the file that workers load. Static schemes
@@ -31,5 +36,8 @@ QM_MUST_USE enum qm_status qm_reference_logits(const struct qm_reference_params 
                                                const struct qm_artifact *artifact, const struct qm_scheme *scheme,
                                                const struct qm_evaluation *evaluation, uint32_t windows,
                                                float **logits);
+
+// Adds what a scheme's calibrator needs to the options of a run that several schemes share.
+void qm_reference_add_options(const struct qm_scheme *scheme, struct qm_calibration_options *options);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "bench/result_disclosure.h"
 #include "kernel/kernels.h"
 #include "model/safetensors.h"
 #include "quant/layout.h"
@@ -109,84 +110,6 @@ static bool is_standard_class(const struct qm_prepared *prepared)
 }
 
 // ---- Disclosure ---------------------------------------------------------------------------------------------------
-
-static void add_format(struct qm_node *precision, const char *key, const struct qm_format_info *info)
-{
-    struct qm_node *node = qm_node_add_mapping(precision, key);
-    qm_node_set_text(node, "format", info->title);
-    qm_node_set_text(node, "storage", info->storage);
-    qm_node_set_text(node, "scales", info->scales);
-    qm_node_set_u64(node, "bits", info->bits);
-    if (!info->is_float)
-        qm_node_set_u64(node, "group_size", info->group_size);
-}
-
-static void add_precision(struct qm_node *disclosure, const struct qm_scheme *scheme)
-{
-    struct qm_node *precision = qm_node_add_mapping(disclosure, "precision");
-    add_format(precision, "weights", qm_weight_format_info(scheme->weights));
-    add_format(precision, "activations", qm_activation_format_info(scheme->activations));
-    add_format(precision, "kv_cache", qm_kv_format_info(scheme->kv));
-    qm_node_set_text(
-        precision, "arithmetic",
-        scheme->activations == QM_ACTIVATION_A8
-            ? "products int8 x int8, sums int32 within a scale's block, float32 across blocks; the rest of "
-              "the model float32"
-            : "products and sums float32 (multiply-adds may contract); the rest of the model float32");
-    bool is_f32 = scheme->weights == QM_WEIGHT_F32;
-    struct qm_node *tensors = qm_node_add_mapping(disclosure, "tensors");
-    qm_node_set_textf(tensors, "weights", "all linear layers and lm_head %s; embedding %s; norm gains float32",
-                      qm_weight_format_info(scheme->weights)->title, is_f32 ? "float32" : "float16");
-    qm_node_set_textf(tensors, "activations",
-                      "inputs of all linear layers %s%s; residual stream, norms, rotary "
-                      "embedding, softmax and SwiGLU float32",
-                      qm_activation_format_info(scheme->activations)->title,
-                      scheme->is_static ? ", static scale per tensor" : "");
-    qm_node_set_textf(tensors, "kv_cache", "keys (after the rotary embedding) and values %s",
-                      qm_kv_format_info(scheme->kv)->title);
-}
-
-static void add_calibration(struct qm_node *disclosure, const struct qm_prepared_scheme *prepared)
-{
-    const struct qm_scheme *scheme = &prepared->scheme;
-    const struct qm_artifact *artifact = prepared->artifact;
-    const struct qm_activation_scales *scales = artifact ? artifact->activations : NULL;
-    if (scales) {
-        struct qm_node *set = qm_node_add_mapping(disclosure, "calibration_set");
-        qm_node_set_text(set, "name", scales->set.name);
-        qm_node_set_text(set, "sha256", scales->set.sha256);
-        qm_node_set_u64(set, "sequences", scales->set.windows);
-        qm_node_set_u64(set, "tokens", scales->set.tokens);
-    } else {
-        qm_node_set_text(disclosure, "calibration_set", "none");
-    }
-    if (qm_weight_format_info(scheme->weights)->is_float && !scales) {
-        qm_node_set_text(disclosure, "calibration_method", "none");
-        return;
-    }
-    double worst = 0;
-    uint64_t clipped = 0, count = 0;
-    for (size_t i = 0; artifact && i < artifact->tensor_count; ++i) {
-        const struct qm_artifact_tensor *tensor = &artifact->tensors[i];
-        if (!qm_role_is_linear(tensor->role))
-            continue;
-        worst = tensor->record.worst_steps > worst ? tensor->record.worst_steps : worst;
-        clipped += tensor->record.clipped;
-        count += (uint64_t)tensor->rows * tensor->columns;
-    }
-    struct qm_node *method = qm_node_add_mapping(disclosure, "calibration_method");
-    qm_node_set_textf(method, "name", "weights absmax%s%s", scales ? ", activations " : "",
-                      scales ? qm_calibrator_name(scales->method) : "");
-    const char *parameters = qm_calibrator_parameters(scheme->calibrator);
-    qm_node_set_text(method, "parameters", parameters[0] ? parameters : "none");
-    set_number(method, "clipped_fraction", artifact != NULL,
-               scales  ? scales->clipped_fraction
-               : count ? (double)clipped / (double)count
-                       : 0,
-               "undisclosed");
-    qm_node_set_double(method, "error_bound", 0.5);
-    set_number(method, "error_worst", artifact != NULL, worst, "undisclosed");
-}
 
 static void add_evaluation_set(struct qm_node *disclosure, const struct qm_evaluation *evaluation)
 {
@@ -520,8 +443,8 @@ static void add_scheme(struct qm_node *list, const struct qm_prepared *prepared,
         qm_node_set_text(row, "artifact", "absent");
     }
     struct qm_node *disclosure = qm_node_add_mapping(row, "disclosure");
-    add_precision(disclosure, &prepared_scheme->scheme);
-    add_calibration(disclosure, prepared_scheme);
+    qm_disclosure_add_precision(disclosure, prepared_scheme);
+    qm_disclosure_add_calibration(disclosure, prepared_scheme);
     add_evaluation_set(disclosure, prepared->evaluation);
     add_tool_chain(disclosure, prepared, run, scheme);
     add_accuracy(row, prepared, scheme);
@@ -552,6 +475,8 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
     add_device(root, run, ordinal);
     struct qm_node *model = qm_node_add_mapping(root, "model");
     qm_node_set_text(model, "name", qm_path_name(prepared->model_directory));
+    if (prepared->model->variant)
+        qm_node_set_text(model, "variant", prepared->model->variant);
     qm_node_set_text(model, "sha256", prepared->model->sha256);
     qm_node_set_u64(model, "parameters", prepared->model->parameters);
     qm_node_set_u64(model, "widen", 1);

@@ -104,7 +104,8 @@ int qm_verb_calibrate(int argc, char **argv)
     const struct qm_option options[] = {
         {"profile", QM_OPTION_TEXT, &profile, "NAME|FILE", "whose schemes and calibration set; quick if not given"},
         {"scheme", QM_OPTION_TEXT, &schemes, "LIST", "only these schemes, and the baseline, with commas between"},
-        {"model", QM_OPTION_TEXT, &model, "DIR", "a model in place of the built-in one"},
+        {"model", QM_OPTION_TEXT, &model, "NAME|DIR",
+         "built-in, built-in-outliers or a directory; the profile's if not given"},
         {"out", QM_OPTION_TEXT, &directory, "DIR",
          "where artifacts are kept (in DIR/artifacts); the cache if not given"},
         {"json", QM_OPTION_FLAG, &as_json, NULL, "print what ended in each tensor, as JSON"},
@@ -127,7 +128,7 @@ int qm_verb_calibrate(int argc, char **argv)
     struct qm_progress_line line;
     struct qm_preparation_params params = {.profile = profile,
                                            .schemes = schemes,
-                                           .model_directory = model,
+                                           .model = model,
                                            .cache_directory = directory ? directory : cache,
                                            .only_artifacts = true};
     int code = QM_EXIT_OK;

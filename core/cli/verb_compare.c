@@ -82,6 +82,25 @@ static enum qm_status print_differences(const struct qm_comparison *comparison, 
     return status;
 }
 
+// The components of the trade in which the two differ beyond what is compared, the fatal ones first.
+static void print_components(const struct qm_comparison *comparison)
+{
+    bool is_first = true;
+    bool is_said[QM_COMPONENT_COUNT] = {false};
+    for (size_t i = 0; i < comparison->count; i++) {
+        const struct qm_difference *difference = &comparison->differences[i];
+        if (!difference->component || difference->class == QM_DIFFERENCE_SUBJECT)
+            continue;
+        bool *said = &is_said[difference->component - qm_components];
+        if (!*said)
+            printf("%s%s (%s)", is_first ? "components that differ: " : ", ", difference->component->title,
+                   qm_difference_class_name(difference->class));
+        is_first = false;
+        *said = true;
+    }
+    fputs(is_first ? "" : "\n", stdout);
+}
+
 static const struct qm_node *find_scheme(const struct qm_node *result, const char *name)
 {
     const struct qm_node *schemes = qm_node_child(result, "schemes");
@@ -161,6 +180,7 @@ static enum qm_status print_pair(const struct input *a, const struct input *b, c
     print_input("A", a);
     print_input("B", b);
     printf("%s\n", qm_comparison_verdict_name(comparison->verdict));
+    print_components(comparison);
     QM_TRY(print_differences(comparison, style));
     return comparison->verdict == QM_NOT_COMPARABLE ? QM_OK : print_numbers(a->result, b->result, style);
 }
@@ -180,6 +200,7 @@ static void add_pair(struct qm_node *list, const struct input *a, const struct i
         struct qm_node *row = qm_node_append_mapping(rows);
         qm_node_set_text(row, "field", difference->path);
         qm_node_set_text(row, "class", qm_difference_class_name(difference->class));
+        qm_node_set_text(row, "component", difference->component ? difference->component->name : "none");
         qm_node_set_text(row, "a", difference->a);
         qm_node_set_text(row, "b", difference->b);
         qm_node_set_text(row, "why", difference->why);

@@ -93,6 +93,15 @@ static const struct {
     {"reference",
      "The fp32 reference is the model in float32 on the host: what scores are against. The reference backend runs the\n"
      "same artifact in plain C: what a device's logits are checked against."},
+    {"claim",
+     "What somebody says of a quantized model's speed; docs/CLAIM_FORMAT.md. 'qmark claim' writes what a result\n"
+     "supports, 'qmark audit' judges what anybody says."},
+    {"deployment_grade", "Verdict of an audit: every component of the trade is told, with intervals, and nothing of it "
+                         "contradicts."},
+    {"upper_bound_only", "Verdict of an audit: the speed may be reached; what it costs, what it is over or whether it "
+                         "holds is open."},
+    {"not_checkable", "Verdict of an audit: device, model, precision or a number of speed is missing, so that nothing "
+                      "could\ncontradict the claim."},
     {"comparable", "Of two results: no field differs that would make the numbers about different things."},
 };
 

@@ -226,7 +226,7 @@ static int run(const struct run_options *options, bool has_seed)
     static struct qm_device_list list;
     struct qm_preparation_params params = {.profile = options->profile,
                                            .schemes = options->schemes,
-                                           .model_directory = options->model,
+                                           .model = options->model,
                                            .cache_directory = cache,
                                            .has_evaluation_seed = has_seed,
                                            .evaluation_seed = options->evaluation_seed};
@@ -263,7 +263,8 @@ int qm_verb_run(int argc, char **argv)
          "only these: ids (vulkan:0), APIs or drivers, with commas between"},
         {"scheme", QM_OPTION_TEXT, &o.schemes, "LIST", "only these schemes, and the baseline, with commas between"},
         {"out", QM_OPTION_TEXT, &o.directory, "DIR", "where results are written; qmark-results if not given"},
-        {"model", QM_OPTION_TEXT, &o.model, "DIR", "a model in place of the built-in one"},
+        {"model", QM_OPTION_TEXT, &o.model, "NAME|DIR",
+         "built-in, built-in-outliers or a directory; the profile's if not given"},
         {"eval-seed", QM_OPTION_WHOLE, &o.evaluation_seed, "N", "score a fresh evaluation set, made from this seed"},
         {"debug", QM_OPTION_FLAG, &o.is_debug, NULL, "with validation layers; timings mean nothing then"},
         {"json", QM_OPTION_FLAG, &o.as_json, NULL, "print the results as JSON in place of tables"},

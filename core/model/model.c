@@ -191,6 +191,42 @@ done:
     return status;
 }
 
+enum qm_status qm_model_copy(const struct qm_model *model, struct qm_model **out)
+{
+    size_t total = 0;
+    *out = NULL;
+    for (size_t i = 0; i < model->tensor_count; i++)
+        total += (size_t)model->tensors[i].rows * model->tensors[i].columns;
+    struct qm_model *copy = malloc(sizeof(*copy));
+    if (copy) {
+        *copy = *model;
+        copy->tensors = malloc(model->tensor_count * sizeof(*copy->tensors));
+        copy->values = malloc(total * sizeof(*copy->values));
+    }
+    if (!copy || !copy->tensors || !copy->values) {
+        qm_model_destroy(&copy);
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a copy of %zu weights", total);
+    }
+    float *at = copy->values;
+    for (size_t i = 0; i < model->tensor_count; i++) {
+        size_t count = (size_t)model->tensors[i].rows * model->tensors[i].columns;
+        copy->tensors[i] = model->tensors[i];
+        copy->tensors[i].values = at;
+        memcpy(at, model->tensors[i].values, count * sizeof(*at));
+        at += count;
+    }
+    if (model->config.tied_head)
+        copy->parameters += (uint64_t)model->config.vocabulary * model->config.hidden;
+    copy->config.tied_head = false;
+    *out = copy;
+    return QM_OK;
+}
+
+float *qm_model_values(struct qm_model *model, enum qm_role role, uint32_t layer)
+{
+    return model->values + (qm_model_weight(model, role, layer)->values - model->values);
+}
+
 void qm_model_destroy(struct qm_model **model)
 {
     if (!*model)

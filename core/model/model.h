@@ -89,8 +89,9 @@ struct qm_model_tensor {
 struct qm_model {
     struct qm_model_config config;
     char sha256[QM_HASH_TEXT_BYTES]; // of model.safetensors followed by config.json: `cat A B | sha256sum`
-    uint64_t parameters;             // values in the file that count; a tied head counts once
-    size_t tensor_count;             // qm_weight_count(&config)
+    const char *variant; // what was done to the values since, for the disclosure; NULL: nothing. Static text
+    uint64_t parameters; // values in the file that count; a tied head counts once
+    size_t tensor_count; // qm_weight_count(&config)
     struct qm_model_tensor *tensors; // in the order above; a tied head has its own entry, with the embedding's values
     float *values;                   // what the entries point into
 };
@@ -100,6 +101,13 @@ struct qm_model {
 // QM_UNSUPPORTED for another architecture or what the kernels cannot do. The caller destroys it.
 QM_MUST_USE enum qm_status qm_model_load(const char *directory, struct qm_model **out);
 void qm_model_destroy(struct qm_model **model);
+
+// A copy with values of its own, which may be changed (qm_model_values). A tied head is no longer tied in it: it has its
+// own values, config.tied_head is false and `parameters` counts them. Hash and variant are the original's; whoever
+// changes values sets them. The caller destroys it.
+QM_MUST_USE enum qm_status qm_model_copy(const struct qm_model *model, struct qm_model **out);
+// The weight's values in a model of the caller's own, to change them: rows * columns floats, row-major.
+float *qm_model_values(struct qm_model *model, enum qm_role role, uint32_t layer);
 
 // The weight of a role; `layer` is ignored for roles that have none. Never NULL for layer < config.layers.
 const struct qm_model_tensor *qm_model_weight(const struct qm_model *model, enum qm_role role, uint32_t layer);

@@ -492,7 +492,8 @@ enum qm_status qm_pass_observe(struct qm_pass *pass, const struct qm_pass_start 
             goto done;
         }
         QM_GUARD(device->fns->buffer_read(device, tap->buffer, 0, values, tap->count * 4));
-        QM_GUARD(qm_calibration_observe(calibration, tap->layer, tap->input, values, tap->count));
+        QM_GUARD(qm_calibration_observe_rows(calibration, tap->layer, tap->input, values, pass->rows,
+                                             (uint32_t)(tap->count / pass->rows)));
     }
 done:
     if (part)

@@ -1,5 +1,6 @@
 #include "quant/artifact.h"
 #include "quant/artifact_internal.h"
+#include "quant/weight_calibrator.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -84,9 +85,7 @@ enum qm_status qm_artifact_plan(struct qm_artifact *artifact, const struct qm_sc
                                scheme->name, tensor->name, tensor->columns, group);
             tensor->activation_scale_count = tensor->columns / group;
         }
-        tensor->bound = qm_format_bound(tensor->format, qm_scheme_fit(scheme));
-        if (scheme->calibrator == QM_CALIBRATOR_GPTQ && qm_weight_codec(tensor->format)->scale != QM_SCALE_NONE)
-            tensor->bound = QM_BOUND_NONE;
+        tensor->bound = qm_role_is_linear(tensor->role) ? qm_weight_bound(scheme, tensor->format) : QM_BOUND_HALF_STEP;
     }
     return QM_OK;
 }
@@ -198,7 +197,7 @@ static enum qm_status copy_activations(const struct qm_activation_scales *from, 
 {
     const struct qm_scheme *scheme = &artifact->scheme;
     if (!from)
-        return QM_FAIL(QM_INVALID, "scheme %s needs activation scales; calibrate the model first", scheme->name);
+        return QM_FAIL(QM_INVALID, "scheme %s needs a calibration; calibrate the model first", scheme->name);
     if (from->method != scheme->calibrator)
         return QM_FAIL(QM_INVALID, "scheme %s wants calibrator %s; these activation scales are from %s", scheme->name,
                        qm_calibrator_name(scheme->calibrator), qm_calibrator_name(from->method));
@@ -210,9 +209,11 @@ static enum qm_status copy_activations(const struct qm_activation_scales *from, 
     if (copy) {
         *copy = *from;
         copy->inputs = malloc(copy->count * sizeof(*copy->inputs));
-        if (copy->inputs)
+        if (copy->inputs) {
             memcpy(copy->inputs, from->inputs, copy->count * sizeof(*copy->inputs));
-        else
+            for (size_t i = 0; i < copy->count; i++)
+                copy->inputs[i].groups = NULL; // they end in the tensors
+        } else
             qm_activation_scales_destroy(&copy);
     }
     if (!copy)
@@ -226,7 +227,27 @@ static size_t aligned(size_t bytes)
     return (bytes + STORAGE_ALIGNMENT - 1) / STORAGE_ALIGNMENT * STORAGE_ALIGNMENT;
 }
 
-static enum qm_status encode_all(const struct qm_model *model, struct qm_artifact *artifact)
+// Static scales of a weight's activations, one for all channels or one a group, for the format that they are in.
+static enum qm_status put_activation_scales(const struct qm_artifact_params *params, struct qm_artifact *artifact,
+                                            struct qm_artifact_tensor *tensor, float *to)
+{
+    size_t index = qm_input_index(artifact->config.layers, qm_input_of_role(tensor->role), tensor->layer);
+    const struct qm_activation_scale *input = &params->activations->inputs[index];
+    uint32_t count = tensor->activation_scale_count;
+    if (count > 1 && (!input->groups || input->group_count != count))
+        return QM_FAIL(QM_INVALID, "scheme %s needs a threshold for each of %" PRIu32 " groups of channels of '%s'",
+                       artifact->scheme.name, count, tensor->name);
+    for (uint32_t i = 0; i < count; i++) {
+        float threshold = count > 1 ? input->groups[i].threshold : input->threshold;
+        to[i] = tensor->activations == QM_ACTIVATION_F8 ? qm_activation_scale_of(threshold, 448)
+                                                        : qm_activation_scale_for(threshold);
+    }
+    artifact->activations->inputs[index].scale = to[0];
+    tensor->activation_scales = to;
+    return QM_OK;
+}
+
+static enum qm_status encode_all(const struct qm_artifact_params *params, struct qm_artifact *artifact)
 {
     size_t total = 0;
     for (size_t i = 0; i < artifact->tensor_count; i++)
@@ -238,37 +259,40 @@ static enum qm_status encode_all(const struct qm_model *model, struct qm_artifac
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu bytes of codes and scales", total);
     for (size_t i = 0; i < artifact->tensor_count; i++) {
         struct qm_artifact_tensor *tensor = &artifact->tensors[i];
-        struct qm_encode_params params = {.fit = qm_scheme_fit(&artifact->scheme)};
+        const float *values = params->model->tensors[i].values;
         tensor->encoded.codes = at;
         at += aligned(tensor->code_bytes);
         tensor->encoded.scales = tensor->scale_bytes ? at : NULL;
         at += aligned(tensor->scale_bytes);
-        QM_TRY(qm_format_encode(tensor->format, tensor->name, model->tensors[i].values, tensor->rows, tensor->columns,
-                                &params, &tensor->encoded, &tensor->record));
-        if (tensor->activation_scale_count > 0) {
-            enum qm_input input = qm_input_of_role(tensor->role);
-            size_t index = qm_input_index(artifact->config.layers, input, tensor->layer);
-            memcpy(at, &artifact->activations->inputs[index].scale, sizeof(float));
-            tensor->activation_scales = (const float *)(const void *)at;
-            at += aligned(tensor->activation_scale_count * sizeof(float));
+        if (qm_role_is_linear(tensor->role)) {
+            size_t input = qm_input_index(artifact->config.layers, qm_input_of_role(tensor->role), tensor->layer);
+            QM_TRY(qm_weight_calibrate(&artifact->scheme, tensor->format, tensor->name, values, tensor->rows,
+                                       tensor->columns, params->statistics ? params->statistics[input] : NULL,
+                                       &tensor->encoded, &tensor->record));
+        } else {
+            QM_TRY(qm_format_encode(tensor->format, tensor->name, values, tensor->rows, tensor->columns,
+                                    &(struct qm_encode_params){QM_FIT_ABSMAX, NULL}, &tensor->encoded,
+                                    &tensor->record));
         }
+        if (tensor->activation_scale_count > 0)
+            QM_TRY(put_activation_scales(params, artifact, tensor, (float *)(void *)at));
+        at += aligned(tensor->activation_scale_count * sizeof(float));
     }
     return QM_OK;
 }
 
-enum qm_status qm_artifact_build(const struct qm_model *model, const struct qm_scheme *scheme,
-                                 const struct qm_activation_scales *activations, struct qm_artifact **out)
+enum qm_status qm_artifact_build(const struct qm_artifact_params *params, struct qm_artifact **out)
 {
     enum qm_status status = QM_OK;
     *out = NULL;
     struct qm_artifact *artifact = calloc(1, sizeof(*artifact));
     if (!artifact)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for an artifact");
-    QM_GUARD(qm_artifact_plan(artifact, scheme, &model->config));
-    memcpy(artifact->model_sha256, model->sha256, sizeof(artifact->model_sha256));
-    if (scheme->is_static)
-        QM_GUARD(copy_activations(activations, artifact));
-    QM_GUARD(encode_all(model, artifact));
+    QM_GUARD(qm_artifact_plan(artifact, params->scheme, &params->model->config));
+    memcpy(artifact->model_sha256, params->model->sha256, sizeof(artifact->model_sha256));
+    if (qm_scheme_is_calibrated(params->scheme))
+        QM_GUARD(copy_activations(params->activations, artifact));
+    QM_GUARD(encode_all(params, artifact));
     qm_artifact_count_bytes(artifact);
     QM_GUARD(qm_artifact_compute_id(artifact, artifact->id));
     *out = artifact;

@@ -51,7 +51,7 @@ struct qm_artifact {
     char scheme_sha256[QM_HASH_TEXT_BYTES]; // qm_scheme_artifact_hash
     struct qm_model_config config;
     char model_sha256[QM_HASH_TEXT_BYTES];
-    struct qm_activation_scales *activations; // NULL unless the scheme is static
+    struct qm_activation_scales *activations; // NULL unless the scheme is calibrated
     size_t tensor_count;                      // qm_weight_count(&config), in that order (model.h)
     struct qm_artifact_tensor *tensors;
     uint64_t bytes;          // codes, scales and activation scales of all tensors
@@ -60,10 +60,18 @@ struct qm_artifact {
     struct qm_tensors *file; // likewise, when it was loaded
 };
 
-// Encodes a model. `activations` is needed for static schemes, from the scheme's own calibrator and for as many layers,
-// and ignored for others. QM_INVALID names the tensor that cannot be encoded. The caller destroys it.
-QM_MUST_USE enum qm_status qm_artifact_build(const struct qm_model *model, const struct qm_scheme *scheme,
-                                             const struct qm_activation_scales *activations, struct qm_artifact **out);
+// What an artifact is built from.
+struct qm_artifact_params {
+    const struct qm_model *model; // of calibrators that scale channels (smooth.h), as they left it
+    const struct qm_scheme *scheme;
+    // Needed for calibrated schemes, from the scheme's own calibrator and for as many layers; else ignored.
+    const struct qm_activation_scales *activations;
+    // Of the inputs of `model`, at qm_input_index: needed for gptq, awq and imatrix; else may be NULL.
+    const struct qm_channel_statistics *const *statistics;
+};
+
+// Encodes a model. QM_INVALID names the tensor that cannot be encoded. The caller destroys it.
+QM_MUST_USE enum qm_status qm_artifact_build(const struct qm_artifact_params *params, struct qm_artifact **out);
 void qm_artifact_destroy(struct qm_artifact **artifact);
 
 // Files. Equal artifacts give equal bytes. Loading checks everything that can be checked without the model: each tensor's

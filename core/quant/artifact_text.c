@@ -18,14 +18,20 @@ static char *write_text(json_t *object)
 char *qm_artifact_calibration_text(const struct qm_artifact *artifact)
 {
     const struct qm_activation_scales *a = artifact->activations;
-    if (!a)
-        return write_text(json_pack("{s:s}", "method", qm_calibrator_name(QM_CALIBRATOR_NONE)));
+    if (!a) // nothing was calibrated by data
+        return write_text(json_pack("{s:s}", "method", qm_calibrator_name(artifact->scheme.calibrator)));
     json_t *inputs = json_array();
     for (size_t i = 0; i < a->count; i++) {
         const struct qm_activation_scale *input = &a->inputs[i];
-        json_array_append_new(inputs, json_pack("{s:f, s:f, s:I, s:I}", "amax", (double)input->amax, "threshold",
-                                                (double)input->threshold, "count", (json_int_t)input->count, "clipped",
-                                                (json_int_t)input->clipped));
+        json_t *object =
+            json_pack("{s:f, s:f, s:I, s:I}", "amax", (double)input->amax, "threshold", (double)input->threshold,
+                      "count", (json_int_t)input->count, "clipped", (json_int_t)input->clipped);
+        if (a->method == QM_CALIBRATOR_SMOOTHQUANT) {
+            json_object_set_new(object, "alpha", json_real(input->alpha));
+            json_object_set_new(object, "divisor_min", json_real((double)input->divisor_min));
+            json_object_set_new(object, "divisor_max", json_real((double)input->divisor_max));
+        }
+        json_array_append_new(inputs, object);
     }
     return write_text(json_pack("{s:s, s:s, s:{s:s, s:s, s:I, s:I}, s:f, s:o}", "method", qm_calibrator_name(a->method),
                                 "parameters", qm_calibrator_parameters(a->method), "set", "name", a->set.name, "sha256",
@@ -92,7 +98,7 @@ enum qm_status qm_artifact_parse_calibration(const char *text, const char *file,
     json_t *object = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
     const char *method = json_string_value(json_object_get(object, "method"));
     bool ok = method && strcmp(method, qm_calibrator_name(scheme->calibrator)) == 0;
-    if (ok && scheme->is_static) {
+    if (ok && qm_scheme_is_calibrated(scheme)) {
         struct qm_activation_scales *a = calloc(1, sizeof(*a));
         if (a) {
             a->method = scheme->calibrator;
@@ -118,6 +124,11 @@ enum qm_status qm_artifact_parse_calibration(const char *text, const char *file,
             a->inputs[i].threshold = float_at(input, "threshold", &ok);
             a->inputs[i].count = count_at(input, "count", &ok);
             a->inputs[i].clipped = count_at(input, "clipped", &ok);
+            if (a->method != QM_CALIBRATOR_SMOOTHQUANT)
+                continue;
+            a->inputs[i].alpha = real_at(input, "alpha", &ok);
+            a->inputs[i].divisor_min = float_at(input, "divisor_min", &ok);
+            a->inputs[i].divisor_max = float_at(input, "divisor_max", &ok);
         }
     }
     json_decref(object);

@@ -1,31 +1,22 @@
 #include "quant/calibrate.h"
 #include "base/numeric.h"
+#include "sys/parallel.h"
 
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define BINS QM_CALIBRATION_BINS
-#define BINS_LOG2 11
-#define EXPONENT_MIN (-24)
 #define LARGEST_CODE 127
 #define AMAX_MIN 0x1p-100f // below: scale 0, as the kernels do (kernels/activations.h)
 
-// The percentile as a fraction, so that its test is in whole numbers.
-#define PERCENTILE_PART 9999u
-#define PERCENTILE_WHOLE 10000u
-
-_Static_assert(BINS == 1 << BINS_LOG2, "bins are a power of two");
-
 struct collector {
-    uint64_t count;
-    float amax;
-    int exponent; // bins are over [0, 2^exponent)
-    uint64_t bins[BINS];
+    struct qm_histogram histogram;
+    struct qm_channel_statistics statistics; // empty until rows are observed
+    struct qm_histogram *groups;             // [group_count], NULL unless the options ask for them
+    size_t group_count;
 };
 
 struct qm_calibration {
+    struct qm_calibration_options options;
     uint32_t layers;
     size_t count;
     struct collector collectors[];
@@ -68,59 +59,44 @@ size_t qm_input_index(uint32_t layers, enum qm_input input, uint32_t layer)
     return input == QM_INPUT_HEAD ? 4 * (size_t)layers : 4 * (size_t)layer + (size_t)input;
 }
 
-struct qm_calibration *qm_calibration_new(uint32_t layers)
+struct qm_calibration *qm_calibration_new_with(uint32_t layers, const struct qm_calibration_options *options)
 {
     size_t count = 4 * (size_t)layers + 1;
     struct qm_calibration *calibration = calloc(1, sizeof(*calibration) + count * sizeof(struct collector));
     if (!calibration)
         return NULL;
+    if (options)
+        calibration->options = *options;
     calibration->layers = layers;
     calibration->count = count;
     for (size_t i = 0; i < count; i++)
-        calibration->collectors[i].exponent = EXPONENT_MIN;
+        qm_histogram_begin(&calibration->collectors[i].histogram);
     return calibration;
+}
+
+struct qm_calibration *qm_calibration_new(uint32_t layers)
+{
+    return qm_calibration_new_with(layers, NULL);
 }
 
 void qm_calibration_destroy(struct qm_calibration **calibration)
 {
+    for (size_t i = 0; *calibration && i < (*calibration)->count; i++) {
+        qm_statistics_free(&(*calibration)->collectors[i].statistics);
+        free((*calibration)->collectors[i].groups);
+    }
     free(*calibration);
     *calibration = NULL;
 }
 
-static double power_of_two(int exponent) // -1022 <= exponent <= 1023
-{
-    uint64_t bits = (uint64_t)(exponent + 1023) << 52;
-    double value;
-    memcpy(&value, &bits, sizeof(value));
-    return value;
-}
+// Observing ----------------------------------------------------------------------------------------------------------
 
-// Merges bins in pairs until the range is [0, 2^exponent).
-static void grow(struct collector *collector, int exponent)
-{
-    for (; collector->exponent < exponent; collector->exponent++) {
-        for (int i = 0; i < BINS / 2; i++)
-            collector->bins[i] = collector->bins[2 * i] + collector->bins[2 * i + 1];
-        memset(collector->bins + BINS / 2, 0, BINS / 2 * sizeof(collector->bins[0]));
-    }
-}
-
-// The smallest e, at least EXPONENT_MIN, with amax < 2^e.
-static int exponent_for(float amax)
-{
-    int biased = (int)(qm_bits_from_float(amax) >> 23);
-    int exponent = biased - 126; // amax < 2^(biased - 126), and not below half of that unless amax is subnormal
-    return exponent > EXPONENT_MIN ? exponent : EXPONENT_MIN;
-}
-
-enum qm_status qm_calibration_observe(struct qm_calibration *calibration, uint32_t layer, enum qm_input input,
-                                      const float *values, size_t count)
+static enum qm_status check_values(const struct qm_calibration *calibration, uint32_t layer, enum qm_input input,
+                                   const float *values, size_t count)
 {
     if (input != QM_INPUT_HEAD && layer >= calibration->layers)
         return QM_FAIL(QM_INVALID, "calibration: layer %" PRIu32 "; the model has %" PRIu32, layer,
                        calibration->layers);
-    struct collector *collector = &calibration->collectors[qm_input_index(calibration->layers, input, layer)];
-    uint32_t most = qm_bits_from_float(collector->amax);
     for (size_t i = 0; i < count; i++) {
         uint32_t bits = qm_bits_from_float(values[i]) & 0x7fffffffu;
         if (bits >= 0x7f800000u)
@@ -129,16 +105,82 @@ enum qm_status qm_calibration_observe(struct qm_calibration *calibration, uint32
                            ", input '%s': activation %zu is %s; the model cannot be calibrated "
                            "on this set",
                            layer, inputs[input].name, i, bits > 0x7f800000u ? "not a number" : "infinite");
-        most = bits > most ? bits : most;
     }
-    collector->amax = qm_float_from_bits(most);
-    collector->count += count;
-    grow(collector, exponent_for(collector->amax));
-    double bins_per_unit = power_of_two(BINS_LOG2 - collector->exponent); // exact, as is the product
-    for (size_t i = 0; i < count; i++) {
-        double magnitude = (double)qm_float_from_bits(qm_bits_from_float(values[i]) & 0x7fffffffu);
-        collector->bins[(uint32_t)(magnitude * bins_per_unit)]++;
+    return QM_OK;
+}
+
+static struct collector *collector_of(struct qm_calibration *calibration, uint32_t layer, enum qm_input input)
+{
+    return &calibration->collectors[qm_input_index(calibration->layers, input, layer)];
+}
+
+enum qm_status qm_calibration_observe(struct qm_calibration *calibration, uint32_t layer, enum qm_input input,
+                                      const float *values, size_t count)
+{
+    QM_TRY(check_values(calibration, layer, input, values, count));
+    qm_histogram_add(&collector_of(calibration, layer, input)->histogram, values, 1, count, count);
+    return QM_OK;
+}
+
+// Sets up what depends on the width; all of it or nothing.
+static enum qm_status begin_channels(const struct qm_calibration_options *options, uint32_t width,
+                                     struct collector *collector)
+{
+    if (options->group > 0) {
+        size_t count = width / options->group;
+        struct qm_histogram *groups = malloc((count > 0 ? count : 1) * sizeof(*groups));
+        if (!groups)
+            return QM_FAIL(QM_OUT_OF_MEMORY, "calibration: no memory for histograms of %zu groups", count);
+        for (size_t g = 0; g < count; g++)
+            qm_histogram_begin(&groups[g]);
+        collector->groups = groups;
+        collector->group_count = count;
     }
+    enum qm_status status = qm_statistics_begin(&collector->statistics, width, options->has_products);
+    if (status != QM_OK) {
+        free(collector->groups);
+        collector->groups = NULL;
+        collector->group_count = 0;
+    }
+    return status;
+}
+
+// What the threads that fill histograms of groups share.
+struct group_rows {
+    const float *values;
+    size_t rows, width, group;
+    struct qm_histogram *groups;
+};
+
+static void add_groups(void *context, size_t begin, size_t end)
+{
+    const struct group_rows *rows = context;
+    for (size_t g = begin; g < end; g++)
+        qm_histogram_add(&rows->groups[g], rows->values + g * rows->group, rows->rows, rows->group, rows->width);
+}
+
+enum qm_status qm_calibration_observe_rows(struct qm_calibration *calibration, uint32_t layer, enum qm_input input,
+                                           const float *values, size_t rows, uint32_t width)
+{
+    uint32_t group = calibration->options.group;
+    QM_TRY(check_values(calibration, layer, input, values, rows * width));
+    struct collector *collector = collector_of(calibration, layer, input);
+    if (group > 0 && width % group != 0)
+        return QM_FAIL(QM_INVALID,
+                       "calibration: layer %" PRIu32 ", input '%s': groups of %" PRIu32 " do not divide %" PRIu32
+                       " channels; use a divisor",
+                       layer, inputs[input].name, group, width);
+    if (collector->statistics.width == 0)
+        QM_TRY(begin_channels(&calibration->options, width, collector));
+    if (collector->statistics.width != width)
+        return QM_FAIL(QM_INVALID,
+                       "calibration: layer %" PRIu32 ", input '%s': %" PRIu32 " channels after rows of %" PRIu32
+                       "; one model has one width here",
+                       layer, inputs[input].name, width, collector->statistics.width);
+    qm_histogram_add(&collector->histogram, values, 1, rows * width, rows * width);
+    qm_statistics_add(&collector->statistics, values, rows);
+    struct group_rows all = {values, rows, width, group, collector->groups};
+    qm_parallel_for(collector->group_count, add_groups, &all);
     return QM_OK;
 }
 
@@ -148,76 +190,106 @@ enum qm_status qm_calibration_merge(struct qm_calibration *into, const struct qm
         return QM_FAIL(QM_INVALID,
                        "calibration: collectors for %" PRIu32 " and %" PRIu32 " layers; merge those of one model",
                        into->layers, from->layers);
+    if (into->options.group != from->options.group || into->options.has_products != from->options.has_products)
+        return QM_FAIL(QM_INVALID, "calibration: collectors with different options; collect both alike");
     for (size_t i = 0; i < into->count; i++) {
-        struct collector *to = &into->collectors[i], other = from->collectors[i];
-        grow(to, other.exponent);
-        grow(&other, to->exponent);
-        for (int bin = 0; bin < BINS; bin++)
-            to->bins[bin] += other.bins[bin];
-        to->count += other.count;
-        to->amax = other.amax > to->amax ? other.amax : to->amax;
+        struct collector *to = &into->collectors[i];
+        const struct collector *other = &from->collectors[i];
+        if (other->statistics.width > 0) {
+            if (to->statistics.width == 0)
+                QM_TRY(begin_channels(&into->options, other->statistics.width, to));
+            QM_TRY(qm_statistics_merge(&to->statistics, &other->statistics));
+            for (size_t g = 0; g < to->group_count; g++)
+                qm_histogram_merge(&to->groups[g], &other->groups[g]);
+        }
+        qm_histogram_merge(&to->histogram, &other->histogram);
     }
     return QM_OK;
 }
+
+// Reading ------------------------------------------------------------------------------------------------------------
 
 const uint64_t *qm_calibration_histogram(const struct qm_calibration *calibration, uint32_t layer, enum qm_input input,
                                          int *exponent)
 {
     const struct collector *collector = &calibration->collectors[qm_input_index(calibration->layers, input, layer)];
-    *exponent = collector->exponent;
-    return collector->bins;
+    *exponent = collector->histogram.exponent;
+    return collector->histogram.bins;
 }
 
-// Whether `part` of `count` is at least the percentile; without overflow for any number of values.
-static bool is_reached(uint64_t part, uint64_t count)
+static enum qm_status unobserved(size_t layer, enum qm_input input)
 {
-    return (unsigned __int128)part * PERCENTILE_WHOLE >= (unsigned __int128)count * PERCENTILE_PART;
+    return QM_FAIL(QM_INVALID,
+                   "calibration: layer %zu, input '%s': no activation was seen; run the model over the set first",
+                   input == QM_INPUT_HEAD ? 0 : layer, inputs[input].name);
 }
 
-static void find_percentile(const struct collector *collector, struct qm_activation_scale *out)
+enum qm_status qm_calibration_statistics(const struct qm_calibration *calibration, uint32_t layer, enum qm_input input,
+                                         const struct qm_channel_statistics **statistics)
 {
-    uint64_t below = 0;
-    int bin = 0;
-    for (; bin < BINS; bin++) {
-        below += collector->bins[bin];
-        if (is_reached(below, collector->count))
-            break;
-    }
-    // 12 bits times a power of two: a float exactly.
-    float edge = (float)((double)(bin + 1) * power_of_two(collector->exponent - BINS_LOG2));
-    out->threshold = out->amax;
-    if (edge < out->amax) {
-        out->threshold = edge;
-        out->clipped = collector->count - below;
-    }
+    *statistics = NULL;
+    if (input != QM_INPUT_HEAD && layer >= calibration->layers)
+        return unobserved(layer, input);
+    const struct collector *collector = &calibration->collectors[qm_input_index(calibration->layers, input, layer)];
+    *statistics = &collector->statistics;
+    return collector->statistics.width > 0 ? QM_OK : unobserved(layer, input);
 }
 
-static float scale_for(float threshold)
+float qm_activation_scale_of(float threshold, int largest)
 {
-    return threshold < AMAX_MIN ? 0 : qm_float_round_up((double)threshold / LARGEST_CODE);
+    return threshold < AMAX_MIN ? 0 : qm_float_round_up((double)threshold / largest);
 }
 
-static enum qm_status find_scales(const struct qm_calibration *calibration, struct qm_activation_scales *out)
+float qm_activation_scale_for(float threshold)
+{
+    return qm_activation_scale_of(threshold, LARGEST_CODE);
+}
+
+static void find_scale(const struct qm_histogram *histogram, enum qm_calibrator method, struct qm_activation_scale *out)
+{
+    struct qm_histogram_threshold found;
+    qm_histogram_find_threshold(histogram, method, &found);
+    *out = (struct qm_activation_scale){.scale = qm_activation_scale_for(found.threshold),
+                                        .threshold = found.threshold,
+                                        .amax = histogram->amax,
+                                        .count = histogram->count,
+                                        .clipped = found.clipped};
+}
+
+struct scale_search {
+    const struct qm_calibration *calibration;
+    enum qm_calibrator method;
+    struct qm_activation_scale *out;
+};
+
+static void find_scales(void *context, size_t begin, size_t end)
+{
+    const struct scale_search *search = context;
+    for (size_t i = begin; i < end; i++)
+        find_scale(&search->calibration->collectors[i].histogram, search->method, &search->out[i]);
+}
+
+static enum qm_status find_all(const struct qm_calibration *calibration, struct qm_activation_scales *out)
 {
     uint64_t count = 0, clipped = 0;
+    for (size_t i = 0; i < calibration->count; i++)
+        if (calibration->collectors[i].histogram.count == 0)
+            return unobserved(i / 4, i + 1 == calibration->count ? QM_INPUT_HEAD : (enum qm_input)(i % 4));
+    struct scale_search search = {calibration, out->method, out->inputs};
+    qm_parallel_for(calibration->count, find_scales, &search);
     for (size_t i = 0; i < calibration->count; i++) {
-        const struct collector *collector = &calibration->collectors[i];
-        struct qm_activation_scale *input = &out->inputs[i];
-        if (collector->count == 0)
-            return QM_FAIL(
-                QM_INVALID,
-                "calibration: layer %zu, input '%s': no activation was seen; run the model over the set first", i / 4,
-                inputs[i + 1 == calibration->count ? QM_INPUT_HEAD : i % 4].name);
-        input->amax = collector->amax;
-        input->count = collector->count;
-        input->threshold = collector->amax;
-        if (out->method == QM_CALIBRATOR_PERCENTILE)
-            find_percentile(collector, input);
-        input->scale = scale_for(input->threshold);
-        count += input->count;
-        clipped += input->clipped;
+        count += out->inputs[i].count;
+        clipped += out->inputs[i].clipped;
     }
     out->clipped_fraction = (double)clipped / (double)count;
+    return QM_OK;
+}
+
+static enum qm_status check_method(enum qm_calibrator method)
+{
+    if (!qm_calibrator_has_threshold(method))
+        return QM_FAIL(QM_INVALID, "calibration: '%s' gives no scales; use absmax, percentile, mse or entropy",
+                       qm_calibrator_name(method));
     return QM_OK;
 }
 
@@ -225,9 +297,7 @@ enum qm_status qm_calibration_scales(const struct qm_calibration *calibration, e
                                      const struct qm_calibration_set *set, struct qm_activation_scales **out)
 {
     *out = NULL;
-    if (method != QM_CALIBRATOR_ABSMAX && method != QM_CALIBRATOR_PERCENTILE)
-        return QM_FAIL(QM_INVALID, "calibration: '%s' gives no scales; use absmax or percentile",
-                       qm_calibrator_name(method));
+    QM_TRY(check_method(method));
     struct qm_activation_scales *scales = calloc(1, sizeof(*scales));
     if (scales)
         scales->inputs = calloc(calibration->count, sizeof(*scales->inputs));
@@ -239,15 +309,88 @@ enum qm_status qm_calibration_scales(const struct qm_calibration *calibration, e
     scales->method = method;
     scales->layers = calibration->layers;
     scales->count = calibration->count;
-    enum qm_status status = find_scales(calibration, scales);
+    enum qm_status status = find_all(calibration, scales);
     if (status != QM_OK)
         qm_activation_scales_destroy(&scales);
     *out = scales;
     return status;
 }
 
+struct group_search {
+    const struct collector *collector;
+    enum qm_calibrator method;
+    uint32_t group;
+    uint32_t merged; // histograms of the options' groups that make one group
+    struct qm_activation_scale *out;
+};
+
+static void find_group_scales(void *context, size_t begin, size_t end)
+{
+    const struct group_search *search = context;
+    const struct qm_channel_statistics *statistics = &search->collector->statistics;
+    for (size_t g = begin; g < end; g++) {
+        struct qm_activation_scale *out = &search->out[g];
+        if (search->method != QM_CALIBRATOR_ABSMAX) {
+            struct qm_histogram merged = search->collector->groups[g * search->merged];
+            for (uint32_t i = 1; i < search->merged; i++)
+                qm_histogram_merge(&merged, &search->collector->groups[g * search->merged + i]);
+            find_scale(&merged, search->method, out);
+            continue;
+        }
+        *out = (struct qm_activation_scale){.count = statistics->rows * search->group};
+        for (uint32_t j = 0; j < search->group; j++) {
+            float amax = statistics->amax[g * search->group + j];
+            out->amax = amax > out->amax ? amax : out->amax;
+        }
+        out->threshold = out->amax;
+        out->scale = qm_activation_scale_for(out->amax);
+    }
+}
+
+enum qm_status qm_calibration_group_scales(const struct qm_calibration *calibration, enum qm_calibrator method,
+                                           uint32_t layer, enum qm_input input, uint32_t group,
+                                           struct qm_activation_scale *out)
+{
+    const struct qm_channel_statistics *statistics = NULL;
+    uint32_t collected = calibration->options.group;
+    QM_TRY(check_method(method));
+    QM_TRY(qm_calibration_statistics(calibration, layer, input, &statistics));
+    if (group == 0 || statistics->width % group != 0)
+        return QM_FAIL(QM_INVALID,
+                       "calibration: input '%s': groups of %" PRIu32 " do not divide %" PRIu32
+                       " channels; use a divisor",
+                       inputs[input].name, group, statistics->width);
+    if (method != QM_CALIBRATOR_ABSMAX && (collected == 0 || group % collected != 0))
+        return QM_FAIL(QM_INVALID,
+                       "calibration: input '%s': '%s' for groups of %" PRIu32 " needs histograms of groups that divide "
+                       "them, and those collected are of %" PRIu32 " channels; collect them, or use absmax",
+                       inputs[input].name, qm_calibrator_name(method), group, collected);
+    const struct collector *collector = &calibration->collectors[qm_input_index(calibration->layers, input, layer)];
+    struct group_search search = {collector, method, group, collected > 0 ? group / collected : 0, out};
+    qm_parallel_for(statistics->width / group, find_group_scales, &search);
+    return QM_OK;
+}
+
+enum qm_status qm_calibration_add_groups(const struct qm_calibration *calibration, uint32_t group,
+                                         struct qm_activation_scales *scales)
+{
+    for (size_t i = 0; i < scales->count; i++) {
+        struct qm_activation_scale *input = &scales->inputs[i];
+        uint32_t width = calibration->collectors[i].statistics.width, layer = (uint32_t)(i / 4);
+        enum qm_input which = i + 1 == scales->count ? QM_INPUT_HEAD : (enum qm_input)(i % 4);
+        input->group_count = width / group;
+        input->groups = calloc(input->group_count + 1, sizeof(*input->groups));
+        if (!input->groups)
+            return QM_FAIL(QM_OUT_OF_MEMORY, "calibration: no memory for %" PRIu32 " scales", input->group_count);
+        QM_TRY(qm_calibration_group_scales(calibration, scales->method, layer, which, group, input->groups));
+    }
+    return QM_OK;
+}
+
 void qm_activation_scales_destroy(struct qm_activation_scales **scales)
 {
+    for (size_t i = 0; *scales && (*scales)->inputs && i < (*scales)->count; i++)
+        free((*scales)->inputs[i].groups);
     if (*scales)
         free((*scales)->inputs);
     free(*scales);

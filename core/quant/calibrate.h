@@ -1,21 +1,25 @@
-// Calibration of static activation scales: what a float model's activations look like at the inputs of its linear layers.
+// Calibration: what a float model's activations look like at the inputs of its linear layers.
 //
-// The float model runs over the calibration set and calls qm_calibration_observe with what goes into each linear layer.
-// Only counts and maxima are kept, so that order, batches and threads cannot matter: the same values give the same
-// bytes. Counts are in 2,048 equal bins over [0, 2^e), where e is the smallest exponent (at least -24) with every
-// |x| < 2^e; when e grows, bins merge in pairs, which loses nothing against having begun with the larger e.
+// One run of the float model over the calibration set yields every statistic that any calibrator needs: for each input
+// a histogram of magnitudes (histogram.h), statistics of its channels (statistics.h) and, where the options ask for
+// them, a histogram of each group of channels and H, the sums of products of pairs of channels.
+//
+// Histograms and maxima do not depend on order, batches or threads. The sums of statistics.h are in the order of
+// observation and do not depend on threads: the same windows in the same order give the same bytes.
 #ifndef QM_QUANT_CALIBRATE_H
 #define QM_QUANT_CALIBRATE_H
 
 #include "base/hash.h"
 #include "base/status.h"
 #include "model/model.h"
+#include "quant/histogram.h"
 #include "quant/scheme.h"
+#include "quant/statistics.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define QM_CALIBRATION_BINS 2048
+#define QM_CALIBRATION_BINS QM_HISTOGRAM_BINS
 
 // The inputs of a layer's linear weights. Weights that read the same values share one.
 enum qm_input {
@@ -40,21 +44,41 @@ struct qm_calibration_set {
     uint64_t tokens;
 };
 
+struct qm_calibration_options {
+    bool has_products; // collect H of every input: width^2 doubles each
+    uint32_t group;    // collect a histogram of every `group` channels (16 KiB each); 0: none
+};
+
 struct qm_calibration; // the collectors
 
-// 4 * layers + 1 empty collectors; NULL without memory. The caller destroys them.
+// 4 * layers + 1 empty collectors; NULL without memory. `options` may be NULL: neither of them. The caller destroys
+// them.
 QM_MUST_USE struct qm_calibration *qm_calibration_new(uint32_t layers);
+QM_MUST_USE struct qm_calibration *qm_calibration_new_with(uint32_t layers,
+                                                           const struct qm_calibration_options *options);
 void qm_calibration_destroy(struct qm_calibration **calibration);
 
-// Adds values. QM_INVALID for one that is not finite; then nothing of this call is added.
+// Adds values [rows][width] of an input, `width` being its channels. QM_INVALID for a value that is not finite, for a
+// width other than the input had before and for one that the options' group does not divide; then nothing of this call
+// is added.
+QM_MUST_USE enum qm_status qm_calibration_observe_rows(struct qm_calibration *calibration, uint32_t layer,
+                                                       enum qm_input input, const float *values, size_t rows,
+                                                       uint32_t width);
+// Adds values of no known channels, to the histogram of the whole input only. QM_INVALID likewise.
 QM_MUST_USE enum qm_status qm_calibration_observe(struct qm_calibration *calibration, uint32_t layer,
                                                   enum qm_input input, const float *values, size_t count);
-// Adds what another set of collectors for as many layers has seen, as if it had been observed here.
+// Adds what another set of collectors, for as many layers and with the same options, has seen. Histograms and maxima are
+// as if it had been observed here; sums are added as they are. After a failure `into` may hold a part and is of no use.
 QM_MUST_USE enum qm_status qm_calibration_merge(struct qm_calibration *into, const struct qm_calibration *from);
 
 // The histogram of one input, to draw or to test: counts of `*bins` = 2,048 bins over [0, 2^*exponent).
 const uint64_t *qm_calibration_histogram(const struct qm_calibration *calibration, uint32_t layer, enum qm_input input,
                                          int *exponent);
+
+// Statistics of one input's channels. QM_INVALID if no rows of it were observed.
+QM_MUST_USE enum qm_status qm_calibration_statistics(const struct qm_calibration *calibration, uint32_t layer,
+                                                     enum qm_input input,
+                                                     const struct qm_channel_statistics **statistics);
 
 // One input's scale and how it was found.
 struct qm_activation_scale {
@@ -63,6 +87,12 @@ struct qm_activation_scale {
     float amax;       // largest absolute value seen
     uint64_t count;   // values seen
     uint64_t clipped; // values at or above the threshold where that is below amax, else 0
+    // What SmoothQuant divided the channels by (smooth.h); all 0 where nothing was smoothed.
+    double alpha;
+    float divisor_min, divisor_max;
+    // Of each group of channels where the scheme has scales for them, [group_count]; else NULL. Owned by the whole.
+    struct qm_activation_scale *groups;
+    uint32_t group_count;
 };
 
 struct qm_activation_scales {
@@ -74,12 +104,25 @@ struct qm_activation_scales {
     double clipped_fraction;            // over all inputs
 };
 
-// Scales by a method: ABSMAX: threshold = amax. PERCENTILE: the upper edge of the first bin with which at least 99.99 %
-// of the values (zeros included) are counted, but at most amax. `set` is copied. QM_INVALID if an input was never
-// observed. The caller destroys it.
+// The scale of a threshold as struct qm_activation_scale has it.
+float qm_activation_scale_for(float threshold);
+// Likewise for a format whose largest code stands for `largest`.
+float qm_activation_scale_of(float threshold, int largest);
+// Adds the thresholds of groups of `group` channels to scales made from the same collectors.
+QM_MUST_USE enum qm_status qm_calibration_add_groups(const struct qm_calibration *calibration, uint32_t group,
+                                                     struct qm_activation_scales *scales);
+
+// Scales of all inputs by a method that finds thresholds (absmax, percentile, mse, entropy: histogram.h). `set` is
+// copied. QM_INVALID if an input was never observed. The caller destroys it.
 QM_MUST_USE enum qm_status qm_calibration_scales(const struct qm_calibration *calibration, enum qm_calibrator method,
                                                  const struct qm_calibration_set *set,
                                                  struct qm_activation_scales **out);
+// Likewise one scale for each `group` channels of one input, width / group of them into `out`. ABSMAX needs rows observed
+// and a group that divides the width; the others also that the options' group divides `group`. One group of the whole
+// width gives what qm_calibration_scales does.
+QM_MUST_USE enum qm_status qm_calibration_group_scales(const struct qm_calibration *calibration,
+                                                       enum qm_calibrator method, uint32_t layer, enum qm_input input,
+                                                       uint32_t group, struct qm_activation_scale *out);
 void qm_activation_scales_destroy(struct qm_activation_scales **scales);
 
 #endif

@@ -1,7 +1,9 @@
 #include "quant/format.h"
 #include "base/minifloat.h"
 #include "base/numeric.h"
+#include "quant/clip.h"
 #include "quant/format_codecs.h"
+#include "quant/format_grid.h"
 
 #include <inttypes.h>
 #include <math.h> // sqrt, which IEEE 754 rounds correctly on every machine; only for what is recorded
@@ -9,6 +11,7 @@
 #include <string.h>
 
 #define F32_SCALE_MIN 0x1p-126f
+#define F32_LARGEST 0x1.fffffep127
 #define F16_SCALE_MAX 65504.0
 #define F16_SCALE_MIN_BITS 0x0400u // 2^-14, the smallest normal binary16
 
@@ -241,18 +244,6 @@ const char *qm_bound_name(enum qm_bound bound)
     return names[bound];
 }
 
-enum qm_fit qm_scheme_fit(const struct qm_scheme *scheme)
-{
-    switch (scheme->calibrator) {
-    case QM_CALIBRATOR_MSE:
-    case QM_CALIBRATOR_AWQ:
-    case QM_CALIBRATOR_IMATRIX:
-        return QM_FIT_SEARCH;
-    default:
-        return QM_FIT_ABSMAX;
-    }
-}
-
 enum qm_bound qm_format_bound(enum qm_weight_format format, enum qm_fit fit)
 {
     const struct qm_weight_codec *codec = qm_weight_codec(format);
@@ -295,15 +286,15 @@ static enum qm_status check_value(struct check *check, const struct qm_grid_para
     double step, represented = check->codec->family->represented(check->codec, grid, code, &step);
     double error = value > represented ? value - represented : represented - value;
     record_error(check, error);
-    if (error <= 0.5 * step) {
-        if (step > 0 && error / step > check->seen.worst_steps)
-            check->seen.worst_steps = error / step;
-        return QM_OK;
-    }
     // Clipped: the nearest code is this one, and the value lies beyond it.
     double nearest;
-    bool is_clipped = check->codec->family->nearest(check->codec, grid, value, &nearest) == code;
+    bool is_inside = error <= 0.5 * step;
+    bool is_clipped = !is_inside && check->codec->family->nearest(check->codec, grid, value, &nearest) == code;
+    if (!is_clipped && step > 0 && error / step > check->seen.worst_steps)
+        check->seen.worst_steps = error / step;
     check->seen.clipped += is_clipped;
+    if (is_inside)
+        return QM_OK;
     if (check->bound == QM_BOUND_NONE || (check->bound == QM_BOUND_CLIPPED && is_clipped))
         return QM_OK;
     return QM_FAIL(QM_WRONG_RESULT,
@@ -373,15 +364,21 @@ static enum qm_status encode_row(enum qm_weight_format format, const float *valu
     const struct qm_weight_codec *codec = qm_weight_codec(format);
     uint32_t group = group_values(codec, columns);
     uint8_t *codes = (uint8_t *)out->codes + row * code_stride(codec, columns);
+    struct qm_format_grid chooser;
+    qm_format_grid_begin(&chooser, format, out->tensor_scale);
     for (uint32_t first = 0; first < columns; first += group) {
-        const float *importance = params->importance ? params->importance + first : NULL;
+        const double *importance = params->importance ? params->importance + first : NULL;
         if (codec->scale == QM_SCALE_BLOCK) {
-            codec->family->encode_block(codec, values + first, importance, codes);
+            float weights[256];
+            for (uint32_t i = 0; importance && i < group; i++)
+                weights[i] = (float)importance[i];
+            codec->family->encode_block(codec, values + first, importance ? weights : NULL, codes);
             codes += codec->block_bytes;
             continue;
         }
         struct qm_grid_parameters grid;
-        enum qm_status status = codec->family->fit(codec, values + first, group, 1.0, (double)out->tensor_scale, &grid);
+        enum qm_range range = params->fit == QM_FIT_SEARCH ? QM_RANGE_MSE : QM_RANGE_ABSMAX;
+        enum qm_status status = qm_range_fit(range, &chooser.base, values + first, importance, group, &grid, NULL);
         if (status != QM_OK) {
             if (codec->group)
                 qm_error_prefix("columns %" PRIu32 " to %" PRIu32 ": ", first, first + group - 1);
@@ -421,7 +418,7 @@ enum qm_status qm_format_encode(enum qm_weight_format format, const char *name, 
 
 static bool is_grid(const struct qm_weight_codec *codec, const struct qm_grid_parameters *grid)
 {
-    double most = codec->scale == QM_SCALE_F16 || codec->scale == QM_SCALE_F16_ZERO ? F16_SCALE_MAX : 0x1.fffffep127;
+    double most = codec->scale == QM_SCALE_F16 || codec->scale == QM_SCALE_F16_ZERO ? F16_SCALE_MAX : F32_LARGEST;
     if (!(grid->scale >= 0 && grid->scale <= most))
         return false;
     if (codec->scale == QM_SCALE_F16_ZERO)
@@ -446,9 +443,13 @@ bool qm_format_is_valid(enum qm_weight_format format, const struct qm_encoded *e
             qm_format_grid(format, encoded, *row, first / group, columns, &grid);
             if (!is_grid(codec, &grid))
                 return false;
-            for (uint32_t i = first; i < first + group; i++)
-                if (!codec->family->is_code(codec, qm_stream_get(codes, codec->code_bits, i)))
+            for (uint32_t i = first; i < first + group; i++) {
+                uint32_t code = qm_stream_get(codes, codec->code_bits, i);
+                double step, value = codec->family->represented(codec, &grid, code, &step);
+                // A finite scale may still be too large for its codes.
+                if (!codec->family->is_code(codec, code) || !(value <= F32_LARGEST && value >= -F32_LARGEST))
                     return false;
+            }
         }
     return true;
 }

@@ -25,6 +25,7 @@
 
 #include "base/status.h"
 #include "model/safetensors.h"
+#include "quant/grid.h"
 #include "quant/scheme.h"
 
 #include <stdbool.h>
@@ -39,12 +40,6 @@ enum qm_scale_kind {
     QM_SCALE_E8M0,     // one byte e: 2^(e - 127); 0 stands for 0
     QM_SCALE_E4M3,     // one byte, E4M3FN, times the tensor's scale
     QM_SCALE_BLOCK,    // within the block
-};
-
-// What the values of a group share.
-struct qm_grid_parameters {
-    double scale, zero;
-    uint32_t stored[2]; // the bits of scale and zero as an artifact has them
 };
 
 struct qm_weight_codec;
@@ -140,11 +135,8 @@ enum qm_fit {
 
 struct qm_encode_params {
     enum qm_fit fit;
-    const float *importance; // [columns], weights of the errors; NULL: all equal
+    const double *importance; // [columns], weights of the errors; NULL: all equal
 };
-
-// How a scheme's calibrator chooses the scales of weights, where it does not choose codes itself.
-enum qm_fit qm_scheme_fit(const struct qm_scheme *scheme);
 
 // The bound that encoding with `fit` gives in a format.
 enum qm_bound qm_format_bound(enum qm_weight_format format, enum qm_fit fit);

@@ -44,8 +44,10 @@ static uint32_t mask_of(const struct qm_weight_codec *codec)
 static uint32_t nearest(const struct qm_weight_codec *codec, const struct qm_grid_parameters *grid, double value,
                         double *represented)
 {
-    double code = grid->scale > 0 ? qm_round_even(value / grid->scale) + grid->zero : grid->zero;
-    code = code < codec->low ? codec->low : code > codec->high ? codec->high : code;
+    // Clamped before it is rounded: calibrators ask for values of any size.
+    double code = grid->scale > 0 ? value / grid->scale : 0, low = codec->low - grid->zero,
+           high = codec->high - grid->zero;
+    code = qm_round_even(code < low ? low : code > high ? high : code) + grid->zero;
     *represented = (code - grid->zero) * grid->scale;
     return (uint32_t)(int32_t)code & mask_of(codec);
 }

@@ -71,7 +71,7 @@ static const struct {
     [QM_CALIBRATOR_ENTROPY] =
         {"entropy", "least KL divergence of the 128-level histogram, 2048 bins",
          "the threshold of static activations is the one whose histogram loses least information"},
-    [QM_CALIBRATOR_SMOOTHQUANT] = {"smoothquant", "alpha 0.5, scales at least 1e-5",
+    [QM_CALIBRATOR_SMOOTHQUANT] = {"smoothquant", "alpha searched for each input in 0.30 to 0.90 by 0.05",
                                    "channels' ranges move from activations into weights before both are quantized"},
     [QM_CALIBRATOR_AWQ] = {"awq", "scale exponent searched in 0, 0.05 .. 0.95, then ranges of weights",
                            "channels that carry large activations get finer weights, then ranges are searched"},
@@ -426,6 +426,11 @@ static enum qm_status check_calibrator(const struct qm_scheme *scheme, const cha
                        "scheme '%s': static is for int8 or fp8 activations; leave it out or use w8a8-static", text);
     if (scheme->is_act_order && scheme->calibrator != QM_CALIBRATOR_GPTQ)
         return QM_FAIL(QM_INVALID, "scheme '%s': actorder is a way of gptq; write '-gptq-actorder'", text);
+    if (scheme->activations == QM_ACTIVATION_F8 && scheme->is_static &&
+        (scheme->calibrator == QM_CALIBRATOR_MSE || scheme->calibrator == QM_CALIBRATOR_ENTROPY))
+        return QM_FAIL(QM_INVALID,
+                       "scheme '%s': %s looks for thresholds of 127 levels; use -static or -static-percentile", text,
+                       name);
     switch (scheme->calibrator) {
     case QM_CALIBRATOR_ABSMAX:
     case QM_CALIBRATOR_PERCENTILE:

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The first pattern that fits decides. '*' is any run of characters but '.', "**" any run at all; "[*]" an item.
+// The first pattern that fits decides; where none does, the component of the trade (components.c). '*' is any run of characters but '.', "**" any run at all; "[*]" an item.
 static const struct rule {
     const char *pattern;
     enum qm_difference_class class;
@@ -34,10 +34,12 @@ static const struct rule {
     {"model.widen", FATAL, "not the same amount of work per token"},
     {"model.cache_resident", NOTE, "in a cache on one side only, so that memory bandwidth counts on the other only"},
     {"model.name", IGNORED, "a label; the hash decides"},
+    {"model.variant", IGNORED, "the hash decides"},
 
     {"profile.schema", FATAL, "keys may mean something else in another format"},
     {"profile.name", IGNORED, "a label; its content decides"},
     {"profile.title", IGNORED, "a label"},
+    {"profile.model", IGNORED, "the model's hash decides"},
     {"profile.evaluation.**", FATAL, "accuracy on another set is another number"},
     {"profile.calibration.**", NOTE, "scales may differ; the artifact's id tells where they do"},
     {"profile.schemes**", NOTE, "schemes of one side only are not compared"},
@@ -60,12 +62,8 @@ static const struct rule {
     {"schemes[*].reason", NOTE, "no speed on one side, for the reason given there"},
     {"schemes[*].artifact.layout", NOTE, "repacked for the device, at the device's advantage"},
     {"schemes[*].artifact**", FATAL, "not the same weights and scales"},
-    {"schemes[*].disclosure.precision**", FATAL, "numbers are stored or computed in another format"},
-    {"schemes[*].disclosure.tensors**", FATAL, "not the same tensors are quantized"},
-    {"schemes[*].disclosure.calibration_set**", FATAL, "scales come from another set"},
     {"schemes[*].disclosure.calibration_method.clipped_fraction", FATAL, "not the same scales"},
     {"schemes[*].disclosure.calibration_method.error_*", FATAL, "not the same codes"},
-    {"schemes[*].disclosure.calibration_method**", FATAL, "scales were found by another method"},
     {"schemes[*].disclosure.evaluation_set.name", NOTE, "a label; the hash decides"},
     {"schemes[*].disclosure.evaluation_set**", FATAL, "accuracy on another set is another number"},
     {"schemes[*].disclosure.tool_chain.kernel_hash", FATAL, "not the same arithmetic"},
@@ -94,19 +92,15 @@ static const struct rule {
     {"schemes[*].accuracy", NOTE, "accuracy was measured on one side only"},
     {"schemes[*].accuracy.perplexity.reference", NOTE, "the fp32 reference itself differs"},
     {"schemes[*].accuracy.backend_check.bound", NOTE, "wrong means something else"},
-    {"schemes[*].accuracy.**", SUBJECT, "the accuracy that is compared"},
     {"schemes[*].throughput[*].tier", NOTE, "other instructions: the tier is part of what a device can do"},
     {"schemes[*].throughput[*].widen", FATAL, "not the same amount of work per token"},
     {"schemes[*].throughput[*].protocol", FATAL, "interleaved and contiguous passes heat a device differently"},
     {"schemes[*].throughput[*].timer", NOTE, "device time leaves out what wall time holds; compare wall rates"},
     {"schemes[*].throughput[*].passes", NOTE, "more passes give narrower intervals"},
     {"schemes[*].throughput[*]", NOTE, "a point of one side only"},
-    {"schemes[*].throughput**", SUBJECT, "the speed that is compared"},
     {"schemes[*].gain[*].baseline", FATAL, "gains are over different schemes"},
     {"schemes[*].gain[*]", NOTE, "a gain of one side only"},
-    {"schemes[*].gain**", SUBJECT, "the gain that is compared"},
     {"schemes[*].sustained", NOTE, "sustained rates were measured on one side only"},
-    {"schemes[*].sustained.**", SUBJECT, "the speed that is compared"},
     {"schemes[*].memory**", SUBJECT, "the memory that is compared"},
     {"schemes[*].kernels[*].hash", NOTE,
      "the same arithmetic (tool_chain.kernel_hash decides) in another configuration: see tier and tile"},
@@ -166,9 +160,10 @@ enum qm_difference_class qm_compare_rule(const char *path, const char **why)
             *why = rules[i].why;
         return rules[i].class;
     }
+    const struct qm_component *component = qm_component_of_path(path);
     if (why)
-        *why = unknown_field;
-    return QM_DIFFERENCE_NOTE;
+        *why = component ? component->why_differs : unknown_field;
+    return component ? component->difference : QM_DIFFERENCE_NOTE;
 }
 
 // The name of an item in its list: "prefill 1 512" as "[prefill 1 512]"; its position where nothing names it.
@@ -229,7 +224,7 @@ static void add(struct walk *walk, const char *path, const struct qm_node *a, co
         walk->capacity = capacity;
     }
     struct qm_difference *difference = &comparison->differences[comparison->count++];
-    *difference = (struct qm_difference){.class = class, .why = why};
+    *difference = (struct qm_difference){.class = class, .why = why, .component = qm_component_of_path(path)};
     snprintf(difference->path, sizeof(difference->path), "%s", path);
     describe(a, difference->a, sizeof(difference->a));
     describe(b, difference->b, sizeof(difference->b));

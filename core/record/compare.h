@@ -1,7 +1,7 @@
 // Whether two results may be compared, and which fields decide that.
 //
-// Every field that differs is judged by the first rule whose pattern fits its path; docs/METHOD.md gives the reasons at
-// length. Rows of lists are matched by what they are about (a scheme by its name, a point by phase, batch and depth),
+// Every field that differs is judged by the first rule whose pattern fits its path, and else by the component of the
+// trade that it belongs to (components.h); docs/METHOD.md gives the reasons at length. Rows of lists are matched by what they are about (a scheme by its name, a point by phase, batch and depth),
 // not by where they stand.
 //
 //   fatal     the numbers are about different things; not comparable
@@ -14,17 +14,11 @@
 #define QM_RECORD_COMPARE_H
 
 #include "base/status.h"
+#include "record/components.h"
 
 #include <stddef.h>
 
 struct qm_node;
-
-enum qm_difference_class {
-    QM_DIFFERENCE_IGNORED = 0,
-    QM_DIFFERENCE_SUBJECT,
-    QM_DIFFERENCE_NOTE,
-    QM_DIFFERENCE_FATAL,
-};
 
 enum qm_comparison_verdict {
     QM_COMPARABLE = 0,
@@ -37,7 +31,8 @@ struct qm_difference {
     char a[96];     // what each says, cut off; "absent" where there is nothing
     char b[96];
     enum qm_difference_class class;
-    const char *why; // the rule's reason; static
+    const char *why;                      // the rule's reason; static
+    const struct qm_component *component; // of the trade that it belongs to; NULL for the device, the profile, ...
 };
 
 struct qm_comparison {
@@ -54,7 +49,8 @@ void qm_comparison_free(struct qm_comparison *comparison);
 const char *qm_comparison_verdict_name(enum qm_comparison_verdict verdict);
 const char *qm_difference_class_name(enum qm_difference_class class);
 
-// How a difference at a path is judged, with the reason in `*why` (may be NULL); a path that no rule fits is a note.
+// How a difference at a path is judged, with the reason in `*why` (may be NULL); a path that no rule fits and that
+// is in no component is a note.
 enum qm_difference_class qm_compare_rule(const char *path, const char **why);
 
 #endif

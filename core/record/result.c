@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *type_text(enum qm_result_type type)
+const char *qm_result_type_text(enum qm_result_type type)
 {
     switch (type) {
     case QM_RESULT_TEXT:
@@ -42,7 +42,7 @@ static bool is_choice(const char *text, const char *choices)
     return false;
 }
 
-static bool has_type(const struct qm_node *node, const struct qm_result_row *row)
+bool qm_result_row_fits(const struct qm_result_row *row, const struct qm_node *node)
 {
     const char *text = qm_node_text(node);
     double number = 0;
@@ -84,15 +84,15 @@ static enum qm_status check_value(const struct qm_node *holder, const char *key,
     if (!node && (row->flags & QM_RESULT_OPTIONAL))
         return QM_OK;
     if (!node)
-        return qm_node_invalid(holder, "key '%s' is missing; expected %s%s (%s)", key, type_text(row->type), or_word,
-                               row->path);
-    if (has_type(node, row))
+        return qm_node_invalid(holder, "key '%s' is missing; expected %s%s (%s)", key, qm_result_type_text(row->type),
+                               or_word, row->path);
+    if (qm_result_row_fits(row, node))
         return QM_OK;
     const char *text = qm_node_text(node);
     const char *is = text ? text : qm_node_is_mapping(node) ? "a mapping" : "a list";
     if (row->type == QM_RESULT_CHOICE)
         return qm_node_invalid(node, "'%s' is '%.40s'; expected one of %s%s", key, is, row->choices, or_word);
-    return qm_node_invalid(node, "'%s' is '%.40s'; expected %s%s", key, is, type_text(row->type), or_word);
+    return qm_node_invalid(node, "'%s' is '%.40s'; expected %s%s", key, is, qm_result_type_text(row->type), or_word);
 }
 
 // Follows `path` below `node`, into every item of a list, and checks what it ends at. Where something on the way is

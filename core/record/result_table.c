@@ -28,6 +28,8 @@
     {path, MAPPING, WORD, NULL, meaning}, {path ".format", TEXT, 0, NULL, "int4, int8, float16, float32"},             \
         {path ".storage", TEXT, 0, NULL, "encoding variant, symmetric or not, rounding, saturation"},                  \
         {path ".scales", TEXT, 0, NULL, "which values share a scale, and how it is stored"},                           \
+        {path ".error", TEXT, OPT, NULL, "bound of a value's error"},                                                  \
+        {path ".storage_only", TEXT, OPT, NULL, "present where kernels decode the format to float"},                   \
         {path ".bits", WHOLE, 0, NULL, "per value, scales not counted"},                                               \
     {                                                                                                                  \
         path ".group_size", WHOLE, OPT, NULL, "values that share a scale; 0: the whole row"                            \
@@ -72,7 +74,8 @@ const struct qm_result_row qm_result_rows[] = {
     {"device.timer", TEXT, 0, NULL, "kind and resolution of the timer, and its rate against the wall clock"},
     {"model", MAPPING, 0, NULL, "the model"},
     {"model.name", TEXT, 0, NULL, "its name"},
-    {"model.sha256", HASH, 0, NULL, "of its weights file"},
+    {"model.variant", TEXT, OPT, NULL, "what was done to its values since, such as injected outliers; absent: nothing"},
+    {"model.sha256", HASH, 0, NULL, "of its weights file and config.json; of a variant, over that and the recipe"},
     {"model.parameters", WHOLE, 0, NULL, "weights before widening"},
     {"model.widen", WHOLE, 0, NULL, "the residual stream is repeated so often; 1: as trained"},
     {"model.cache_resident", TEXT, OPT, NULL, "yes, no or undisclosed: whether the weights fit a cache of the device"},
@@ -99,6 +102,17 @@ const struct qm_result_row qm_result_rows[] = {
     {"schemes[].disclosure.tensors.weights", TEXT, 0, NULL, "which weights, and what stays in float"},
     {"schemes[].disclosure.tensors.activations", TEXT, 0, NULL, "which activations"},
     {"schemes[].disclosure.tensors.kv_cache", TEXT, 0, NULL, "keys, values"},
+    {"schemes[].disclosure.tensors.formats", LIST, OPT, NULL, "every tensor, by what it is stored in"},
+    {"schemes[].disclosure.tensors.formats[].tensors", TEXT, 0, NULL, "names; without a layer: of every layer"},
+    {"schemes[].disclosure.tensors.formats[].weights", TEXT, 0, NULL, "format"},
+    {"schemes[].disclosure.tensors.formats[].group_size", WHOLE, 0, NULL, "values that share a scale; 0: the row"},
+    {"schemes[].disclosure.tensors.formats[].activations", TEXT, OPT, NULL, "what they are multiplied with"},
+    {"schemes[].disclosure.tensors.formats[].bound", TEXT, 0, NULL, "what holds of each value's error"},
+    {"schemes[].disclosure.tensors.formats[].scale_min", NUMBER, OPT, NULL, "smallest scale that is not 0"},
+    {"schemes[].disclosure.tensors.formats[].scale_max", NUMBER, OPT, NULL, "largest scale"},
+    {"schemes[].disclosure.tensors.formats[].clipped_fraction", NUMBER, OPT, NULL, "of values beyond the codes"},
+    {"schemes[].disclosure.tensors.formats[].error_worst", NUMBER, OPT, NULL, "largest |error| in steps, not clipped"},
+    {"schemes[].disclosure.tensors.formats[].bytes", WHOLE, 0, NULL, "codes and scales"},
     {"schemes[].disclosure.calibration_set", MAPPING, WORD, NULL, "the set; the word none where nothing is calibrated"},
     {"schemes[].disclosure.calibration_set.name", TEXT, 0, NULL, "its name and seed"},
     {"schemes[].disclosure.calibration_set.sha256", HASH, WORD, NULL, "of its tokens"},

@@ -1,4 +1,5 @@
-// The table of a result's keys, between the checker and the writer of the JSON Schema.
+// The table of a result's keys, between the checker and the writer of the JSON Schema. Claims have a table of the same
+// rows (claim.c).
 #ifndef QM_RECORD_RESULT_TABLE_H
 #define QM_RECORD_RESULT_TABLE_H
 
@@ -30,5 +31,11 @@ struct qm_result_row {
 };
 
 extern const struct qm_result_row qm_result_rows[]; // ends with a NULL path; what holds something stands before it
+
+struct qm_node;
+// Whether a value has the row's type, or is a word where the row allows one.
+bool qm_result_row_fits(const struct qm_result_row *row, const struct qm_node *node);
+// "a whole number", "64 hexadecimal digits", ...
+const char *qm_result_type_text(enum qm_result_type type);
 
 #endif

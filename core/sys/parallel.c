@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum {
@@ -12,6 +13,17 @@ static unsigned chosen_threads;
 void qm_parallel_set_threads(unsigned threads)
 {
     chosen_threads = threads;
+}
+
+// QM_THREADS, where it is a number of 1 or more; else the number of cores.
+static size_t default_threads(void)
+{
+    const char *wanted = getenv("QM_THREADS");
+    char *end = NULL;
+    long threads = wanted ? strtol(wanted, &end, 10) : 0;
+    if (threads < 1 || *end != '\0')
+        threads = sysconf(_SC_NPROCESSORS_ONLN);
+    return threads > 0 ? (size_t)threads : 1;
 }
 
 struct range {
@@ -30,10 +42,8 @@ static void *run_range(void *argument)
 void qm_parallel_for(size_t count, void (*work)(void *context, size_t begin, size_t end), void *context)
 {
     size_t threads = chosen_threads;
-    if (threads == 0) {
-        long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        threads = cores > 0 ? (size_t)cores : 1;
-    }
+    if (threads == 0)
+        threads = default_threads();
     threads = threads > MAX_THREADS ? MAX_THREADS : threads;
     threads = threads > count ? count : threads;
     if (threads <= 1) {

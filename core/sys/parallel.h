@@ -9,7 +9,8 @@
 // back to the calling thread where no thread can be made.
 void qm_parallel_for(size_t count, void (*work)(void *context, size_t begin, size_t end), void *context);
 
-// Threads that qm_parallel_for uses at most; 0 sets it back to the number of cores.
+// Threads that qm_parallel_for uses at most, 64 in any case; 0 sets it back to what goes without saying: the environment
+// variable QM_THREADS where it is a number of 1 or more, else the number of cores.
 void qm_parallel_set_threads(unsigned threads);
 
 #endif

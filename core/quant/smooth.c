@@ -1,0 +1,367 @@
+#include "quant/smooth.h"
+#include "base/numeric.h"
+#include "sys/parallel.h"
+
+#include <inttypes.h>
+#include <math.h> // INFINITY only
+#include <stdlib.h>
+#include <string.h>
+
+#define LARGEST_CODE 127.0
+#define SCALE_MIN 1e-5
+#define WEIGHT_MIN 1e-5
+// The grid of the search, in hundredths.
+#define ALPHA_FIRST 30
+#define ALPHA_LAST 90
+#define ALPHA_STEP 5
+
+// What reads an input and what makes it.
+static const struct {
+    enum qm_role readers[3];
+    size_t reader_count;
+    enum qm_role maker; // its gains, or its rows, are divided
+} folds[QM_INPUT_COUNT] = {
+    [QM_INPUT_ATTENTION] = {{QM_ROLE_Q, QM_ROLE_K, QM_ROLE_V}, 3, QM_ROLE_INPUT_NORM},
+    [QM_INPUT_ATTENTION_OUTPUT] = {{QM_ROLE_O}, 1, QM_ROLE_V},
+    [QM_INPUT_MLP] = {{QM_ROLE_GATE, QM_ROLE_UP}, 2, QM_ROLE_POST_NORM},
+    [QM_INPUT_DOWN] = {{QM_ROLE_DOWN}, 1, QM_ROLE_UP},
+    [QM_INPUT_HEAD] = {{QM_ROLE_HEAD}, 1, QM_ROLE_FINAL_NORM},
+};
+
+// Rows first, as smooth.h says.
+static const enum qm_input order[] = {QM_INPUT_ATTENTION_OUTPUT, QM_INPUT_DOWN, QM_INPUT_ATTENTION, QM_INPUT_MLP};
+
+// One input while it is smoothed. A channel is what has a scale of its own: a column of the readers, but for
+// attention_output a channel of V, which the columns of several query heads share.
+struct work {
+    struct qm_model *model;
+    enum qm_input input;
+    uint32_t layer;
+    const struct qm_channel_statistics *statistics;
+    uint32_t columns, channels;
+    const struct qm_model_tensor *readers[3];
+    size_t reader_count;
+    uint32_t rows;                     // of all readers
+    double *input_amax, *weight_amax;  // [channels]
+    double *column_amax, *column_sums; // [columns]: of |W|, and the sum of W^2
+    double *row_amax;                  // [rows]: of |W s|
+    float *scales, *best;              // [columns]
+};
+
+static uint32_t channel_of(const struct work *work, uint32_t column)
+{
+    const struct qm_model_config *c = &work->model->config;
+    if (work->input != QM_INPUT_ATTENTION_OUTPUT)
+        return column;
+    return column / QM_HEAD_DIM / (c->heads / c->kv_heads) * QM_HEAD_DIM + column % QM_HEAD_DIM;
+}
+
+static void work_free(struct work *work)
+{
+    free(work->input_amax);
+    free(work->weight_amax);
+    free(work->column_amax);
+    free(work->column_sums);
+    free(work->row_amax);
+    free(work->scales);
+    free(work->best);
+}
+
+static enum qm_status work_begin(struct qm_model *model, const struct qm_calibration *calibration, uint32_t layer,
+                                 enum qm_input input, struct work *out)
+{
+    *out = (struct work){.model = model, .input = input, .layer = layer, .reader_count = folds[input].reader_count};
+    for (size_t r = 0; r < out->reader_count; r++) {
+        out->readers[r] = qm_model_weight(model, folds[input].readers[r], layer);
+        out->rows += out->readers[r]->rows;
+    }
+    out->columns = out->readers[0]->columns;
+    const struct qm_model_tensor *maker = qm_model_weight(model, folds[input].maker, layer);
+    out->channels = qm_role_is_norm(maker->role) ? maker->columns : maker->rows;
+    QM_TRY(qm_calibration_statistics(calibration, layer, input, &out->statistics));
+    if (out->statistics->width != out->columns)
+        return QM_FAIL(QM_INVALID,
+                       "smoothquant: layer %" PRIu32 ", input '%s': %" PRIu32
+                       " channels observed; the model has %" PRIu32 ", calibrate that one",
+                       layer, qm_input_name(input), out->statistics->width, out->columns);
+    out->input_amax = calloc(out->channels, sizeof(*out->input_amax));
+    out->weight_amax = calloc(out->channels, sizeof(*out->weight_amax));
+    out->column_amax = calloc(out->columns, sizeof(*out->column_amax));
+    out->column_sums = calloc(out->columns, sizeof(*out->column_sums));
+    out->row_amax = calloc(out->rows, sizeof(*out->row_amax));
+    out->scales = calloc(out->columns, sizeof(*out->scales));
+    out->best = calloc(out->columns, sizeof(*out->best));
+    if (!out->input_amax || !out->weight_amax || !out->column_amax || !out->column_sums || !out->row_amax ||
+        !out->scales || !out->best)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "smoothquant: no memory for %" PRIu32 " channels", out->columns);
+    return QM_OK;
+}
+
+static void scan_columns(void *context, size_t begin, size_t end)
+{
+    struct work *work = context;
+    for (size_t r = 0; r < work->reader_count; r++)
+        for (size_t row = 0; row < work->readers[r]->rows; row++) {
+            const float *values = work->readers[r]->values + row * work->columns;
+            for (size_t j = begin; j < end; j++) {
+                double magnitude = values[j] < 0 ? -(double)values[j] : (double)values[j];
+                work->column_amax[j] = magnitude > work->column_amax[j] ? magnitude : work->column_amax[j];
+                work->column_sums[j] += magnitude * magnitude;
+            }
+        }
+}
+
+static void raise_to(double *value, double other)
+{
+    if (other > *value)
+        *value = other;
+}
+
+static void scan(struct work *work)
+{
+    qm_parallel_for(work->columns, scan_columns, work);
+    for (uint32_t j = 0; j < work->columns; j++) {
+        uint32_t channel = channel_of(work, j);
+        raise_to(&work->input_amax[channel], (double)work->statistics->amax[j]);
+        raise_to(&work->weight_amax[channel], work->column_amax[j]);
+    }
+}
+
+static bool is_unknown(const struct work *work, uint32_t channel)
+{
+    return work->input_amax[channel] == 0 || work->weight_amax[channel] == 0;
+}
+
+// Scales of all columns for an alpha.
+static void find_scales(struct work *work, double alpha)
+{
+    for (uint32_t j = 0; j < work->columns; j++) {
+        uint32_t channel = channel_of(work, j);
+        double weight = work->weight_amax[channel] < WEIGHT_MIN ? WEIGHT_MIN : work->weight_amax[channel];
+        work->scales[j] = 1;
+        if (is_unknown(work, channel))
+            continue;
+        double scale = qm_exp(alpha * qm_log(work->input_amax[channel]) - (1 - alpha) * qm_log(weight));
+        work->scales[j] = (float)(scale < SCALE_MIN ? SCALE_MIN : scale);
+    }
+}
+
+static void find_row_amax(void *context, size_t begin, size_t end)
+{
+    struct work *work = context;
+    size_t first = 0;
+    for (size_t r = 0; r < work->reader_count; first += work->readers[r]->rows, r++)
+        for (size_t row = begin > first ? begin : first; row < end && row < first + work->readers[r]->rows; row++) {
+            const float *values = work->readers[r]->values + (row - first) * work->columns;
+            double most = 0;
+            for (size_t j = 0; j < work->columns; j++) {
+                double scaled = (double)values[j] * (double)work->scales[j];
+                scaled = scaled < 0 ? -scaled : scaled;
+                most = scaled > most ? scaled : most;
+            }
+            work->row_amax[row] = most;
+        }
+}
+
+// The expected squared error of smooth.h under work->scales.
+static double predict(struct work *work)
+{
+    const struct qm_channel_statistics *s = work->statistics;
+    double most = 0, weight_steps = 0, from_inputs = 0, input_squares = 0;
+    qm_parallel_for(work->rows, find_row_amax, work);
+    for (uint32_t j = 0; j < work->columns; j++)
+        raise_to(&most, (double)s->amax[j] / (double)work->scales[j]);
+    for (uint32_t n = 0; n < work->rows; n++)
+        weight_steps += (work->row_amax[n] / LARGEST_CODE) * (work->row_amax[n] / LARGEST_CODE);
+    double rounding = (most / LARGEST_CODE) * (most / LARGEST_CODE) / 12;
+    for (uint32_t j = 0; j < work->columns; j++) {
+        double scale = (double)work->scales[j];
+        double mean = s->sum_squares[j] / (double)s->rows / (scale * scale);
+        from_inputs += (rounding < mean ? rounding : mean) * (work->column_sums[j] * (scale * scale));
+        input_squares += mean;
+    }
+    return from_inputs + weight_steps / 12 * input_squares;
+}
+
+static enum qm_status choose(struct work *work, const struct qm_smooth_params *params, struct qm_smoothed_input *out)
+{
+    for (uint32_t j = 0; j < work->columns; j++)
+        work->best[j] = work->scales[j] = 1;
+    out->scale_min = out->scale_max = 1;
+    out->predicted = out->predicted_without = predict(work);
+    if (params->is_left_out[work->input])
+        return QM_OK;
+    out->is_smoothed = true;
+    out->predicted = INFINITY;
+    if (params->choose) {
+        QM_TRY(params->choose(params->choose_context, work->statistics, work->readers, work->reader_count, work->best,
+                              &out->alpha));
+        memcpy(work->scales, work->best, work->columns * sizeof(*work->best));
+        out->predicted = predict(work);
+    }
+    for (int hundredths = ALPHA_FIRST; !params->choose && hundredths <= ALPHA_LAST; hundredths += ALPHA_STEP) {
+        double alpha = params->is_searched ? hundredths / 100.0 : params->alpha;
+        find_scales(work, alpha);
+        double predicted = predict(work);
+        if (predicted < out->predicted || hundredths == ALPHA_FIRST) {
+            memcpy(work->best, work->scales, work->columns * sizeof(*work->best));
+            out->alpha = alpha;
+            out->predicted = predicted;
+        }
+        if (!params->is_searched)
+            break;
+    }
+    for (uint32_t j = 0; j < work->columns; j++) {
+        out->scale_min = j == 0 || work->best[j] < out->scale_min ? work->best[j] : out->scale_min;
+        out->scale_max = j == 0 || work->best[j] > out->scale_max ? work->best[j] : out->scale_max;
+    }
+    for (uint32_t channel = 0; channel < work->channels; channel++)
+        out->unknown += is_unknown(work, channel);
+    return QM_OK;
+}
+
+static enum qm_status store(const struct qm_model_tensor *tensor, size_t at, double value, float *values)
+{
+    values[at] = (float)value;
+    if ((qm_bits_from_float(values[at]) & 0x7f800000u) == 0x7f800000u)
+        return QM_FAIL(QM_INVALID,
+                       "smoothquant: tensor '%s.weight': value %zu would no longer be finite; use another calibrator",
+                       tensor->name, at);
+    return QM_OK;
+}
+
+static enum qm_status fold(struct work *work)
+{
+    enum qm_role role = folds[work->input].maker;
+    const struct qm_model_tensor *maker = qm_model_weight(work->model, role, work->layer);
+    float *values = qm_model_values(work->model, role, work->layer);
+    uint32_t width = qm_role_is_norm(role) ? 1 : maker->columns, done = 0;
+    for (uint32_t j = 0; j < work->columns; j++) {
+        // Of columns that share a channel, the first; they come in the order of channels.
+        if (channel_of(work, j) != done)
+            continue;
+        for (size_t i = (size_t)done * width; i < ((size_t)done + 1) * width; i++)
+            QM_TRY(store(maker, i, (double)values[i] / (double)work->best[j], values));
+        done++;
+    }
+    for (size_t r = 0; r < work->reader_count; r++) {
+        const struct qm_model_tensor *reader = work->readers[r];
+        values = qm_model_values(work->model, reader->role, work->layer);
+        for (size_t i = 0; i < (size_t)reader->rows * reader->columns; i++)
+            QM_TRY(store(reader, i, (double)values[i] * (double)work->best[i % reader->columns], values));
+    }
+    return QM_OK;
+}
+
+static enum qm_status smooth_input(struct qm_smoothed *smoothed, const struct qm_calibration *calibration,
+                                   const struct qm_smooth_params *params, enum qm_input input, uint32_t layer)
+{
+    struct work work;
+    size_t index = qm_input_index(smoothed->layers, input, layer);
+    enum qm_status status = work_begin(smoothed->model, calibration, layer, input, &work);
+    if (status == QM_OK) {
+        scan(&work);
+        status = choose(&work, params, &smoothed->inputs[index]);
+    }
+    if (status == QM_OK)
+        status = fold(&work);
+    if (status == QM_OK)
+        status = qm_statistics_copy_divided(work.statistics, work.best, &smoothed->statistics[index]);
+    work_free(&work);
+    return status;
+}
+
+enum qm_status qm_smooth(const struct qm_model *model, const struct qm_calibration *calibration,
+                         const struct qm_smooth_params *params, struct qm_smoothed **out)
+{
+    enum qm_status status = QM_OK;
+    *out = NULL;
+    if (!params->choose && !params->is_searched && !(params->alpha >= 0 && params->alpha <= 1))
+        return QM_FAIL(QM_INVALID, "smoothquant: alpha %g; use 0 to 1, such as 0.5", params->alpha);
+    struct qm_smoothed *smoothed = calloc(1, sizeof(*smoothed));
+    if (!smoothed)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "smoothquant: no memory");
+    smoothed->layers = model->config.layers;
+    smoothed->count = 4 * (size_t)smoothed->layers + 1;
+    smoothed->inputs = calloc(smoothed->count, sizeof(*smoothed->inputs));
+    smoothed->statistics = calloc(smoothed->count, sizeof(*smoothed->statistics));
+    if (!smoothed->inputs || !smoothed->statistics) {
+        status = QM_FAIL(QM_OUT_OF_MEMORY, "smoothquant: no memory for %zu inputs", smoothed->count);
+        goto done;
+    }
+    QM_GUARD(qm_model_copy(model, &smoothed->model));
+    for (uint32_t layer = 0; layer < smoothed->layers; layer++)
+        for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+            QM_GUARD(smooth_input(smoothed, calibration, params, order[i], layer));
+    QM_GUARD(smooth_input(smoothed, calibration, params, QM_INPUT_HEAD, 0));
+    *out = smoothed;
+    smoothed = NULL;
+done:
+    qm_smoothed_destroy(&smoothed);
+    return status;
+}
+
+void qm_smoothed_destroy(struct qm_smoothed **smoothed)
+{
+    if (!*smoothed)
+        return;
+    for (size_t i = 0; (*smoothed)->statistics && i < (*smoothed)->count; i++)
+        qm_statistics_free(&(*smoothed)->statistics[i]);
+    qm_model_destroy(&(*smoothed)->model);
+    free((*smoothed)->statistics);
+    free((*smoothed)->inputs);
+    free(*smoothed);
+    *smoothed = NULL;
+}
+
+enum qm_status qm_smoothed_scales(const struct qm_smoothed *smoothed, const struct qm_calibration_set *set,
+                                  struct qm_activation_scales **out)
+{
+    *out = NULL;
+    struct qm_activation_scales *scales = calloc(1, sizeof(*scales));
+    if (scales)
+        scales->inputs = calloc(smoothed->count, sizeof(*scales->inputs));
+    if (!scales || !scales->inputs) {
+        qm_activation_scales_destroy(&scales);
+        return QM_FAIL(QM_OUT_OF_MEMORY, "smoothquant: no memory for %zu scales", smoothed->count);
+    }
+    scales->set = *set;
+    scales->method = QM_CALIBRATOR_SMOOTHQUANT;
+    scales->layers = smoothed->layers;
+    scales->count = smoothed->count;
+    for (size_t i = 0; i < smoothed->count; i++) {
+        const struct qm_channel_statistics *statistics = &smoothed->statistics[i];
+        struct qm_activation_scale *input = &scales->inputs[i];
+        for (uint32_t j = 0; j < statistics->width; j++)
+            input->amax = statistics->amax[j] > input->amax ? statistics->amax[j] : input->amax;
+        input->threshold = input->amax;
+        input->scale = qm_activation_scale_for(input->amax);
+        input->count = statistics->rows * statistics->width;
+        if (!smoothed->inputs[i].is_smoothed)
+            continue;
+        input->alpha = smoothed->inputs[i].alpha;
+        input->divisor_min = smoothed->inputs[i].scale_min;
+        input->divisor_max = smoothed->inputs[i].scale_max;
+    }
+    *out = scales;
+    return QM_OK;
+}
+
+enum qm_status qm_smoothed_add_groups(const struct qm_smoothed *smoothed, uint32_t group,
+                                      struct qm_activation_scales *scales)
+{
+    for (size_t i = 0; i < scales->count; i++) {
+        const struct qm_channel_statistics *statistics = &smoothed->statistics[i];
+        struct qm_activation_scale *input = &scales->inputs[i];
+        input->group_count = statistics->width / group;
+        input->groups = calloc(input->group_count + 1, sizeof(*input->groups));
+        if (!input->groups)
+            return QM_FAIL(QM_OUT_OF_MEMORY, "smoothquant: no memory for %" PRIu32 " scales", input->group_count);
+        for (uint32_t j = 0; j < input->group_count * group; j++) {
+            struct qm_activation_scale *to = &input->groups[j / group];
+            to->amax = statistics->amax[j] > to->amax ? statistics->amax[j] : to->amax;
+            to->threshold = to->amax;
+        }
+    }
+    return QM_OK;
+}

@@ -1,0 +1,23 @@
+# shellcheck shell=bash
+# The statement that a real result supports, in every format, and that the audit of its YAML agrees.
+qm claim --scheme w8a8 "$DATA/result-pocl.yaml"
+qm claim --format markdown --scheme w4a8-g32-static "$DATA/result-pocl.yaml"
+qm claim --format json --scheme w8a8 "$DATA/result-pocl.yaml" | head -70
+qm claim --format yaml --scheme w4a8-g32-static "$DATA/result-pocl.yaml"
+"$QMARK" claim --format yaml --scheme w8a8 "$DATA/result-pocl.yaml" >written.yaml
+qm audit written.yaml | tail -4
+# Several results: a statement for each scheme; of what is wrong nothing is claimed.
+qm claim "$DATA/result-pocl.yaml" "$DATA/result-example.yaml" | grep -E ' on .* through |nothing is claimed|exit code'
+qm claim --format json "$DATA/result-example.yaml" | grep -A 12 '"refused"'
+qm claim --scheme f16 "$DATA/result-example.yaml" | grep -A 1 -E 'As a statement|exit code'
+# What cannot be claimed.
+qm claim
+qm claim missing.yaml
+qm claim --format yaml "$DATA/result-pocl.yaml"
+qm claim --format csv "$DATA/result-pocl.yaml"
+qm claim --scheme w8a8-static "$DATA/result-example.yaml"
+qm claim --scheme w9 "$DATA/result-example.yaml"
+qm claim "$QM_DATA_DIR/profiles/claims/complete.yaml" 2>&1 | sed "s#$QM_DATA_DIR/##"
+sed 's/int4/int3/' "$DATA/result-pocl.yaml" >edited.yaml
+qm claim edited.yaml
+ls

@@ -1,0 +1,85 @@
+#!/bin/sh
+# Checks that every calibrator and encoder gives the same files whatever builds and runs it: gcc and clang here, gcc for
+# aarch64 under qemu-user, each with one thread and with several. Compares what test/identity.c prints.
+#
+#   tools/check_identity.sh [BUILD]      BUILD: the folder for the three builds; build-identity by default
+#
+# Exit: 0 all the same, 1 something differs or does not build, 77 a compiler or library is missing and cannot be
+# installed; with CI=true that is a failure, too.
+set -u
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P) || exit 2
+build=${1:-$root/build-identity}
+list=$root/test/data/identity_schemes.txt
+cross_packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libjansson-dev:arm64 libsodium-dev:arm64 \
+libyaml-dev:arm64 libuv1-dev:arm64"
+mkdir -p "$build" || exit 2
+
+skip() { # skip REASON
+    echo "$1"
+    [ "${CI-}" != true ] || exit 1
+    exit 77
+}
+
+cross_is_there() {
+    command -v aarch64-linux-gnu-gcc >/dev/null 2>&1 && command -v qemu-aarch64 >/dev/null 2>&1 || return 1
+    for library in jansson sodium yaml uv; do
+        [ -e "/usr/lib/aarch64-linux-gnu/lib$library.so" ] || return 1
+    done
+}
+
+# Another architecture's packages need its lists, which `dpkg --add-architecture` alone does not fetch.
+install_cross() {
+    command -v apt-get >/dev/null 2>&1 || return 1
+    [ "$(id -u)" -eq 0 ] || return 1
+    dpkg --add-architecture arm64 && apt-get -q -o DPkg::Lock::Timeout=600 update || return 1
+    # shellcheck disable=SC2086 # a list of words
+    DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600 install -y --no-install-recommends \
+        $cross_packages
+}
+
+command -v clang >/dev/null 2>&1 || skip "clang is not installed"
+command -v gcc >/dev/null 2>&1 || skip "gcc is not installed"
+cross_is_there || install_cross >"$build/install.log" 2>&1
+cross_is_there || skip "no cross compiler, emulator or libraries for aarch64 ($build/install.log); as root: dpkg --add-architecture arm64; apt-get update; apt-get install $cross_packages"
+
+# One thread cannot show what a split does, so there are at least three, and a number that divides nothing evenly.
+many=$(nproc)
+[ "$many" -gt 2 ] || many=3
+
+differs=
+tried() { # tried NAME THREADS COMMAND...
+    tried_output=$build/$1-$2.txt
+    if ! QM_THREADS=$2 "$3" ${4:+"$4"} "$list" >"$tried_output"; then
+        echo "$1 with $2 threads: it failed"
+        differs=yes
+    elif [ "$tried_output" != "$build/gcc-1.txt" ] && ! diff "$build/gcc-1.txt" "$tried_output"; then
+        echo "$1 with $2 threads: the lines marked > are not those of gcc with 1 thread, marked <"
+        differs=yes
+    fi
+}
+
+for name in gcc clang aarch64; do
+    compiler=-DCMAKE_C_COMPILER=$name
+    emulator=
+    if [ "$name" = aarch64 ]; then
+        compiler=-DCMAKE_TOOLCHAIN_FILE=$root/cmake/aarch64.cmake
+        emulator=qemu-aarch64
+    fi
+    if ! { cmake -S "$root" -B "$build/$name" -G Ninja -DCMAKE_BUILD_TYPE=Release "$compiler" &&
+        cmake --build "$build/$name" --target qm_identity --parallel; } >"$build/$name.log" 2>&1; then
+        tail -n 20 "$build/$name.log"
+        echo "$name: it does not build"
+        exit 1
+    fi
+    for threads in 1 $many; do
+        # shellcheck disable=SC2086 # no emulator, no word
+        tried "$name" "$threads" $emulator "$build/$name/qm_identity"
+    done
+done
+
+[ -z "$differs" ] || exit 1
+schemes=$(wc -l <"$build/gcc-1.txt")
+[ "$schemes" -gt 0 ] || { echo "no scheme was tried"; exit 1; }
+cat "$build/gcc-1.txt"
+echo "$schemes schemes: the same files from gcc, clang and gcc for aarch64, with 1 and $many threads"
