@@ -1,11 +1,17 @@
 // attention: causal, grouped-query, over the quantized cache.
 //
 // For query head h of a row at position p, with kv head g = h / (heads / kv_heads):
-//   s_j = score_scale * k_scale_j * sum over d of q[d] k_j[d],  j = 0..p
-//   y[d] = sum over j of softmax(s)_j * v_scale_j * v_j[d]
+//   s_j = score_scale * sum over d of q[d] k_j[d],  j = 0..p
+//   y[d] = sum over j of softmax(s)_j * v_j[d]
+// k_j and v_j are what the cache holds of token j: scale * code (kv8, kv4), k_scale * and v_scale * the number (e4m3,
+// e5m2), minimum + scale * code (kivi4, kivi2; of keys scale and minimum are the channel's in the block of 32 tokens).
+// With QM_KV_EXACT a query at p reads token j in binary16 instead if j < exact_first, or j > p - exact_last, or (kivi)
+// j / 32 == p / 32. That depends on (p, j) alone, so that prefill and decode are the same function. It needs exact_first <=
+// exact_length, and exact_length == context where exact_last > 0 or for kivi.
 // heads of 64; q and y are [rows][heads][64]. Softmax online (running maximum), in float32, qm_exp. QM_SPLIT invocations
-// share the positions of one (row, head), j = slice, slice + QM_SPLIT, ..., and are merged in the order of slices.
-// Bound: |error| <= (positions + 256) 2^-23 * max |v| + what the scores' error 2^-20 * max |s| does to the weights.
+// share the positions of one (row, head), and are merged in their order.
+// Bound: |error| <= (positions + 256) 2^-23 * max |v| + what the scores' error 2^-20 * max |s| does to the weights; of
+// minimum + scale * code, |minimum| + |scale * code| stands for the magnitude.
 #include "kv_format.h"
 #ifndef QM_BODY
 #ifndef QM_SPLIT
@@ -25,7 +31,14 @@
     QM_U32(k_scale_base)                                                                                               \
     QM_U32(v_base)                                                                                                     \
     QM_U32(v_scale_base)                                                                                               \
-    QM_F32(score_scale)
+    QM_F32(score_scale)                                                                                                \
+    QM_F32(k_scale)                                                                                                    \
+    QM_F32(v_scale)                                                                                                    \
+    QM_U32(k_exact_base)                                                                                               \
+    QM_U32(v_exact_base)                                                                                               \
+    QM_U32(exact_length)                                                                                               \
+    QM_U32(exact_first)                                                                                                \
+    QM_U32(exact_last)
 #if QM_SPLIT > 1
 #define QM_LOCALS QM_LOCAL_U32(partials, QM_SPLIT * 66)
 #else
@@ -36,6 +49,13 @@
 // Four values from the i-th part of four words.
 #define QM_KV_BYTE(word, shift) QM_FLOAT(QM_INT((word) << (shift)) >> 24)
 #define QM_KV_NIBBLE(word, shift) QM_FLOAT(QM_INT((word) << (shift)) >> 28)
+#if defined(QM_KV_F16) || defined(QM_KV_EXACT)
+QM_FUNCTION qm_f4 qm_kv_halves(qm_f4 even, qm_f4 odd, int first)
+{
+    return QM_F4(QM_LANE(even, first), QM_LANE(odd, first), QM_LANE(even, first + 1), QM_LANE(odd, first + 1));
+}
+#define QM_KV_HALVES(words, i) qm_kv_halves(qm_half_low4(words), qm_half_high4(words), 2 * (i))
+#endif
 #if defined(QM_KV_F32)
 QM_FUNCTION qm_f4 qm_kv_floats(qm_u4 words)
 {
@@ -45,12 +65,8 @@ QM_FUNCTION qm_f4 qm_kv_floats(qm_u4 words)
 #define QM_KV_PER_LOAD 1 // groups of four values in four words
 #define QM_KV_VALUES(words, i) qm_kv_floats(words)
 #elif defined(QM_KV_F16)
-QM_FUNCTION qm_f4 qm_kv_halves(qm_f4 even, qm_f4 odd, int first)
-{
-    return QM_F4(QM_LANE(even, first), QM_LANE(odd, first), QM_LANE(even, first + 1), QM_LANE(odd, first + 1));
-}
 #define QM_KV_PER_LOAD 2
-#define QM_KV_VALUES(words, i) qm_kv_halves(qm_half_low4(words), qm_half_high4(words), 2 * (i))
+#define QM_KV_VALUES(words, i) QM_KV_HALVES(words, i)
 #elif defined(QM_KV_KV8)
 QM_FUNCTION qm_f4 qm_kv_bytes(uint word)
 {
@@ -58,6 +74,40 @@ QM_FUNCTION qm_f4 qm_kv_bytes(uint word)
 }
 #define QM_KV_PER_LOAD 4
 #define QM_KV_VALUES(words, i) qm_kv_bytes(QM_LANE(words, i))
+#elif defined(QM_KV_FLOAT8)
+// Four vectors of the words' bytes, lowest first; the i-th lanes are the i-th word's values.
+QM_FUNCTION qm_f4 qm_kv_lanes(qm_f4 a, qm_f4 b, qm_f4 c, qm_f4 d, int i)
+{
+    return QM_F4(QM_LANE(a, i), QM_LANE(b, i), QM_LANE(c, i), QM_LANE(d, i));
+}
+#define QM_KV_PER_LOAD 4
+#if defined(QM_KV_E4M3)
+#define QM_KV_BYTES(top) QM_E4M3_OF(qm_small_4, top)
+#define QM_KV_VALUES(words, i)                                                                                         \
+    qm_kv_lanes(QM_KV_BYTES((words) << 24), QM_KV_BYTES((words) << 16), QM_KV_BYTES((words) << 8), QM_KV_BYTES(words), i)
+#else // the upper half of a binary16
+#define QM_KV_VALUES(words, i)                                                                                         \
+    qm_kv_lanes(qm_half_low4(((words) << 8) & 0xff00ff00u), qm_half_low4((words) & 0xff00ff00u),                       \
+                qm_half_high4(((words) << 8) & 0xff00ff00u), qm_half_high4((words) & 0xff00ff00u), i)
+#endif
+#elif defined(QM_KV_AFFINE)
+#define QM_KV_FIELD(word, at, mask) QM_FLOAT(QM_INT(((word) >> (at)) & (mask)))
+QM_FUNCTION qm_f4 qm_kv_fields(uint word)
+{
+#if defined(QM_KV_KIVI4)
+    return QM_F4(QM_KV_FIELD(word, 0, 15u), QM_KV_FIELD(word, 4, 15u), QM_KV_FIELD(word, 8, 15u),
+                 QM_KV_FIELD(word, 12, 15u));
+#else
+    return QM_F4(QM_KV_FIELD(word, 0, 3u), QM_KV_FIELD(word, 2, 3u), QM_KV_FIELD(word, 4, 3u), QM_KV_FIELD(word, 6, 3u));
+#endif
+}
+#if defined(QM_KV_KIVI4)
+#define QM_KV_PER_LOAD 8
+#define QM_KV_VALUES(words, i) qm_kv_fields(QM_LANE(words, (i) / 2) >> (16 * ((i) & 1)))
+#else
+#define QM_KV_PER_LOAD 16
+#define QM_KV_VALUES(words, i) qm_kv_fields(QM_LANE(words, (i) / 4) >> (8 * ((i) & 3)))
+#endif
 #else
 QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
 {
@@ -89,34 +139,98 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
             sum[i] = QM_F4(0.0f, 0.0f, 0.0f, 0.0f);
         }
         float maximum = -3.0e38f, weight_sum = 0.0f;
-        for (uint j = slice; j <= position; j += QM_UINT(QM_SPLIT)) {
-            uint slot = first_slot + j;
-            uint k_at = k_base + slot * QM_KV_WORDS, v_at = v_base + slot * QM_KV_WORDS;
+        // From begin to end the tokens are quantized, before and behind them exact.
+        uint begin = 0u, end = position + 1u;
+#if defined(QM_KV_EXACT)
+        end = end - QM_MIN(exact_last, end);
+#if defined(QM_KV_AFFINE)
+        end = QM_MIN(end, position / QM_KV_BLOCK * QM_KV_BLOCK);
+#endif
+        begin = QM_MIN(exact_first, end);
+#endif
+#if defined(QM_KV_AFFINE)
+        uint blocks = (context + QM_KV_BLOCK - 1u) / QM_KV_BLOCK;
+        uint block_scales = k_scale_base + first_slot / context * blocks * 64u;
+        for (uint block = begin / QM_KV_BLOCK; block * QM_KV_BLOCK < end; ++block) {
+            // sum of q (minimum + scale code) = sum of q minimum + sum of (q scale) code.
+            qm_f4 multiplier[16];
+            qm_f4 offsets = QM_F4(0.0f, 0.0f, 0.0f, 0.0f);
+            QM_UNROLL for (int i = 0; i < 16; ++i) {
+                qm_u4 pairs = QM_LOAD4(cache, block_scales + block * 64u + 4u * QM_UINT(i));
+                multiplier[i] = query[i] * qm_half_low4(pairs);
+                offsets += query[i] * qm_half_high4(pairs);
+            }
+            uint block_end = QM_MIN(block * QM_KV_BLOCK + QM_KV_BLOCK, end);
+            for (uint j = QM_MAX(block * QM_KV_BLOCK, begin) + slice; j < block_end; j += QM_UINT(QM_SPLIT)) {
+                qm_f4 products = offsets;
+#define QM_KV_FACTOR(i) multiplier[i]
+#else
+        {
+            for (uint j = begin + slice; j < end; j += QM_UINT(QM_SPLIT)) {
+                qm_f4 products = QM_F4(0.0f, 0.0f, 0.0f, 0.0f);
+#define QM_KV_FACTOR(i) query[i]
+#endif
+                uint slot = first_slot + j;
+                uint k_at = k_base + slot * QM_KV_WORDS, v_at = v_base + slot * QM_KV_WORDS;
+                QM_UNROLL for (int load = 0; load < 16 / QM_KV_PER_LOAD; ++load) {
+                    qm_u4 words = QM_LOAD4(cache, k_at + 4u * QM_UINT(load));
+                    QM_UNROLL for (int i = 0; i < QM_KV_PER_LOAD; ++i)
+                        products += QM_KV_FACTOR(load * QM_KV_PER_LOAD + i) * QM_KV_VALUES(words, i);
+                }
+                float score = (QM_LANE(products, 0) + QM_LANE(products, 1)) + (QM_LANE(products, 2) + QM_LANE(products, 3));
+#if defined(QM_KV_SCALED)
+                score *= QM_BITS_FLOAT(QM_LOAD1(cache, k_scale_base + slot));
+#elif defined(QM_KV_FLOAT8)
+                score *= k_scale;
+#endif
+                float larger = QM_MAX(maximum, score);
+                float keep = qm_exp(maximum - larger);
+                float weight = qm_exp(score - larger);
+                maximum = larger;
+                weight_sum = weight_sum * keep + weight;
+#if defined(QM_KV_SCALED)
+                weight *= QM_BITS_FLOAT(QM_LOAD1(cache, v_scale_base + slot));
+#elif defined(QM_KV_FLOAT8)
+                weight *= v_scale;
+#elif defined(QM_KV_AFFINE)
+                uint pair = QM_LOAD1(cache, v_scale_base + slot);
+                float offset = weight * qm_half_value(pair >> 16);
+                weight *= qm_half_value(pair & 0xffffu);
+#endif
+                QM_UNROLL for (int load = 0; load < 16 / QM_KV_PER_LOAD; ++load) {
+                    qm_u4 words = QM_LOAD4(cache, v_at + 4u * QM_UINT(load));
+                    QM_UNROLL for (int i = 0; i < QM_KV_PER_LOAD; ++i) {
+                        int at = load * QM_KV_PER_LOAD + i;
+                        sum[at] = sum[at] * keep + QM_KV_VALUES(words, i) * weight;
+#if defined(QM_KV_AFFINE)
+                        sum[at] += QM_F4(offset, offset, offset, offset);
+#endif
+                    }
+                }
+            }
+        }
+#if defined(QM_KV_EXACT)
+        uint first_exact = first_slot / context * exact_length;
+        for (uint i = slice; i < begin + (position + 1u - end); i += QM_UINT(QM_SPLIT)) {
+            uint at = (first_exact + (i < begin ? i : i - begin + end)) * 32u;
             qm_f4 products = QM_F4(0.0f, 0.0f, 0.0f, 0.0f);
-            QM_UNROLL for (int load = 0; load < 16 / QM_KV_PER_LOAD; ++load) {
-                qm_u4 words = QM_LOAD4(cache, k_at + 4u * QM_UINT(load));
-                QM_UNROLL for (int i = 0; i < QM_KV_PER_LOAD; ++i)
-                    products += query[load * QM_KV_PER_LOAD + i] * QM_KV_VALUES(words, i);
+            QM_UNROLL for (int load = 0; load < 8; ++load) {
+                qm_u4 words = QM_LOAD4(cache, k_exact_base + at + 4u * QM_UINT(load));
+                products += query[2 * load] * QM_KV_HALVES(words, 0) + query[2 * load + 1] * QM_KV_HALVES(words, 1);
             }
             float score = (QM_LANE(products, 0) + QM_LANE(products, 1)) + (QM_LANE(products, 2) + QM_LANE(products, 3));
-#if defined(QM_KV_SCALED)
-            score *= QM_BITS_FLOAT(QM_LOAD1(cache, k_scale_base + slot));
-#endif
             float larger = QM_MAX(maximum, score);
             float keep = qm_exp(maximum - larger);
             float weight = qm_exp(score - larger);
             maximum = larger;
             weight_sum = weight_sum * keep + weight;
-#if defined(QM_KV_SCALED)
-            weight *= QM_BITS_FLOAT(QM_LOAD1(cache, v_scale_base + slot));
-#endif
-            QM_UNROLL for (int load = 0; load < 16 / QM_KV_PER_LOAD; ++load) {
-                qm_u4 words = QM_LOAD4(cache, v_at + 4u * QM_UINT(load));
-                QM_UNROLL for (int i = 0; i < QM_KV_PER_LOAD; ++i)
-                    sum[load * QM_KV_PER_LOAD + i] =
-                        sum[load * QM_KV_PER_LOAD + i] * keep + QM_KV_VALUES(words, i) * weight;
+            QM_UNROLL for (int load = 0; load < 8; ++load) {
+                qm_u4 words = QM_LOAD4(cache, v_exact_base + at + 4u * QM_UINT(load));
+                sum[2 * load] = sum[2 * load] * keep + QM_KV_HALVES(words, 0) * weight;
+                sum[2 * load + 1] = sum[2 * load + 1] * keep + QM_KV_HALVES(words, 1) * weight;
             }
         }
+#endif
 #if QM_SPLIT > 1
         uint mine = slice * 66u;
         partials[mine] = QM_FLOAT_BITS(maximum);

@@ -2,8 +2,16 @@
 //
 // f32 as it is; f16 to nearest even; kv8: scale = amax * (1/127, rounded up by 2^-22), code = round_even(x / scale) in
 // -127..127, four to a word; kv4: 1/7 and -7..7, eight to a word (two's complement, lowest first). amax over the 64
-// values of one token and head; amax < 2^-100 gives scale 0. Same bits on every device for the same input; |x - scale *
-// code| <= scale * (0.5 + 2^-14). One invocation per (row, head). Positions as in embedding.h. See kv_format.h.
+// values of one token and head; amax < 2^-100 gives scale 0. |x - scale * code| <= scale * (0.5 + 2^-14).
+// e4m3, e5m2: the code nearest to x * inverse_scale, ties to even, beyond the largest number (448; 57,344) that; four to
+// a word. Of x * inverse_scale: error at most 2^-4 (2^-3) of it, or 2^-10 (2^-17) where that is more.
+// kivi4, kivi2: of values, for keys see kv_block.h. minimum = binary16 of the least of the 64, scale = binary16 of
+// (largest - minimum) / 15 (or 3), both ends first moved into -65504..65504; code = round_even((x - minimum) / scale) in
+// 0..15 (0..3), eight (sixteen) to a word. |x - minimum - scale * code| <= scale * (0.5 + 2^-7) + 2^-11 |minimum| +
+// 2^-20 for |x| <= 65504.
+// With QM_KV_EXACT positions below exact_length are written as binary16 besides.
+// Same bits on every device for the same input. One invocation per (row, head). Positions as in embedding.h. See
+// kv_format.h.
 #include "kv_format.h"
 #include "quantize.h"
 #ifndef QM_BODY
@@ -16,7 +24,10 @@
     QM_U32(tokens_per_sequence)                                                                                        \
     QM_U32(context)                                                                                                    \
     QM_U32(base)                                                                                                       \
-    QM_U32(scale_base)
+    QM_U32(scale_base)                                                                                                 \
+    QM_U32(exact_base)                                                                                                 \
+    QM_U32(exact_length)                                                                                               \
+    QM_F32(inverse_scale)
 #define QM_LOCALS
 #else
     uint item = QM_GROUP_X * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X;
@@ -32,6 +43,33 @@
 #elif defined(QM_KV_F16)
         for (uint i = 0u; i < 32u; ++i)
             cache[to + i] = qm_half_bits(x[from + 2u * i]) | (qm_half_bits(x[from + 2u * i + 1u]) << 16);
+#elif defined(QM_KV_FLOAT8)
+        for (uint i = 0u; i < QM_KV_WORDS; ++i) {
+            uint word = 0u;
+            for (uint j = 0u; j < 4u; ++j)
+#if defined(QM_KV_E4M3)
+                word |= qm_e4m3_code(x[from + 4u * i + j], inverse_scale) << (8u * j);
+#else
+                word |= qm_e5m2_code(x[from + 4u * i + j], inverse_scale) << (8u * j);
+#endif
+            cache[to + i] = word;
+        }
+#elif defined(QM_KV_AFFINE)
+        float least = x[from], most = x[from];
+        for (uint i = 1u; i < 64u; ++i) {
+            least = QM_MIN(least, x[from + i]);
+            most = QM_MAX(most, x[from + i]);
+        }
+        uint pair = qm_affine_pair(least, most, QM_KV_INVERSE_LARGEST);
+        float minimum = qm_half_value(pair >> 16), inverse = qm_inverse_scale(qm_half_value(pair & 0xffffu));
+        cache[scale_base + slot] = pair;
+        for (uint i = 0u; i < QM_KV_WORDS; ++i) {
+            uint word = 0u;
+            for (uint j = 0u; j < 64u / QM_KV_WORDS; ++j)
+                word |= qm_affine_code(x[from + 64u / QM_KV_WORDS * i + j], minimum, inverse, QM_KV_LARGEST)
+                        << (QM_KV_WORDS / 2u * j);
+            cache[to + i] = word;
+        }
 #else
         float amax = 0.0f;
         for (uint i = 0u; i < 64u; ++i)
@@ -53,6 +91,13 @@
                 word |= (qm_integer_code(x[from + 8u * i + j], inverse, 7.0f) & 0xfu) << (4u * j);
 #endif
             cache[to + i] = word;
+        }
+#endif
+#if defined(QM_KV_EXACT)
+        if (position < exact_length) {
+            uint exact = exact_base + ((sequence * kv_heads + head) * exact_length + position) * 32u;
+            for (uint i = 0u; i < 32u; ++i)
+                cache[exact + i] = qm_half_bits(x[from + 2u * i]) | (qm_half_bits(x[from + 2u * i + 1u]) << 16);
         }
 #endif
     }

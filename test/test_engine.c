@@ -209,11 +209,100 @@ static void test_w4a8_kv4(void **state)
     check_scheme("w4a8-g32-kv4");
 }
 
+// Every format of the cache, and exact tokens at both ends.
+static void test_caches(void **state)
+{
+    (void)state;
+    check_scheme("w8a16-kve4m3-last5");
+    check_scheme("w8a16-kivi4-first4");
+}
+
+// One token at a time from an empty cache gives what prefill gives, whatever the query's own block and the exact tokens
+// are: which tokens a query reads exactly depends on positions alone.
+static void check_decode_is_prefill(struct qm_engine *engine, const char *name, double bound)
+{
+    const struct qm_model_config *c = &model->config;
+    struct qm_scheme scheme;
+    struct qm_artifact *artifact = NULL;
+    struct qm_network *network = NULL;
+    struct qm_pass *prefill = NULL, *decode = NULL;
+    struct qm_timing timing = {0};
+    const struct qm_run_policy policy = {0, 1};
+    if (qm_scheme_parse(name, &scheme) != QM_OK || qm_artifact_build(model, &scheme, NULL, &artifact) != QM_OK ||
+        qm_network_create(engine, artifact, &scheme, &network) != QM_OK ||
+        qm_pass_create(network, &(struct qm_pass_params){1, TOKENS, 0, 1}, &prefill) != QM_OK ||
+        qm_pass_create(network, &(struct qm_pass_params){1, 1, 1, 0}, &decode) != QM_OK)
+        fail_msg("%s: %s", name, qm_error_text());
+    size_t row = c->vocabulary;
+    float *whole = calloc(TOKENS * row, sizeof(*whole)), *steps = calloc(TOKENS * row, sizeof(*steps));
+    // Decode first, in sequence 1; prefill of the same tokens in sequence 0.
+    for (uint32_t position = 0; position < TOKENS; ++position) {
+        assert_int_equal(qm_pass_run(decode, &(struct qm_pass_start){position, 1}, 1, &policy, &timing), QM_OK);
+        assert_int_equal(qm_pass_read_logits(decode, steps + position * row), QM_OK);
+    }
+    assert_int_equal(qm_pass_run(prefill, &(struct qm_pass_start){0, 0}, 1, &policy, &timing), QM_OK);
+    assert_int_equal(qm_pass_read_logits(prefill, whole), QM_OK);
+    double kl = mean_kl(whole, steps, TOKENS);
+    // And from the middle of a block, after a prefill of everything: nothing of the tokens behind it counts.
+    uint32_t from = 40;
+    assert_int_equal(qm_pass_run(decode, &(struct qm_pass_start){from, 0}, STEPS, &policy, &timing), QM_OK);
+    assert_int_equal(qm_pass_read_logits(decode, steps), QM_OK);
+    double again = mean_kl(whole + (from + STEPS - 1) * row, steps, 1);
+    struct qm_network_memory memory;
+    qm_network_memory(network, &memory);
+    print_message("%-26s KL(prefill || decode) %.2e, from %u %.2e; cache %llu bytes, kept %llu\n", name, kl, from,
+                  again, (unsigned long long)memory.cache_bytes, (unsigned long long)memory.kept_cache_bytes);
+    assert_true(kl <= bound && again <= bound);
+    assert_true(memory.kept_cache_bytes <= memory.cache_bytes);
+    free(whole);
+    free(steps);
+    qm_pass_destroy(&prefill);
+    qm_pass_destroy(&decode);
+    qm_network_destroy(&network);
+    qm_artifact_destroy(&artifact);
+}
+
+static void test_decode_is_prefill(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"w8a16",
+                                        "w8a16-kv8",
+                                        "w8a16-kv4",
+                                        "w8a16-kv4-first3-last7",
+                                        "w8a16-kv8-first5",
+                                        "w8a16-kve4m3",
+                                        "w8a16-kve4m3-last3",
+                                        "w8a16-kve5m2",
+                                        "w8a16-kve5m2-first1",
+                                        "w8a16-kivi4",
+                                        "w8a16-kivi2",
+                                        "w8a16-kivi4-first3-last40"};
+    const struct qm_model_config *c = &model->config;
+    struct qm_device *device = NULL;
+    struct qm_engine *engine = NULL;
+    assert_int_equal(qm_native_device_open(&device), QM_OK);
+    struct qm_engine_params params = {device, "narrow", *c, 1, TOKENS, 2, STEPS};
+    assert_int_equal(qm_engine_create(&params, &engine), QM_OK);
+    struct qm_window window;
+    qm_window_generate(QM_SPLIT_EVALUATION, QM_SEED_EVALUATION, 0, TOKENS, &window);
+    uint32_t *tokens = calloc(2 * (size_t)(c->context + 1), sizeof(*tokens));
+    for (uint32_t p = 0; p <= TOKENS; ++p)
+        tokens[p] = tokens[c->context + 1 + p] = window.tokens[p];
+    assert_int_equal(qm_engine_write_tokens(engine, tokens, 2), QM_OK);
+    free(tokens);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i)
+        check_decode_is_prefill(engine, names[i], 1e-4);
+    qm_engine_destroy(&engine);
+    device->fns->destroy(&device);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_f32),  cmocka_unit_test(test_f16),   cmocka_unit_test(test_w8a16_kv8),
-        cmocka_unit_test(test_w8a8), cmocka_unit_test(test_w4a16), cmocka_unit_test(test_w4a8_kv4),
+        cmocka_unit_test(test_f32),       cmocka_unit_test(test_f16),
+        cmocka_unit_test(test_w8a16_kv8), cmocka_unit_test(test_w8a8),
+        cmocka_unit_test(test_w4a16),     cmocka_unit_test(test_w4a8_kv4),
+        cmocka_unit_test(test_caches),    cmocka_unit_test(test_decode_is_prefill),
     };
     setenv("RUSTICL_ENABLE", "llvmpipe", 0);
     if (qm_model_load(QM_SOURCE_DIR "/models/qmark-3m", &model) != QM_OK) {

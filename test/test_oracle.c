@@ -268,6 +268,94 @@ static void test_kv(void **state)
     assert_int_equal(kv32[4 + 64], 0x42fe0000);
 }
 
+static void test_kv_float8(void **state)
+{
+    (void)state;
+    // 448.5 and 3e38 saturate; 0.3 is a tie of neither; 2^-10 is half of E4M3's least: to even.
+    float x[64] = {1, -448.5f, 3e38f, 0x1p-10f, 0x1.8p-9f, 17, 0.3f, 9};
+    struct qm_kv_write_parameters p = {.rows = 1,
+                                       .kv_heads = 1,
+                                       .tokens_per_sequence = 1,
+                                       .context = 2,
+                                       .inverse_scale = 1.0f,
+                                       .exact_base = 32,
+                                       .exact_length = 1};
+    uint32_t codes[100] = {0};
+    struct buffer b[] = {BUFFER(x), BUFFER(codes)};
+    RUN("kv_write-e4m3", b, p, 1);
+    assert_int_equal(codes[16], 0x007efe38); // 1, -448, 448, 0
+    assert_int_equal(codes[17], 0x512a5802); // 2^-8, 16, 0.3125, 9
+    assert_int_equal(codes[32], 0);
+    RUN("kv_write-e5m2", b, p, 1);
+    assert_int_equal(codes[16], 0x147bdf3c); // 1, -448, 57,344, 2^-10
+    assert_int_equal(codes[17], 0x48354c1a); // 1.5 2^-9, 16, 0.3125, 8
+    // Position 1 is not below exact_length; position 0 is.
+    RUN("kv_write-e4m3x", b, p, 1);
+    assert_int_equal(codes[32], 0);
+    RUN("kv_write-e4m3x", b, p, 0);
+    assert_int_equal(codes[0], 0x007efe38);
+    assert_int_equal(codes[32], 0xdf023c00); // 1, -448.5
+    assert_int_equal(codes[63], 0);
+    assert_int_equal(codes[64], 0);
+}
+
+static void test_kv_affine(void **state)
+{
+    (void)state;
+    float x[64] = {-1, 2, 0.4f};
+    for (int i = 3; i < 64; ++i)
+        x[i] = 14;
+    struct qm_kv_write_parameters p = {
+        .rows = 1, .kv_heads = 1, .tokens_per_sequence = 1, .context = 2, .scale_base = 16, .exact_base = 18};
+    uint32_t kivi4[18] = {0};
+    struct buffer b4[] = {BUFFER(x), BUFFER(kivi4)};
+    RUN("kv_write-kivi4", b4, p, 1);
+    assert_int_equal(kivi4[17], 0xbc003c00); // minimum -1, scale 1
+    assert_int_equal(kivi4[8], 0xfffff130);  // 0, 3, 1.4 to 1, 15
+    assert_int_equal(kivi4[15], 0xffffffff);
+    uint32_t kivi2[10] = {0};
+    struct buffer b2[] = {BUFFER(x), BUFFER(kivi2)};
+    p.scale_base = 8;
+    RUN("kv_write-kivi2", b2, p, 1);
+    assert_int_equal(kivi2[9], 0xbc004500); // scale 5
+    assert_int_equal(kivi2[4], 0xffffffc4); // 0, 0.6 to 1, 0.28 to 0, 3
+}
+
+// Of 40 keys of a context of 40, channel 5 is 100 + t and the rest is 0: block 0 is complete with token 31.
+static void test_kv_block(void **state)
+{
+    (void)state;
+    enum {
+        CODES = 40 * 8,
+        SCALES = 2 * 64,
+        EXACT = CODES + SCALES
+    };
+    static uint32_t cache[EXACT + 40 * 32];
+    for (uint32_t t = 0; t < 40; ++t)
+        cache[EXACT + t * 32 + 2] = (uint32_t)qm_half_from_float(100.0f + (float)t) << 16;
+    struct qm_kv_block_parameters p = {.items = 8,
+                                       .kv_heads = 1,
+                                       .tokens_per_sequence = 1,
+                                       .context = 40,
+                                       .scale_base = CODES,
+                                       .exact_base = EXACT,
+                                       .exact_length = 40};
+    struct buffer b[] = {BUFFER(cache)};
+    RUN("kv_block-kivi4", b, p, 30);
+    for (uint32_t i = 0; i < EXACT; ++i)
+        assert_int_equal(cache[i], 0);
+    RUN("kv_block-kivi4", b, p, 31);
+    uint32_t pair = cache[CODES + 5];
+    assert_int_equal(pair >> 16, qm_half_from_float(100));
+    near(qm_float_from_half((uint16_t)pair), 31.0 / 15, 1e-3);
+    assert_int_equal(cache[CODES + 4], 0);
+    assert_int_equal(cache[CODES + 64 + 5], 0); // the second block is not complete
+    assert_int_equal(cache[0], 0);
+    assert_int_equal(cache[31 * 8], 0x00f00000);
+    assert_int_equal(cache[16 * 8], 0x00800000); // 16 / (31 / 15) = 7.7
+    assert_int_equal(cache[32 * 8], 0);
+}
+
 // Two positions with scores 0 and ln 3: weights 1/4 and 3/4; values 4 and 8 give 7.
 static void test_attention(void **state)
 {
@@ -311,6 +399,31 @@ static void test_attention(void **state)
     struct buffer f16[] = {BUFFER(q), BUFFER(halves), BUFFER(out)};
     RUN("attention-f16", f16, p, 1);
     near(out[0], 7, 1e-3); // ln 3 as a half
+
+    // Codes that say otherwise are not read where a token is exact: the first, the last, both.
+    uint32_t both[68 + 256] = {0};
+    float token_scales[] = {1, 1, 1, 1};
+    both[32] = 100, both[48] = 100; // v as int8
+    memcpy(both + 64, token_scales, sizeof(token_scales));
+    memcpy(both + 68, halves, sizeof(halves));
+    p.k_scale_base = 64, p.v_base = 32, p.v_scale_base = 66;
+    p.k_exact_base = 68, p.v_exact_base = 68 + 64, p.exact_length = 2;
+    struct buffer bx[] = {BUFFER(q), BUFFER(both), BUFFER(out)};
+    RUN("attention-kv8x", bx, p, 1);
+    near(out[0], 100, 1e-4);
+    p.exact_first = 2;
+    RUN("attention-kv8x", bx, p, 1);
+    near(out[0], 7, 1e-3);
+    p.exact_first = 0, p.exact_last = 2;
+    RUN("attention-kv8x", bx, p, 1);
+    near(out[0], 7, 1e-3);
+    p.exact_last = 1; // key 0 has code 0, value 100; key 1 is ln 3, value 8: 100 / 4 + 8 * 3 / 4
+    RUN("attention-kv8x", bx, p, 1);
+    near(out[0], 31, 1e-2);
+    // The query's own block is exact without being told.
+    p.exact_last = 0;
+    RUN("attention-kivi4", bx, p, 1);
+    near(out[0], 7, 1e-3);
 }
 
 static void test_elementwise(void **state)
@@ -470,7 +583,8 @@ int main(void)
     const struct CMUnitTest by_hand[] = {
         cmocka_unit_test(test_embedding),   cmocka_unit_test(test_rmsnorm),   cmocka_unit_test(test_rope),
         cmocka_unit_test(test_activations), cmocka_unit_test(test_products),  cmocka_unit_test(test_group_products),
-        cmocka_unit_test(test_kv),          cmocka_unit_test(test_attention), cmocka_unit_test(test_elementwise),
+        cmocka_unit_test(test_kv),          cmocka_unit_test(test_kv_float8), cmocka_unit_test(test_kv_affine),
+        cmocka_unit_test(test_kv_block),    cmocka_unit_test(test_attention), cmocka_unit_test(test_elementwise),
         cmocka_unit_test(test_logits),
     };
     const struct CMUnitTest functions[] = {

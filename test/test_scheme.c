@@ -68,7 +68,11 @@ static void test_canonical(void **state)
         {"e4m3af8-static-percentile", "e4m3af8-static-percentile"},
         {"w8a8-static64-smoothquant", "w8a8-static64-smoothquant"},
         {"mxfp6e3m2a16", "mxfp6e3m2a16"},
-        {"q4_ka8-imatrix", "q4_ka8-imatrix"}};
+        {"q4_ka8-imatrix", "q4_ka8-imatrix"},
+        {"w8a16-kivi4", "w8a16-kivi4"},
+        {"w8a16-kivi2-first4-last32", "w8a16-kivi2-first4-last32"},
+        {"f32-kve4m3", "f32-kve4m3"},
+        {"w8a8-kve5m2-last8", "w8a8-kve5m2-last8"}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         assert_string_equal(parsed(rows[i][0]).name, rows[i][1]);
 }
@@ -108,6 +112,10 @@ static void test_refused(void **state)
         {"w8a16-static", "static is for int8 or fp8 activations"},
         {"w8a8-kv8-static", "'static' stands too late"},
         {"w8a8-kv8-kv4", "'kv4' stands twice"},
+        {"w8a8-kivi4-kve4m3", "'kve4m3' stands twice"},
+        {"w8a16-kivi3", "'kivi3' is no part of a scheme"},
+        {"w8a8-first4", "every token is exact in a cache of float16; leave -first and -last out"},
+        {"f32-last4", "every token is exact in a cache of float32"},
         {"w4a16-g32x", "is no group size"},
         {"w4a16-g99999999999", "is no group size"},
         {"w8a8-static-static-static-static-static-static-static", "stands twice"},
@@ -146,7 +154,18 @@ static void test_identity(void **state)
     assert_string_equal(qm_node_text_at(node, "kv_cache", ""), "kv8");
     qm_node_destroy(&node);
 
+    // Which tokens stay exact is part of what a scheme is, and of no artifact.
+    struct qm_scheme kivi = parsed("w8a8-kivi4"), ends = parsed("w8a8-kivi4-first4-last32");
+    assert_false(qm_scheme_equal(&kivi, &ends));
+    assert_true(qm_scheme_same_artifact(&plain, &ends));
+    node = qm_scheme_expand(&ends);
+    assert_string_equal(qm_node_text_at(node, "kv_cache", ""), "kivi4");
+    qm_node_destroy(&node);
+
     char text[4096];
+    qm_scheme_explain(&ends, text, sizeof(text));
+    assert_non_null(strstr(text, "of keys per channel and 32 tokens"));
+    assert_non_null(strstr(text, "the first 4 and the last 32 tokens stay float16"));
     assert_true(qm_scheme_explain(&cached, text, sizeof(text)) < sizeof(text));
     assert_non_null(strstr(text, "KV cache     int8"));
     assert_true(qm_scheme_explain(&cached, NULL, 0) == strlen(text));

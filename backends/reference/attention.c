@@ -3,68 +3,163 @@
 #include <string.h>
 
 #include "backends/reference/oracle.h"
+#include "base/minifloat.h"
 #include "base/numeric.h"
 #include "kernel_arguments.h"
 #include "sys/parallel.h"
 
 enum {
-    HEAD = 64
+    HEAD = 64,
+    BLOCK = 32 // tokens that share the scales of keys (kivi)
 };
 
-static uint32_t cache_words(const struct qm_kernel_variant *variant)
+struct cache_format {
+    const char *definition;
+    uint32_t words;   // of 64 codes
+    int largest;      // code; 0: floats
+    uint32_t inverse; // bits of 1 / largest, rounded up
+    enum {
+        PLAIN,
+        SYMMETRIC,
+        FLOAT8,
+        AFFINE
+    } kind;
+    enum qm_minifloat minifloat;
+};
+
+static const struct cache_format formats[] = {
+    {"QM_KV_F32", 64, 0, 0, PLAIN, 0},
+    {"QM_KV_F16", 32, 0, 0, PLAIN, 0},
+    {"QM_KV_KV8", 16, 127, 0x3c010206u, SYMMETRIC, 0},
+    {"QM_KV_KV4", 8, 7, 0x3e124927u, SYMMETRIC, 0},
+    {"QM_KV_E4M3", 16, 0, 0, FLOAT8, QM_MINIFLOAT_E4M3FN},
+    {"QM_KV_E5M2", 16, 0, 0, FLOAT8, QM_MINIFLOAT_E5M2},
+    {"QM_KV_KIVI4", 8, 15, 0x3d888889u, AFFINE, 0},
+    {"QM_KV_KIVI2", 4, 3, 0x3eaaaaabu, AFFINE, 0},
+};
+
+static const struct cache_format *format_of(const struct qm_kernel_variant *variant)
 {
-    if (qm_oracle_has(variant, "QM_KV_F32"))
-        return 64;
-    if (qm_oracle_has(variant, "QM_KV_F16"))
-        return 32;
-    return qm_oracle_has(variant, "QM_KV_KV8") ? 16 : 8;
+    for (size_t i = 0; i + 1 < sizeof(formats) / sizeof(formats[0]); ++i)
+        if (qm_oracle_has(variant, formats[i].definition))
+            return &formats[i];
+    return &formats[sizeof(formats) / sizeof(formats[0]) - 1];
 }
 
-// Scale and code of one value; the formula of kv_write: the scale is a float product, the code the nearest integer.
-static void quantize_head(const float *x, int maximum_code, float inverse_maximum, float *scale, int codes[HEAD])
+static bool has_exact(const struct qm_kernel_variant *variant)
+{
+    return format_of(variant)->kind == AFFINE || qm_oracle_has(variant, "QM_KV_EXACT");
+}
+
+// Code number d of a token.
+static void put_code(uint32_t *words, uint32_t bits, uint32_t d, uint32_t code)
+{
+    uint32_t per = 32 / bits, shift = bits * (d % per);
+    uint32_t mask = bits == 32 ? UINT32_MAX : ((1u << bits) - 1) << shift;
+    words[d / per] = (words[d / per] & ~mask) | (code << shift & mask);
+}
+
+static uint32_t code_at(const uint32_t *words, uint32_t bits, uint32_t d)
+{
+    uint32_t per = 32 / bits;
+    return words[d / per] >> (bits * (d % per)) & (bits == 32 ? UINT32_MAX : (1u << bits) - 1);
+}
+
+static double limited(double x, double least, double most)
+{
+    return x < least ? least : x > most ? most : x;
+}
+
+// One scale for both signs: a float product. The code is the nearest integer.
+static float quantize_symmetric(const struct cache_format *format, const float *x, uint32_t *words)
 {
     float amax = 0.0f;
     for (int d = 0; d < HEAD; ++d) {
         float magnitude = x[d] < 0 ? -x[d] : x[d];
         amax = magnitude > amax ? magnitude : amax;
     }
-    *scale = amax < 0x1p-100f ? 0.0f : amax * inverse_maximum;
-    for (int d = 0; d < HEAD; ++d) {
-        double code = *scale == 0.0f ? 0.0 : qm_round_even((double)x[d] / (double)*scale);
-        codes[d] = (int)(code > maximum_code ? maximum_code : code < -maximum_code ? -maximum_code : code);
+    float scale = amax < 0x1p-100f ? 0.0f : amax * qm_float_from_bits(format->inverse);
+    for (uint32_t d = 0; d < HEAD; ++d) {
+        double code = scale == 0.0f ? 0.0 : qm_round_even((double)x[d] / (double)scale);
+        put_code(words, format->words / 2, d, (uint32_t)(int)limited(code, -format->largest, format->largest));
     }
+    return scale;
+}
+
+// Scale and minimum in binary16, the scale's word as the cache has it, and the codes of `count` values `stride` apart.
+static uint32_t quantize_affine(const struct cache_format *format, const float *x, size_t count, size_t stride,
+                                uint32_t codes[HEAD])
+{
+    float least = x[0], most = x[0];
+    for (size_t i = 1; i < count; ++i) {
+        least = x[i * stride] < least ? x[i * stride] : least;
+        most = x[i * stride] > most ? x[i * stride] : most;
+    }
+    uint16_t minimum_bits = qm_half_from_float((float)limited((double)least, -65504, 65504));
+    minimum_bits = minimum_bits == 0x8000 ? 0 : minimum_bits;
+    float minimum = qm_float_from_half(minimum_bits);
+    float range = (float)limited((double)most, -65504, 65504) - minimum;
+    uint16_t scale_bits = range > 0 ? qm_half_from_float(range * qm_float_from_bits(format->inverse)) : 0;
+    double scale = (double)qm_float_from_half(scale_bits);
+    for (size_t i = 0; i < count; ++i) {
+        double code = scale == 0 ? 0 : qm_round_even(((double)x[i * stride] - (double)minimum) / scale);
+        codes[i] = (uint32_t)limited(code, 0, format->largest);
+    }
+    return (uint32_t)minimum_bits << 16 | scale_bits;
 }
 
 enum qm_status qm_oracle_kv_write(const struct qm_oracle_call *call)
 {
     struct qm_kv_write_parameters p;
     memcpy(&p, call->parameters, sizeof(p));
-    const float *x = call->buffers[0];
-    uint32_t *cache = call->buffers[1];
-    uint32_t words = cache_words(call->variant);
+    const struct cache_format *format = format_of(call->variant);
+    uint32_t *cache = call->buffers[1], bits = format->words / 2;
     for (uint32_t item = 0; item < p.rows * p.kv_heads; ++item) {
         uint32_t row = item / p.kv_heads, head = item % p.kv_heads;
         uint32_t sequence = call->step[1] + row / p.tokens_per_sequence;
         uint32_t position = call->step[0] + row % p.tokens_per_sequence;
-        size_t slot = ((size_t)sequence * p.kv_heads + head) * p.context + position;
-        uint32_t *to = cache + p.base + slot * words;
-        const float *from = x + (size_t)item * HEAD;
-        memset(to, 0, words * sizeof(*to));
-        if (words == 64) {
-            memcpy(to, from, HEAD * sizeof(*from));
-        } else if (words == 32) {
-            for (uint32_t d = 0; d < HEAD; ++d)
-                to[d / 2] |= (uint32_t)qm_half_from_float(from[d]) << (16 * (d % 2));
-        } else {
-            bool is_kv8 = words == 16;
-            int codes[HEAD];
-            float scale;
-            quantize_head(from, is_kv8 ? 127 : 7, qm_float_from_bits(is_kv8 ? 0x3c010206u : 0x3e124927u), &scale,
-                          codes);
-            cache[p.scale_base + slot] = qm_bits_from_float(scale);
-            uint32_t per = is_kv8 ? 4 : 8, bits = is_kv8 ? 8 : 4;
-            for (uint32_t d = 0; d < HEAD; ++d)
-                to[d / per] |= ((uint32_t)codes[d] & ((1u << bits) - 1)) << (bits * (d % per));
+        size_t lane = (size_t)sequence * p.kv_heads + head, slot = lane * p.context + position;
+        uint32_t *to = cache + p.base + slot * format->words, codes[HEAD];
+        const float *x = (const float *)call->buffers[0] + (size_t)item * HEAD;
+        if (format->kind == SYMMETRIC)
+            cache[p.scale_base + slot] = qm_bits_from_float(quantize_symmetric(format, x, to));
+        if (format->kind == AFFINE)
+            cache[p.scale_base + slot] = quantize_affine(format, x, HEAD, 1, codes);
+        for (uint32_t d = 0; d < HEAD && format->kind != SYMMETRIC; ++d)
+            put_code(to, bits, d,
+                     format->kind == AFFINE ? codes[d]
+                     : format->kind == FLOAT8
+                         ? qm_minifloat_nearest(format->minifloat, (double)(x[d] * p.inverse_scale), true)
+                     : bits == 16 ? qm_half_from_float(x[d])
+                                  : qm_bits_from_float(x[d]));
+        for (uint32_t d = 0; d < HEAD && has_exact(call->variant) && position < p.exact_length; ++d)
+            put_code(cache + p.exact_base + (lane * p.exact_length + position) * 32, 16, d, qm_half_from_float(x[d]));
+    }
+    return QM_OK;
+}
+
+enum qm_status qm_oracle_kv_block(const struct qm_oracle_call *call)
+{
+    struct qm_kv_block_parameters p;
+    memcpy(&p, call->parameters, sizeof(p));
+    const struct cache_format *format = format_of(call->variant);
+    uint32_t *cache = call->buffers[0], first = call->step[0], end = first + p.tokens_per_sequence;
+    uint32_t lanes = p.items / format->words / ((p.tokens_per_sequence + BLOCK - 1) / BLOCK);
+    for (uint32_t lane = call->step[1] * p.kv_heads; lane < call->step[1] * p.kv_heads + lanes; ++lane) {
+        for (uint32_t block = first / BLOCK; (block + 1) * BLOCK <= end; ++block) {
+            float keys[BLOCK][HEAD];
+            for (uint32_t t = 0; t < BLOCK; ++t)
+                for (uint32_t d = 0; d < HEAD; ++d)
+                    keys[t][d] = qm_float_from_half((uint16_t)code_at(
+                        cache + p.exact_base + ((size_t)lane * p.exact_length + block * BLOCK + t) * 32, 16, d));
+            for (uint32_t d = 0; d < HEAD; ++d) {
+                uint32_t codes[HEAD];
+                uint32_t pair = quantize_affine(format, &keys[0][d], BLOCK, HEAD, codes);
+                cache[p.scale_base + ((size_t)lane * ((p.context + BLOCK - 1) / BLOCK) + block) * HEAD + d] = pair;
+                for (uint32_t t = 0; t < BLOCK; ++t)
+                    put_code(cache + p.base + ((size_t)lane * p.context + block * BLOCK + t) * format->words,
+                             format->words / 2, d, codes[t]);
+            }
         }
     }
     return QM_OK;
@@ -73,24 +168,51 @@ enum qm_status qm_oracle_kv_write(const struct qm_oracle_call *call)
 struct attention {
     const struct qm_oracle_call *call;
     struct qm_attention_parameters p;
-    uint32_t words;
+    const struct cache_format *format;
 };
 
-static void load_head(const struct attention *attention, uint32_t base, uint32_t scale_base, size_t slot,
+// Whether a query at `position` reads token j in binary16.
+static bool is_exact(const struct attention *attention, uint32_t position, uint32_t j)
+{
+    const struct qm_attention_parameters *p = &attention->p;
+    return has_exact(attention->call->variant) &&
+           (j < p->exact_first || (uint64_t)j + p->exact_last > position ||
+            (attention->format->kind == AFFINE && j / BLOCK == position / BLOCK));
+}
+
+// Key or value of token j of a (sequence, head).
+static void load_head(const struct attention *attention, bool is_key, size_t lane, uint32_t position, uint32_t j,
                       double out[HEAD])
 {
+    const struct qm_attention_parameters *p = &attention->p;
+    const struct cache_format *format = attention->format;
     const uint32_t *cache = attention->call->buffers[1];
-    const uint32_t *from = cache + base + slot * attention->words;
+    size_t slot = lane * p->context + j;
+    const uint32_t *codes = cache + (is_key ? p->k_base : p->v_base) + slot * format->words;
+    const uint32_t *scales = cache + (is_key ? p->k_scale_base : p->v_scale_base);
+    uint32_t bits = format->words / 2;
+    if (is_exact(attention, position, j)) {
+        codes = cache + (is_key ? p->k_exact_base : p->v_exact_base) + (lane * p->exact_length + j) * 32;
+        for (uint32_t d = 0; d < HEAD; ++d)
+            out[d] = (double)qm_float_from_half((uint16_t)code_at(codes, 16, d));
+        return;
+    }
     for (uint32_t d = 0; d < HEAD; ++d) {
-        if (attention->words == 64) {
-            out[d] = (double)qm_float_from_bits(from[d]);
-        } else if (attention->words == 32) {
-            out[d] = (double)qm_float_from_half((uint16_t)(from[d / 2] >> (16 * (d % 2))));
-        } else {
-            uint32_t per = attention->words == 16 ? 4 : 8, bits = 32 / per;
-            int code = (int)(from[d / per] >> (bits * (d % per)) & ((1u << bits) - 1));
-            code = code >= 1 << (bits - 1) ? code - (1 << bits) : code;
-            out[d] = code * (double)qm_float_from_bits(cache[scale_base + slot]);
+        uint32_t code = code_at(codes, bits, d), pair = 0;
+        switch (format->kind) {
+        case PLAIN:
+            out[d] = (double)(bits == 32 ? qm_float_from_bits(code) : qm_float_from_half((uint16_t)code));
+            break;
+        case SYMMETRIC:
+            out[d] = ((int)code - (code >> (bits - 1) ? 1 << bits : 0)) * (double)qm_float_from_bits(scales[slot]);
+            break;
+        case FLOAT8:
+            out[d] = qm_minifloat_value(format->minifloat, code) * (double)(is_key ? p->k_scale : p->v_scale);
+            break;
+        default:
+            pair = is_key ? scales[(lane * ((p->context + BLOCK - 1) / BLOCK) + j / BLOCK) * HEAD + d] : scales[slot];
+            out[d] = (double)qm_float_from_half((uint16_t)(pair >> 16)) +
+                     code * (double)qm_float_from_half((uint16_t)(pair & 0xffff));
         }
     }
 }
@@ -108,10 +230,10 @@ static void attend(void *context, size_t begin, size_t end)
         uint32_t row = (uint32_t)(item / p->heads), head = (uint32_t)(item % p->heads);
         uint32_t sequence = attention->call->step[1] + row / p->tokens_per_sequence;
         uint32_t position = attention->call->step[0] + row % p->tokens_per_sequence;
-        size_t slot = ((size_t)sequence * p->kv_heads + head / (p->heads / p->kv_heads)) * p->context;
+        size_t lane = (size_t)sequence * p->kv_heads + head / (p->heads / p->kv_heads);
         double maximum = 0, total = 0, values[HEAD], sums[HEAD] = {0};
         for (uint32_t j = 0; j <= position; ++j) {
-            load_head(attention, p->k_base, p->k_scale_base, slot + j, values);
+            load_head(attention, true, lane, position, j, values);
             double dot = 0;
             for (int d = 0; d < HEAD; ++d)
                 dot += (double)q[item * HEAD + (size_t)d] * values[d];
@@ -121,7 +243,7 @@ static void attend(void *context, size_t begin, size_t end)
         for (uint32_t j = 0; j <= position; ++j) {
             double weight = qm_exp(scores[j] - maximum);
             total += weight;
-            load_head(attention, p->v_base, p->v_scale_base, slot + j, values);
+            load_head(attention, false, lane, position, j, values);
             for (int d = 0; d < HEAD; ++d)
                 sums[d] += weight * values[d];
         }
@@ -133,7 +255,7 @@ static void attend(void *context, size_t begin, size_t end)
 
 enum qm_status qm_oracle_attention(const struct qm_oracle_call *call)
 {
-    struct attention attention = {.call = call, .words = cache_words(call->variant)};
+    struct attention attention = {.call = call, .format = format_of(call->variant)};
     memcpy(&attention.p, call->parameters, sizeof(attention.p));
     qm_parallel_for((size_t)attention.p.rows * attention.p.heads, attend, &attention);
     return QM_OK;

@@ -24,6 +24,7 @@ enum qm_status qm_oracle_product(const struct qm_oracle_call *call); // matmul a
 enum qm_status qm_oracle_dequantize(const struct qm_oracle_call *call);
 enum qm_status qm_oracle_attention(const struct qm_oracle_call *call);
 enum qm_status qm_oracle_kv_write(const struct qm_oracle_call *call);
+enum qm_status qm_oracle_kv_block(const struct qm_oracle_call *call);
 
 // Whether a variant is defined with `name`, as in qm_oracle_has(v, "QM_WEIGHT_W8").
 bool qm_oracle_has(const struct qm_kernel_variant *variant, const char *name);

@@ -263,6 +263,7 @@ qm_oracle_function qm_oracle_find(const char *kernel)
         {"matmul", qm_oracle_product},
         {"matvec", qm_oracle_product},
         {"kv_write", qm_oracle_kv_write},
+        {"kv_block", qm_oracle_kv_block},
         {"attention", qm_oracle_attention},
         {"swiglu", oracle_swiglu},
         {"residual", oracle_residual},

@@ -187,34 +187,95 @@ void qm_case_activations(struct qm_case_builder *b)
     c->bytes = (double)s->rows * s->k * (4 + bits / 8.0);
 }
 
-static uint32_t cache_words_of(const char *name)
+// ---- The cache ----------------------------------------------------------------------------------------------------
+
+struct cache_kind {
+    uint32_t words; // of a token's codes
+    enum {
+        CACHE_FLOAT,
+        CACHE_SYMMETRIC,
+        CACHE_FLOAT8,
+        CACHE_AFFINE
+    } kind;
+    bool has_exact;
+    enum qm_minifloat minifloat;
+    uint32_t largest, inverse; // code, and 1 / largest as the kernel has it
+};
+
+static struct cache_kind cache_kind_of(const char *name)
 {
-    if (strstr(name, "-f32"))
-        return 64;
-    return strstr(name, "-f16") ? 32 : strstr(name, "-kv8") ? 16 : 8;
+    const char *part = strrchr(name, '-') + 1;
+    bool has_exact = part[strlen(part) - 1] == 'x';
+    if (strcmp(part, "f32") == 0 || strcmp(part, "f16") == 0)
+        return (struct cache_kind){part[1] == '3' ? 64 : 32, CACHE_FLOAT, false, 0, 0, 0};
+    if (strncmp(part, "e4m3", 4) == 0)
+        return (struct cache_kind){16, CACHE_FLOAT8, has_exact, QM_MINIFLOAT_E4M3FN, 0, 0};
+    if (strncmp(part, "e5m2", 4) == 0)
+        return (struct cache_kind){16, CACHE_FLOAT8, has_exact, QM_MINIFLOAT_E5M2, 0, 0};
+    if (strcmp(part, "kivi4") == 0)
+        return (struct cache_kind){8, CACHE_AFFINE, true, 0, 15, 0x3d888889u};
+    if (strcmp(part, "kivi2") == 0)
+        return (struct cache_kind){4, CACHE_AFFINE, true, 0, 3, 0x3eaaaaabu};
+    if (strncmp(part, "kv8", 3) == 0)
+        return (struct cache_kind){16, CACHE_SYMMETRIC, has_exact, 0, 127, INVERSE_127};
+    return (struct cache_kind){8, CACHE_SYMMETRIC, has_exact, 0, 7, INVERSE_7};
+}
+
+// Marks the codes near a tie of `count` values; the first one's code has the number `first`, the next ones `stride` more.
+static void mark_affine_ties(uint8_t *near_tie, size_t first, size_t stride, const float *x, size_t count,
+                             const struct cache_kind *kind)
+{
+    double least = 65504, most = -65504;
+    for (size_t i = 0; i < count; ++i) {
+        least = (double)x[i] < least ? (double)x[i] : least;
+        most = (double)x[i] > most ? (double)x[i] : most;
+    }
+    least = least < -65504 ? -65504 : least;
+    most = most > 65504 ? 65504 : most;
+    double minimum = (double)qm_float_from_half(qm_half_from_float((float)least));
+    float range = (float)most - (float)minimum;
+    double scale =
+        range > 0 ? (double)qm_float_from_half(qm_half_from_float(range * qm_float_from_bits(kind->inverse))) : 0;
+    for (size_t i = 0; i < count && scale > 0; ++i) {
+        double t = ((double)x[i] - minimum) / scale;
+        if (t > 0 && t < kind->largest + 1)
+            near_tie[first + i * stride] = fabs(t - (double)(int64_t)t - 0.5) < 0x1p-13;
+    }
 }
 
 void qm_case_kv_write(struct qm_case_builder *b)
 {
     const struct qm_case_shape *s = b->shape;
     struct qm_kernel_case *c = b->c;
-    uint32_t words = cache_words_of(c->name), tokens = s->tokens_per_sequence;
+    const struct cache_kind kind = cache_kind_of(c->name);
+    uint32_t words = kind.words, tokens = s->tokens_per_sequence;
     uint32_t first_sequence = 1, sequences = first_sequence + (s->rows + tokens - 1) / tokens;
-    uint32_t context = s->position + tokens + 2;
-    uint32_t slots = sequences * s->kv_heads * context;
-    // Codes, then scales, then words that belong to nobody.
-    struct qm_kv_write_parameters p = {s->rows, s->kv_heads, tokens, context, 64, 64 + slots * words};
+    uint32_t context = s->position + tokens + 2, lanes = sequences * s->kv_heads, slots = lanes * context;
+    // Codes, then scales, then what is exact, then words that belong to nobody. Some or all of the tokens are exact.
+    struct qm_kv_write_parameters p = {.rows = s->rows,
+                                       .kv_heads = s->kv_heads,
+                                       .tokens_per_sequence = tokens,
+                                       .context = context,
+                                       .base = 64,
+                                       .scale_base = 64 + slots * words,
+                                       .exact_base = 64 + slots * words + slots,
+                                       .exact_length = s->kv_heads == 1 ? s->position + 1 : context,
+                                       .inverse_scale = s->kv_heads == 1 ? 1.0f : 37.3f};
     float *x = (float *)qm_case_add(b, (size_t)s->rows * s->kv_heads * 64, false);
-    qm_case_add(b, (size_t)p.scale_base + slots + 16, true);
-    uint8_t *near_tie = words <= 16 ? qm_case_near_ties(b, words == 16 ? 8 : 4) : NULL;
+    qm_case_add(b, (size_t)p.exact_base + (kind.has_exact ? lanes * p.exact_length * 32 : 0) + 16, true);
+    bool has_ties = kind.kind == CACHE_SYMMETRIC || kind.kind == CACHE_AFFINE;
+    uint8_t *near_tie = has_ties ? qm_case_near_ties(b, words / 2) : NULL;
     for (uint32_t item = 0; item < s->rows * s->kv_heads && !c->failed; ++item) {
         uint32_t row = item / s->kv_heads, head = item % s->kv_heads;
         uint32_t sequence = first_sequence + row / tokens, position = s->position + row % tokens;
         size_t slot = ((size_t)sequence * s->kv_heads + head) * context + position;
-        fill_row(b, x + (size_t)item * 64, 64, item + s->position, words == 16 ? 127.0f : 7.0f);
-        if (near_tie)
-            mark_ties(near_tie, (p.base + slot * words) * (64 / words), x + (size_t)item * 64, 64,
-                      words == 16 ? 127 : 7, qm_float_from_bits(words == 16 ? INVERSE_127 : INVERSE_7), 0);
+        float *values = x + (size_t)item * 64;
+        fill_row(b, values, 64, item + s->position, words == 16 ? 127.0f : 7.0f);
+        size_t first_code = (p.base + slot * words) * (64 / words);
+        if (kind.kind == CACHE_SYMMETRIC)
+            mark_ties(near_tie, first_code, values, 64, kind.largest, qm_float_from_bits(kind.inverse), 0);
+        else if (kind.kind == CACHE_AFFINE)
+            mark_affine_ties(near_tie, first_code, 1, values, 64, &kind);
     }
     qm_case_parameters(b, &p, sizeof(p));
     c->step[0] = s->position;
@@ -223,63 +284,180 @@ void qm_case_kv_write(struct qm_case_builder *b)
     c->bytes = (double)s->rows * s->kv_heads * (256.0 + words * 4.0);
 }
 
+// Keys of all positions lie in the exact part; a pass completes none, one or several blocks of them.
+void qm_case_kv_block(struct qm_case_builder *b)
+{
+    const struct qm_case_shape *s = b->shape;
+    struct qm_kernel_case *c = b->c;
+    const struct cache_kind kind = cache_kind_of(c->name);
+    // Small cases are moved to where their last token completes a block.
+    uint32_t words = kind.words, tokens = s->tokens_per_sequence, batch = (s->rows + tokens - 1) / tokens;
+    uint32_t position = s->rows == 1 ? s->position / 32 * 32 + 31 : s->position;
+    uint32_t first_sequence = 1, context = position + tokens + 2, blocks = (context + 31) / 32;
+    uint32_t lanes = (first_sequence + batch) * s->kv_heads, slots = lanes * context;
+    struct qm_kv_block_parameters p = {.items = batch * s->kv_heads * ((tokens + 31) / 32) * words,
+                                       .kv_heads = s->kv_heads,
+                                       .tokens_per_sequence = tokens,
+                                       .context = context,
+                                       .base = 64,
+                                       .scale_base = 64 + slots * words,
+                                       .exact_base = 64 + slots * words + lanes * blocks * 64,
+                                       .exact_length = context};
+    uint32_t *cache = qm_case_add(b, (size_t)p.exact_base + slots * 32, true);
+    uint8_t *near_tie = qm_case_near_ties(b, words / 2);
+    float *keys = calloc((size_t)context * 64, sizeof(*keys)), row[32];
+    c->failed = c->failed || !keys;
+    for (uint32_t lane = 0; lane < lanes && !c->failed; ++lane) {
+        for (uint32_t from = 0; from < context; from += 32) {
+            for (uint32_t d = 0; d < 64; ++d) { // hostile rows are channels here
+                fill_row(b, row, 32, lane + d + from / 32, (float)kind.largest);
+                for (uint32_t t = 0; t < 32 && from + t < context; ++t) {
+                    uint16_t half = qm_half_from_float(row[t]);
+                    half = (half & 0x7fff) < 0x7c00 ? half : (uint16_t)(half - 1); // the largest for infinity
+                    qm_case_put(cache + p.exact_base + ((size_t)lane * context + from + t) * 32, d, 16, half);
+                    keys[(size_t)(from + t) * 64 + d] = row[t] = qm_float_from_half(half);
+                }
+                if (from + 32 <= context)
+                    mark_affine_ties(near_tie, (p.base + ((size_t)lane * context + from) * words) * (64 / words) + d,
+                                     64, row, 32, &kind);
+            }
+        }
+    }
+    free(keys);
+    qm_case_parameters(b, &p, sizeof(p));
+    c->step[0] = position;
+    c->step[1] = first_sequence;
+    c->same_bits = true;
+    c->bytes = (double)batch * s->kv_heads * tokens * (128.0 + words * 4.0);
+}
+
 // ---- Attention ----------------------------------------------------------------------------------------------------
 
-// Writes 64 random values at `at` and their scale; returns what attention's bound takes from them.
-static void fill_head(struct qm_case_builder *b, uint32_t *cache, size_t at, size_t scale_at, uint32_t words,
-                      double *norm, double *maximum)
+// What attention's bound takes from a token: the norm of its magnitudes and the largest of them.
+struct magnitude {
+    double square, most;
+};
+
+static void add_magnitude(struct magnitude *to, double value)
 {
-    double sum = 0, most = 0;
-    float scale = (1.25f + qm_case_unit(b)) * (words == 16 ? 0.01f : 0.15f);
+    to->square += value * value;
+    to->most = fabs(value) > to->most ? fabs(value) : to->most;
+}
+
+// Random binary16 values of a token.
+static void fill_halves(struct qm_case_builder *b, uint32_t *words, struct magnitude *magnitude)
+{
     for (uint32_t d = 0; d < 64; ++d) {
-        double value;
-        if (words >= 32) {
-            float wanted = qm_case_unit(b) * 2.0f;
-            uint16_t half = qm_half_from_float(wanted);
-            value = words == 64 ? (double)wanted : (double)qm_float_from_half(half);
-            qm_case_put(cache + at, d, words == 64 ? 32 : 16, words == 64 ? qm_bits_from_float(wanted) : half);
-        } else {
-            int32_t code = random_code(b, words == 16 ? 127 : 7);
-            value = code * (double)scale;
-            qm_case_put(cache + at, d, words == 16 ? 8 : 4, (uint32_t)code);
-        }
-        sum += value * value;
-        most = fabs(value) > most ? fabs(value) : most;
+        uint16_t half = qm_half_from_float(qm_case_unit(b) * 2.0f);
+        qm_case_put(words, d, 16, half);
+        add_magnitude(magnitude, (double)qm_float_from_half(half));
     }
-    if (words < 32)
+}
+
+static uint32_t random_pair(struct qm_case_builder *b, const struct cache_kind *kind)
+{
+    uint16_t scale = qm_half_from_float((1.25f + qm_case_unit(b)) / (float)kind->largest);
+    return (uint32_t)qm_half_from_float(qm_case_unit(b) * 2.0f) << 16 | scale;
+}
+
+static double pair_magnitude(uint32_t pair, uint32_t code)
+{
+    return fabs((double)qm_float_from_half((uint16_t)(pair >> 16))) +
+           code * (double)qm_float_from_half((uint16_t)(pair & 0xffff));
+}
+
+// Writes 64 random codes at `at`. Scales of affine keys (scale_step 1, one a channel) are there already; others are
+// written.
+static void fill_head(struct qm_case_builder *b, const struct cache_kind *kind, uint32_t *cache, size_t at,
+                      size_t scale_at, uint32_t scale_step, struct magnitude *magnitude)
+{
+    float scale = (1.25f + qm_case_unit(b)) * (kind->words == 16 ? 0.01f : 0.15f);
+    if (kind->kind == CACHE_AFFINE && scale_step == 0)
+        cache[scale_at] = random_pair(b, kind);
+    if (kind->kind == CACHE_SYMMETRIC)
         cache[scale_at] = qm_bits_from_float(scale);
-    *norm = sqrt(sum);
-    *maximum = most;
+    if (kind->words == 32) {
+        fill_halves(b, cache + at, magnitude);
+        return;
+    }
+    for (uint32_t d = 0; d < 64; ++d) {
+        float wanted = qm_case_unit(b) * 2.0f;
+        double value = (double)wanted;
+        uint32_t code = qm_bits_from_float(wanted);
+        if (kind->kind == CACHE_SYMMETRIC) {
+            int32_t integer = random_code(b, (int32_t)kind->largest);
+            code = (uint32_t)integer;
+            value = integer * (double)scale;
+        } else if (kind->kind == CACHE_FLOAT8) {
+            code = qm_random_below(&b->random, 8) ? qm_minifloat_nearest(kind->minifloat, (double)wanted, true)
+                                                  : qm_random_below(&b->random, 16); // subnormal and around
+            value = qm_minifloat_value(kind->minifloat, code);
+        } else if (kind->kind == CACHE_AFFINE) {
+            code = qm_random_below(&b->random, kind->largest + 1);
+            value = pair_magnitude(cache[scale_at + d * scale_step], code);
+        }
+        qm_case_put(cache + at, d, kind->words / 2, code);
+        add_magnitude(magnitude, value);
+    }
+}
+
+// The parts of a cache one after the other; returns the number of words.
+static size_t place_cache(struct qm_attention_parameters *p, const struct cache_kind *kind, uint32_t lanes)
+{
+    uint32_t slots = lanes * p->context, blocks = (p->context + 31) / 32;
+    p->v_base = slots * kind->words;
+    p->k_scale_base = 2 * p->v_base;
+    p->v_scale_base = p->k_scale_base + (kind->kind == CACHE_AFFINE ? lanes * blocks * 64 : (slots + 3) / 4 * 4);
+    p->k_exact_base = (p->v_scale_base + slots + 3) / 4 * 4;
+    p->v_exact_base = p->k_exact_base + lanes * p->exact_length * 32;
+    return kind->has_exact ? (size_t)p->v_exact_base + lanes * p->exact_length * 32 : p->k_exact_base;
 }
 
 void qm_case_attention(struct qm_case_builder *b)
 {
     const struct qm_case_shape *s = b->shape;
     struct qm_kernel_case *c = b->c;
-    uint32_t words = cache_words_of(c->name), tokens = s->tokens_per_sequence, heads = s->n;
+    const struct cache_kind kind = cache_kind_of(c->name);
+    uint32_t words = kind.words, tokens = s->tokens_per_sequence, heads = s->n;
     uint32_t first_sequence = 1, sequences = first_sequence + (s->rows + tokens - 1) / tokens;
     uint32_t context = s->position + tokens + 2;
-    uint32_t slots = sequences * s->kv_heads * context;
+    uint32_t lanes = sequences * s->kv_heads, slots = lanes * context;
+    // Exact tokens: none but kivi's own block, the first ones alone, or both ends, which may meet.
+    uint32_t ends = (s->rows + s->n) % 3;
     struct qm_attention_parameters p = {.rows = s->rows,
                                         .heads = heads,
                                         .kv_heads = s->kv_heads,
                                         .tokens_per_sequence = tokens,
                                         .context = context,
-                                        .k_base = 0,
-                                        .k_scale_base = slots * words * 2,
-                                        .v_base = slots * words,
-                                        .v_scale_base = slots * words * 2 + slots,
-                                        .score_scale = 0.125f};
+                                        .score_scale = 0.125f,
+                                        .k_scale = 1.0f,
+                                        .v_scale = s->kv_heads == 1 ? 1.0f : 1.7f,
+                                        .exact_first = ends == 0          ? 0
+                                                       : s->position > 40 ? 37
+                                                                          : 1,
+                                        .exact_last = ends == 2 ? 21 : 0};
+    p.exact_length = kind.kind == CACHE_AFFINE || p.exact_last > 0 ? context : p.exact_first;
     float *q = (float *)qm_case_add(b, (size_t)s->rows * heads * 64, false);
-    uint32_t *cache = qm_case_add(b, (size_t)slots * (2 * words + 2), false);
+    uint32_t *cache = qm_case_add(b, place_cache(&p, &kind, lanes), false);
     qm_case_add(b, (size_t)s->rows * heads * 64, true);
     double *bounds = qm_case_absolute(b);
-    double *norms = calloc((size_t)slots * 3, sizeof(*norms)); // |k|, max |v|, unused |v|
-    c->failed = c->failed || !norms;
+    struct magnitude *keys = calloc(slots, sizeof(*keys)), *values = calloc(slots, sizeof(*values));
+    c->failed = c->failed || !keys || !values;
     for (size_t slot = 0; slot < slots && !c->failed; ++slot) {
-        double unused;
-        fill_head(b, cache, p.k_base + slot * words, p.k_scale_base + slot, words, &norms[slot], &unused);
-        fill_head(b, cache, p.v_base + slot * words, p.v_scale_base + slot, words, &unused, &norms[slots + slot]);
+        size_t lane = slot / context, position = slot % context, k_scale = p.k_scale_base + slot;
+        if (kind.kind == CACHE_AFFINE) {
+            k_scale = p.k_scale_base + (lane * ((context + 31) / 32) + position / 32) * 64;
+            for (uint32_t d = 0; d < 64 && position % 32 == 0; ++d)
+                cache[k_scale + d] = random_pair(b, &kind);
+        }
+        fill_head(b, &kind, cache, p.k_base + slot * words, k_scale, kind.kind == CACHE_AFFINE, &keys[slot]);
+        fill_head(b, &kind, cache, p.v_base + slot * words, p.v_scale_base + slot, 0, &values[slot]);
+        values[slot].most *= kind.kind == CACHE_FLOAT8 ? (double)p.v_scale : 1.0;
+        if (kind.has_exact && position < p.exact_length) {
+            size_t at = (lane * p.exact_length + position) * 32;
+            fill_halves(b, cache + p.k_exact_base + at, &keys[slot]);
+            fill_halves(b, cache + p.v_exact_base + at, &values[slot]);
+        }
     }
     double positions_read = 0;
     for (uint32_t item = 0; item < s->rows * heads && !c->failed; ++item) {
@@ -293,8 +471,9 @@ void qm_case_attention(struct qm_case_builder *b)
             sum += (double)value * (double)value;
         }
         for (uint32_t j = 0; j <= position; ++j) {
-            most_k = norms[first + j] > most_k ? norms[first + j] : most_k;
-            most_v = norms[slots + first + j] > most_v ? norms[slots + first + j] : most_v;
+            double norm = sqrt(keys[first + j].square);
+            most_k = norm > most_k ? norm : most_k;
+            most_v = values[first + j].most > most_v ? values[first + j].most : most_v;
         }
         // A score's error moves its weight by twice as much, relatively: once itself, once through the sum.
         double scores = sqrt(sum) * most_k * (double)p.score_scale;
@@ -303,11 +482,13 @@ void qm_case_attention(struct qm_case_builder *b)
             bounds[(size_t)item * 64 + d] = bound;
         positions_read += position + 1.0;
     }
-    free(norms);
+    free(keys);
+    free(values);
     qm_case_parameters(b, &p, sizeof(p));
     c->step[0] = s->position;
     c->step[1] = first_sequence;
     c->operations = positions_read * 64 * 4;
-    c->bytes = 4.0 * (positions_read / (heads / s->kv_heads) * (2 * words + (words < 32 ? 2 : 0)) +
+    bool has_scale_per_token = kind.kind == CACHE_SYMMETRIC || kind.kind == CACHE_AFFINE;
+    c->bytes = 4.0 * (positions_read / (heads / s->kv_heads) * (2 * words + (has_scale_per_token ? 2 : 0)) +
                       2.0 * s->rows * heads * 64);
 }

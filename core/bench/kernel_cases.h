@@ -33,6 +33,7 @@ void qm_case_product(struct qm_case_builder *b);
 void qm_case_dequantize(struct qm_case_builder *b);
 void qm_case_activations(struct qm_case_builder *b);
 void qm_case_kv_write(struct qm_case_builder *b);
+void qm_case_kv_block(struct qm_case_builder *b);
 void qm_case_attention(struct qm_case_builder *b);
 
 #endif

@@ -233,6 +233,7 @@ static const struct builder {
     {"dequantize", qm_case_dequantize, N | K, "n", "k"},
     {"activations", qm_case_activations, ROWS | K, "", "width"},
     {"kv_write", qm_case_kv_write, ROWS | KV_HEADS | POSITION | TOKENS, "", ""},
+    {"kv_block", qm_case_kv_block, ROWS | KV_HEADS | POSITION | TOKENS, "", ""},
     {"attention", qm_case_attention, ROWS | N | KV_HEADS | POSITION | TOKENS, "heads", ""},
     {"embedding", build_embedding, ROWS | N | K | POSITION | TOKENS, "vocabulary", "width"},
     {"rmsnorm", build_rmsnorm, ROWS | K, "", "width"},

@@ -134,12 +134,12 @@ done:
 
 static bool codes_agree(const struct qm_case_buffer *buffer, size_t word, uint32_t expected, uint32_t got)
 {
-    uint32_t per = 32 / buffer->code_bits, top = 32 - buffer->code_bits;
+    uint32_t per = 32 / buffer->code_bits, mask = 0xffffffffu >> (32 - buffer->code_bits);
     for (uint32_t i = 0; i < per; ++i) {
-        uint32_t up = top - i * buffer->code_bits;
-        int32_t a = (int32_t)(expected << up) >> top, b = (int32_t)(got << up) >> top;
-        int32_t allowed = buffer->near_tie[word * per + i];
-        if (a - b > allowed || b - a > allowed)
+        // Modulo the number of codes, so that it holds for codes with a sign and without.
+        uint32_t above = ((got >> (i * buffer->code_bits)) - (expected >> (i * buffer->code_bits))) & mask;
+        uint32_t allowed = buffer->near_tie[word * per + i];
+        if (above > allowed && above < mask + 1 - allowed)
             return false;
     }
     return true;
@@ -539,7 +539,7 @@ static enum qm_status add_others(struct list *list)
     const struct qm_kernel_shapes *s = list->shapes;
     const char *kernel = list->variant->kernel;
     bool is_rows_of_heads =
-        strcmp(kernel, "rope") == 0 || strcmp(kernel, "attention") == 0 || strcmp(kernel, "kv_write") == 0;
+        strcmp(kernel, "rope") == 0 || strcmp(kernel, "attention") == 0 || strncmp(kernel, "kv_", 3) == 0;
     bool is_elementwise =
         strcmp(kernel, "swiglu") == 0 || strcmp(kernel, "residual") == 0 || strcmp(kernel, "copy") == 0;
     bool is_unit =

@@ -35,7 +35,7 @@ struct qm_case_buffer {
     double *absolute;   // [count] allowed error of each word as a float, negative: by its bits; NULL: none
     double relative;    // allowed error besides, times the expected value's magnitude
     uint8_t *near_tie;  // [count * 32 / code_bits] codes that may be one off; NULL: not codes
-    uint32_t code_bits; // 4 or 8 where near_tie is given
+    uint32_t code_bits; // 2, 4 or 8 where near_tie is given
 };
 
 struct qm_kernel_case {

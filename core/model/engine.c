@@ -309,28 +309,60 @@ static uint32_t align_words(uint64_t words)
     return (uint32_t)((words + 63) / 64 * 64);
 }
 
-static enum qm_status create_caches(struct qm_network *network)
+bool qm_network_has_key_blocks(const struct qm_network *network)
+{
+    return network->scheme.kv == QM_KV_KIVI4 || network->scheme.kv == QM_KV_KIVI2;
+}
+
+enum {
+    KEY_BLOCK = 32 // tokens, QM_KV_BLOCK of kernels/kv_format.h
+};
+
+// Places of the parts in a layer's buffer, in words; returns their end.
+static uint64_t plan_cache(struct qm_network *network)
 {
     static const uint32_t words_per_head[QM_KV_FORMAT_COUNT] = {
-        [QM_KV_F32] = 64, [QM_KV_F16] = 32, [QM_KV_KV8] = 16, [QM_KV_KV4] = 8};
+        [QM_KV_F32] = 64,  [QM_KV_F16] = 32,  [QM_KV_KV8] = 16,  [QM_KV_KV4] = 8,
+        [QM_KV_E4M3] = 16, [QM_KV_E5M2] = 16, [QM_KV_KIVI4] = 8, [QM_KV_KIVI2] = 4};
+    const struct qm_model_config *c = &network->engine->config;
+    const struct qm_scheme *scheme = &network->scheme;
+    bool has_blocks = qm_network_has_key_blocks(network);
+    bool has_scales = has_blocks || scheme->kv == QM_KV_KV8 || scheme->kv == QM_KV_KV4;
+    uint64_t lanes = (uint64_t)network->engine->params.sequences * c->kv_heads;
+    uint64_t codes = align_words(lanes * c->context * words_per_head[scheme->kv]);
+    uint64_t v_scales = has_scales ? align_words(lanes * c->context) : 0;
+    uint64_t k_scales =
+        has_blocks ? align_words(lanes * ((c->context + KEY_BLOCK - 1) / KEY_BLOCK) * QM_HEAD_DIM) : v_scales;
+    if (has_blocks || scheme->kv_last > 0)
+        network->exact_length = c->context;
+    else
+        network->exact_length = scheme->kv_first < c->context ? scheme->kv_first : c->context;
+    uint64_t exact = align_words(lanes * network->exact_length * QM_HEAD_DIM / 2);
+    uint64_t quantized = 2 * codes + k_scales + v_scales;
+    network->k_base = 0;
+    network->k_scale_base = (uint32_t)codes;
+    network->v_base = (uint32_t)(codes + k_scales);
+    network->v_scale_base = (uint32_t)(2 * codes + k_scales);
+    network->k_exact_base = (uint32_t)quantized;
+    network->v_exact_base = (uint32_t)(quantized + exact);
+    uint64_t kept = (uint64_t)scheme->kv_first + scheme->kv_last + (has_blocks ? KEY_BLOCK : 0);
+    kept = kept < c->context ? kept : c->context;
+    network->kept_cache_bytes = (quantized + 2 * lanes * kept * QM_HEAD_DIM / 2) * 4;
+    return quantized + 2 * exact;
+}
+
+static enum qm_status create_caches(struct qm_network *network)
+{
     struct qm_engine *engine = network->engine;
     const struct qm_model_config *c = &engine->config;
     struct qm_device *device = engine->params.device;
-    uint64_t slots = (uint64_t)engine->params.sequences * c->kv_heads * c->context;
-    uint64_t codes = align_words(slots * words_per_head[network->scheme.kv]);
-    bool has_scales = network->scheme.kv == QM_KV_KV8 || network->scheme.kv == QM_KV_KV4;
-    uint64_t scales = has_scales ? align_words(slots) : 0;
-    uint64_t words = 2 * (codes + scales);
+    uint64_t words = plan_cache(network);
     if (words * 4 > device->info->max_binding_bytes || words > UINT32_MAX)
         return QM_FAIL(QM_UNSUPPORTED,
                        "the KV cache of a layer takes %llu bytes for %u sequences of %u tokens, and one binding of %s "
                        "holds %llu; use a smaller batch",
                        (unsigned long long)words * 4, engine->params.sequences, c->context, device->info->name,
                        (unsigned long long)device->info->max_binding_bytes);
-    network->k_base = 0;
-    network->k_scale_base = (uint32_t)codes;
-    network->v_base = (uint32_t)(codes + scales);
-    network->v_scale_base = (uint32_t)(2 * codes + scales);
     network->cache_bytes = words * 4;
     network->caches = calloc(c->layers, sizeof(struct qm_buffer *));
     if (!network->caches)
@@ -367,8 +399,10 @@ void qm_weight_conversion_name(const struct qm_network_weight *weight, char name
 void qm_network_cache_name(const struct qm_network *network, const char *kernel, char name[QM_VARIANT_NAME_BYTES])
 {
     static const char *const parts[QM_KV_FORMAT_COUNT] = {
-        [QM_KV_F32] = "f32", [QM_KV_F16] = "f16", [QM_KV_KV8] = "kv8", [QM_KV_KV4] = "kv4"};
-    snprintf(name, QM_VARIANT_NAME_BYTES, "%s-%s", kernel, parts[network->scheme.kv]);
+        [QM_KV_F32] = "f32",   [QM_KV_F16] = "f16",   [QM_KV_KV8] = "kv8",     [QM_KV_KV4] = "kv4",
+        [QM_KV_E4M3] = "e4m3", [QM_KV_E5M2] = "e5m2", [QM_KV_KIVI4] = "kivi4", [QM_KV_KIVI2] = "kivi2"};
+    bool is_exact_variant = network->exact_length > 0 && !qm_network_has_key_blocks(network);
+    snprintf(name, QM_VARIANT_NAME_BYTES, "%s-%s%s", kernel, parts[network->scheme.kv], is_exact_variant ? "x" : "");
 }
 
 void qm_network_embedding_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES])
@@ -412,6 +446,11 @@ static void list_variants(struct qm_network *network, const struct qm_artifact *
     add_variant(network, name);
     qm_network_cache_name(network, "kv_write", name);
     add_variant(network, name);
+    if (qm_network_has_key_blocks(network)) {
+        qm_network_cache_name(network, "kv_block", name);
+        add_variant(network, name);
+        add_variant(network, "kv_write-f16"); // its keys, exact
+    }
     qm_network_cache_name(network, "attention", name);
     add_variant(network, name);
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); ++i)
@@ -471,6 +510,7 @@ void qm_network_memory(const struct qm_network *network, struct qm_network_memor
     for (size_t i = 0; i < network->weight_count; ++i)
         out->weight_bytes += network->weights[i].bytes;
     out->cache_bytes = network->cache_bytes * network->engine->config.layers;
+    out->kept_cache_bytes = network->kept_cache_bytes * network->engine->config.layers;
 }
 
 const char *const *qm_network_variants(const struct qm_network *network)

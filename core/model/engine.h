@@ -46,7 +46,11 @@ void qm_network_destroy(struct qm_network **network);
 
 struct qm_network_memory {
     uint64_t weight_bytes; // as allocated on the device
-    uint64_t cache_bytes;
+    uint64_t cache_bytes;  // likewise
+    // What a cache that is never moved back needs of that: of the float16 tokens the first and the last ones (and those
+    // of a block that is not complete) only. Here all tokens of a context are kept in float16 besides their codes as soon
+    // as the last ones stay exact, for a pass may begin at any position.
+    uint64_t kept_cache_bytes;
 };
 void qm_network_memory(const struct qm_network *network, struct qm_network_memory *out);
 

@@ -53,6 +53,9 @@ struct qm_network {
     struct qm_buffer **caches;                           // one per layer: K codes, K scales, V codes, V scales
     uint64_t cache_bytes;                                // of one layer
     uint32_t k_base, k_scale_base, v_base, v_scale_base; // in words
+    // Binary16 besides the codes, of positions below exact_length; 0: none (kernels/kv_format.h).
+    uint32_t exact_length, k_exact_base, v_exact_base;
+    uint64_t kept_cache_bytes; // see struct qm_network_memory
     char variant_names[QM_NETWORK_VARIANTS_MAX][QM_VARIANT_NAME_BYTES];
     const char *variants[QM_NETWORK_VARIANTS_MAX + 1];
     size_t variant_count;
@@ -62,8 +65,9 @@ struct qm_network {
 void qm_weight_product_name(const struct qm_network_weight *weight, const char *kernel,
                             char name[QM_VARIANT_NAME_BYTES]);
 void qm_weight_conversion_name(const struct qm_network_weight *weight, char name[QM_VARIANT_NAME_BYTES]);
-// The cache's kernels, "kv_write" or "attention", and the embedding's.
+// The cache's kernels, "kv_write", "kv_block" or "attention", and the embedding's.
 void qm_network_cache_name(const struct qm_network *network, const char *kernel, char name[QM_VARIANT_NAME_BYTES]);
+bool qm_network_has_key_blocks(const struct qm_network *network); // keys are quantized by kv_block
 void qm_network_embedding_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES]);
 
 // The kernel for a variant's name under the engine's tile, compiled on first use.

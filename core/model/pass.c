@@ -155,6 +155,25 @@ static const struct qm_network_weight *weight_of(const struct qm_network *networ
     return &network->weights[qm_weight_index(&network->engine->config, role, layer)];
 }
 
+static enum qm_status add_key_blocks(struct qm_pass *pass, struct qm_binding cache)
+{
+    const struct qm_network *network = pass->network;
+    const struct qm_model_config *c = &network->engine->config;
+    uint32_t blocks = (pass->params.tokens + 31) / 32;
+    uint32_t words = network->scheme.kv == QM_KV_KIVI4 ? 8 : 4; // of a token
+    struct qm_kv_block_parameters p = {.items = pass->params.batch * c->kv_heads * blocks * words,
+                                       .kv_heads = c->kv_heads,
+                                       .tokens_per_sequence = pass->params.tokens,
+                                       .context = c->context,
+                                       .base = network->k_base,
+                                       .scale_base = network->k_scale_base,
+                                       .exact_base = network->k_exact_base,
+                                       .exact_length = network->exact_length};
+    char name[QM_VARIANT_NAME_BYTES];
+    qm_network_cache_name(network, "kv_block", name);
+    return add(pass, name, &p, (struct qm_binding[]){cache});
+}
+
 static enum qm_status add_attention(struct qm_pass *pass, uint32_t layer)
 {
     struct qm_network *network = pass->network;
@@ -174,12 +193,26 @@ static enum qm_status add_attention(struct qm_pass *pass, uint32_t layer)
     struct qm_rope_parameters rope_q = {pass->rows, c->heads, tokens}, rope_k = {pass->rows, c->kv_heads, tokens};
     QM_TRY(add(pass, "rope", &rope_q, (struct qm_binding[]){table, q}));
     QM_TRY(add(pass, "rope", &rope_k, (struct qm_binding[]){table, k}));
-    struct qm_kv_write_parameters write_k = {pass->rows, c->kv_heads,     tokens,
-                                             c->context, network->k_base, network->k_scale_base};
+    struct qm_kv_write_parameters write_k = {.rows = pass->rows,
+                                             .kv_heads = c->kv_heads,
+                                             .tokens_per_sequence = tokens,
+                                             .context = c->context,
+                                             .base = network->k_base,
+                                             .scale_base = network->k_scale_base,
+                                             .exact_base = network->k_exact_base,
+                                             .exact_length = network->exact_length,
+                                             .inverse_scale = 1.0f};
     struct qm_kv_write_parameters write_v = write_k;
     write_v.base = network->v_base;
     write_v.scale_base = network->v_scale_base;
-    QM_TRY(add(pass, write_name, &write_k, (struct qm_binding[]){k, cache}));
+    write_v.exact_base = network->v_exact_base;
+    if (qm_network_has_key_blocks(network)) { // all keys exact, codes of whole blocks
+        write_k.base = network->k_exact_base;
+        QM_TRY(add(pass, "kv_write-f16", &write_k, (struct qm_binding[]){k, cache}));
+        QM_TRY(add_key_blocks(pass, cache));
+    } else {
+        QM_TRY(add(pass, write_name, &write_k, (struct qm_binding[]){k, cache}));
+    }
     QM_TRY(add(pass, write_name, &write_v, (struct qm_binding[]){v, cache}));
     struct qm_attention_parameters attention = {.rows = pass->rows,
                                                 .heads = c->heads,
@@ -190,7 +223,14 @@ static enum qm_status add_attention(struct qm_pass *pass, uint32_t layer)
                                                 .k_scale_base = network->k_scale_base,
                                                 .v_base = network->v_base,
                                                 .v_scale_base = network->v_scale_base,
-                                                .score_scale = 0.125f}; // 1 / sqrt(64)
+                                                .score_scale = 0.125f, // 1 / sqrt(64)
+                                                .k_scale = 1.0f,
+                                                .v_scale = 1.0f,
+                                                .k_exact_base = network->k_exact_base,
+                                                .v_exact_base = network->v_exact_base,
+                                                .exact_length = network->exact_length,
+                                                .exact_first = network->scheme.kv_first,
+                                                .exact_last = network->scheme.kv_last};
     struct qm_binding attended = whole(e->attended, rows_of(pass, c->heads * QM_HEAD_DIM));
     return add(pass, attention_name, &attention, (struct qm_binding[]){q, cache, attended});
 }

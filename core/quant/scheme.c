@@ -34,6 +34,25 @@ static const struct qm_format_info kv_formats[QM_KV_FORMAT_COUNT] = {
                    "one float32 per token and head, rounded up", "half of the scale", 8, 0, false, false, false},
     [QM_KV_KV4] = {"kv4", "int4", "two's complement, symmetric, -7 to 7, round to nearest even, never clipped",
                    "one float32 per token and head, rounded up", "half of the scale", 4, 0, false, false, false},
+    [QM_KV_E4M3] = {"kve4m3", "FP8 E4M3FN",
+                    "OCP OFP8 E4M3: largest 448, no infinity, round to nearest even, saturating",
+                    "1 for all keys and values", "2^-4 of the value, 2^-10 where that is more; beyond 448 the rest", 8,
+                    0, false, false, true},
+    [QM_KV_E5M2] = {"kve5m2", "FP8 E5M2", "OCP OFP8 E5M2: largest 57,344, round to nearest even, saturating",
+                    "1 for all keys and values", "2^-3 of the value, 2^-17 where that is more", 8, 0, false, false,
+                    true},
+    [QM_KV_KIVI4] =
+        {"kivi4", "int4, asymmetric, keys per channel",
+         "unsigned, 0 to 15, value = minimum + scale * code, round to nearest even; the query's own block of "
+         "32 tokens is read in float16",
+         "binary16 scale and minimum: of keys per channel and 32 tokens, of values per token and head",
+         "half of the scale, 2^-11 of the minimum", 4, 32, false, true, true},
+    [QM_KV_KIVI2] =
+        {"kivi2", "int2, asymmetric, keys per channel",
+         "unsigned, 0 to 3, value = minimum + scale * code, round to nearest even; the query's own block of "
+         "32 tokens is read in float16",
+         "binary16 scale and minimum: of keys per channel and 32 tokens, of values per token and head",
+         "half of the scale, 2^-11 of the minimum", 2, 32, false, true, true},
 };
 
 static const struct {
@@ -487,6 +506,12 @@ enum qm_status qm_scheme_parse(const char *text, struct qm_scheme *out)
     QM_TRY(parse_formats(words.part[0], text, &scheme.weights, &scheme.activations));
     scheme.kv = default_kv(scheme.weights);
     QM_TRY(parse_parts(&words, text, &scheme));
+    if (qm_kv_format_info(scheme.kv)->is_float && scheme.kv_first + scheme.kv_last > 0)
+        return QM_FAIL(
+            QM_INVALID,
+            "scheme '%s': every token is exact in a cache of %s; leave -first and -last out, or quantize it, as "
+            "in w8a16-kv4-first4-last32",
+            text, qm_kv_format_info(scheme.kv)->title);
     scheme.group_size = qm_weight_format_info(scheme.weights)->group_size;
     QM_TRY(check_calibrator(&scheme, text));
     if (scheme.is_static && scheme.calibrator == QM_CALIBRATOR_NONE)

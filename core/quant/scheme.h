@@ -80,8 +80,12 @@ enum qm_activation_format {
 enum qm_kv_format {
     QM_KV_F32 = 0,
     QM_KV_F16,
-    QM_KV_KV8, // int8, symmetric, one scale per token and head
-    QM_KV_KV4, // int4, symmetric, one scale per token and head
+    QM_KV_KV8,  // int8, symmetric, one scale per token and head
+    QM_KV_KV4,  // int4, symmetric, one scale per token and head
+    QM_KV_E4M3, // E4M3FN, one scale for all keys and one for all values of a layer: 1
+    QM_KV_E5M2,
+    QM_KV_KIVI4, // keys per channel and block of 32 tokens, values per token and head, both with a minimum
+    QM_KV_KIVI2,
     QM_KV_FORMAT_COUNT,
 };
 
