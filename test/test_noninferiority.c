@@ -3,6 +3,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -82,6 +83,8 @@ static void hostile_counts(void **state)
     struct qm_estimate ratio = qm_paired_ratio(&counts, 950);
     assert_int_equal(ratio.state, QM_ESTIMATE_INTERVAL);
     assert_true(ratio.value == 0.0 && ratio.low == 0.0 && ratio.high > 0.0 && ratio.high < 0.2);
+    assert_int_equal(qm_paired_examples_needed(&counts, 0.99, 950), 40); // it has failed already
+    counts = (struct qm_paired_counts){99, 0, 1, 0};                     // the threshold itself: never told
     assert_int_equal(qm_paired_examples_needed(&counts, 0.99, 950), 0);
     // Every small table: ends in order around the value, T is z and -z there, and nothing is NaN.
     for (uint32_t i = 0; i < 4 * 4 * 4 * 2; ++i) {
@@ -152,30 +155,39 @@ static void coverage_and_power(void **state)
     static const struct {
         double threshold;
         struct qm_paired_counts seen;
-    } plans[] = {{0.99, {300, 9, 9, 82}}, {0.99, {350, 1, 1, 48}}, {0.9, {100, 6, 9, 30}}, {0.999, {900, 3, 2, 95}}};
+    } plans[] = {{0.99, {300, 9, 9, 82}},
+                 {0.99, {350, 1, 1, 48}},
+                 {0.9, {100, 6, 9, 30}},
+                 {0.999, {900, 3, 2, 95}},
+                 {0.99, {300, 4, 11, 85}}}; // below its threshold: what is asked for makes it fail
     for (size_t i = 0; i < COUNT(plans); ++i) {
         const struct qm_paired_counts seen = plans[i].seen;
         uint64_t needed = qm_paired_examples_needed(&seen, plans[i].threshold, 950);
         double n = (double)seen.both + seen.scheme_only + seen.reference_only + seen.neither;
         assert_true((double)needed > n && needed < 20000);
-        unsigned passes = 0;
+        bool is_above = (double)(seen.both + seen.scheme_only) > plans[i].threshold * (seen.both + seen.reference_only);
+        unsigned told = 0;
         for (unsigned t = 0; t < TRIALS / 4; ++t) {
             const struct qm_paired_counts counts =
                 draw(&random, (uint32_t)needed, seen.both / n, seen.scheme_only / n, seen.reference_only / n);
-            passes += qm_paired_ratio(&counts, 950).low > plans[i].threshold;
+            const struct qm_estimate ratio = qm_paired_ratio(&counts, 950);
+            told += is_above ? ratio.low > plans[i].threshold : ratio.high < plans[i].threshold;
         }
-        print_message("threshold %g: %u examples asked for, which pass in %.1f %%\n", plans[i].threshold,
-                      (unsigned)needed, 100.0 * passes / (TRIALS / 4));
-        assert_in_range(passes, TRIALS / 4 * 73 / 100, TRIALS / 4 * 87 / 100);
+        print_message("threshold %g: %u examples asked for, which tell in %.1f %%\n", plans[i].threshold,
+                      (unsigned)needed, 100.0 * told / (TRIALS / 4));
+        assert_in_range(told, TRIALS / 4 * 73 / 100, TRIALS / 4 * 87 / 100);
     }
 }
 
 static void how_many_are_needed(void **state)
 {
     (void)state;
-    const struct qm_paired_counts worse = {300, 0, 9, 91}; // 0.971
-    assert_int_equal(qm_paired_examples_needed(&worse, 0.99, 950), 0);
+    const struct qm_paired_counts worse = {300, 0, 9, 91}; // 0.971: more of the like would pass 0.96
     assert_true(qm_paired_examples_needed(&worse, 0.96, 950) > 400);
+    const struct qm_paired_counts bad = {300, 0, 5, 95}; // 0.984: and fail 0.99
+    assert_true(qm_paired_examples_needed(&bad, 0.99, 950) > 400);
+    const struct qm_paired_counts much_worse = {280, 0, 29, 91}; // 0.906: it has failed
+    assert_int_equal(qm_paired_examples_needed(&much_worse, 0.99, 950), 400);
     const struct qm_paired_counts enough = {4000, 0, 0, 5};
     assert_int_equal(qm_paired_examples_needed(&enough, 0.99, 950), 4005);
     // The rule of thumb of discordant share and margin, n = (1.96 + 0.84)^2 d / delta^2, for 5 % and 0.01 x 0.8.
@@ -221,12 +233,12 @@ static void through_the_summary(void **state)
     snprintf(expected, sizeof(expected), ">= 0.999: inconclusive; %u graded examples would tell", (unsigned)needed);
     assert_non_null(strstr(verdict.text, expected));
     qm_summary_destroy(&summary);
-    // A scheme that loses 20 answers of 380 fails; there is no number of examples to be told.
+    // A scheme that loses 40 answers of 380 fails; that takes no more examples.
     for (uint32_t i = 20; i < 60; ++i)
         scores->hit[i] = 0;
     assert_int_equal(qm_summary_create(&params, &summary), QM_OK);
     assert_int_equal(qm_acceptance_non_inferiority(summary, 0.99, &needed), QM_VERDICT_FAIL);
-    assert_int_equal(needed, 0);
+    assert_int_equal(needed, EXAMPLES);
     qm_summary_destroy(&summary);
     qm_token_scores_destroy(&scores);
 }

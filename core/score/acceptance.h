@@ -57,7 +57,7 @@ QM_MUST_USE enum qm_status qm_acceptance_judge(const struct qm_criterion *criter
                                                enum qm_verdict *overall);
 
 // Whether exact match is not inferior to the reference's: exact_match_ratio >= `threshold` (above 0), judged as above.
-// *needed: graded examples that would give a pass in 4 cases of 5, 0 where none would (noninferiority.h).
+// *needed: graded examples that would decide in 4 cases of 5, 0 where none would (noninferiority.h).
 enum qm_verdict qm_acceptance_non_inferiority(const struct qm_summary *summary, double threshold, uint64_t *needed);
 
 // The overall verdict of any list of verdicts. NOT_STATED ones are skipped.

@@ -11,6 +11,8 @@ static double quantile(uint32_t confidence_permille)
                                         : 2.5758293035489004;
 }
 
+const double qm_non_inferiority_presets[QM_NON_INFERIORITY_PRESETS] = {0.99, 0.999};
+
 // Shares of all examples: as they were seen.
 struct shares {
     double n, both, scheme, reference;
@@ -89,11 +91,12 @@ uint64_t qm_paired_examples_needed(const struct qm_paired_counts *counts, double
     struct shares p = shares_of(counts);
     double z = quantile(confidence_permille);
     double distance = p.both + p.scheme - threshold * (p.both + p.reference);
-    if (p.n == 0.0 || distance <= 0.0)
+    if (p.n == 0.0 || p.both + p.reference == 0.0 || distance == 0.0)
         return 0;
     uint64_t at_hand =
         (uint64_t)counts->both + counts->scheme_only + counts->reference_only + (uint64_t)counts->neither;
-    if (at_hand >= QM_SCORE_SEQUENCES_MIN && qm_paired_ratio_score(counts, threshold) > z)
+    double score = qm_paired_ratio_score(counts, threshold);
+    if (at_hand >= QM_SCORE_SEQUENCES_MIN && (score > z || score < -z))
         return at_hand;
     double miss = 1.0 - threshold;
     double spread = p.scheme + threshold * threshold * p.reference + miss * miss * p.both - distance * distance;

@@ -18,11 +18,12 @@
 // inconclusive. An interval of 95 % makes this a one-sided test at 2.5 %.
 //
 // How many examples it would take: with the shares that were seen (p), and d = p_a + p_b - R (p_a + p_c) at the
-// threshold R, the number for which the test passes in 4 cases of 5 (z_0.8 = 0.8416),
+// threshold R, the number for which the test decides in 4 cases of 5 (z_0.8 = 0.8416): for a pass where d is above 0, for
+// a fail where it is below.
 //
 //   n = ((z sqrt(R (u_b + u_c)) + z_0.8 sqrt(p_b + R^2 p_c + (1 - R)^2 p_a - d^2)) / d)^2
 //
-// If d is not above 0, no number of examples like these passes.
+// Where d is 0, the ratio seen being the threshold itself, no number of examples like these decides.
 #ifndef QM_SCORE_NONINFERIORITY_H
 #define QM_SCORE_NONINFERIORITY_H
 
@@ -40,9 +41,15 @@ struct qm_estimate qm_paired_ratio(const struct qm_paired_counts *counts, uint32
 // The score statistic T(R) of the header; `ratio` above 0. 0 without examples that anybody gets right.
 double qm_paired_ratio_score(const struct qm_paired_counts *counts, double ratio);
 
-// Graded examples that a set with the same shares needs for a pass against `threshold` (above 0) in 4 cases of 5; the
-// count at hand if it passes already. 0: no number does, because the ratio seen is not above the threshold (or there is
-// none).
+// Thresholds that every result is judged by, whatever its profile demands: 99 % and 99.9 % of the reference's exact match,
+// the two that MLPerf Inference has for quantized models.
+enum {
+    QM_NON_INFERIORITY_PRESETS = 2
+};
+extern const double qm_non_inferiority_presets[QM_NON_INFERIORITY_PRESETS];
+
+// Graded examples that a set with the same shares needs to decide against `threshold` (above 0) in 4 cases of 5; the
+// count at hand if it decides already. 0: no number does, because the ratio seen is the threshold or there is none.
 uint64_t qm_paired_examples_needed(const struct qm_paired_counts *counts, double threshold,
                                    uint32_t confidence_permille);
 
