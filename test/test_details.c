@@ -11,7 +11,10 @@
 
 #include <cmocka.h>
 
+#include "base/numeric.h"
+#include "base/random.h"
 #include "score/details.h"
+#include "score/median.h"
 #include "score/summary.h"
 #include "test/score_assert.h"
 
@@ -131,31 +134,39 @@ static void details_golden(void **state)
         [QM_DETAIL_KL_P90] = 0.8999008919722498,
         [QM_DETAIL_KL_P95] = 0.9484638255698712,
         [QM_DETAIL_KL_P99] = 0.9900891972249752,
-        [QM_DETAIL_KL_P999] = 0.998017839444995,
+        [QM_DETAIL_KL_OVER_001] = 593.0 / 600,
+        [QM_DETAIL_KL_OVER_01] = 0.9,
         [QM_DETAIL_CORRELATION] = 0.8137871523472658,
         [QM_DETAIL_SOURCE_KL] = 0.47996596534653463,
         [QM_DETAIL_SOURCE_KL_REFERENCE] = 0.37872314453125,
         [QM_DETAIL_SOURCE_KL_DIFFERENCE] = 0.47996596534653463 - 0.37872314453125,
-        [QM_DETAIL_ECE] = 0.2851480263157895,
-        [QM_DETAIL_ECE_REFERENCE] = 0.4910485651214128,
+        [QM_DETAIL_CALIBRATION_ERROR] = 0.2851480263157895,
+        [QM_DETAIL_CALIBRATION_ERROR_REFERENCE] = 0.4910485651214128,
         [QM_DETAIL_OVERCONFIDENCE] = -0.1426041666666667,
         [QM_DETAIL_OVERCONFIDENCE_DIFFERENCE] = 0.3484443984547461,
         [QM_DETAIL_GREEDY_IDENTICAL] = 13.0 / 18,
+        [QM_DETAIL_GREEDY_FIRST_DIFFERENCE] = 3,
     };
+    // Of 600 tokens 6 are beyond 99 %, too few for an interval, and not one beyond 99.9 %; five examples differ.
+    static const enum qm_detail points[] = {QM_DETAIL_KL_P99, QM_DETAIL_CALIBRATION_ERROR,
+                                            QM_DETAIL_CALIBRATION_ERROR_REFERENCE, QM_DETAIL_GREEDY_FIRST_DIFFERENCE};
     for (unsigned i = 0; i < QM_DETAIL_COUNT; ++i) {
         const struct qm_estimate *value = &d.values[i];
         assert_near(value->value, expected[i], 1e-13);
-        bool is_point = i == QM_DETAIL_ECE || i == QM_DETAIL_ECE_REFERENCE;
-        assert_int_equal(value->state, is_point ? QM_ESTIMATE_POINT : QM_ESTIMATE_INTERVAL);
-        if (!is_point)
+        bool is_point = false;
+        for (size_t k = 0; k < COUNT(points); ++k)
+            is_point = is_point || points[k] == i;
+        assert_int_equal(value->state, i == QM_DETAIL_KL_P999 ? QM_ESTIMATE_NOT_MEASURED
+                                       : is_point             ? QM_ESTIMATE_POINT
+                                                              : QM_ESTIMATE_INTERVAL);
+        if (value->state == QM_ESTIMATE_INTERVAL && i != QM_DETAIL_KL_OVER_1)
             assert_true(value->low <= value->value && value->value <= value->high && value->low < value->high);
     }
-    assert_near(d.ece_noise, 0.049758326319660796, 1e-14);
+    assert_near(d.calibration_noise, 0.049758326319660796, 1e-14);
     assert_int_equal(d.source_tokens, 128);
     assert_int_equal(d.source_sequences, 10);
     assert_int_equal(d.greedy_examples, 18);
     assert_int_equal(d.greedy_differing, 5);
-    assert_int_equal(d.greedy_first_median, 3);
     assert_int_equal(d.greedy_first_least, 1);
     assert_near(d.greedy_tokens, 16.055555555555557, 1e-13);
     assert_int_equal(d.set_count, 3);
@@ -164,13 +175,6 @@ static void details_golden(void **state)
         assert_near(d.set_kl[i], set_kl[i], 1e-14);
     assert_near(d.spread, 0.006853281166922566, 1e-14);
     assert_near(d.spread_expected, 0.011230954590021611, 1e-14);
-    // The 99th percentile is the summary's, interval included: the same draws.
-    struct qm_summary *summary;
-    const struct qm_summary_params same = {s, SEQUENCES, NULL, 0, params.bootstrap};
-    assert_int_equal(qm_summary_create(&same, &summary), QM_OK);
-    const struct qm_estimate p99 = summary->metrics[QM_METRIC_KL_P99];
-    assert_estimate(&d.values[QM_DETAIL_KL_P99], p99.value, p99.low, p99.high, 0);
-    qm_summary_destroy(&summary);
     assert_int_equal(qm_details_compute(&params, &again), QM_OK);
     assert_memory_equal(&again, &d, sizeof(d));
     qm_token_scores_destroy(&s);
@@ -186,18 +190,19 @@ static void one_token_and_none(void **state)
     s->confidence_reference[0] = 0.5;
     s->hit_reference[0] = s->same_top[0] = s->hit[0] = 1;
     struct qm_details d = compute(s, 1);
-    for (int i = QM_DETAIL_KL_P50; i <= QM_DETAIL_KL_P999; ++i) {
-        assert_int_equal(d.values[i].state, QM_ESTIMATE_POINT);
-        assert_true(d.values[i].value == 0.25);
-    }
+    for (int i = QM_DETAIL_KL_P50; i <= QM_DETAIL_KL_P999; ++i) // nothing is beyond it
+        assert_int_equal(d.values[i].state, QM_ESTIMATE_NOT_MEASURED);
+    assert_int_equal(d.values[QM_DETAIL_KL_OVER_01].state, QM_ESTIMATE_POINT);
+    assert_near(d.values[QM_DETAIL_KL_OVER_01].value, 1, 0);
+    assert_near(d.values[QM_DETAIL_KL_OVER_1].value, 0, 0);
     assert_int_equal(d.values[QM_DETAIL_CORRELATION].state, QM_ESTIMATE_NOT_MEASURED);
     assert_int_equal(d.values[QM_DETAIL_SOURCE_KL].state, QM_ESTIMATE_NOT_MEASURED);
-    assert_near(d.values[QM_DETAIL_ECE].value, 0.25, 0);
+    assert_near(d.values[QM_DETAIL_CALIBRATION_ERROR].value, 0.25, 0);
     assert_near(d.values[QM_DETAIL_OVERCONFIDENCE].value, -0.25, 0);
     assert_near(d.values[QM_DETAIL_OVERCONFIDENCE_DIFFERENCE].value, 0.25, 0);
     assert_int_equal(d.values[QM_DETAIL_OVERCONFIDENCE_DIFFERENCE].state, QM_ESTIMATE_POINT);
     assert_near(d.values[QM_DETAIL_GREEDY_IDENTICAL].value, 1.0, 0);
-    assert_int_equal(d.greedy_first_median, 0);
+    assert_int_equal(d.values[QM_DETAIL_GREEDY_FIRST_DIFFERENCE].state, QM_ESTIMATE_NOT_MEASURED);
     assert_int_equal(d.set_count, 1);
     assert_true(d.spread == 0.0 && d.spread_expected == 0.0);
     s->count = 0;
@@ -226,7 +231,9 @@ static void identical_passes(void **state)
     memset(s->hit, 1, s->count);
     memset(s->hit_reference, 1, s->count);
     struct qm_details d = compute(s, SEQUENCES);
-    assert_estimate(&d.values[QM_DETAIL_KL_P999], 0, 0, 0, 0);
+    assert_estimate(&d.values[QM_DETAIL_KL_P95], 0, 0, 0, 0);
+    assert_estimate(&d.values[QM_DETAIL_KL_OVER_001], 0, 0, 0, 0);
+    assert_int_equal(d.values[QM_DETAIL_GREEDY_FIRST_DIFFERENCE].state, QM_ESTIMATE_NOT_MEASURED);
     assert_estimate(&d.values[QM_DETAIL_CORRELATION], 1, 1, 1, 0);
     assert_estimate(&d.values[QM_DETAIL_SOURCE_KL_DIFFERENCE], 0, 0, 0, 0);
     assert_estimate(&d.values[QM_DETAIL_OVERCONFIDENCE_DIFFERENCE], 0, 0, 0, 0);
@@ -250,8 +257,8 @@ static void constant_scores(void **state)
     }
     struct qm_details d = compute(s, 100);
     assert_int_equal(d.values[QM_DETAIL_CORRELATION].state, QM_ESTIMATE_NOT_MEASURED);
-    assert_near(d.values[QM_DETAIL_ECE].value, 0.0, 1e-13);
-    assert_near(d.values[QM_DETAIL_ECE_REFERENCE].value, 0.0, 1e-13);
+    assert_near(d.values[QM_DETAIL_CALIBRATION_ERROR].value, 0.0, 1e-13);
+    assert_near(d.values[QM_DETAIL_CALIBRATION_ERROR_REFERENCE].value, 0.0, 1e-13);
     assert_int_equal(d.greedy_examples, 50); // triples that start with a tenth of 0 to 4
     // All but one token constant: some resamples lack it, so there is a value and no interval.
     s->nll[299] = 5;
@@ -345,9 +352,9 @@ static void simulated_truth(void **state)
         assert_int_equal(qm_details_compute(&params, &d), QM_OK);
         const struct qm_estimate *difference = &d.values[QM_DETAIL_OVERCONFIDENCE_DIFFERENCE];
         covered += difference->low <= 0.15 && 0.15 <= difference->high;
-        error += d.values[QM_DETAIL_ECE].value / TRIALS;
-        error_reference += d.values[QM_DETAIL_ECE_REFERENCE].value / TRIALS;
-        noise += d.ece_noise / TRIALS;
+        error += d.values[QM_DETAIL_CALIBRATION_ERROR].value / TRIALS;
+        error_reference += d.values[QM_DETAIL_CALIBRATION_ERROR_REFERENCE].value / TRIALS;
+        noise += d.calibration_noise / TRIALS;
         spread += d.spread * d.spread / TRIALS;
         expected += d.spread_expected * d.spread_expected / TRIALS;
         for (uint32_t i = 0; i < EXAMPLES * 4; ++i)
@@ -366,6 +373,133 @@ static void simulated_truth(void **state)
                   sqrt(spread), sqrt(expected), apart, TRIALS);
     assert_true(spread / expected > 0.75 && spread / expected < 1.33);
     assert_in_range((unsigned)apart, TRIALS * 95 / 100, TRIALS);
+}
+
+enum {
+    COVERED_SEQUENCES = 300,
+    COVERED_TOKENS = 8 // of a sequence
+};
+
+// Tokens of a sequence that copy one value half of the time: KL exponential, so that every percentile and tail is known;
+// likelihoods of correlation 1/2; a source from which the scheme is 0.02 nats further away; and answers that the device
+// leaves in three cases of ten, at token 1 to 8 with chances that have their median at 3.
+static struct qm_token_scores *known_truth(struct qm_random *random)
+{
+    static const uint8_t first_of_20[] = {1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 6, 7, 8, 8};
+    struct qm_token_scores *s = scores_of((size_t)COVERED_SEQUENCES * COVERED_TOKENS);
+    for (uint32_t q = 0, i = 0; q < COVERED_SEQUENCES; ++q) {
+        double common = -qm_log(1.0 - qm_random_unit(random)), shared = qm_random_unit(random);
+        uint32_t first = qm_random_unit(random) < 0.3 ? first_of_20[qm_random_below(random, 20)] : 0;
+        for (uint32_t t = 1; t <= COVERED_TOKENS; ++t, ++i) {
+            s->sequence[i] = q;
+            s->kl[i] = qm_random_below(random, 2) ? common : -qm_log(1.0 - qm_random_unit(random));
+            double likely = qm_random_below(random, 2) ? shared : qm_random_unit(random);
+            s->nll[i] = likely + qm_random_unit(random);
+            s->nll_reference[i] = likely + qm_random_unit(random);
+            s->has_source[i] = q % 2;
+            s->source_kl_reference[i] = qm_random_unit(random);
+            s->source_kl[i] = s->source_kl_reference[i] + 0.04 * shared;
+            s->hit_reference[i] = 1;
+            s->same_top[i] = t < first || first == 0 || qm_random_below(random, 2);
+            if (t == first)
+                s->same_top[i] = 0;
+        }
+    }
+    return s;
+}
+
+// Every interval must hold the truth in 95 % of the trials, give or take what 300 of them leave open; that of the 99th
+// percentile, with 24 of 2,400 tokens beyond it and many of those in pairs, in some 90 %. As a planted fault the same
+// tokens are taken each for a sequence of its own, as if they were independent: then it must not.
+static void coverage(void **state)
+{
+    (void)state;
+    enum {
+        TRIALS = 300
+    };
+    static const struct {
+        enum qm_detail detail;
+        double truth;
+        unsigned at_least, at_most;
+    } truths[] = {
+        {QM_DETAIL_KL_P50, 0.6931471805599453, 91, 99},
+        {QM_DETAIL_KL_P90, 2.302585092994046, 91, 99},
+        {QM_DETAIL_KL_P95, 2.995732273553991, 91, 99},
+        {QM_DETAIL_KL_P99, 4.605170185988092, 85, 99},
+        {QM_DETAIL_KL_OVER_01, 0.9048374180359595, 91, 99},
+        {QM_DETAIL_KL_OVER_1, 0.36787944117144233, 91, 99},
+        {QM_DETAIL_CORRELATION, 0.5, 91, 99},
+        {QM_DETAIL_SOURCE_KL_REFERENCE, 0.5, 91, 99},
+        {QM_DETAIL_SOURCE_KL, 0.52, 91, 99},
+        {QM_DETAIL_SOURCE_KL_DIFFERENCE, 0.02, 91, 99},
+        {QM_DETAIL_GREEDY_IDENTICAL, 0.7, 91, 99},
+        {QM_DETAIL_GREEDY_FIRST_DIFFERENCE, 3, 95, 100},
+    };
+    unsigned covered[COUNT(truths)] = {0}, covered_by_tokens = 0;
+    struct qm_random random;
+    qm_random_seed(&random, 20261124, 0);
+    for (unsigned trial = 0; trial < TRIALS; ++trial) {
+        struct qm_token_scores *s = known_truth(&random);
+        struct qm_details d;
+        struct qm_details_params params = {s, COVERED_SEQUENCES, NULL, NULL, 0, {trial, 199, 950}};
+        assert_int_equal(qm_details_compute(&params, &d), QM_OK);
+        for (size_t i = 0; i < COUNT(truths); ++i) {
+            const struct qm_estimate *value = &d.values[truths[i].detail];
+            assert_int_equal(value->state, QM_ESTIMATE_INTERVAL);
+            covered[i] += value->low <= truths[i].truth && truths[i].truth <= value->high;
+        }
+        for (uint32_t i = 0; i < s->count; ++i)
+            s->sequence[i] = i;
+        params.sequence_count = (uint32_t)s->count;
+        assert_int_equal(qm_details_compute(&params, &d), QM_OK);
+        const struct qm_estimate *tail = &d.values[QM_DETAIL_KL_OVER_1];
+        covered_by_tokens += tail->low <= truths[5].truth && truths[5].truth <= tail->high;
+        qm_token_scores_destroy(&s);
+    }
+    for (size_t i = 0; i < COUNT(truths); ++i) {
+        print_message("%s: the interval holds the truth in %.1f %%\n", qm_detail_name(truths[i].detail),
+                      100.0 * covered[i] / TRIALS);
+        assert_in_range(covered[i], TRIALS * truths[i].at_least / 100, TRIALS * truths[i].at_most / 100);
+    }
+    print_message("were tokens independent, in %.1f %%\n", 100.0 * covered_by_tokens / TRIALS);
+    assert_true(covered_by_tokens < TRIALS * 88 / 100);
+}
+
+// The 99th percentile is the summary's, interval included: the same draws. And ranks of medians, from binomial
+// coefficients in whole numbers (Python's math.comb).
+static void ranks_and_percentiles(void **state)
+{
+    (void)state;
+    struct qm_random random;
+    struct qm_details d;
+    struct qm_summary *summary;
+    qm_random_seed(&random, 1, 0);
+    struct qm_token_scores *s = known_truth(&random);
+    const struct qm_details_params params = {s, COVERED_SEQUENCES, NULL, NULL, 0, QM_BOOTSTRAP_DEFAULT};
+    const struct qm_summary_params same = {s, COVERED_SEQUENCES, NULL, 0, QM_BOOTSTRAP_DEFAULT};
+    assert_int_equal(qm_details_compute(&params, &d), QM_OK);
+    assert_int_equal(qm_summary_create(&same, &summary), QM_OK);
+    const struct qm_estimate p99 = summary->metrics[QM_METRIC_KL_P99];
+    assert_estimate(&d.values[QM_DETAIL_KL_P99], p99.value, p99.low, p99.high, 0);
+    assert_int_equal(d.values[QM_DETAIL_KL_P999].state, QM_ESTIMATE_POINT); // 2.4 of 2,400 tokens are beyond it
+    qm_summary_destroy(&summary);
+    qm_token_scores_destroy(&s);
+
+    static const struct {
+        uint32_t count, ranks[3];
+    } ranks[] = {{0, {0, 0, 0}},      {1, {0, 0, 0}},          {5, {1, 0, 0}},         {6, {1, 1, 0}},
+                 {8, {2, 1, 1}},      {9, {2, 2, 1}},          {20, {6, 6, 4}},        {25, {8, 8, 6}},
+                 {100, {42, 40, 37}}, {1000, {474, 469, 459}}, {2001, {964, 957, 943}}};
+    for (size_t i = 0; i < COUNT(ranks); ++i) {
+        assert_int_equal(qm_median_rank(ranks[i].count, 900), ranks[i].ranks[0]);
+        assert_int_equal(qm_median_rank(ranks[i].count, 950), ranks[i].ranks[1]);
+        assert_int_equal(qm_median_rank(ranks[i].count, 990), ranks[i].ranks[2]);
+    }
+    for (int i = 0; i < QM_DETAIL_COUNT; ++i) {
+        for (int j = 0; j < i; ++j)
+            assert_string_not_equal(qm_detail_name((enum qm_detail)i), qm_detail_name((enum qm_detail)j));
+    }
+    assert_string_equal(qm_detail_name(QM_DETAIL_COUNT), "?");
 }
 
 static void details_are_fast(void **state)
@@ -394,11 +528,12 @@ static void details_are_fast(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(confidence_by_hand), cmocka_unit_test(source_by_hand),
-        cmocka_unit_test(details_golden),     cmocka_unit_test(one_token_and_none),
-        cmocka_unit_test(identical_passes),   cmocka_unit_test(constant_scores),
-        cmocka_unit_test(simulated_truth),    cmocka_unit_test(what_a_strangers_file_may_hold),
-        cmocka_unit_test(details_are_fast),
+        cmocka_unit_test(confidence_by_hand),    cmocka_unit_test(source_by_hand),
+        cmocka_unit_test(details_golden),        cmocka_unit_test(one_token_and_none),
+        cmocka_unit_test(identical_passes),      cmocka_unit_test(constant_scores),
+        cmocka_unit_test(simulated_truth),       cmocka_unit_test(what_a_strangers_file_may_hold),
+        cmocka_unit_test(details_are_fast),      cmocka_unit_test(coverage),
+        cmocka_unit_test(ranks_and_percentiles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 #include "score/details.h"
 
+#include "score/median.h"
 #include "score/summary.h"
 
 #include <math.h> // sqrt, which is exact to the last bit everywhere
@@ -12,9 +13,42 @@
 // Likelihoods that vary less than this part of the largest have no correlation: what is left is rounding.
 #define VARIATION_MIN 1e-12
 
+static const char *const detail_names[QM_DETAIL_COUNT] = {
+    [QM_DETAIL_KL_P50] = "kl_divergence_p50",
+    [QM_DETAIL_KL_P90] = "kl_divergence_p90",
+    [QM_DETAIL_KL_P95] = "kl_divergence_p95",
+    [QM_DETAIL_KL_P99] = "kl_divergence_p99",
+    [QM_DETAIL_KL_P999] = "kl_divergence_p99.9",
+    [QM_DETAIL_KL_OVER_001] = "kl_divergence_over_0.01",
+    [QM_DETAIL_KL_OVER_01] = "kl_divergence_over_0.1",
+    [QM_DETAIL_KL_OVER_1] = "kl_divergence_over_1",
+    [QM_DETAIL_CORRELATION] = "log_likelihood_correlation",
+    [QM_DETAIL_SOURCE_KL] = "source_kl",
+    [QM_DETAIL_SOURCE_KL_REFERENCE] = "source_kl_reference",
+    [QM_DETAIL_SOURCE_KL_DIFFERENCE] = "source_kl_difference",
+    [QM_DETAIL_CALIBRATION_ERROR] = "calibration_error",
+    [QM_DETAIL_CALIBRATION_ERROR_REFERENCE] = "calibration_error_reference",
+    [QM_DETAIL_OVERCONFIDENCE] = "overconfidence",
+    [QM_DETAIL_OVERCONFIDENCE_DIFFERENCE] = "overconfidence_difference",
+    [QM_DETAIL_GREEDY_IDENTICAL] = "greedy_identical",
+    [QM_DETAIL_GREEDY_FIRST_DIFFERENCE] = "greedy_first_difference",
+};
+
+const char *qm_detail_name(enum qm_detail detail)
+{
+    return (unsigned)detail < QM_DETAIL_COUNT ? detail_names[detail] : "?";
+}
+
+enum {
+    TAILS = QM_DETAIL_KL_OVER_1 - QM_DETAIL_KL_OVER_001 + 1
+};
+static const double tail_nats[TAILS] = {0.01, 0.1, 1.0};
+
 // Sums of a sequence.
 enum {
     TOKENS,
+    TAIL, // tokens with more than each of tail_nats
+    TAIL_LAST = TAIL + TAILS - 1,
     NLL, // less its mean over all tokens, so that squares keep their digits
     NLL_REFERENCE,
     NLL_SQUARED,
@@ -137,7 +171,7 @@ static enum qm_status work_make(const struct qm_details_params *params, struct w
     return QM_OK;
 }
 
-static void add_likelihoods(struct work *work)
+static void add_tokens(struct work *work)
 {
     const struct qm_token_scores *s = work->params->scores;
     double mean = 0.0, mean_reference = 0.0;
@@ -153,6 +187,8 @@ static void add_likelihoods(struct work *work)
         uint32_t k = work->index[s->sequence[i]];
         double *sums = work->sums[k], x = s->nll[i] - mean, y = s->nll_reference[i] - mean_reference;
         sums[TOKENS] += 1.0;
+        for (int tail = 0; tail < TAILS; ++tail)
+            sums[TAIL + tail] += s->kl[i] > tail_nats[tail] ? 1.0 : 0.0;
         sums[NLL] += x;
         sums[NLL_REFERENCE] += y;
         sums[NLL_SQUARED] += x * x;
@@ -262,7 +298,7 @@ static bool correlation_of(const double *sums, double scale, double *out)
 static unsigned statistics_of(const struct work *work, double *out)
 {
     double sums[COLUMNS] = {0};
-    unsigned defined = (1u << QM_DETAIL_COUNT) - 1;
+    unsigned defined = (1u << QM_DETAIL_GREEDY_FIRST_DIFFERENCE) - 1;
     for (uint32_t k = 0; k < work->clusters; ++k) {
         double weight = (double)work->weights[k];
         if (work->weights[k] == 0)
@@ -273,6 +309,8 @@ static unsigned statistics_of(const struct work *work, double *out)
     for (unsigned d = 0; d < QM_DETAIL_COUNT; ++d)
         out[d] = 0.0;
     percentiles_of(work, (uint64_t)sums[TOKENS], out);
+    for (int tail = 0; tail < TAILS; ++tail)
+        out[QM_DETAIL_KL_OVER_001 + tail] = sums[TAIL + tail] / sums[TOKENS];
     if (!correlation_of(sums, work->scale, &out[QM_DETAIL_CORRELATION]))
         defined &= ~(1u << QM_DETAIL_CORRELATION);
     if (sums[SOURCE_TOKENS] > 0.0) {
@@ -290,8 +328,8 @@ static unsigned statistics_of(const struct work *work, double *out)
         error += gap < 0 ? -gap : gap;
         error_reference += gap_reference < 0 ? -gap_reference : gap_reference;
     }
-    out[QM_DETAIL_ECE] = error / sums[TOKENS];
-    out[QM_DETAIL_ECE_REFERENCE] = error_reference / sums[TOKENS];
+    out[QM_DETAIL_CALIBRATION_ERROR] = error / sums[TOKENS];
+    out[QM_DETAIL_CALIBRATION_ERROR_REFERENCE] = error_reference / sums[TOKENS];
     out[QM_DETAIL_OVERCONFIDENCE] = over / sums[TOKENS];
     out[QM_DETAIL_OVERCONFIDENCE_DIFFERENCE] = (over - over_reference) / sums[TOKENS];
     if (sums[GREEDY_EXAMPLES] > 0.0)
@@ -325,9 +363,15 @@ static enum qm_status tell_greedy(const struct work *work, struct qm_details *ou
     if (out->greedy_examples)
         out->greedy_tokens = (double)tokens / (double)out->greedy_examples;
     if (out->greedy_differing) {
-        qsort(first, out->greedy_differing, sizeof(*first), rising);
-        out->greedy_first_median = first[(out->greedy_differing + 1) / 2 - 1];
+        struct qm_estimate *median = &out->values[QM_DETAIL_GREEDY_FIRST_DIFFERENCE];
+        uint32_t differing = out->greedy_differing;
+        uint32_t rank = qm_median_rank(differing, work->params->bootstrap.confidence_permille);
+        qsort(first, differing, sizeof(*first), rising);
         out->greedy_first_least = first[0];
+        *median = (struct qm_estimate){.state = QM_ESTIMATE_POINT, .value = first[(differing + 1) / 2 - 1]};
+        if (rank && out->greedy_examples >= QM_SCORE_SEQUENCES_MIN)
+            *median =
+                (struct qm_estimate){QM_ESTIMATE_INTERVAL, median->value, first[rank - 1], first[differing - rank]};
     }
     free(first);
     return QM_OK;
@@ -399,11 +443,18 @@ static void estimate(const struct work *work, struct qm_details *out)
     for (uint32_t k = 0; k < work->clusters; ++k)
         work->weights[k] = 1;
     unsigned defined = statistics_of(work, values);
-    everywhere &= ~(1u << QM_DETAIL_ECE | 1u << QM_DETAIL_ECE_REFERENCE);
+    everywhere &= ~(1u << QM_DETAIL_CALIBRATION_ERROR | 1u << QM_DETAIL_CALIBRATION_ERROR_REFERENCE);
     if (out->source_sequences < QM_SCORE_SEQUENCES_MIN)
         everywhere &= ~(7u << QM_DETAIL_SOURCE_KL);
     if (out->greedy_examples < QM_SCORE_SEQUENCES_MIN)
         everywhere &= ~(1u << QM_DETAIL_GREEDY_IDENTICAL);
+    for (int i = 0; i < PERCENTILES; ++i) {
+        uint64_t beyond = (uint64_t)work->count * (1000 - percentiles[i].permille);
+        if (beyond < 1000 * QM_PERCENTILE_BEYOND_MIN)
+            defined &= ~(1u << percentiles[i].detail);
+        if (beyond < 1000 * QM_PERCENTILE_INTERVAL_MIN)
+            everywhere &= ~(1u << percentiles[i].detail);
+    }
     for (unsigned d = 0; d < QM_DETAIL_COUNT; ++d) {
         struct qm_estimate *value = &out->values[d];
         if (!(defined >> d & 1))
@@ -426,8 +477,8 @@ enum qm_status qm_details_compute(const struct qm_details_params *params, struct
     if (params->scores->count == 0)
         return QM_OK;
     QM_GUARD(work_make(params, &work));
-    add_likelihoods(&work);
-    QM_GUARD(add_gaps(&work, params->scores->confidence, params->scores->hit, GAP, &out->ece_noise));
+    add_tokens(&work);
+    QM_GUARD(add_gaps(&work, params->scores->confidence, params->scores->hit, GAP, &out->calibration_noise));
     QM_GUARD(add_gaps(&work, params->scores->confidence_reference, params->scores->hit_reference, GAP_REFERENCE,
                       &noise_reference));
     add_greedy(&work);
