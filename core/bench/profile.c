@@ -1,6 +1,7 @@
 #include "bench/profile.h"
 #include "record/node.h"
 #include "record/suggest.h"
+#include "score/details.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -59,7 +60,7 @@ static const struct section sections[] = {
     {"",
      {"schema", "name", "title", "extends", "model", "schemes", "baseline", "evaluation", "calibration", "prefill",
       "decode", "timing", "policy", "tier", "tiles", "widen", "bootstrap", "acceptance"}},
-    {"evaluation", {"set", "seed", "windows", "window_tokens", "scored_tokens"}},
+    {"evaluation", {"set", "seed", "windows", "window_tokens", "scored_tokens", "sets"}},
     {"calibration", {"set", "seed", "windows", "window_tokens"}},
     {"timing", {"protocol", "warmup", "repeats"}},
     {"policy", {"dispatches_per_submission", "submission_ms"}},
@@ -288,6 +289,23 @@ static enum qm_status read_numbers(const struct qm_node *root, struct qm_profile
     return QM_OK;
 }
 
+// Optional: one set goes without saying, as it always did.
+static enum qm_status read_sets(const struct qm_node *root, struct qm_profile *profile)
+{
+    const struct qm_node *mapping = NULL;
+    profile->evaluation.sets = 1;
+    QM_TRY(require_mapping(root, "evaluation", &mapping));
+    const struct qm_node *node = qm_node_child(mapping, "sets");
+    if (!node)
+        return QM_OK;
+    QM_TRY(read_u32(mapping, "evaluation", "sets", 1, QM_DETAILS_SETS_MAX, &profile->evaluation.sets));
+    if (profile->evaluation.windows % profile->evaluation.sets)
+        return qm_node_invalid(node,
+                               "'sets' is %" PRIu32 " and there are %" PRIu32 " windows; expected as many in each",
+                               profile->evaluation.sets, profile->evaluation.windows);
+    return QM_OK;
+}
+
 static enum qm_status read_choices(const struct qm_node *root, struct qm_profile *profile)
 {
     const struct qm_node *mapping = NULL;
@@ -386,6 +404,7 @@ static enum qm_status read_tree(const struct qm_node *root, struct qm_profile *p
     QM_TRY(read_schemes(root, profile));
     QM_TRY(read_points(root, profile));
     QM_TRY(read_numbers(root, profile));
+    QM_TRY(read_sets(root, profile));
     QM_TRY(read_choices(root, profile));
     return read_criteria(root, profile);
 }
@@ -540,6 +559,8 @@ static void expand_set(struct qm_node *node, const char *name, const struct qm_p
     qm_node_set_u64(mapping, "window_tokens", set->window_tokens);
     if (set->scored_tokens > 0)
         qm_node_set_u64(mapping, "scored_tokens", set->scored_tokens);
+    if (set->sets > 1)
+        qm_node_set_u64(mapping, "sets", set->sets);
 }
 
 static void expand_bounds(struct qm_node *acceptance, const char *name, enum qm_bound_side side,

@@ -7,7 +7,7 @@
 //   name, title               title is optional
 //   model: built-in | built-in-outliers   optional: built-in; model/outliers.h says what the other is
 //   schemes: [f16, w8a8]      baseline: f16 (one of the schemes; gains are over it)
-//   evaluation: {set: built-in, seed, windows, window_tokens, scored_tokens}
+//   evaluation: {set: built-in, seed, windows, window_tokens, scored_tokens, sets (optional: 1)}
 //   calibration: {set: built-in, seed, windows, window_tokens}
 //   prefill: [{batch, prompt}]          decode: [{batch, depth, steps}]
 //   timing: {protocol: paired, warmup, repeats}
@@ -44,6 +44,7 @@ struct qm_profile_set {
     uint32_t windows;
     uint32_t window_tokens;
     uint32_t scored_tokens; // at least so many must be scored; 0 for calibration
+    uint32_t sets; // the windows are those of so many sets, of seeds seed, seed + 1, ..., in equal parts; 0 as 1
 };
 
 struct qm_profile_prefill {
