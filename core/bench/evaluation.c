@@ -78,7 +78,7 @@ static enum qm_status create_cells(struct qm_evaluation *evaluation)
     return QM_OK;
 }
 
-static uint32_t windows_of_set(const struct qm_profile_set *set)
+uint32_t qm_evaluation_windows_of_set(const struct qm_profile_set *set)
 {
     return set->sets > 1 ? set->windows / set->sets : set->windows;
 }
@@ -93,7 +93,7 @@ static void list_scored(struct qm_evaluation *evaluation)
             uint32_t sequence = first_sequence + e;
             evaluation->cell[sequence] = find_cell(evaluation, example);
             evaluation->is_answer[sequence] = example->task != QM_TASK_SOURCE;
-            evaluation->set_of[sequence] = w / windows_of_set(&evaluation->set);
+            evaluation->set_of[sequence] = w / qm_evaluation_windows_of_set(&evaluation->set);
             evaluation->graded_cell[sequence] =
                 evaluation->cell[sequence] != QM_CELL_NONE && evaluation->cells[evaluation->cell[sequence]].is_graded
                     ? evaluation->cell[sequence]
@@ -132,8 +132,8 @@ enum qm_status qm_evaluation_create(enum qm_split split, const struct qm_profile
     }
     for (uint32_t w = 0; w < set->windows; ++w) {
         // A set is what its seed gives alone.
-        qm_window_generate(split, set->seed + w / windows_of_set(set), w % windows_of_set(set), set->window_tokens,
-                           &evaluation->windows[w]);
+        qm_window_generate(split, set->seed + w / qm_evaluation_windows_of_set(set),
+                           w % qm_evaluation_windows_of_set(set), set->window_tokens, &evaluation->windows[w]);
         evaluation->sequence_count += evaluation->windows[w].example_count;
     }
     evaluation->scored = calloc((size_t)set->windows * set->window_tokens, sizeof(*evaluation->scored));

@@ -54,6 +54,9 @@ struct qm_evaluation_source {
 // QM_INVALID if fewer tokens are scored than the set demands.
 QM_MUST_USE enum qm_status qm_evaluation_create(enum qm_split split, const struct qm_profile_set *set,
                                                 const char *model_directory, struct qm_evaluation **out);
+// How many windows each of the sets has: window w is window w % this of the set with the seed set->seed + w / this.
+uint32_t qm_evaluation_windows_of_set(const struct qm_profile_set *set);
+
 // False where the token was not drawn by chance; *out is then untouched.
 bool qm_evaluation_source(const struct qm_evaluation *evaluation, const struct qm_scored_token *token,
                           struct qm_evaluation_source *out);
