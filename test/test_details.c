@@ -13,8 +13,8 @@
 
 #include "base/numeric.h"
 #include "base/random.h"
+#include "score/counts.h"
 #include "score/details.h"
-#include "score/median.h"
 #include "score/summary.h"
 #include "test/score_assert.h"
 
@@ -237,7 +237,8 @@ static void identical_passes(void **state)
     assert_estimate(&d.values[QM_DETAIL_CORRELATION], 1, 1, 1, 0);
     assert_estimate(&d.values[QM_DETAIL_SOURCE_KL_DIFFERENCE], 0, 0, 0, 0);
     assert_estimate(&d.values[QM_DETAIL_OVERCONFIDENCE_DIFFERENCE], 0, 0, 0, 0);
-    assert_estimate(&d.values[QM_DETAIL_GREEDY_IDENTICAL], 1, 1, 1, 0);
+    double n = (double)d.greedy_examples, z2 = 1.959963984540054 * 1.959963984540054;
+    assert_estimate(&d.values[QM_DETAIL_GREEDY_IDENTICAL], 1, n / (n + z2), 1, 1e-14);
     qm_token_scores_destroy(&s);
 }
 
@@ -495,6 +496,16 @@ static void ranks_and_percentiles(void **state)
         assert_int_equal(qm_median_rank(ranks[i].count, 950), ranks[i].ranks[1]);
         assert_int_equal(qm_median_rank(ranks[i].count, 990), ranks[i].ranks[2]);
     }
+    // Wilson's interval of 1 in 10 and of 15 in 40, as solutions of (k / n - p)^2 n = z^2 p (1 - p).
+    double low, high;
+    qm_share_interval(1, 10, 950, &low, &high);
+    assert_near(low, 0.017876213095072906, 1e-12);
+    assert_near(high, 0.4041500267952385, 1e-12);
+    qm_share_interval(15, 40, 990, &low, &high);
+    assert_near(low, 0.20931328079304456, 1e-12);
+    assert_near(high, 0.5762550225838515, 1e-12);
+    qm_share_interval(0, 1, 900, &low, &high);
+    assert_true(low == 0.0 && high > 0.7 && high < 1.0);
     for (int i = 0; i < QM_DETAIL_COUNT; ++i) {
         for (int j = 0; j < i; ++j)
             assert_string_not_equal(qm_detail_name((enum qm_detail)i), qm_detail_name((enum qm_detail)j));

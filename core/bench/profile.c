@@ -666,3 +666,24 @@ enum qm_status qm_profile_select_schemes(struct qm_profile *profile, const char 
     profile->baseline = find_scheme(profile->schemes, kept, &baseline);
     return qm_profile_update(profile);
 }
+
+enum qm_status qm_profile_set_exact_match(struct qm_profile *profile, const char *at_least)
+{
+    char *end = NULL;
+    double bound = strtod(at_least, &end);
+    if (end == at_least || *end || !(bound > 0 && bound <= 1))
+        return QM_FAIL(
+            QM_INVALID,
+            "exact match of at least '%.40s' of fp32's; expected a number above 0 and at most 1, such as 0.99",
+            at_least);
+    size_t i = 0;
+    while (i < profile->criterion_count &&
+           !(profile->criteria[i].metric == QM_METRIC_EXACT_MATCH_RATIO && profile->criteria[i].side == QM_BOUND_LOWER))
+        i++;
+    if (i == QM_PROFILE_CRITERIA_MAX)
+        return QM_FAIL(QM_INVALID, "the profile states %d bounds already; remove one", QM_PROFILE_CRITERIA_MAX);
+    if (i == profile->criterion_count)
+        profile->criterion_count++;
+    profile->criteria[i] = (struct qm_criterion){QM_METRIC_EXACT_MATCH_RATIO, QM_BOUND_LOWER, bound};
+    return qm_profile_update(profile);
+}

@@ -117,6 +117,9 @@ QM_MUST_USE struct qm_node *qm_profile_expand(const struct qm_profile *profile);
 // scheme that the profile lacks is added at the end. The profile is no longer stock unless nothing changed.
 QM_MUST_USE enum qm_status qm_profile_select_schemes(struct qm_profile *profile, const char *list);
 
+// Replaces the bound of exact_match_ratio by `at_least`, a number above 0 and at most 1 such as "0.99", or adds it.
+QM_MUST_USE enum qm_status qm_profile_set_exact_match(struct qm_profile *profile, const char *at_least);
+
 // The model that a name stands for: "built-in", "built-in-outliers". False for any other text.
 bool qm_profile_model_find(const char *name, enum qm_profile_model *out);
 

@@ -48,7 +48,7 @@ static void add_sets(struct qm_node *accuracy, const struct qm_evaluation *evalu
         qm_node_set_text(sets, "spread", "not measured");
         qm_node_set_text(sets, "expected", "not measured");
     }
-    struct qm_node *list = qm_node_add_sequence(sets, "list");
+    struct qm_node *list = qm_node_add_sequence(sets, "seeds");
     for (uint32_t set = 0; set < details->set_count; ++set) {
         struct qm_node *row = qm_node_append_mapping(list);
         qm_node_set_u64(row, "seed", evaluation->set.seed + set);

@@ -1,6 +1,6 @@
 #include "score/details.h"
 
-#include "score/median.h"
+#include "score/counts.h"
 #include "score/summary.h"
 
 #include <math.h> // sqrt, which is exact to the last bit everywhere
@@ -57,8 +57,6 @@ enum {
     SOURCE_TOKENS,
     SOURCE_KL,
     SOURCE_KL_REFERENCE,
-    GREEDY_EXAMPLES,
-    GREEDY_IDENTICAL,
     GAP, // of each bin: sum of confidence - hit
     GAP_REFERENCE = GAP + QM_DETAILS_BINS,
     COLUMNS = GAP_REFERENCE + QM_DETAILS_BINS
@@ -260,10 +258,6 @@ static void add_greedy(struct work *work)
         if (!s->same_top[i] && greedy->first_difference == 0)
             greedy->first_difference = greedy->tokens;
     }
-    for (uint32_t k = 0; k < work->clusters; ++k) {
-        work->sums[k][GREEDY_EXAMPLES] = work->greedy[k].is_answered;
-        work->sums[k][GREEDY_IDENTICAL] = work->greedy[k].is_answered && work->greedy[k].first_difference == 0;
-    }
 }
 
 static void percentiles_of(const struct work *work, uint64_t total, double *out)
@@ -298,7 +292,7 @@ static bool correlation_of(const double *sums, double scale, double *out)
 static unsigned statistics_of(const struct work *work, double *out)
 {
     double sums[COLUMNS] = {0};
-    unsigned defined = (1u << QM_DETAIL_GREEDY_FIRST_DIFFERENCE) - 1;
+    unsigned defined = (1u << QM_DETAIL_GREEDY_IDENTICAL) - 1; // what follows from counts is no business of resamples
     for (uint32_t k = 0; k < work->clusters; ++k) {
         double weight = (double)work->weights[k];
         if (work->weights[k] == 0)
@@ -332,10 +326,6 @@ static unsigned statistics_of(const struct work *work, double *out)
     out[QM_DETAIL_CALIBRATION_ERROR_REFERENCE] = error_reference / sums[TOKENS];
     out[QM_DETAIL_OVERCONFIDENCE] = over / sums[TOKENS];
     out[QM_DETAIL_OVERCONFIDENCE_DIFFERENCE] = (over - over_reference) / sums[TOKENS];
-    if (sums[GREEDY_EXAMPLES] > 0.0)
-        out[QM_DETAIL_GREEDY_IDENTICAL] = sums[GREEDY_IDENTICAL] / sums[GREEDY_EXAMPLES];
-    else
-        defined &= ~(1u << QM_DETAIL_GREEDY_IDENTICAL);
     return defined;
 }
 
@@ -360,16 +350,25 @@ static enum qm_status tell_greedy(const struct work *work, struct qm_details *ou
         if (greedy->first_difference)
             first[out->greedy_differing++] = greedy->first_difference;
     }
-    if (out->greedy_examples)
-        out->greedy_tokens = (double)tokens / (double)out->greedy_examples;
+    uint32_t confidence = work->params->bootstrap.confidence_permille, examples = out->greedy_examples;
+    bool has_intervals = examples >= QM_SCORE_SEQUENCES_MIN;
+    if (examples) {
+        struct qm_estimate *identical = &out->values[QM_DETAIL_GREEDY_IDENTICAL];
+        out->greedy_tokens = (double)tokens / (double)examples;
+        identical->state = has_intervals ? QM_ESTIMATE_INTERVAL : QM_ESTIMATE_POINT;
+        identical->value = (double)(examples - out->greedy_differing) / (double)examples;
+        if (has_intervals)
+            qm_share_interval(examples - out->greedy_differing, examples, confidence, &identical->low,
+                              &identical->high);
+    }
     if (out->greedy_differing) {
         struct qm_estimate *median = &out->values[QM_DETAIL_GREEDY_FIRST_DIFFERENCE];
         uint32_t differing = out->greedy_differing;
-        uint32_t rank = qm_median_rank(differing, work->params->bootstrap.confidence_permille);
+        uint32_t rank = qm_median_rank(differing, confidence);
         qsort(first, differing, sizeof(*first), rising);
         out->greedy_first_least = first[0];
         *median = (struct qm_estimate){.state = QM_ESTIMATE_POINT, .value = first[(differing + 1) / 2 - 1]};
-        if (rank && out->greedy_examples >= QM_SCORE_SEQUENCES_MIN)
+        if (rank && has_intervals)
             *median =
                 (struct qm_estimate){QM_ESTIMATE_INTERVAL, median->value, first[rank - 1], first[differing - rank]};
     }
@@ -446,8 +445,6 @@ static void estimate(const struct work *work, struct qm_details *out)
     everywhere &= ~(1u << QM_DETAIL_CALIBRATION_ERROR | 1u << QM_DETAIL_CALIBRATION_ERROR_REFERENCE);
     if (out->source_sequences < QM_SCORE_SEQUENCES_MIN)
         everywhere &= ~(7u << QM_DETAIL_SOURCE_KL);
-    if (out->greedy_examples < QM_SCORE_SEQUENCES_MIN)
-        everywhere &= ~(1u << QM_DETAIL_GREEDY_IDENTICAL);
     for (int i = 0; i < PERCENTILES; ++i) {
         uint64_t beyond = (uint64_t)work->count * (1000 - percentiles[i].permille);
         if (beyond < 1000 * QM_PERCENTILE_BEYOND_MIN)

@@ -32,8 +32,9 @@
 // Intervals are percentile bootstraps over sequences as in summary.h, from the same draws; below
 // QM_SCORE_SEQUENCES_MIN sequences (source: with a source; greedy: examples taken) a POINT. So is a statistic that some
 // resample cannot give. A percentile needs tokens beyond it as latencies do (ratio.h): NOT_MEASURED where fewer than
-// QM_PERCENTILE_BEYOND_MIN of them are expected there, POINT below QM_PERCENTILE_INTERVAL_MIN (99.9 %: 10,000 tokens). The
-// interval of greedy_first_difference is that of order statistics (median.h), which no rarity of differences spoils.
+// QM_PERCENTILE_BEYOND_MIN of them are expected there, POINT below QM_PERCENTILE_INTERVAL_MIN (99.9 %: 10,000 tokens).
+// Those of greedy decoding follow from counts (counts.h), so that neither no difference at all nor a single one makes an
+// interval of no width.
 //
 // Sets. Where sequences belong to several sets that were drawn with seeds of their own, each set has its mean KL, and
 // the standard deviation of these means (`spread`) is to be compared with what the scatter within sets predicts for it

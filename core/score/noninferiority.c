@@ -1,15 +1,10 @@
 #include "score/noninferiority.h"
 
+#include "score/counts.h"
+
 #include <math.h> // sqrt, which is exact to the last bit everywhere
 
 static const double power_z = 0.8416212335729143; // the normal distribution's 80th percentile
-
-static double quantile(uint32_t confidence_permille)
-{
-    return confidence_permille == 900   ? 1.6448536269514722
-           : confidence_permille == 950 ? 1.959963984540054
-                                        : 2.5758293035489004;
-}
 
 const double qm_non_inferiority_presets[QM_NON_INFERIORITY_PRESETS] = {0.99, 0.999};
 
@@ -78,7 +73,7 @@ struct qm_estimate qm_paired_ratio(const struct qm_paired_counts *counts, uint32
     struct qm_estimate out = {.state = QM_ESTIMATE_POINT, .value = scheme / reference};
     if (p.n < QM_SCORE_SEQUENCES_MIN)
         return out;
-    double z = quantile(confidence_permille);
+    double z = qm_normal_quantile(confidence_permille);
     out.state = QM_ESTIMATE_INTERVAL;
     out.low = scheme == 0.0 ? 0.0 : crossing(counts, z);
     out.high = crossing(counts, -z);
@@ -89,7 +84,7 @@ uint64_t qm_paired_examples_needed(const struct qm_paired_counts *counts, double
                                    uint32_t confidence_permille)
 {
     struct shares p = shares_of(counts);
-    double z = quantile(confidence_permille);
+    double z = qm_normal_quantile(confidence_permille);
     double distance = p.both + p.scheme - threshold * (p.both + p.reference);
     if (p.n == 0.0 || p.both + p.reference == 0.0 || distance == 0.0)
         return 0;
