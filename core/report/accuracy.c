@@ -35,7 +35,8 @@ static void add_over(struct qm_table *table, const struct qm_node *row)
     for (size_t i = 0; i < 2; i++)
         if (qm_node_child(row, keys[i])) {
             qm_show_number(qm_node_child(row, keys[i]), number);
-            qm_table_cell(table, "%s %s", number, keys[i]);
+            bool is_one = strcmp(number, "1") == 0;
+            qm_table_cell(table, "%s %.*s", number, (int)(strlen(keys[i]) - is_one), keys[i]);
             return;
         }
 }
