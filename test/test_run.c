@@ -39,7 +39,7 @@ enum {
 // 3e-4 nats there, and eight steps are too few to make a mean of.
 static const char profile_text[] =
     "schema: 1\nname: faults\nschemes: [f16, w8a8]\nbaseline: f16\n"
-    "evaluation: {set: built-in, seed: 31926937667174403, windows: 2, window_tokens: 128, scored_tokens: 64}\n"
+    "evaluation: {set: built-in, seed: 31926937667174403, windows: 2, window_tokens: 128, scored_tokens: 64, sets: 2}\n"
     "calibration: {set: built-in, seed: 31926937667174402, windows: 2, window_tokens: 128}\n"
     "prefill:\n  - {batch: 1, prompt: 128}\ndecode:\n  - {batch: 1, depth: 96, steps: 8}\n"
     "timing: {protocol: paired, warmup: 1, repeats: 3}\n"
