@@ -248,6 +248,9 @@ static void expect_whole(const struct qm_node *result, const char *scheme)
     assert_true(qm_node_double_at(row, "accuracy.kl_divergence.mean", &value) && value > 0);
     assert_true(qm_node_double_at(row, "accuracy.kl_divergence.low", &value));
     assert_non_null(qm_node_get(row, "accuracy.perplexity"));
+    assert_true(qm_node_count(qm_node_get(row, "accuracy.details")) >= 16);
+    assert_int_equal(qm_node_count(qm_node_get(row, "accuracy.sets.seeds")), 2);
+    assert_int_equal(qm_node_count(qm_node_get(row, "accuracy.exact_match.non_inferiority")), 2);
     assert_true(qm_node_count(qm_node_get(row, "kernels")) > 0);
 }
 
