@@ -12,7 +12,7 @@
 
 enum {
     QM_RESULT_SCHEMA = 1,
-    // 27 schemes with all their rows take 240 KB; the raw samples, which are much larger, lie in a file of their own.
+    // 27 schemes with all their rows take 250 KB; the raw samples, which are much larger, lie in a file of their own.
     QM_RESULT_BYTES_MAX = 320 * 1024,
 };
 
