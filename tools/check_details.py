@@ -18,8 +18,9 @@ import yaml
 
 BINS = 15
 NOT_GRADED = 2**32 - 1
-SCORES = ["kl", "nll", "nll_reference", "confidence", "confidence_reference", "source_kl", "source_kl_reference"]
-FLAGS = ["same_top", "hit", "hit_reference", "has_source"]
+SCORES = ["kl", "nll", "nll_reference", "confidence", "confidence_reference"]
+SOURCE_SCORES = ["source_kl", "source_kl_reference"]
+FLAGS = ["same_top", "hit", "hit_reference"]
 
 
 class Samples:
@@ -90,6 +91,11 @@ def read_scores(samples, scheme):
     prefix = scheme + ".prefill."
     s = {name: samples.read("%s%s.f64" % (prefix, name), "d") for name in SCORES}
     s.update({name: samples.read(prefix + name, "B") for name in FLAGS})
+    if prefix + "has_source" in samples.header:
+        s.update({name: samples.read("%s%s.f64" % (prefix, name), "d") for name in SOURCE_SCORES})
+        s["has_source"] = samples.read(prefix + "has_source", "B")
+    else:
+        s["has_source"] = bytes(len(s["kl"]))
     s["sequences"] = {}
     for i, sequence in enumerate(samples.read(prefix + "sequence", "I")):
         s["sequences"].setdefault(sequence, []).append(i)

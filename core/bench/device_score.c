@@ -296,8 +296,6 @@ static enum qm_status summarize(struct qm_session *session, size_t scheme)
                                        .cell_count = evaluation->cell_count,
                                        .bootstrap = session->profile->bootstrap};
     QM_TRY(qm_summary_create(&params, &run->summary));
-    params.cell = evaluation->cell;
-    QM_TRY(qm_summary_create(&params, &run->cells));
     const struct qm_details_params details = {.scores = run->scores,
                                               .sequence_count = evaluation->sequence_count,
                                               .is_answer = evaluation->is_answer,
@@ -305,6 +303,8 @@ static enum qm_status summarize(struct qm_session *session, size_t scheme)
                                               .set_count = evaluation->set.sets > 1 ? evaluation->set.sets : 1,
                                               .bootstrap = session->profile->bootstrap};
     QM_TRY(qm_details_compute(&details, &run->details));
+    params.cell = evaluation->cell;
+    QM_TRY(qm_summary_create(&params, &run->cells));
     if (run->decode_scored == 0)
         return QM_OK;
     run->decode_scores->count = run->decode_scored; // room was made for the most there could be

@@ -19,10 +19,10 @@ struct qm_preparation_params {
     const char *schemes; // list, or NULL: the profile's
     const char *model;   // "built-in", "built-in-outliers" or a directory; NULL: the profile's
     const char *cache_directory;
-    const char *exact_match; // at least so much of the reference's, such as "0.99"; NULL: the profile's bound
     bool has_evaluation_seed;
     uint64_t evaluation_seed;
-    bool only_artifacts; // for `calibrate`: no evaluation, no reference logits
+    bool only_artifacts;     // for `calibrate`: no evaluation, no reference logits
+    const char *exact_match; // at least so much of the reference's, such as "0.99"; NULL: the profile's bound
 };
 
 // In two steps, so that bad input is refused before anything long begins: read (profile, model, sets), then make

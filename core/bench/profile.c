@@ -289,23 +289,6 @@ static enum qm_status read_numbers(const struct qm_node *root, struct qm_profile
     return QM_OK;
 }
 
-// Optional: one set goes without saying, as it always did.
-static enum qm_status read_sets(const struct qm_node *root, struct qm_profile *profile)
-{
-    const struct qm_node *mapping = NULL;
-    profile->evaluation.sets = 1;
-    QM_TRY(require_mapping(root, "evaluation", &mapping));
-    const struct qm_node *node = qm_node_child(mapping, "sets");
-    if (!node)
-        return QM_OK;
-    QM_TRY(read_u32(mapping, "evaluation", "sets", 1, QM_DETAILS_SETS_MAX, &profile->evaluation.sets));
-    if (profile->evaluation.windows % profile->evaluation.sets)
-        return qm_node_invalid(node,
-                               "'sets' is %" PRIu32 " and there are %" PRIu32 " windows; expected as many in each",
-                               profile->evaluation.sets, profile->evaluation.windows);
-    return QM_OK;
-}
-
 static enum qm_status read_choices(const struct qm_node *root, struct qm_profile *profile)
 {
     const struct qm_node *mapping = NULL;
@@ -349,6 +332,23 @@ static enum qm_status read_choices(const struct qm_node *root, struct qm_profile
         snprintf(text, sizeof(text), "%s", qm_error_text());
         return qm_node_invalid(mapping, "%s", text);
     }
+    return QM_OK;
+}
+
+// Optional: one set goes without saying, as it always did.
+static enum qm_status read_sets(const struct qm_node *root, struct qm_profile *profile)
+{
+    const struct qm_node *mapping = NULL;
+    profile->evaluation.sets = 1;
+    QM_TRY(require_mapping(root, "evaluation", &mapping));
+    const struct qm_node *node = qm_node_child(mapping, "sets");
+    if (!node)
+        return QM_OK;
+    QM_TRY(read_u32(mapping, "evaluation", "sets", 1, QM_DETAILS_SETS_MAX, &profile->evaluation.sets));
+    if (profile->evaluation.windows % profile->evaluation.sets)
+        return qm_node_invalid(node,
+                               "'sets' is %" PRIu32 " and there are %" PRIu32 " windows; expected as many in each",
+                               profile->evaluation.sets, profile->evaluation.windows);
     return QM_OK;
 }
 
@@ -404,8 +404,8 @@ static enum qm_status read_tree(const struct qm_node *root, struct qm_profile *p
     QM_TRY(read_schemes(root, profile));
     QM_TRY(read_points(root, profile));
     QM_TRY(read_numbers(root, profile));
-    QM_TRY(read_sets(root, profile));
     QM_TRY(read_choices(root, profile));
+    QM_TRY(read_sets(root, profile));
     return read_criteria(root, profile);
 }
 

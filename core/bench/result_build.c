@@ -547,16 +547,19 @@ static void add_scores(struct sample_list *list, const struct qm_token_scores *s
                   {"delta_p", scores->delta_p},
                   {"confidence", scores->confidence},
                   {"confidence_reference", scores->confidence_reference},
-                  {"source_kl", scores->source_kl},
+                  {"source_kl", scores->source_kl}, // these two last: only where a source is known
                   {"source_kl_reference", scores->source_kl_reference}};
-    for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); ++i) {
+    bool has_source = memchr(scores->has_source, 1, scores->count) != NULL;
+    size_t last = sizeof(arrays) / sizeof(arrays[0]) - (has_source ? 0 : 2);
+    for (size_t i = 0; i < last; ++i) {
         snprintf(what, sizeof(what), "%s.%s", phase, arrays[i].name);
         add_doubles(list, arrays[i].values, scores->count, scheme, what);
     }
+    if (has_source)
+        add_array(list, QM_DTYPE_U8, scores->has_source, scores->count, "%s.%s.has_source", scheme, phase);
     add_array(list, QM_DTYPE_U8, scores->same_top, scores->count, "%s.%s.same_top", scheme, phase);
     add_array(list, QM_DTYPE_U8, scores->hit, scores->count, "%s.%s.hit", scheme, phase);
     add_array(list, QM_DTYPE_U8, scores->hit_reference, scores->count, "%s.%s.hit_reference", scheme, phase);
-    add_array(list, QM_DTYPE_U8, scores->has_source, scores->count, "%s.%s.has_source", scheme, phase);
     add_array(list, QM_DTYPE_U32, scores->sequence, scores->count, "%s.%s.sequence", scheme, phase);
 }
 
