@@ -212,7 +212,7 @@ static size_t take_away_all(const struct qm_node *complete)
 static void test_take_away(void **state)
 {
     (void)state;
-    static const char *const results[] = {"result-pocl.yaml", "result-example.yaml"};
+    static const char *const results[] = {"result-pocl.yaml", "result-example.yaml", "result-sets.yaml"};
     size_t claims = 1;
     struct qm_node *claim = load_claim("complete.yaml");
     assert_true(take_away_all(claim) > 90);
@@ -233,7 +233,7 @@ static void test_take_away(void **state)
         }
         qm_node_destroy(&result);
     }
-    assert_int_equal(claims, 5);
+    assert_int_equal(claims, 6);
 }
 
 // ---- From a result --------------------------------------------------------------------------------------------------
@@ -305,6 +305,38 @@ static void test_claim_and_audit_agree(void **state)
     assert_true(qm_node_double_at(claim, "sustained.window_s", &window));
     assert_true(qm_node_double_at(scheme, "throughput.0.rate_tokens_per_s", &rate));
     assert_true(window > 0.999 * 8 * 256 / rate && window < 1.001 * 8 * 256 / rate);
+    qm_node_destroy(&claim);
+    qm_node_destroy(&result);
+}
+
+// The details of a result are metrics of its claim, each once, and percentiles have their intervals from there.
+static void test_details_are_claimed(void **state)
+{
+    (void)state;
+    struct qm_node *result = load_result("result-sets.yaml");
+    struct qm_node *claim = NULL;
+    struct qm_audit audit;
+    assert_int_equal(qm_claim_from_result(result, "w4a16-g32", &claim), QM_OK);
+    assert_int_equal(qm_claim_check(claim), QM_OK);
+    qm_audit_claim(claim, &audit);
+    assert_int_equal(audit.verdict, QM_CLAIM_DEPLOYMENT_GRADE);
+    const struct qm_node *details = qm_node_get(result, "schemes.1.accuracy.details");
+    const struct qm_node *metrics = qm_node_get(claim, "accuracy.metrics");
+    assert_true(qm_node_count(details) >= 16);
+    for (size_t i = 0; i < qm_node_count(details); i++) {
+        const struct qm_node *detail = qm_node_at(details, i);
+        size_t found = 0;
+        for (size_t k = 0; k < qm_node_count(metrics); k++) {
+            const struct qm_node *metric = qm_node_at(metrics, k);
+            if (strcmp(qm_node_text_at(metric, "metric", ""), qm_node_text_at(detail, "metric", "?")) != 0)
+                continue;
+            found++;
+            assert_string_equal(qm_node_text_at(metric, "low", "none"), qm_node_text_at(detail, "low", "none"));
+            assert_string_equal(qm_node_text_at(metric, "high", "none"), qm_node_text_at(detail, "high", "none"));
+        }
+        if (found != 1)
+            fail_msg("%s stands there %zu times", qm_node_text_at(detail, "metric", "?"), found);
+    }
     qm_node_destroy(&claim);
     qm_node_destroy(&result);
 }
@@ -712,6 +744,7 @@ int main(void)
         cmocka_unit_test(test_document_has_every_key),
         cmocka_unit_test(test_take_away),
         cmocka_unit_test(test_claim_and_audit_agree),
+        cmocka_unit_test(test_details_are_claimed),
         cmocka_unit_test(test_nothing_is_claimed),
         cmocka_unit_test(test_only_the_baseline),
         cmocka_unit_test(test_contradictions),

@@ -199,6 +199,15 @@ static void test_rules(void **state)
         {"schemes[w8a8].disclosure.tool_chain.timer", QM_DIFFERENCE_NOTE},
         {"schemes[w8a8].accuracy.kl_divergence.mean", QM_DIFFERENCE_SUBJECT},
         {"schemes[w8a8].accuracy", QM_DIFFERENCE_NOTE},
+        {"schemes[w8a8].accuracy.details", QM_DIFFERENCE_NOTE},
+        {"schemes[w8a8].accuracy.details[kl_divergence_p99.9]", QM_DIFFERENCE_NOTE},
+        {"schemes[w8a8].accuracy.details[kl_divergence_p99.9].value", QM_DIFFERENCE_SUBJECT},
+        {"schemes[w8a8].accuracy.details[source_kl].tokens", QM_DIFFERENCE_FATAL},
+        {"schemes[w8a8].accuracy.details[source_kl].reference", QM_DIFFERENCE_NOTE},
+        {"schemes[w8a8].accuracy.exact_match.non_inferiority[0.999].verdict", QM_DIFFERENCE_SUBJECT},
+        {"schemes[w8a8].accuracy.sets", QM_DIFFERENCE_FATAL},
+        {"schemes[w8a8].accuracy.sets.spread", QM_DIFFERENCE_SUBJECT},
+        {"schemes[w8a8].accuracy.sets.seeds[7]", QM_DIFFERENCE_FATAL},
         {"schemes[w8a8].throughput[decode 1 64].rate_tokens_per_s", QM_DIFFERENCE_SUBJECT},
         {"schemes[w8a8].throughput[decode 1 64].tier", QM_DIFFERENCE_NOTE},
         {"schemes[w8a8].throughput[decode 1 64].protocol", QM_DIFFERENCE_FATAL},
@@ -234,6 +243,52 @@ static void test_every_key_has_a_rule(void **state)
     }
 }
 
+static const struct qm_difference *find(const struct qm_comparison *comparison, const char *path)
+{
+    for (size_t i = 0; i < comparison->count; i++)
+        if (strcmp(comparison->differences[i].path, path) == 0)
+            return &comparison->differences[i];
+    return NULL;
+}
+
+// Details are matched by their names, wherever they stand; a result of an older qmark has none and is comparable.
+static void test_details(void **state)
+{
+    (void)state;
+    struct qm_comparison comparison;
+    struct qm_node *a = load("result-sets.yaml");
+    struct qm_node *b = load("result-sets.yaml");
+    struct qm_node *accuracy = qm_node_get(b, "schemes.1.accuracy");
+    struct qm_node *moved = qm_node_new_sequence();
+    const struct qm_node *details = qm_node_child(accuracy, "details");
+    for (size_t i = qm_node_count(details); i-- > 0;)
+        qm_node_append_node(moved, qm_node_copy(qm_node_at(details, i)));
+    qm_node_set_node(accuracy, "details", moved);
+    assert_int_equal(qm_compare(a, b, &comparison), QM_OK);
+    assert_int_equal(comparison.count, 0);
+    qm_comparison_free(&comparison);
+    struct qm_node *last = qm_node_at(qm_node_child(accuracy, "details"), 0);
+    assert_string_equal(qm_node_text_at(last, "metric", ""), "greedy_first_difference");
+    qm_node_set_u64(last, "value", 77);
+    assert_int_equal(qm_compare(a, b, &comparison), QM_OK);
+    assert_int_equal(comparison.count, 1);
+    assert_non_null(find(&comparison, "schemes[w4a16-g32].accuracy.details[greedy_first_difference].value"));
+    assert_int_equal(comparison.verdict, QM_COMPARABLE);
+    qm_comparison_free(&comparison);
+
+    qm_node_remove(accuracy, "details");
+    qm_node_remove(qm_node_child(accuracy, "exact_match"), "non_inferiority");
+    assert_int_equal(qm_result_check(b), QM_OK);
+    assert_int_equal(qm_compare(a, b, &comparison), QM_OK);
+    assert_int_equal(comparison.count, 2);
+    assert_non_null(find(&comparison, "schemes[w4a16-g32].accuracy.details"));
+    assert_non_null(find(&comparison, "schemes[w4a16-g32].accuracy.exact_match.non_inferiority"));
+    assert_int_equal(comparison.verdict, QM_COMPARABLE_WITH_NOTES);
+    qm_comparison_free(&comparison);
+    qm_node_destroy(&a);
+    qm_node_destroy(&b);
+}
+
 static void test_nothing_in_common(void **state)
 {
     (void)state;
@@ -258,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_two_devices),
         cmocka_unit_test(test_flip_each_field),
         cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_details),
         cmocka_unit_test(test_every_key_has_a_rule),
         cmocka_unit_test(test_nothing_in_common),
     };

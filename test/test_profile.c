@@ -120,6 +120,52 @@ static void test_model(void **state)
     assert_false(qm_profile_model_find("models/qmark-3m", &model));
 }
 
+// Several sets are another profile; one, said or not, is the same. And the bound of exact match from the command line.
+static void test_sets_and_exact_match(void **state)
+{
+    (void)state;
+    static struct qm_profile again;
+    char hash[QM_HASH_TEXT_BYTES];
+    assert_int_equal(qm_profile_load("quick", &profile), QM_OK);
+    assert_int_equal(profile.evaluation.sets, 1);
+    memcpy(hash, profile.hash, sizeof(hash));
+    assert_int_equal(load("s.yaml", "schema: 1\nname: quick\nextends: quick\nevaluation: {sets: 1}\n"), QM_OK);
+    assert_string_equal(profile.hash, hash);
+    assert_int_equal(load("s.yaml", "schema: 1\nname: quick\nextends: quick\nevaluation: {sets: 5}\n"), QM_OK);
+    assert_int_equal(profile.evaluation.sets, 5);
+    assert_string_not_equal(profile.hash, hash);
+    struct qm_node *node = qm_profile_expand(&profile);
+    assert_int_equal(qm_profile_read(node, &again), QM_OK);
+    assert_int_equal(again.evaluation.sets, 5);
+    assert_string_equal(again.hash, profile.hash);
+    qm_node_destroy(&node);
+    assert_int_equal(qm_profile_load("standard", &profile), QM_OK);
+    assert_int_equal(profile.evaluation.sets, 4);
+
+    assert_int_equal(qm_profile_load("quick", &profile), QM_OK);
+    size_t criteria = profile.criterion_count;
+    assert_int_equal(qm_profile_set_exact_match(&profile, "0.999"), QM_OK);
+    assert_int_equal(profile.criterion_count, criteria);
+    assert_true(profile.criteria[criteria - 1].bound == 0.999);
+    assert_false(profile.is_stock);
+    assert_int_equal(qm_profile_set_exact_match(&profile, "0.9"), QM_OK); // what quick says
+    assert_true(profile.is_stock);
+    // Where none is stated it is added, until there is no room.
+    --profile.criterion_count;
+    assert_int_equal(qm_profile_set_exact_match(&profile, "0.99"), QM_OK);
+    assert_int_equal(profile.criterion_count, criteria);
+    assert_int_equal(profile.criteria[criteria - 1].metric, QM_METRIC_EXACT_MATCH_RATIO);
+    static const char *const bad[] = {"", "x", "0", "-1", "1.01", "99", "nan", "inf", "0.99x", "0.9 9"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(qm_profile_set_exact_match(&profile, bad[i]), QM_INVALID);
+        assert_non_null(strstr(qm_error_text(), "expected a number above 0 and at most 1, such as 0.99"));
+    }
+    for (size_t i = 0; i < QM_PROFILE_CRITERIA_MAX; i++)
+        profile.criteria[i] = (struct qm_criterion){QM_METRIC_KL_MEAN, QM_BOUND_UPPER, 1};
+    profile.criterion_count = QM_PROFILE_CRITERIA_MAX;
+    assert_int_equal(qm_profile_set_exact_match(&profile, "0.99"), QM_INVALID);
+}
+
 static void test_select(void **state)
 {
     (void)state;
@@ -198,6 +244,13 @@ static void test_mistakes(void **state)
         {"prefill:\n  - {batch: 1, prompt: 512}", "prefill: []", "'prefill' has 0 entries; expected 1 to 64"},
         {"prefill:\n  - {batch: 1, prompt: 512}", "prefill: 512", "'prefill' is no list"},
         {"protocol: paired", "protocol: impaired", "'protocol' is 'impaired'; expected paired"},
+        {"scored_tokens: 2048", "scored_tokens: 2048\n  sets: 3",
+         "'sets' is 3 and there are 10 windows; expected as many in each"},
+        {"scored_tokens: 2048", "scored_tokens: 2048\n  sets: 0", "'sets' is 0; expected 1 to 16"},
+        {"scored_tokens: 2048", "scored_tokens: 2048\n  sets: 17", "'sets' is 17; expected 1 to 16"},
+        {"scored_tokens: 2048", "scored_tokens: 2048\n  sets: [1, 2]", "sets"},
+        {"window_tokens: 512\n\nprefill", "window_tokens: 512\n  sets: 2\n\nprefill",
+         "unknown key 'sets' in calibration"},
         {"tier: best", "tier: fast", "'tier' is 'fast'; expected base or best"},
         {"tiles: fixed", "tiles: [fixed]", "'tiles' is 'no text'; expected fixed or tuned"},
         {"widen: 1", "widen: 3", "'widen' is 3; expected a power of two"},
@@ -208,7 +261,7 @@ static void test_mistakes(void **state)
         {"kl_divergence_mean: 0.05", "kl_divergence_mean: -1", "is below 0"},
         {"kl_divergence_mean: 0.05", "kl_divergence_mean: low", "'kl_divergence_mean' is 'low'; expected a number"},
         {"  at_most:\n    kl_divergence_mean: 0.05\n    perplexity_ratio: 1.05\n  at_least:\n    exact_match_ratio: "
-         "0.95",
+         "0.9",
          "  {}", "no bound is stated"},
         {"timing:\n  protocol: paired", "timing: paired\nname2:\n  x: paired", "unknown key 'name2'"},
         {"widen: 1", "widen: 1\nwiden: 1", "key 'widen' stands on line"},
@@ -232,7 +285,7 @@ static void test_truncated(void **state)
 {
     (void)state;
     read_quick();
-    size_t count = strlen(quick) - strlen("exact_match_ratio: 0.95\n") - 1;
+    size_t count = strlen(quick) - strlen("exact_match_ratio: 0.9\n") - 1;
     for (size_t i = 0; i < count; i++) {
         struct qm_node *node = NULL;
         enum qm_status status = qm_node_parse(quick, i, "t.yaml", &qm_node_profile_limits, &node);
@@ -250,9 +303,10 @@ static void test_truncated(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stock),     cmocka_unit_test(test_expand),  cmocka_unit_test(test_model),
-        cmocka_unit_test(test_select),    cmocka_unit_test(test_extends), cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_stock),    cmocka_unit_test(test_expand),
+        cmocka_unit_test(test_model),    cmocka_unit_test(test_sets_and_exact_match),
+        cmocka_unit_test(test_select),   cmocka_unit_test(test_extends),
+        cmocka_unit_test(test_mistakes), cmocka_unit_test(test_truncated),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

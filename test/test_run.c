@@ -39,7 +39,7 @@ enum {
 // 3e-4 nats there, and eight steps are too few to make a mean of.
 static const char profile_text[] =
     "schema: 1\nname: faults\nschemes: [f16, w8a8]\nbaseline: f16\n"
-    "evaluation: {set: built-in, seed: 31926937667174403, windows: 2, window_tokens: 128, scored_tokens: 64}\n"
+    "evaluation: {set: built-in, seed: 31926937667174403, windows: 2, window_tokens: 128, scored_tokens: 64, sets: 2}\n"
     "calibration: {set: built-in, seed: 31926937667174402, windows: 2, window_tokens: 128}\n"
     "prefill:\n  - {batch: 1, prompt: 128}\ndecode:\n  - {batch: 1, depth: 96, steps: 8}\n"
     "timing: {protocol: paired, warmup: 1, repeats: 3}\n"
@@ -248,6 +248,9 @@ static void expect_whole(const struct qm_node *result, const char *scheme)
     assert_true(qm_node_double_at(row, "accuracy.kl_divergence.mean", &value) && value > 0);
     assert_true(qm_node_double_at(row, "accuracy.kl_divergence.low", &value));
     assert_non_null(qm_node_get(row, "accuracy.perplexity"));
+    assert_true(qm_node_count(qm_node_get(row, "accuracy.details")) >= 16);
+    assert_int_equal(qm_node_count(qm_node_get(row, "accuracy.sets.seeds")), 2);
+    assert_int_equal(qm_node_count(qm_node_get(row, "accuracy.exact_match.non_inferiority")), 2);
     assert_true(qm_node_count(qm_node_get(row, "kernels")) > 0);
 }
 

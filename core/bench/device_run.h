@@ -13,6 +13,7 @@
 #include "bench/reference.h"
 #include "quant/artifact.h"
 #include "score/agreement.h"
+#include "score/details.h"
 #include "score/summary.h"
 
 // What is prepared before any device: one per scheme of the profile, in its order.
@@ -60,6 +61,7 @@ struct qm_scheme_run {
     struct qm_token_scores *scores, *decode_scores; // of the whole set; of the decode points of full groups
     size_t decode_scored;
     struct qm_summary *summary, *cells, *decode_summary;
+    struct qm_details details; // of `scores`
     struct qm_agreement agreement; // of logits with own_reference, over all rows compared
     struct qm_agreement_verdict verdict;
     struct qm_point_run *points; // prefill points, then decode points, as in the profile

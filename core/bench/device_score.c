@@ -100,6 +100,11 @@ static enum qm_status score_token(struct qm_session *session, const struct kept 
     struct qm_token_place place = {token->sequence, token->window, token->position};
     QM_TRY(qm_token_scores_set(scores, index, reference_row(session, token->window, token->position),
                                kept_logits(kept, pass, row), kept->vocabulary, token->target, &place));
+    struct qm_evaluation_source drawn;
+    if (qm_evaluation_source(session->prepared->evaluation, token, &drawn))
+        QM_TRY(qm_token_scores_set_source(scores, index, &drawn.source,
+                                          reference_row(session, token->window, token->position),
+                                          kept_logits(kept, pass, row), kept->vocabulary, &place));
     return check_log_probability(kept_log_probability(kept, pass, row), scores->nll[index], &place);
 }
 
@@ -291,6 +296,13 @@ static enum qm_status summarize(struct qm_session *session, size_t scheme)
                                        .cell_count = evaluation->cell_count,
                                        .bootstrap = session->profile->bootstrap};
     QM_TRY(qm_summary_create(&params, &run->summary));
+    const struct qm_details_params details = {.scores = run->scores,
+                                              .sequence_count = evaluation->sequence_count,
+                                              .is_answer = evaluation->is_answer,
+                                              .set = evaluation->set_of,
+                                              .set_count = evaluation->set.sets > 1 ? evaluation->set.sets : 1,
+                                              .bootstrap = session->profile->bootstrap};
+    QM_TRY(qm_details_compute(&details, &run->details));
     params.cell = evaluation->cell;
     QM_TRY(qm_summary_create(&params, &run->cells));
     if (run->decode_scored == 0)

@@ -78,6 +78,11 @@ static enum qm_status create_cells(struct qm_evaluation *evaluation)
     return QM_OK;
 }
 
+uint32_t qm_evaluation_windows_of_set(const struct qm_profile_set *set)
+{
+    return set->sets > 1 ? set->windows / set->sets : set->windows;
+}
+
 static void list_scored(struct qm_evaluation *evaluation)
 {
     uint32_t first_sequence = 0;
@@ -87,6 +92,8 @@ static void list_scored(struct qm_evaluation *evaluation)
             const struct qm_example *example = &window->examples[e];
             uint32_t sequence = first_sequence + e;
             evaluation->cell[sequence] = find_cell(evaluation, example);
+            evaluation->is_answer[sequence] = example->task != QM_TASK_SOURCE;
+            evaluation->set_of[sequence] = w / qm_evaluation_windows_of_set(&evaluation->set);
             evaluation->graded_cell[sequence] =
                 evaluation->cell[sequence] != QM_CELL_NONE && evaluation->cells[evaluation->cell[sequence]].is_graded
                     ? evaluation->cell[sequence]
@@ -111,21 +118,31 @@ enum qm_status qm_evaluation_create(enum qm_split split, const struct qm_profile
     if (!evaluation)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for an evaluation set");
     evaluation->set = *set;
-    snprintf(evaluation->name, sizeof(evaluation->name), "built-in %s, seed %llu",
-             split == QM_SPLIT_CALIBRATION ? "calibration" : "evaluation", (unsigned long long)set->seed);
+    const char *kind = split == QM_SPLIT_CALIBRATION ? "calibration" : "evaluation";
+    if (set->sets > 1)
+        snprintf(evaluation->name, sizeof(evaluation->name), "built-in %s, %u seeds from %llu", kind, set->sets,
+                 (unsigned long long)set->seed);
+    else
+        snprintf(evaluation->name, sizeof(evaluation->name), "built-in %s, seed %llu", kind,
+                 (unsigned long long)set->seed);
     evaluation->windows = calloc(set->windows, sizeof(*evaluation->windows));
     if (!evaluation->windows) {
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %u windows", set->windows);
         goto done;
     }
     for (uint32_t w = 0; w < set->windows; ++w) {
-        qm_window_generate(split, set->seed, w, set->window_tokens, &evaluation->windows[w]);
+        // A set is what its seed gives alone.
+        qm_window_generate(split, set->seed + w / qm_evaluation_windows_of_set(set),
+                           w % qm_evaluation_windows_of_set(set), set->window_tokens, &evaluation->windows[w]);
         evaluation->sequence_count += evaluation->windows[w].example_count;
     }
     evaluation->scored = calloc((size_t)set->windows * set->window_tokens, sizeof(*evaluation->scored));
     evaluation->cell = calloc(evaluation->sequence_count + 1, sizeof(*evaluation->cell));
     evaluation->graded_cell = calloc(evaluation->sequence_count + 1, sizeof(*evaluation->graded_cell));
-    if (!evaluation->scored || !evaluation->cell || !evaluation->graded_cell) {
+    evaluation->is_answer = calloc(evaluation->sequence_count + 1, sizeof(*evaluation->is_answer));
+    evaluation->set_of = calloc(evaluation->sequence_count + 1, sizeof(*evaluation->set_of));
+    if (!evaluation->scored || !evaluation->cell || !evaluation->graded_cell || !evaluation->is_answer ||
+        !evaluation->set_of) {
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for an evaluation set");
         goto done;
     }
@@ -146,6 +163,28 @@ done:
     return status;
 }
 
+bool qm_evaluation_source(const struct qm_evaluation *evaluation, const struct qm_scored_token *token,
+                          struct qm_evaluation_source *out)
+{
+    if (evaluation->is_answer[token->sequence])
+        return false;
+    // The chain is of order 2, and its first two symbols are not scored: both are there.
+    const uint16_t *tokens = &evaluation->windows[token->window].tokens[token->position];
+    const uint32_t before = tokens[-1] - QM_TOKEN_SOURCE_SYMBOL, last = tokens[0] - QM_TOKEN_SOURCE_SYMBOL;
+    uint32_t total = 0, count = 0;
+    for (uint32_t symbol = 0; symbol < QM_SOURCE_SYMBOLS; ++symbol)
+        total += qm_source_weight(before, last, symbol);
+    for (uint32_t symbol = 0; symbol < QM_SOURCE_SYMBOLS; ++symbol) {
+        uint32_t weight = qm_source_weight(before, last, symbol);
+        if (weight == 0)
+            continue;
+        out->tokens[count] = QM_TOKEN_SOURCE_SYMBOL + symbol;
+        out->probabilities[count++] = (double)weight / (double)total;
+    }
+    out->source = (struct qm_token_source){out->tokens, out->probabilities, count};
+    return true;
+}
+
 void qm_evaluation_destroy(struct qm_evaluation **evaluation)
 {
     struct qm_evaluation *e = *evaluation;
@@ -155,6 +194,8 @@ void qm_evaluation_destroy(struct qm_evaluation **evaluation)
     free(e->scored);
     free(e->cell);
     free(e->graded_cell);
+    free(e->is_answer);
+    free(e->set_of);
     free(e->cells);
     free(e);
     *evaluation = NULL;

@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "bench/profile.h"
 #include "model/tasks.h"
+#include "score/details.h"
 #include "score/summary.h"
 
 // A scored position.
@@ -24,7 +25,7 @@ struct qm_cell {
 
 struct qm_evaluation {
     struct qm_profile_set set;
-    char name[64];                   // "built-in evaluation, seed 123"
+    char name[64];                   // "built-in evaluation, seed 123", "built-in evaluation, 4 seeds from 123"
     char sha256[QM_HASH_TEXT_BYTES]; // over windows, their tokens and masks, as little-endian 32-bit words
     struct qm_window *windows;       // set.windows of them
     struct qm_scored_token *scored;  // in the order of windows and positions
@@ -32,14 +33,33 @@ struct qm_evaluation {
     uint32_t sequence_count;
     uint32_t *cell;        // [sequence_count]: index into cells
     uint32_t *graded_cell; // the same, QM_CELL_NONE where the cell is not graded
+    uint8_t *is_answer;    // [sequence_count]: 1 where the text is exact, 0 where it was drawn by chance
+    uint32_t *set_of;      // [sequence_count]: which of set.sets
     struct qm_cell *cells;
     uint32_t cell_count;
+};
+
+enum {
+    QM_SOURCE_SYMBOLS = 32
+};
+
+// What a scored token was drawn from.
+struct qm_evaluation_source {
+    uint32_t tokens[QM_SOURCE_SYMBOLS];
+    double probabilities[QM_SOURCE_SYMBOLS];
+    struct qm_token_source source; // points into the above
 };
 
 // Generates the windows of `split`. `model_directory` holds grading.json; without that file nothing is graded.
 // QM_INVALID if fewer tokens are scored than the set demands.
 QM_MUST_USE enum qm_status qm_evaluation_create(enum qm_split split, const struct qm_profile_set *set,
                                                 const char *model_directory, struct qm_evaluation **out);
+// How many windows each of the sets has: window w is window w % this of the set with the seed set->seed + w / this.
+uint32_t qm_evaluation_windows_of_set(const struct qm_profile_set *set);
+
+// False where the token was not drawn by chance; *out is then untouched.
+bool qm_evaluation_source(const struct qm_evaluation *evaluation, const struct qm_scored_token *token,
+                          struct qm_evaluation_source *out);
 void qm_evaluation_destroy(struct qm_evaluation **evaluation);
 
 #endif

@@ -79,6 +79,8 @@ enum qm_status qm_preparation_read(const struct qm_preparation_params *params, s
     QM_GUARD(qm_profile_load(params->profile, &p->profile));
     if (params->schemes)
         QM_GUARD(qm_profile_select_schemes(&p->profile, params->schemes));
+    if (params->exact_match)
+        QM_GUARD(qm_profile_set_exact_match(&p->profile, params->exact_match));
     if (params->has_evaluation_seed) {
         p->profile.evaluation.seed = params->evaluation_seed;
         QM_GUARD(qm_profile_update(&p->profile));

@@ -21,7 +21,8 @@ struct qm_preparation_params {
     const char *cache_directory;
     bool has_evaluation_seed;
     uint64_t evaluation_seed;
-    bool only_artifacts; // for `calibrate`: no evaluation, no reference logits
+    bool only_artifacts;     // for `calibrate`: no evaluation, no reference logits
+    const char *exact_match; // at least so much of the reference's, such as "0.99"; NULL: the profile's bound
 };
 
 // In two steps, so that bad input is refused before anything long begins: read (profile, model, sets), then make

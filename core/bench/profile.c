@@ -1,6 +1,7 @@
 #include "bench/profile.h"
 #include "record/node.h"
 #include "record/suggest.h"
+#include "score/details.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -59,7 +60,7 @@ static const struct section sections[] = {
     {"",
      {"schema", "name", "title", "extends", "model", "schemes", "baseline", "evaluation", "calibration", "prefill",
       "decode", "timing", "policy", "tier", "tiles", "widen", "bootstrap", "acceptance"}},
-    {"evaluation", {"set", "seed", "windows", "window_tokens", "scored_tokens"}},
+    {"evaluation", {"set", "seed", "windows", "window_tokens", "scored_tokens", "sets"}},
     {"calibration", {"set", "seed", "windows", "window_tokens"}},
     {"timing", {"protocol", "warmup", "repeats"}},
     {"policy", {"dispatches_per_submission", "submission_ms"}},
@@ -334,6 +335,23 @@ static enum qm_status read_choices(const struct qm_node *root, struct qm_profile
     return QM_OK;
 }
 
+// Optional: one set goes without saying, as it always did.
+static enum qm_status read_sets(const struct qm_node *root, struct qm_profile *profile)
+{
+    const struct qm_node *mapping = NULL;
+    profile->evaluation.sets = 1;
+    QM_TRY(require_mapping(root, "evaluation", &mapping));
+    const struct qm_node *node = qm_node_child(mapping, "sets");
+    if (!node)
+        return QM_OK;
+    QM_TRY(read_u32(mapping, "evaluation", "sets", 1, QM_DETAILS_SETS_MAX, &profile->evaluation.sets));
+    if (profile->evaluation.windows % profile->evaluation.sets)
+        return qm_node_invalid(node,
+                               "'sets' is %" PRIu32 " and there are %" PRIu32 " windows; expected as many in each",
+                               profile->evaluation.sets, profile->evaluation.windows);
+    return QM_OK;
+}
+
 static enum qm_status read_criteria(const struct qm_node *root, struct qm_profile *profile)
 {
     static const char *const sides[] = {"at_most", "at_least"};
@@ -387,6 +405,7 @@ static enum qm_status read_tree(const struct qm_node *root, struct qm_profile *p
     QM_TRY(read_points(root, profile));
     QM_TRY(read_numbers(root, profile));
     QM_TRY(read_choices(root, profile));
+    QM_TRY(read_sets(root, profile));
     return read_criteria(root, profile);
 }
 
@@ -540,6 +559,8 @@ static void expand_set(struct qm_node *node, const char *name, const struct qm_p
     qm_node_set_u64(mapping, "window_tokens", set->window_tokens);
     if (set->scored_tokens > 0)
         qm_node_set_u64(mapping, "scored_tokens", set->scored_tokens);
+    if (set->sets > 1)
+        qm_node_set_u64(mapping, "sets", set->sets);
 }
 
 static void expand_bounds(struct qm_node *acceptance, const char *name, enum qm_bound_side side,
@@ -643,5 +664,26 @@ enum qm_status qm_profile_select_schemes(struct qm_profile *profile, const char 
             profile->schemes[kept++] = named[i]; // at most all named ones and the baseline
     profile->scheme_count = kept;
     profile->baseline = find_scheme(profile->schemes, kept, &baseline);
+    return qm_profile_update(profile);
+}
+
+enum qm_status qm_profile_set_exact_match(struct qm_profile *profile, const char *at_least)
+{
+    char *end = NULL;
+    double bound = strtod(at_least, &end);
+    if (end == at_least || *end || !(bound > 0 && bound <= 1))
+        return QM_FAIL(
+            QM_INVALID,
+            "exact match of at least '%.40s' of fp32's; expected a number above 0 and at most 1, such as 0.99",
+            at_least);
+    size_t i = 0;
+    while (i < profile->criterion_count &&
+           !(profile->criteria[i].metric == QM_METRIC_EXACT_MATCH_RATIO && profile->criteria[i].side == QM_BOUND_LOWER))
+        i++;
+    if (i == QM_PROFILE_CRITERIA_MAX)
+        return QM_FAIL(QM_INVALID, "the profile states %d bounds already; remove one", QM_PROFILE_CRITERIA_MAX);
+    if (i == profile->criterion_count)
+        profile->criterion_count++;
+    profile->criteria[i] = (struct qm_criterion){QM_METRIC_EXACT_MATCH_RATIO, QM_BOUND_LOWER, bound};
     return qm_profile_update(profile);
 }

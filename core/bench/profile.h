@@ -7,7 +7,7 @@
 //   name, title               title is optional
 //   model: built-in | built-in-outliers   optional: built-in; model/outliers.h says what the other is
 //   schemes: [f16, w8a8]      baseline: f16 (one of the schemes; gains are over it)
-//   evaluation: {set: built-in, seed, windows, window_tokens, scored_tokens}
+//   evaluation: {set: built-in, seed, windows, window_tokens, scored_tokens, sets (optional: 1)}
 //   calibration: {set: built-in, seed, windows, window_tokens}
 //   prefill: [{batch, prompt}]          decode: [{batch, depth, steps}]
 //   timing: {protocol: paired, warmup, repeats}
@@ -44,6 +44,7 @@ struct qm_profile_set {
     uint32_t windows;
     uint32_t window_tokens;
     uint32_t scored_tokens; // at least so many must be scored; 0 for calibration
+    uint32_t sets; // the windows are those of so many sets, of seeds seed, seed + 1, ..., in equal parts; 0 as 1
 };
 
 struct qm_profile_prefill {
@@ -115,6 +116,9 @@ QM_MUST_USE struct qm_node *qm_profile_expand(const struct qm_profile *profile);
 // Keeps only the schemes named in a list such as "w8a8,w4a16-g32", and the baseline, in the profile's order; a named
 // scheme that the profile lacks is added at the end. The profile is no longer stock unless nothing changed.
 QM_MUST_USE enum qm_status qm_profile_select_schemes(struct qm_profile *profile, const char *list);
+
+// Replaces the bound of exact_match_ratio by `at_least`, a number above 0 and at most 1 such as "0.99", or adds it.
+QM_MUST_USE enum qm_status qm_profile_set_exact_match(struct qm_profile *profile, const char *at_least);
 
 // The model that a name stands for: "built-in", "built-in-outliers". False for any other text.
 bool qm_profile_model_find(const char *name, enum qm_profile_model *out);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "bench/result_details.h"
 #include "bench/result_disclosure.h"
 #include "kernel/kernels.h"
 #include "model/safetensors.h"
@@ -267,6 +268,8 @@ static void add_accuracy(struct qm_node *row, const struct qm_prepared *prepared
     qm_node_set_u64(exact, "examples", examples);
     set_value(exact, "reference", &m[QM_METRIC_EXACT_MATCH_REFERENCE]);
     add_estimate(exact, "ratio", &m[QM_METRIC_EXACT_MATCH_RATIO]);
+    qm_result_add_non_inferiority(exact, summary);
+    qm_result_add_details(accuracy, prepared, scheme);
     add_tasks(accuracy, prepared->evaluation, scheme->cells);
     add_decode_accuracy(accuracy, scheme->decode_summary);
     struct qm_node *check = qm_node_add_mapping(accuracy, "backend_check");
@@ -492,7 +495,7 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
 // ---- Samples ------------------------------------------------------------------------------------------------------
 
 enum {
-    SAMPLE_TENSORS_MAX = QM_PROFILE_SCHEMES_MAX * (2 * 8 + 2 * QM_PROFILE_POINTS_MAX * 3)
+    SAMPLE_TENSORS_MAX = QM_PROFILE_SCHEMES_MAX * (2 * 13 + 2 * QM_PROFILE_POINTS_MAX * 3)
 };
 
 struct sample_list {
@@ -541,11 +544,19 @@ static void add_scores(struct sample_list *list, const struct qm_token_scores *s
     } arrays[] = {{"kl", scores->kl},
                   {"nll", scores->nll},
                   {"nll_reference", scores->nll_reference},
-                  {"delta_p", scores->delta_p}};
-    for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); ++i) {
+                  {"delta_p", scores->delta_p},
+                  {"confidence", scores->confidence},
+                  {"confidence_reference", scores->confidence_reference},
+                  {"source_kl", scores->source_kl}, // these two last: only where a source is known
+                  {"source_kl_reference", scores->source_kl_reference}};
+    bool has_source = memchr(scores->has_source, 1, scores->count) != NULL;
+    size_t last = sizeof(arrays) / sizeof(arrays[0]) - (has_source ? 0 : 2);
+    for (size_t i = 0; i < last; ++i) {
         snprintf(what, sizeof(what), "%s.%s", phase, arrays[i].name);
         add_doubles(list, arrays[i].values, scores->count, scheme, what);
     }
+    if (has_source)
+        add_array(list, QM_DTYPE_U8, scores->has_source, scores->count, "%s.%s.has_source", scheme, phase);
     add_array(list, QM_DTYPE_U8, scores->same_top, scores->count, "%s.%s.same_top", scheme, phase);
     add_array(list, QM_DTYPE_U8, scores->hit, scores->count, "%s.%s.hit", scheme, phase);
     add_array(list, QM_DTYPE_U8, scores->hit_reference, scores->count, "%s.%s.hit_reference", scheme, phase);
@@ -570,7 +581,8 @@ static void add_times(struct sample_list *list, const struct qm_point_run *point
 }
 
 // The evaluation set itself, so that a stranger can score an artifact without this program: tokens
-// [windows * (window_tokens + 1)], and 1 where the next token is scored [windows * window_tokens]. Freed by the caller.
+// [windows * (window_tokens + 1)], and 1 where the next token is scored [windows * window_tokens]. Both are freed by the
+// caller. And of each sequence: its cell if that is graded, else 2^32 - 1; its set; and 1 where its text is exact.
 static enum qm_status add_evaluation(struct sample_list *list, const struct qm_evaluation *evaluation,
                                      uint32_t **tokens, uint8_t **scored)
 {
@@ -587,6 +599,9 @@ static enum qm_status add_evaluation(struct sample_list *list, const struct qm_e
         (*scored)[evaluation->scored[i].window * length + evaluation->scored[i].position] = 1;
     add_array(list, QM_DTYPE_U32, *tokens, windows * (length + 1), "evaluation.tokens");
     add_array(list, QM_DTYPE_U8, *scored, windows * length, "evaluation.scored");
+    add_array(list, QM_DTYPE_U32, evaluation->graded_cell, evaluation->sequence_count, "evaluation.graded_cell");
+    add_array(list, QM_DTYPE_U32, evaluation->set_of, evaluation->sequence_count, "evaluation.set");
+    add_array(list, QM_DTYPE_U8, evaluation->is_answer, evaluation->sequence_count, "evaluation.is_answer");
     return QM_OK;
 }
 

@@ -19,6 +19,16 @@ static const struct {
      "it sees every change of the distribution, not only changes of the answer. Its interval is a bootstrap over\n"
      "sequences."},
     {"kl_divergence_p99", "KL divergence that 99 % of the scored tokens do not exceed (nearest rank)."},
+    {"kl_divergence_p50", "KL divergence that half of the scored tokens do not exceed: the median. Most of a mean lies "
+                          "in few tokens."},
+    {"kl_divergence_p90", "KL divergence that 90 % of the scored tokens do not exceed (nearest rank)."},
+    {"kl_divergence_p95", "KL divergence that 95 % of the scored tokens do not exceed (nearest rank)."},
+    {"kl_divergence_p99.9", "KL divergence that 99.9 % of the scored tokens do not exceed. Not measured below 1,000 "
+                            "tokens, and\n"
+                            "without interval below 10,000."},
+    {"kl_divergence_over_0.01", "Fraction of scored tokens with a KL divergence above 0.01 nats."},
+    {"kl_divergence_over_0.1", "Fraction of scored tokens with a KL divergence above 0.1 nats."},
+    {"kl_divergence_over_1", "Fraction of scored tokens with a KL divergence above 1 nat."},
     {"kl_divergence_max", "KL divergence of the worst scored token. No bound on what other text would give."},
     {"perplexity", "exp of the mean negative log-probability, in nats, of the tokens that were to come. Lower is "
                    "better; it depends on\n"
@@ -35,6 +45,33 @@ static const struct {
      "tokens before it (teacher forcing)."},
     {"exact_match_reference", "Exact match of the fp32 reference on the same examples."},
     {"exact_match_ratio", "Exact match on the device over that of the fp32 reference, on the same examples."},
+    {"non_inferiority",
+     "Whether exact match is at least 0.99, and 0.999, of fp32's on the same examples, by the ratio's interval and not "
+     "by\n"
+     "the estimate: pass, fail, or inconclusive with the number of graded examples that would decide."},
+    {"log_likelihood_correlation",
+     "Pearson's correlation of the tokens' negative log-probabilities on the device and of the fp32 reference."},
+    {"source_kl", "KL divergence of the device's distribution from the one that the text was drawn from, in nats per "
+                  "token, over the\n"
+                  "tokens of the Markov source, which is known. fp32 has one too, beside it: no model is its source."},
+    {"source_kl_difference", "What the scheme adds to the fp32 reference's source_kl."},
+    {"calibration_error",
+     "How far confidence and hits are apart: tokens in 15 bins by the probability of the most likely one; mean of\n"
+     "|confidence - hits| over bins. It is never 0 on a finite set: `noise` is what a calibrated model would show."},
+    {"overconfidence", "Mean probability of the most likely token, less the fraction of tokens where it is the right "
+                       "one. Above 0\n"
+                       "the device is surer than it is right."},
+    {"overconfidence_difference", "Overconfidence on the device less that of the fp32 reference."},
+    {"greedy_identical", "Of the examples that fp32 answers exactly: the fraction on which greedy decoding on the "
+                         "device gives the same text."},
+    {"greedy_first_difference", "Of the examples on which greedy decoding on the device leaves fp32's text: at which "
+                                "token of the answer it does so\n"
+                                "first, from 1; the median."},
+    {"sets", "Evaluation sets of several seeds, each with its mean KL divergence. Where these scatter much more "
+             "(spread) than the\n"
+             "scatter within sets explains (expected), another set would give a number beyond the interval."},
+    {"sets_spread", "Standard deviation of the evaluation sets' mean KL divergences."},
+    {"sets_expected", "What sets_spread would be in the mean if sets differed by no more than their sequences do."},
     {"rate_tokens_per_s",
      "Tokens of all sequences of the batch per second, by the timer that the point names. Never shown without the\n"
      "accuracy of the same artifact through the same kernels on the same device."},

@@ -17,7 +17,7 @@
 #include "sys/process.h"
 
 struct run_options {
-    const char *profile, *devices, *schemes, *directory, *model;
+    const char *profile, *devices, *schemes, *directory, *model, *exact_match;
     uint64_t evaluation_seed;
     bool is_debug, as_json;
 };
@@ -227,6 +227,7 @@ static int run(const struct run_options *options, bool has_seed)
     struct qm_preparation_params params = {.profile = options->profile,
                                            .schemes = options->schemes,
                                            .model = options->model,
+                                           .exact_match = options->exact_match,
                                            .cache_directory = cache,
                                            .has_evaluation_seed = has_seed,
                                            .evaluation_seed = options->evaluation_seed};
@@ -266,6 +267,8 @@ int qm_verb_run(int argc, char **argv)
         {"model", QM_OPTION_TEXT, &o.model, "NAME|DIR",
          "built-in, built-in-outliers or a directory; the profile's if not given"},
         {"eval-seed", QM_OPTION_WHOLE, &o.evaluation_seed, "N", "score a fresh evaluation set, made from this seed"},
+        {"exact-match", QM_OPTION_TEXT, &o.exact_match, "R",
+         "accept only if exact match is at least R of fp32's, such as 0.99 or 0.999"},
         {"debug", QM_OPTION_FLAG, &o.is_debug, NULL, "with validation layers; timings mean nothing then"},
         {"json", QM_OPTION_FLAG, &o.as_json, NULL, "print the results as JSON in place of tables"},
     };

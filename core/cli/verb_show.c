@@ -39,6 +39,8 @@ int qm_verb_show(int argc, char **argv)
     const struct qm_option options[] = {
         {"points", QM_OPTION_FLAG, &style.with_points, NULL, "list every point of throughput as well"},
         {"tasks", QM_OPTION_FLAG, &style.with_tasks, NULL, "list exact match of every task and difficulty as well"},
+        {"details", QM_OPTION_FLAG, &style.with_details, NULL,
+         "list percentiles, tails, calibration and greedy decoding as well"},
         {"json", QM_OPTION_FLAG, &as_json, NULL, "print the results as JSON"},
     };
     const struct qm_command command = {.verb = "show",

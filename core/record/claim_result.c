@@ -100,6 +100,30 @@ static void add_metrics(struct qm_node *metrics, const struct qm_node *holder, c
     }
 }
 
+static struct qm_node *find_metric(const struct qm_node *metrics, const char *name)
+{
+    for (size_t i = 0; i < qm_node_count(metrics); i++) {
+        struct qm_node *row = qm_node_at(metrics, i);
+        if (strcmp(qm_node_text_at(row, "metric", ""), name) == 0)
+            return row;
+    }
+    return NULL;
+}
+
+// Percentiles have their intervals in the list of details.
+static void add_details(struct qm_node *metrics, const struct qm_node *details)
+{
+    for (size_t i = 0; i < qm_node_count(details); i++) {
+        const struct qm_node *detail = qm_node_at(details, i), *value = qm_node_child(detail, "value");
+        const char *name = qm_node_text_at(detail, "metric", "?");
+        struct qm_node *row = find_metric(metrics, name);
+        if (!row && qm_node_is_text(value))
+            row = append_metric(metrics, name, value);
+        if (row && !qm_node_child(row, "low"))
+            copy_beside(row, detail);
+    }
+}
+
 static void add_tasks(struct qm_node *metrics, const struct qm_node *tasks)
 {
     for (size_t i = 0; i < qm_node_count(tasks); i++) {
@@ -132,6 +156,7 @@ static void add_accuracy(struct qm_node *claim, const struct qm_node *scheme)
         qm_node_set_node(accuracy, "bootstrap", qm_node_copy(qm_node_child(from, "bootstrap")));
     struct qm_node *metrics = qm_node_add_sequence(accuracy, "metrics");
     add_metrics(metrics, from, "", 0);
+    add_details(metrics, qm_node_child(from, "details"));
     add_tasks(metrics, qm_node_child(from, "tasks"));
 }
 

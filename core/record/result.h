@@ -12,7 +12,8 @@
 
 enum {
     QM_RESULT_SCHEMA = 1,
-    QM_RESULT_BYTES_MAX = 200 * 1024,
+    // 27 schemes with all their rows take 250 KB; the raw samples, which are much larger, lie in a file of their own.
+    QM_RESULT_BYTES_MAX = 320 * 1024,
 };
 
 // Words that may stand where a number or a mapping would: what is not there has a word, never 0.00 or a missing row.

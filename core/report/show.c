@@ -1,5 +1,6 @@
 #include "report/show.h"
 #include "record/node.h"
+#include "report/accuracy.h"
 #include "report/table.h"
 #include "sys/host.h"
 
@@ -425,6 +426,7 @@ static void show_notes(const struct qm_node *result, const struct qm_show_style 
     fprintf(file, "%s; sustained: %s\n", text, qm_node_text_at(scheme, "sustained", "measured"));
     fprintf(file, "  policy: %s\n", qm_node_text_at(scheme, "disclosure.tool_chain.policy", "undisclosed"));
     show_criteria(scheme, file);
+    qm_show_accuracy_notes(result, file);
     show_set(qm_node_get(scheme, "disclosure.evaluation_set"), "evaluation set", file);
     show_calibrations(result, file);
     fprintf(file, "  raw samples: %s\n",
@@ -445,6 +447,8 @@ enum qm_status qm_show_result(const struct qm_node *result, const struct qm_show
     QM_TRY(show_schemes(result, style, file));
     if (style->with_points)
         QM_TRY(show_points(result, style, file));
+    if (style->with_details)
+        QM_TRY(qm_show_details(result, style, file));
     if (style->with_tasks)
         QM_TRY(show_tasks(result, style, file));
     show_notes(result, style, file);

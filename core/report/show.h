@@ -10,11 +10,12 @@
 struct qm_node;
 
 struct qm_show_style {
-    unsigned columns; // of the terminal; 0: no limit, as for a pipe
-    bool is_fancy;    // lines that a terminal shows
-    bool with_points; // every point of throughput, as a second table
-    bool with_tasks;  // exact match of every task and difficulty
-    bool is_changed;  // the file's hash is not that of its content
+    unsigned columns;  // of the terminal; 0: no limit, as for a pipe
+    bool is_fancy;     // lines that a terminal shows
+    bool with_points;  // every point of throughput, as a second table
+    bool with_tasks;   // exact match of every task and difficulty
+    bool with_details; // the distribution of divergences and what else stands behind accuracy
+    bool is_changed;   // the file's hash is not that of its content
 };
 
 // The style for a file descriptor: 1 is standard output.

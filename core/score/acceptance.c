@@ -3,6 +3,7 @@
 #include <math.h> // isfinite
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 const char *qm_verdict_name(enum qm_verdict verdict)
 {
@@ -103,6 +104,26 @@ enum qm_verdict qm_verdict_overall(const struct qm_criterion_verdict *verdicts, 
     return overall;
 }
 
+// "; 3,400 graded examples would tell", where more of the same would.
+static void tell_needed(const struct qm_paired_counts *counts, double bound, uint32_t confidence_permille,
+                        struct qm_criterion_verdict *verdict)
+{
+    uint64_t needed = bound > 0.0 && verdict->verdict == QM_VERDICT_INCONCLUSIVE
+                          ? qm_paired_examples_needed(counts, bound, confidence_permille)
+                          : 0;
+    size_t used = strlen(verdict->text);
+    if (needed)
+        snprintf(verdict->text + used, sizeof(verdict->text) - used, "; %llu graded examples would tell",
+                 (unsigned long long)needed);
+}
+
+enum qm_verdict qm_acceptance_non_inferiority(const struct qm_summary *summary, double threshold, uint64_t *needed)
+{
+    const struct qm_estimate *ratio = &summary->metrics[QM_METRIC_EXACT_MATCH_RATIO];
+    *needed = qm_paired_examples_needed(&summary->graded, threshold, summary->bootstrap.confidence_permille);
+    return judge(QM_BOUND_LOWER, threshold, ratio);
+}
+
 enum qm_status qm_acceptance_judge(const struct qm_criterion *criteria, size_t count, const struct qm_summary *summary,
                                    struct qm_criterion_verdict *verdicts, enum qm_verdict *overall)
 {
@@ -114,6 +135,8 @@ enum qm_status qm_acceptance_judge(const struct qm_criterion *criteria, size_t c
             return QM_FAIL(QM_INVALID, "the bound of %s must be a number", qm_metric_name(criteria[i].metric));
         verdicts[i] = qm_criterion_judge(qm_metric_name(criteria[i].metric), criteria[i].side, criteria[i].bound,
                                          &summary->metrics[criteria[i].metric]);
+        if (criteria[i].metric == QM_METRIC_EXACT_MATCH_RATIO && criteria[i].side == QM_BOUND_LOWER)
+            tell_needed(&summary->graded, criteria[i].bound, summary->bootstrap.confidence_permille, &verdicts[i]);
     }
     *overall = qm_verdict_overall(verdicts, count);
     return QM_OK;

@@ -7,6 +7,7 @@
 //
 // (Non-inferiority testing, as for MLPerf's "99 % of fp32" read with an interval.) Not measured or without an interval
 // is inconclusive. Out of range (above 1.79e308) fails an upper bound and is inconclusive for a lower one.
+// Where exact_match_ratio against a lower bound is inconclusive, the text tells how many graded examples would do.
 // Overall: fail if any fails, else inconclusive if any is, else pass. No criteria at all is no pass: "not stated".
 #ifndef QM_SCORE_ACCEPTANCE_H
 #define QM_SCORE_ACCEPTANCE_H
@@ -54,6 +55,10 @@ struct qm_criterion_verdict qm_criterion_judge(const char *name, enum qm_bound_s
 QM_MUST_USE enum qm_status qm_acceptance_judge(const struct qm_criterion *criteria, size_t count,
                                                const struct qm_summary *summary, struct qm_criterion_verdict *verdicts,
                                                enum qm_verdict *overall);
+
+// Whether exact match is not inferior to the reference's: exact_match_ratio >= `threshold` (above 0), judged as above.
+// *needed: graded examples that would decide in 4 cases of 5, 0 where none would (noninferiority.h).
+enum qm_verdict qm_acceptance_non_inferiority(const struct qm_summary *summary, double threshold, uint64_t *needed);
 
 // The overall verdict of any list of verdicts. NOT_STATED ones are skipped.
 enum qm_verdict qm_verdict_overall(const struct qm_criterion_verdict *verdicts, size_t count);

@@ -1,8 +1,10 @@
 #include "score/summary.h"
 
 #include "base/numeric.h"
+#include "score/noninferiority.h"
 
 #include <math.h> // isfinite and sqrt, which is exact to the last bit everywhere
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,7 +170,7 @@ enum {
 
 // What is counted in a cell; the last "cell" of an array of these is all graded cells together.
 struct tally {
-    uint32_t examples, hits, hits_reference;
+    uint32_t examples, hits, hits_reference, both;
 };
 
 static void statistics_of_tokens(const struct clusters *c, size_t tokens, const uint32_t *weights, double *out)
@@ -215,46 +217,54 @@ static void tally_cells(const struct clusters *c, const uint32_t *weights, uint3
         tally->examples += weights[k];
         tally->hits += weights[k] * c->hit[k];
         tally->hits_reference += weights[k] * c->hit_reference[k];
+        tally->both += weights[k] * (c->hit[k] & c->hit_reference[k]);
     }
     for (uint32_t i = 0; i < cells; ++i) {
         tallies[cells].examples += tallies[i].examples;
         tallies[cells].hits += tallies[i].hits;
         tallies[cells].hits_reference += tallies[i].hits_reference;
+        tallies[cells].both += tallies[i].both;
     }
 }
 
-// The three statistics of a cell. Returns which are defined: bits 0 and 1 for the rates, bit 2 for their ratio.
-static unsigned statistics_of_tally(const struct tally *tally, double out[3])
+// The two rates of a cell. False where there are none.
+static bool statistics_of_tally(const struct tally *tally, double out[2])
 {
-    out[0] = out[1] = out[2] = 0.0;
+    out[0] = out[1] = 0.0;
     if (tally->examples == 0)
-        return 0;
+        return false;
     out[0] = (double)tally->hits / (double)tally->examples;
     out[1] = (double)tally->hits_reference / (double)tally->examples;
-    if (tally->hits_reference == 0)
-        return 3;
-    out[2] = (double)tally->hits / (double)tally->hits_reference;
-    return 7;
+    return true;
 }
 
-// Fills the estimates of one cell (or of all graded ones) from its tally and its resampled statistics, three rows of
-// `resamples`. `defined` holds the bits that were set in every resample.
-static void estimate_tally(const struct qm_bootstrap *bootstrap, const struct tally *tally, unsigned defined,
+static struct qm_paired_counts counts_of_tally(const struct tally *tally)
+{
+    uint32_t scheme_only = tally->hits - tally->both, reference_only = tally->hits_reference - tally->both;
+    return (struct qm_paired_counts){tally->both, scheme_only, reference_only,
+                                     tally->examples - tally->both - scheme_only - reference_only};
+}
+
+// Fills the estimates of one cell (or of all graded ones) from its tally and its resampled rates, two rows of
+// `resamples`; `defined` says whether every resample had them. The ratio is not resampled: see noninferiority.h.
+static void estimate_tally(const struct qm_bootstrap *bootstrap, const struct tally *tally, bool defined,
                            double *statistics, struct qm_estimate *const out[3])
 {
-    double values[3];
-    unsigned known = statistics_of_tally(tally, values);
-    for (unsigned i = 0; i < 3; ++i) {
+    double values[2];
+    bool is_known = statistics_of_tally(tally, values);
+    for (unsigned i = 0; i < 2; ++i) {
         *out[i] = (struct qm_estimate){0};
-        if (!(known >> i & 1))
+        if (!is_known)
             continue;
         out[i]->state = QM_ESTIMATE_POINT;
         out[i]->value = values[i];
-        if (tally->examples < QM_SCORE_SEQUENCES_MIN || !(defined >> i & 1))
+        if (tally->examples < QM_SCORE_SEQUENCES_MIN || !defined)
             continue;
         out[i]->state = QM_ESTIMATE_INTERVAL;
         qm_bootstrap_interval(bootstrap, statistics + (size_t)i * bootstrap->resamples, &out[i]->low, &out[i]->high);
     }
+    const struct qm_paired_counts counts = counts_of_tally(tally);
+    *out[2] = qm_paired_ratio(&counts, bootstrap->confidence_permille);
 }
 
 static void estimate_tokens(const struct qm_bootstrap *bootstrap, const struct clusters *c, const double *values,
@@ -280,9 +290,9 @@ static void estimate_tokens(const struct qm_bootstrap *bootstrap, const struct c
 struct work {
     uint32_t *weights;
     struct tally *tallies; // [cells + 1]
-    unsigned *defined;     // [cells + 1]
+    bool *defined;         // [cells + 1]
     double *tokens;        // [TOKEN_METRICS][resamples]
-    double *cells;         // [cells + 1][3][resamples]
+    double *cells;         // [cells + 1][2][resamples]
 };
 
 static void work_free(struct work *work)
@@ -301,7 +311,7 @@ static enum qm_status work_make(uint32_t clusters, uint32_t cells, uint32_t resa
     work->tallies = calloc(rows, sizeof(*work->tallies));
     work->defined = calloc(rows, sizeof(*work->defined));
     work->tokens = calloc((size_t)TOKEN_METRICS * resamples, sizeof(*work->tokens));
-    work->cells = calloc(rows * 3, resamples * sizeof(*work->cells));
+    work->cells = calloc(rows * 2, resamples * sizeof(*work->cells));
     if (!work->weights || !work->tallies || !work->defined || !work->tokens || !work->cells)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a bootstrap of %u sequences in %u cells", clusters, cells);
     return QM_OK;
@@ -313,7 +323,7 @@ static void resample(const struct qm_bootstrap *bootstrap, const struct clusters
     struct qm_random random;
     qm_random_seed(&random, bootstrap->seed, 0);
     for (uint32_t i = 0; i <= cells; ++i)
-        work->defined[i] = 7;
+        work->defined[i] = true;
     for (uint32_t r = 0; r < bootstrap->resamples; ++r) {
         double values[QM_METRIC_COUNT];
         qm_bootstrap_draw(&random, c->count, work->weights);
@@ -323,8 +333,8 @@ static void resample(const struct qm_bootstrap *bootstrap, const struct clusters
         tally_cells(c, work->weights, cells, work->tallies);
         for (size_t i = 0; i <= cells; ++i) {
             work->defined[i] &= statistics_of_tally(&work->tallies[i], values);
-            for (size_t k = 0; k < 3; ++k)
-                work->cells[(3 * i + k) * bootstrap->resamples + r] = values[k];
+            for (size_t k = 0; k < 2; ++k)
+                work->cells[(2 * i + k) * bootstrap->resamples + r] = values[k];
         }
     }
 }
@@ -363,6 +373,7 @@ enum qm_status qm_summary_create(const struct qm_summary_params *params, struct 
     statistics_of_tokens(&c, tokens, work.weights, values);
     estimate_tokens(&params->bootstrap, &c, values, work.tokens, summary->metrics);
     tally_cells(&c, work.weights, cells, work.tallies);
+    summary->graded = counts_of_tally(&work.tallies[cells]);
     for (uint32_t i = 0; i <= cells; ++i) {
         struct qm_estimate *into[3] = {&summary->metrics[QM_METRIC_EXACT_MATCH],
                                        &summary->metrics[QM_METRIC_EXACT_MATCH_REFERENCE],
@@ -377,7 +388,7 @@ enum qm_status qm_summary_create(const struct qm_summary_params *params, struct 
             into[2] = &cell->ratio;
         }
         estimate_tally(&params->bootstrap, &work.tallies[i], work.defined[i],
-                       work.cells + (size_t)i * 3 * params->bootstrap.resamples, into);
+                       work.cells + (size_t)i * 2 * params->bootstrap.resamples, into);
     }
 done:
     clusters_free(&c);

@@ -20,7 +20,9 @@
 // Every interval is a percentile bootstrap over sequences as ratio.h describes: tokens of one sequence are correlated,
 // so that resampling tokens would make every interval too narrow. Each resample serves all metrics. Fewer than
 // QM_SCORE_SEQUENCES_MIN sequences (for exact match: graded examples) give a POINT. So does a resample in which a
-// statistic is undefined (no example of the cell drawn, or no hit of the reference).
+// statistic is undefined (no example of the cell drawn). The one exception is exact_match_ratio, on which acceptance
+// rests: a bootstrap of it has width 0 where the scheme and the reference miss the same examples, so its interval is
+// that of a score test (noninferiority.h).
 //
 // What an interval does not say. The maximum of a resample never exceeds the observed maximum: the interval of
 // kl_divergence_max shows how much rests on a few sequences, and is no bound on what other text would give. Where
@@ -29,6 +31,7 @@
 #ifndef QM_SCORE_SUMMARY_H
 #define QM_SCORE_SUMMARY_H
 
+#include "score/noninferiority.h"
 #include "score/ratio.h"
 #include "score/tokens.h"
 
@@ -79,6 +82,7 @@ struct qm_summary {
     uint32_t sequences;            // with at least one token
     struct qm_bootstrap bootstrap; // as given
     struct qm_estimate metrics[QM_METRIC_COUNT];
+    struct qm_paired_counts graded; // all graded examples
     uint32_t cell_count;
     struct qm_cell_summary *cells; // cell_count of them, owned
 };

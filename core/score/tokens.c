@@ -18,6 +18,11 @@ enum qm_status qm_token_scores_create(size_t count, struct qm_token_scores **out
     scores->nll = calloc(room, sizeof(*scores->nll));
     scores->nll_reference = calloc(room, sizeof(*scores->nll_reference));
     scores->delta_p = calloc(room, sizeof(*scores->delta_p));
+    scores->confidence = calloc(room, sizeof(*scores->confidence));
+    scores->confidence_reference = calloc(room, sizeof(*scores->confidence_reference));
+    scores->source_kl = calloc(room, sizeof(*scores->source_kl));
+    scores->source_kl_reference = calloc(room, sizeof(*scores->source_kl_reference));
+    scores->has_source = calloc(room, sizeof(*scores->has_source));
     scores->same_top = calloc(room, sizeof(*scores->same_top));
     scores->hit = calloc(room, sizeof(*scores->hit));
     scores->hit_reference = calloc(room, sizeof(*scores->hit_reference));
@@ -27,7 +32,8 @@ enum qm_status qm_token_scores_create(size_t count, struct qm_token_scores **out
     scores->target = calloc(room, sizeof(*scores->target));
     if (!scores->kl || !scores->nll || !scores->nll_reference || !scores->delta_p || !scores->same_top ||
         !scores->hit || !scores->hit_reference || !scores->sequence || !scores->window || !scores->position ||
-        !scores->target) {
+        !scores->target || !scores->confidence || !scores->confidence_reference || !scores->source_kl ||
+        !scores->source_kl_reference || !scores->has_source) {
         qm_token_scores_destroy(&scores);
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the scores of %zu tokens", count);
     }
@@ -44,6 +50,11 @@ void qm_token_scores_destroy(struct qm_token_scores **scores)
     free(s->nll);
     free(s->nll_reference);
     free(s->delta_p);
+    free(s->confidence);
+    free(s->confidence_reference);
+    free(s->source_kl);
+    free(s->source_kl_reference);
+    free(s->has_source);
     free(s->same_top);
     free(s->hit);
     free(s->hit_reference);
@@ -140,6 +151,8 @@ enum qm_status qm_token_score(const float *reference, const float *logits, uint3
     out->nll = pair.q_log_sum - q_logit;
     out->nll_reference = pair.p_log_sum - p_logit;
     out->delta_p = qm_exp(q_logit) / pair.q_sum - qm_exp(p_logit) / pair.p_sum;
+    out->confidence = 1.0 / pair.q_sum;
+    out->confidence_reference = 1.0 / pair.p_sum;
     out->same_top = pair.p.index == pair.q.index;
     out->hit = pair.q.index == target;
     out->hit_reference = pair.p.index == target;
@@ -158,6 +171,8 @@ enum qm_status qm_token_scores_set(struct qm_token_scores *scores, size_t index,
     scores->nll[index] = score.nll;
     scores->nll_reference[index] = score.nll_reference;
     scores->delta_p[index] = score.delta_p;
+    scores->confidence[index] = score.confidence;
+    scores->confidence_reference[index] = score.confidence_reference;
     scores->same_top[index] = score.same_top;
     scores->hit[index] = score.hit;
     scores->hit_reference[index] = score.hit_reference;
@@ -165,5 +180,48 @@ enum qm_status qm_token_scores_set(struct qm_token_scores *scores, size_t index,
     scores->window[index] = place->window;
     scores->position[index] = place->position;
     scores->target[index] = target;
+    return QM_OK;
+}
+
+enum qm_status qm_token_source_kl(const struct qm_token_source *source, const float *logits, uint32_t vocabulary,
+                                  const char *name, const struct qm_token_place *place, double *kl)
+{
+    struct peak peak;
+    double sum = 0.0, total = 0.0, weighted = 0.0;
+    *kl = 0.0;
+    if (vocabulary == 0)
+        return QM_FAIL(QM_INVALID, "the vocabulary is empty");
+    for (uint32_t i = 0; i < source->count; ++i) {
+        if (source->tokens[i] >= vocabulary)
+            return QM_FAIL(QM_INVALID, "token %u of the source is outside the vocabulary of %u", source->tokens[i],
+                           vocabulary);
+        if (!(source->probabilities[i] > 0.0 && source->probabilities[i] <= 1.0))
+            return QM_FAIL(QM_INVALID, "the source gives token %u the probability %g", source->tokens[i],
+                           source->probabilities[i]);
+        total += source->probabilities[i];
+    }
+    if (!(total > 1.0 - 1e-9 && total < 1.0 + 1e-9))
+        return QM_FAIL(QM_INVALID, "the source's probabilities add up to %g, not to 1", total);
+    QM_TRY(find_peak(logits, vocabulary, name, place, &peak));
+    for (uint32_t v = 0; v < vocabulary; ++v)
+        sum += qm_exp((double)logits[v] - peak.value);
+    double log_sum = qm_log(sum);
+    for (uint32_t i = 0; i < source->count; ++i) {
+        double log_q = ((double)logits[source->tokens[i]] - peak.value) - log_sum;
+        weighted += source->probabilities[i] * (qm_log(source->probabilities[i]) - log_q);
+    }
+    *kl = weighted > 0.0 ? weighted : 0.0;
+    return QM_OK;
+}
+
+enum qm_status qm_token_scores_set_source(struct qm_token_scores *scores, size_t index,
+                                          const struct qm_token_source *source, const float *reference,
+                                          const float *logits, uint32_t vocabulary, const struct qm_token_place *place)
+{
+    if (index >= scores->count)
+        return QM_FAIL(QM_INVALID, "token %zu is beyond the %zu that there is room for", index, scores->count);
+    QM_TRY(qm_token_source_kl(source, reference, vocabulary, "reference", place, &scores->source_kl_reference[index]));
+    QM_TRY(qm_token_source_kl(source, logits, vocabulary, "device", place, &scores->source_kl[index]));
+    scores->has_source[index] = 1;
     return QM_OK;
 }

@@ -9,6 +9,14 @@
 //   delta_p        = q_t - p_t                                         in -1 .. 1
 //   same_top       = argmax a == argmax b
 //   hit            = argmax b == t,  hit_reference = argmax a == t
+//   confidence     = max over v of q_v,  confidence_reference = max over v of p_v
+//
+// Where the text itself was drawn from a distribution s that is known (the built-in model's Markov source):
+//
+//   source_kl      = sum over v with s_v > 0 of s_v (ln s_v - ln q_v)      nats     KL(source || device)
+//   source_kl_reference, the same with p
+//
+// They do not depend on the token that happened to be drawn, and so vary less than nll less the source's entropy.
 //
 // The names and definitions are those of llama.cpp's `perplexity --kl-divergence`, but for two things that it does to
 // save room: its reference is stored in 16 bits, and its sum leaves out tokens with ln p <= -16. Here both sides are
@@ -35,7 +43,8 @@ struct qm_token_place {
 // The scores of one token; see above.
 struct qm_token_score {
     double kl, nll, nll_reference, delta_p;
-    uint8_t same_top, hit, hit_reference; // 0 or 1
+    double confidence, confidence_reference; // above 0, up to 1
+    uint8_t same_top, hit, hit_reference;    // 0 or 1
 };
 
 // The scores of a whole pass: arrays of `count` elements each, owned by the structure. Element i of all arrays is the
@@ -44,7 +53,9 @@ struct qm_token_score {
 struct qm_token_scores {
     size_t count;
     double *kl, *nll, *nll_reference, *delta_p;
-    uint8_t *same_top, *hit, *hit_reference;
+    double *confidence, *confidence_reference;
+    double *source_kl, *source_kl_reference; // numbers where has_source is 1; set by qm_token_scores_set_source
+    uint8_t *same_top, *hit, *hit_reference, *has_source;
     uint32_t *sequence, *window, *position, *target;
 };
 
@@ -65,6 +76,25 @@ QM_MUST_USE enum qm_status qm_token_score(const float *reference, const float *l
 QM_MUST_USE enum qm_status qm_token_scores_set(struct qm_token_scores *scores, size_t index, const float *reference,
                                                const float *logits, uint32_t vocabulary, uint32_t target,
                                                const struct qm_token_place *place);
+
+// The distribution that a text was drawn from: `count` tokens, all different, and their probabilities, above 0, of sum 1.
+struct qm_token_source {
+    const uint32_t *tokens;
+    const double *probabilities;
+    uint32_t count;
+};
+
+// KL(source || softmax(logits)) in nats, as above; never below 0. QM_INVALID for a token outside the vocabulary or
+// probabilities that are none; QM_WRONG_RESULT for a logit that is not finite, of `name`.
+QM_MUST_USE enum qm_status qm_token_source_kl(const struct qm_token_source *source, const float *logits,
+                                              uint32_t vocabulary, const char *name, const struct qm_token_place *place,
+                                              double *kl);
+
+// Sets source_kl, source_kl_reference and has_source of element `index`. Threads as above.
+QM_MUST_USE enum qm_status qm_token_scores_set_source(struct qm_token_scores *scores, size_t index,
+                                                      const struct qm_token_source *source, const float *reference,
+                                                      const float *logits, uint32_t vocabulary,
+                                                      const struct qm_token_place *place);
 
 // KL(p || q) in nats from two arrays of logits, as above, for any two sources: the logits of two devices, for instance.
 // `p_name` and `q_name` say whose they are in the text of an error.

@@ -36,6 +36,8 @@ sed 's/rate_tokens_per_s: 1510.5/rate_tokens_per_s: 0.00/' "$DATA/result-example
 qm show zero.yaml
 sed 's/llvmpipe 22.3.6/llvmpipe 99/' "$DATA/result-example.yaml" >edited.yaml
 qm show edited.yaml | grep CHANGED
+qm run --exact-match 1.5
+qm run --exact-match ninety
 qm show "a
 b.yaml"
 ls

@@ -6,6 +6,8 @@ qm claim --format json --scheme w8a8 "$DATA/result-pocl.yaml" | head -70
 qm claim --format yaml --scheme w4a8-g32-static "$DATA/result-pocl.yaml"
 "$QMARK" claim --format yaml --scheme w8a8 "$DATA/result-pocl.yaml" >written.yaml
 qm audit written.yaml | tail -4
+# The details of a result stand in its claim.
+qm claim --scheme w4a16-g32 "$DATA/result-sets.yaml" | sed -n '/^accuracy/,/^throughput/p'
 # Several results: a statement for each scheme; of what is wrong nothing is claimed.
 qm claim "$DATA/result-pocl.yaml" "$DATA/result-example.yaml" | grep -E ' on .* through |nothing is claimed|exit code'
 qm claim --format json "$DATA/result-example.yaml" | grep -A 12 '"refused"'

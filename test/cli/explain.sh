@@ -4,7 +4,11 @@ qm explain kl_divergence_mean
 qm explain kl-divergence-mean
 # Every metric has its text.
 for metric in kl_divergence_mean kl_divergence_p99 kl_divergence_max perplexity perplexity_reference perplexity_ratio \
-    top1_agreement rms_delta_p exact_match exact_match_reference exact_match_ratio; do
+    top1_agreement rms_delta_p exact_match exact_match_reference exact_match_ratio \
+    kl_divergence_p50 kl_divergence_p90 kl_divergence_p95 kl_divergence_p99.9 kl_divergence_over_0.01 \
+    kl_divergence_over_0.1 kl_divergence_over_1 log_likelihood_correlation source_kl source_kl_difference \
+    calibration_error overconfidence overconfidence_difference greedy_identical greedy_first_difference sets_spread \
+    sets_expected non-inferiority; do
     qm explain $metric >text || echo "no text"
     grep -q 'exit code: 0' text || echo "$metric has no text"
 done

@@ -3,4 +3,7 @@ cd "$DATA" && qm() { "$QMARK" "$@" 2>&1; echo "exit code: $?"; echo; }
 qm show result-example.yaml
 qm show --points --tasks result-other-device.yaml
 qm show result-example.yaml result-other-device.yaml | tail -25
+# Details, exact match against its thresholds, several evaluation sets; older results have none of them.
+qm show --details result-sets.yaml
+qm show --details result-example.yaml | grep -c kl_divergence_p50
 qm show --json result-example.yaml | head -20

@@ -1,0 +1,14 @@
+// What stands behind the accuracy of a result's schemes: details, exact match against its thresholds, evaluation sets.
+#ifndef QM_REPORT_ACCURACY_H
+#define QM_REPORT_ACCURACY_H
+
+#include "report/show.h"
+
+// A table of every detail of every scheme that is ok. Nothing for a result of an older qmark, which has none.
+QM_MUST_USE enum qm_status qm_show_details(const struct qm_node *result, const struct qm_show_style *style, FILE *file);
+
+// A line for each threshold of non-inferiority with what the schemes' verdicts are and how many examples would decide, and
+// one on the spread between evaluation sets, where there are several.
+void qm_show_accuracy_notes(const struct qm_node *result, FILE *file);
+
+#endif
