@@ -14,24 +14,23 @@ static enum qm_weight_format format_of(const struct qm_weight_codec *codec)
     return QM_WEIGHT_Q6_K;
 }
 
-static void encode_block(const struct qm_weight_codec *codec, const float *values, const float *importance,
-                         uint8_t *block)
+static void search_block(const struct qm_weight_codec *codec, const float *values, uint8_t *block)
 {
     switch (format_of(codec)) {
     case QM_WEIGHT_Q8_0:
         qm_ggml_q8_0_encode(values, block);
         break;
     case QM_WEIGHT_Q4_0:
-        qm_ggml_q4_0_encode(values, importance, block);
+        qm_ggml_q4_0_encode(values, block);
         break;
     case QM_WEIGHT_Q4_1:
-        qm_ggml_q4_1_encode(values, importance, block);
+        qm_ggml_q4_1_encode(values, block);
         break;
     case QM_WEIGHT_Q4_K:
-        qm_ggml_q4_k_encode(values, importance, block);
+        qm_ggml_q4_k_encode(values, block);
         break;
     default:
-        qm_ggml_q6_k_encode(values, importance, block);
+        qm_ggml_q6_k_encode(values, block);
     }
 }
 
