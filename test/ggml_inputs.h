@@ -42,9 +42,9 @@ static inline void ggml_draw_block(uint32_t number, float *values, uint32_t n)
     uint32_t outlier = qm_random_below(&random, n), pick = qm_random_u32(&random);
     static const float tie_peaks[] = {127, 8, 7.5f, 7, 15, 32, 31, 63};
     // Around where binary16 scales overflow, where they become subnormal, and where they vanish; and where 1 / d does.
-    static const float limits[] = {65520.0f * 127, 65520.0f * 8,  65520.0f * 15,  65520.0f * 945, 65520.0f * 4096,
-                                   0x1p-14f * 127, 0x1p-24f * 8,  0x1p-25f * 127, 0x1p-24f * 945, 0x1p-24f * 4096,
-                                   0x1p-128f * 8,  0x1p-128f * 15, 1e-15f,        0x1p-128f * 127};
+    static const float limits[] = {65520.0f * 127, 65520.0f * 8,   65520.0f * 15,  65520.0f * 945, 65520.0f * 4096,
+                                   0x1p-14f * 127, 0x1p-24f * 8,   0x1p-25f * 127, 0x1p-24f * 945, 0x1p-24f * 4096,
+                                   0x1p-128f * 8,  0x1p-128f * 15, 1e-15f,         0x1p-128f * 127};
     for (uint32_t i = 0; i < n; i++) {
         float bell = ggml_bell(&random);
         uint32_t bits = qm_random_u32(&random);
@@ -104,6 +104,23 @@ static inline void ggml_draw_block(uint32_t number, float *values, uint32_t n)
             break;
         }
     }
+}
+
+// Any bytes, as a block to decode.
+static inline void ggml_draw_bytes(uint32_t number, uint8_t *block, uint32_t bytes)
+{
+    struct qm_random random;
+    qm_random_seed(&random, 20241, (uint64_t)bytes << 32 | number);
+    for (uint32_t i = 0; i < bytes; i++)
+        block[i] = (uint8_t)qm_random_u32(&random);
+}
+
+// NaNs as one, since machines make different ones; else the bits.
+static inline void ggml_plain_nans(float *values, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (values[i] != values[i])
+            values[i] = qm_float_from_bits(0x7fc00000u);
 }
 
 #endif

@@ -68,7 +68,7 @@ static void test_canonical(void **state)
         {"e4m3af8-static-percentile", "e4m3af8-static-percentile"},
         {"w8a8-static64-smoothquant", "w8a8-static64-smoothquant"},
         {"mxfp6e3m2a16", "mxfp6e3m2a16"},
-        {"q4_ka8-imatrix", "q4_ka8-imatrix"}};
+        {"q4_ka8", "q4_ka8"}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         assert_string_equal(parsed(rows[i][0]).name, rows[i][1]);
 }
@@ -94,6 +94,7 @@ static void test_refused(void **state)
         {"w8a8-gptqx", "'gptqx' is no part of a scheme"},
         {"f16-gptq", "gptq rounds weights to a grid"},
         {"q4_ka16-awq", "awq rounds weights to a grid of scales, which Q4_K has not"},
+        {"q4_ka8-imatrix", "imatrix weighs the errors of scales, and Q4_K has none to choose; leave it out"},
         {"w4a16-g32-actorder", "write '-gptq-actorder'"},
         {"w8a16-smoothquant", "smoothquant is for int8 or fp8 activations"},
         {"f16-mse", "there are none to choose"},

@@ -74,6 +74,21 @@ static bool is_block(const struct qm_weight_codec *codec, const uint8_t *block)
     }
 }
 
+// In a block of q6_k with a larger value the search's sums, cubes of values, may overflow, and what overflows counts for
+// nothing. Nothing is refused for it that has a finite d, which ends below 2^30.
+#define Q6_K_LARGEST 0x1p36f
+
+// What ggml would write with a scale that is infinite, or lose, is refused.
+static enum qm_status encode_block(const struct qm_weight_codec *codec, const float *values, uint8_t *block)
+{
+    search_block(codec, values, block);
+    float amax = qm_absolute_max(values, codec->group);
+    if (!is_block(codec, block) || (format_of(codec) == QM_WEIGHT_Q6_K && amax > Q6_K_LARGEST))
+        return QM_FAIL(QM_INVALID, "values up to %g are beyond the float16 scale of %s; use scheme w8a16 or f32",
+                       (double)amax, codec->info.title);
+    return QM_OK;
+}
+
 // Where ggml keeps value i: Q4_0 and Q4_1 have i and i + 16 in one byte, Q4_K i and i + 32 of each 64, Q6_K i, i + 32,
 // i + 64 and i + 96 of each 128 in two bytes of low bits and one of high ones.
 static void unpack_block(const struct qm_weight_codec *codec, const uint8_t *block, uint8_t *codes, uint8_t *scales)

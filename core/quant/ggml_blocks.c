@@ -186,7 +186,7 @@ static float affine_error(const float *values, const float *weights, const uint8
 
 // Weighted sums that the best line through (code, value) comes from.
 struct line_sums {
-    float weight, value;           // of all values; the codes do not matter
+    float weight, value;            // of all values; the codes do not matter
     float code, square, code_value; // with the codes that are tried
 };
 

@@ -20,7 +20,7 @@
 // it on x86-64; d is then 0 as a binary16, and so are the decoded values (q4_1: the minimum).
 //
 // `values` must be finite; nothing here looks. Values that are too large make a d or m that is infinite, and a q6_k of
-// values beyond 2^28 may lose them without a trace: see qm_ggml_NAME_holds. qm_format_encode (format.h) refuses both.
+// values beyond 2^36 may lose them without a trace; qm_format_encode (format.h) refuses both.
 #ifndef QM_QUANT_GGML_BLOCKS_H
 #define QM_QUANT_GGML_BLOCKS_H
 
