@@ -41,6 +41,9 @@ foreach(source ${QM_TEST_SOURCES})
     add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
 endforeach()
+# The longest first, so that none is left for the end; a fresh build folder knows no earlier times.
+set_tests_properties(test_kernels PROPERTIES COST 100)
+set_tests_properties(test_run PROPERTIES COST 90)
 
 # What the program prints, compared with test/cli/*.expected.
 add_test(NAME cli COMMAND ${CMAKE_SOURCE_DIR}/test/run_cli.sh $<TARGET_FILE:qmark>)

@@ -132,7 +132,55 @@ static bool is_oracle_free(const struct subject *s, const char *name)
            (strncmp(name, "activations-", 12) == 0 || strncmp(name, "kv_write-kv", 11) == 0);
 }
 
-static void run_subject(const struct subject *s, const char *tile)
+struct tally {
+    size_t cases, exact, unsupported, wrong, differing;
+    size_t left_out; // kernels
+};
+
+// Formats that stand for each way to sum; the others differ from one of them by their decoders alone.
+static bool is_of_every_tile(const char *name)
+{
+    static const char *const formats[] = {"-f32-f32", "-f16-f16", "-w8-a8", "-w4-f16", "-w4-a8", "-nvfp4-f16"};
+    const char *pair = strchr(name, '-');
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); ++i) {
+        if (strcmp(pair, formats[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+// Compiling is most of the time: 110 kernels in three tiles on each driver. A decoder does not know its tile, so that
+// the tiles beyond the first take the products of one driver in three in turn. QM_TEST_FULL=1 leaves nothing out.
+static bool is_left_out(const char *name, size_t index, const struct subject *s, size_t tile)
+{
+    bool is_product = strncmp(name, "mat", 3) == 0;
+    return tile > 0 && is_product && !getenv("QM_TEST_FULL") && !getenv("QM_TEST_KERNEL") && !is_of_every_tile(name) &&
+           (index + tile + (size_t)(s - subjects)) % 3 != 0;
+}
+
+static void check_reports(const struct subject *s, const struct qm_kernel_report *reports, size_t count,
+                          struct tally *tally)
+{
+    for (size_t i = 0; i < count; ++i) {
+        const struct qm_kernel_report *r = &reports[i];
+        char key[160], who[80];
+        snprintf(key, sizeof(key), "%s, %s, %s", r->name, r->shape, r->pattern);
+        snprintf(who, sizeof(who), "%s %s", s->name, r->tile);
+        if (r->status == QM_OK && r->same_bits) {
+            tally->exact++;
+            tally->differing += !is_oracle_free(s, r->name) && !same_as_others(key, r->output_hash, who);
+        } else if (r->status == QM_UNSUPPORTED) {
+            tally->unsupported++;
+            print_message("  %s: %s unsupported: %s\n", who, key, r->reason);
+        } else if (r->status != QM_OK) {
+            if (tally->wrong++ < 40)
+                print_message("  %s: %s: %s: %s\n", who, key, qm_status_name(r->status), r->reason);
+        }
+    }
+    tally->cases += count;
+}
+
+static void run_subject(const struct subject *s, size_t tile)
 {
     struct qm_kernel_shapes shapes = {.hidden = 256,
                                       .intermediate = 768,
@@ -142,40 +190,43 @@ static void run_subject(const struct subject *s, const char *tile)
                                       .context = 400,
                                       .rows = 70,
                                       .built_in = true,
-                                      .tile = tile};
-    struct qm_kernel_report *reports = NULL;
-    size_t count = 0, wrong = 0, unsupported = 0, exact = 0, differing = 0;
-    enum qm_status status = qm_kernel_check_all(s->device, &shapes, getenv("QM_TEST_KERNEL"), &reports, &count);
-    if (status != QM_OK)
-        fail_msg("%s, %s: %s", s->name, tile, qm_error_text());
-    for (size_t i = 0; i < count; ++i) {
-        const struct qm_kernel_report *r = &reports[i];
-        char key[160], who[80];
-        snprintf(key, sizeof(key), "%s, %s, %s", r->name, r->shape, r->pattern);
-        snprintf(who, sizeof(who), "%s %s", s->name, r->tile);
-        if (r->status == QM_OK && r->same_bits) {
-            exact++;
-            differing += !is_oracle_free(s, r->name) && !same_as_others(key, r->output_hash, who);
-        } else if (r->status == QM_UNSUPPORTED) {
-            unsupported++;
-            print_message("  %s: %s unsupported: %s\n", who, key, r->reason);
-        } else if (r->status != QM_OK) {
-            if (wrong++ < 40)
-                print_message("  %s: %s: %s: %s\n", who, key, qm_status_name(r->status), r->reason);
+                                      .quick = tile > 0 && !getenv("QM_TEST_FULL"),
+                                      .tile = s->tiles[tile]};
+    const char *wanted = getenv("QM_TEST_KERNEL");
+    struct tally tally = {0};
+    char name[32], last[32] = "";
+    for (size_t i = 0, index = 0; i < qm_kernel_variant_count; ++i) {
+        const char *variant = qm_kernel_variants[i].name;
+        snprintf(name, sizeof(name), "%.*s", (int)(strrchr(variant, '-') - variant), variant);
+        if (strcmp(name, last) == 0 || (wanted && strncmp(name, wanted, strlen(wanted)) != 0))
+            continue;
+        memcpy(last, name, sizeof(last));
+        if (is_left_out(name, index++, s, tile)) {
+            tally.left_out++;
+            continue;
         }
+        struct qm_kernel_report *reports = NULL;
+        size_t count = 0;
+        char prefix[40];
+        snprintf(prefix, sizeof(prefix), "%s-", name);
+        enum qm_status status = qm_kernel_check_all(s->device, &shapes, prefix, &reports, &count);
+        if (status != QM_OK)
+            fail_msg("%s, %s, %s: %s", s->name, s->tiles[tile], name, qm_error_text());
+        check_reports(s, reports, count, &tally);
+        free(reports);
     }
-    print_message("  %-12s %-7s %zu cases, %zu with equal bits, %zu unsupported, %zu wrong\n", s->name, tile, count,
-                  exact, unsupported, wrong);
-    free(reports);
-    assert_int_equal(wrong, 0);
-    assert_int_equal(differing, 0);
+    print_message("  %-12s %-7s %zu cases, %zu with equal bits, %zu unsupported, %zu wrong, %zu kernels left out\n",
+                  s->name, s->tiles[tile], tally.cases, tally.exact, tally.unsupported, tally.wrong, tally.left_out);
+    assert_true(tally.cases > 0 || wanted);
+    assert_int_equal(tally.wrong, 0);
+    assert_int_equal(tally.differing, 0);
 }
 
 static void test_all_kernels(void **state)
 {
     const struct subject *s = *state;
     for (size_t t = 0; s->tiles[t]; ++t)
-        run_subject(s, s->tiles[t]);
+        run_subject(s, t);
 }
 
 static void test_quick(void **state)
