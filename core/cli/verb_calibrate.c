@@ -63,6 +63,56 @@ static int print_table(const struct qm_preparation *preparation)
     return status == QM_OK ? code : qm_verb_fail(status);
 }
 
+// The share of a tensor's weights that lie beyond the range of its codes.
+static double clipped_of(const struct qm_artifact_tensor *tensor)
+{
+    return (double)tensor->record.clipped / ((double)tensor->rows * tensor->columns);
+}
+
+// What ended in every tensor of every scheme.
+static int print_tensors(const struct qm_preparation *preparation)
+{
+    int code = QM_EXIT_OK;
+    struct qm_table *table = qm_table_create();
+    qm_table_column(table, "scheme", false);
+    qm_table_column(table, "tensor", false);
+    qm_table_column(table, "format", false);
+    qm_table_column(table, "scale min", true);
+    qm_table_column(table, "scale max", true);
+    qm_table_column(table, "clipped", true);
+    qm_table_column(table, "bound", false);
+    qm_table_column(table, "worst |error|", true);
+    qm_table_column(table, "RMS error", true);
+    qm_table_column(table, "bytes", true);
+    for (size_t s = 0; s < preparation->prepared.scheme_count; ++s) {
+        const struct qm_prepared_scheme *scheme = &preparation->prepared.schemes[s];
+        if (scheme->status != QM_OK) {
+            qm_table_row(table);
+            qm_table_cell(table, "%s", scheme->scheme.name);
+            qm_table_span(table, "%s", scheme->reason);
+            code = qm_exit_of(scheme->status);
+            continue;
+        }
+        for (size_t i = 0; i < scheme->artifact->tensor_count; ++i) {
+            const struct qm_artifact_tensor *tensor = &scheme->artifact->tensors[i];
+            qm_table_row(table);
+            qm_table_cell(table, "%s", scheme->scheme.name);
+            qm_table_cell(table, "%s", tensor->name);
+            qm_table_cell(table, "%s", qm_weight_format_info(tensor->format)->title);
+            qm_table_cell(table, "%.3g", tensor->record.scale_min);
+            qm_table_cell(table, "%.3g", tensor->record.scale_max);
+            qm_table_cell(table, "%.3g", clipped_of(tensor));
+            qm_table_cell(table, "%s", qm_bound_name(tensor->bound));
+            qm_table_cell(table, "%.3g", tensor->record.worst_error);
+            qm_table_cell(table, "%.3g", tensor->record.rms_error);
+            qm_table_cell(table, "%" PRIu64, tensor->record.bytes);
+        }
+    }
+    enum qm_status status = qm_table_write(table, stdout, 0, false);
+    qm_table_destroy(&table);
+    return status == QM_OK ? code : qm_verb_fail(status);
+}
+
 static int print_json(const struct qm_preparation *preparation)
 {
     struct qm_node *root = qm_node_new_sequence();
@@ -86,6 +136,8 @@ static int print_json(const struct qm_preparation *preparation)
             qm_node_set_text(item, "format", qm_weight_format_info(tensor->format)->title);
             qm_node_set_double(item, "scale_min", tensor->record.scale_min);
             qm_node_set_double(item, "scale_max", tensor->record.scale_max);
+            qm_node_set_double(item, "clipped_fraction", clipped_of(tensor));
+            qm_node_set_text(item, "bound", qm_bound_name(tensor->bound));
             qm_node_set_double(item, "worst_steps", tensor->record.worst_steps);
             qm_node_set_double(item, "worst_error", tensor->record.worst_error);
             qm_node_set_double(item, "rms_error", tensor->record.rms_error);
@@ -100,7 +152,7 @@ static int print_json(const struct qm_preparation *preparation)
 int qm_verb_calibrate(int argc, char **argv)
 {
     const char *profile = "quick", *schemes = NULL, *model = NULL, *directory = NULL;
-    bool as_json = false, done = false;
+    bool as_json = false, by_tensor = false, done = false;
     const struct qm_option options[] = {
         {"profile", QM_OPTION_TEXT, &profile, "NAME|FILE", "whose schemes and calibration set; quick if not given"},
         {"scheme", QM_OPTION_TEXT, &schemes, "LIST", "only these schemes, and the baseline, with commas between"},
@@ -108,6 +160,7 @@ int qm_verb_calibrate(int argc, char **argv)
          "built-in, built-in-outliers or a directory; the profile's if not given"},
         {"out", QM_OPTION_TEXT, &directory, "DIR",
          "where artifacts are kept (in DIR/artifacts); the cache if not given"},
+        {"tensors", QM_OPTION_FLAG, &by_tensor, NULL, "a row for every tensor: scales, clipping, bound, errors, bytes"},
         {"json", QM_OPTION_FLAG, &as_json, NULL, "print what ended in each tensor, as JSON"},
     };
     const struct qm_command command = {.verb = "calibrate",
@@ -139,7 +192,7 @@ int qm_verb_calibrate(int argc, char **argv)
     status = qm_preparation_make(preparation, &params, qm_progress_show, &line);
     qm_progress_end(&line);
     if (status == QM_OK)
-        code = as_json ? print_json(preparation) : print_table(preparation);
+        code = as_json ? print_json(preparation) : by_tensor ? print_tensors(preparation) : print_table(preparation);
 done:
     qm_preparation_destroy(&preparation);
     if (status != QM_OK)

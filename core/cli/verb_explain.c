@@ -170,10 +170,20 @@ static int explain_scheme(const struct qm_scheme *scheme, bool as_json)
     return QM_EXIT_OK;
 }
 
-// Whether it was meant as a scheme: then the message about schemes is the one that helps.
+// Whether it was meant as a scheme: then the message about schemes is the one that helps. Either it begins with the name
+// of a format, with activations, parts or nothing behind it, or with a width as schemes have it, even one that there is
+// not.
 static bool is_like_scheme(const char *word)
 {
-    return (word[0] == 'w' || word[0] == 'f') && word[1] >= '0' && word[1] <= '9';
+    if ((word[0] == 'w' || word[0] == 'f') && word[1] >= '0' && word[1] <= '9')
+        return true;
+    for (int format = 0; format < QM_WEIGHT_FORMAT_COUNT; format++) {
+        const char *name = qm_weight_format_info((enum qm_weight_format)format)->name;
+        size_t length = strlen(name);
+        if (strncmp(word, name, length) == 0 && (word[length] == '\0' || strchr("a-+", word[length])))
+            return true;
+    }
+    return false;
 }
 
 static int explain(const char *word, bool as_json)

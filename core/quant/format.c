@@ -367,16 +367,17 @@ static enum qm_status encode_row(enum qm_weight_format format, const float *valu
     struct qm_format_grid chooser;
     qm_format_grid_begin(&chooser, format, out->tensor_scale);
     for (uint32_t first = 0; first < columns; first += group) {
-        const double *importance = params->importance ? params->importance + first : NULL;
         if (codec->scale == QM_SCALE_BLOCK) {
-            float weights[256];
-            for (uint32_t i = 0; importance && i < group; i++)
-                weights[i] = (float)importance[i];
-            codec->family->encode_block(codec, values + first, importance ? weights : NULL, codes);
+            enum qm_status status = codec->family->encode_block(codec, values + first, codes);
+            if (status != QM_OK) {
+                qm_error_prefix("columns %" PRIu32 " to %" PRIu32 ": ", first, first + group - 1);
+                return status;
+            }
             codes += codec->block_bytes;
             continue;
         }
         struct qm_grid_parameters grid;
+        const double *importance = params->importance ? params->importance + first : NULL;
         enum qm_range range = params->fit == QM_FIT_SEARCH ? QM_RANGE_MSE : QM_RANGE_ABSMAX;
         enum qm_status status = qm_range_fit(range, &chooser.base, values + first, importance, group, &grid, NULL);
         if (status != QM_OK) {

@@ -45,7 +45,7 @@ enum qm_scale_kind {
 struct qm_weight_codec;
 
 // What a family of formats does. The grid functions work on the values of one group (or row); `tensor_scale` is 1 for
-// formats without. Block formats have the block functions alone.
+// formats without. Block formats have the block functions alone; encode_block fails like fit.
 struct qm_codec_family {
     // Chooses scale and zero; `shrink` in (0, 1] is multiplied into amax (or both ends of the range) before the scale is
     // rounded. Fails with QM_INVALID, without a place (the caller puts it in front), if the format cannot hold them.
@@ -59,8 +59,7 @@ struct qm_codec_family {
                           double *step);
     bool (*is_code)(const struct qm_weight_codec *codec, uint32_t code);
 
-    void (*encode_block)(const struct qm_weight_codec *codec, const float *values, const float *importance,
-                         uint8_t *block);
+    enum qm_status (*encode_block)(const struct qm_weight_codec *codec, const float *values, uint8_t *block);
     void (*decode_block)(const struct qm_weight_codec *codec, const uint8_t *block, float *values);
     bool (*is_block)(const struct qm_weight_codec *codec, const uint8_t *block);
     // The codes as a stream of code_bits, and the scales as kernels read them (layout.h), `device_scale_bytes` a block.
@@ -133,6 +132,7 @@ enum qm_fit {
     QM_FIT_SEARCH, // the range is shrunk to the one with the least sum of importance * error^2
 };
 
+// For grid formats: blocks are as ggml makes them, whatever is asked for.
 struct qm_encode_params {
     enum qm_fit fit;
     const double *importance; // [columns], weights of the errors; NULL: all equal

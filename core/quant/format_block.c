@@ -14,24 +14,23 @@ static enum qm_weight_format format_of(const struct qm_weight_codec *codec)
     return QM_WEIGHT_Q6_K;
 }
 
-static void encode_block(const struct qm_weight_codec *codec, const float *values, const float *importance,
-                         uint8_t *block)
+static void search_block(const struct qm_weight_codec *codec, const float *values, uint8_t *block)
 {
     switch (format_of(codec)) {
     case QM_WEIGHT_Q8_0:
         qm_ggml_q8_0_encode(values, block);
         break;
     case QM_WEIGHT_Q4_0:
-        qm_ggml_q4_0_encode(values, importance, block);
+        qm_ggml_q4_0_encode(values, block);
         break;
     case QM_WEIGHT_Q4_1:
-        qm_ggml_q4_1_encode(values, importance, block);
+        qm_ggml_q4_1_encode(values, block);
         break;
     case QM_WEIGHT_Q4_K:
-        qm_ggml_q4_k_encode(values, importance, block);
+        qm_ggml_q4_k_encode(values, block);
         break;
     default:
-        qm_ggml_q6_k_encode(values, importance, block);
+        qm_ggml_q6_k_encode(values, block);
     }
 }
 
@@ -73,6 +72,21 @@ static bool is_block(const struct qm_weight_codec *codec, const uint8_t *block)
     default:
         return is_finite_half(block);
     }
+}
+
+// In a block of q6_k with a larger value the search's sums, cubes of values, may overflow, and what overflows counts for
+// nothing. Nothing is refused for it that has a finite d, which ends below 2^30.
+#define Q6_K_LARGEST 0x1p36f
+
+// What ggml would write with a scale that is infinite, or lose, is refused.
+static enum qm_status encode_block(const struct qm_weight_codec *codec, const float *values, uint8_t *block)
+{
+    search_block(codec, values, block);
+    float amax = qm_absolute_max(values, codec->group);
+    if (!is_block(codec, block) || (format_of(codec) == QM_WEIGHT_Q6_K && amax > Q6_K_LARGEST))
+        return QM_FAIL(QM_INVALID, "values up to %g are beyond the float16 scale of %s; use scheme w8a16 or f32",
+                       (double)amax, codec->info.title);
+    return QM_OK;
 }
 
 // Where ggml keeps value i: Q4_0 and Q4_1 have i and i + 16 in one byte, Q4_K i and i + 32 of each 64, Q6_K i, i + 32,

@@ -457,10 +457,11 @@ static enum qm_status check_calibrator(const struct qm_scheme *scheme, const cha
                                   "scheme '%s': %s rounds weights to a grid of scales, which %s has not; leave it out",
                                   text, name, weights->info.title);
     case QM_CALIBRATOR_IMATRIX:
-        return weights->scale != QM_SCALE_NONE
-                   ? QM_OK
-                   : QM_FAIL(QM_INVALID, "scheme '%s': imatrix weighs errors of scales, which %s has not; leave it out",
-                             text, weights->info.title);
+        return has_grid ? QM_OK
+                        : QM_FAIL(QM_INVALID,
+                                  "scheme '%s': imatrix weighs the errors of scales, and %s has none to choose; leave "
+                                  "it out",
+                                  text, weights->info.title);
     default:
         return QM_OK;
     }

@@ -10,9 +10,11 @@ bool qm_scheme_needs_products(const struct qm_scheme *scheme)
     return scheme->calibrator == QM_CALIBRATOR_GPTQ || scheme->calibrator == QM_CALIBRATOR_AWQ;
 }
 
-static bool has_scales(enum qm_weight_format format)
+// Whether there are scales to choose: ggml's blocks come from ggml's own search.
+static bool has_grid(enum qm_weight_format format)
 {
-    return qm_weight_codec(format)->scale != QM_SCALE_NONE;
+    enum qm_scale_kind scale = qm_weight_codec(format)->scale;
+    return scale != QM_SCALE_NONE && scale != QM_SCALE_BLOCK;
 }
 
 static enum qm_fit fit_of(const struct qm_scheme *scheme)
@@ -29,8 +31,8 @@ static enum qm_fit fit_of(const struct qm_scheme *scheme)
 
 enum qm_bound qm_weight_bound(const struct qm_scheme *scheme, enum qm_weight_format format)
 {
-    return scheme->calibrator == QM_CALIBRATOR_GPTQ && has_scales(format) ? QM_BOUND_NONE
-                                                                          : qm_format_bound(format, fit_of(scheme));
+    return scheme->calibrator == QM_CALIBRATOR_GPTQ && has_grid(format) ? QM_BOUND_NONE
+                                                                        : qm_format_bound(format, fit_of(scheme));
 }
 
 static enum qm_status need_statistics(const struct qm_scheme *scheme, const char *name, uint32_t columns,
@@ -81,13 +83,11 @@ enum qm_status qm_weight_calibrate(const struct qm_scheme *scheme, enum qm_weigh
                                    struct qm_weight_record *record)
 {
     struct qm_encode_params params = {.fit = fit_of(scheme)};
-    bool is_block = qm_weight_codec(format)->scale == QM_SCALE_BLOCK;
-    if (has_scales(format) && scheme->calibrator == QM_CALIBRATOR_GPTQ && !is_block) {
+    if (has_grid(format) && scheme->calibrator == QM_CALIBRATOR_GPTQ) {
         QM_TRY(need_statistics(scheme, name, columns, statistics));
         return encode_by_gptq(scheme, format, name, values, rows, columns, statistics, out, record);
     }
-    if (has_scales(format) &&
-        (scheme->calibrator == QM_CALIBRATOR_IMATRIX || scheme->calibrator == QM_CALIBRATOR_AWQ)) {
+    if (has_grid(format) && (scheme->calibrator == QM_CALIBRATOR_IMATRIX || scheme->calibrator == QM_CALIBRATOR_AWQ)) {
         QM_TRY(need_statistics(scheme, name, columns, statistics));
         params.importance = statistics->sum_squares;
     }

@@ -21,3 +21,7 @@ qm explain w4a16-g48
 qm explain --json w4a16-g32-kv8
 qm explain --json tier
 qm explain one two
+# Every format's name is known to be a scheme's, not only those that begin with a width.
+for scheme in nvfp4a16 q4_ka16 mxfp6e2m3a16 e4m3af8 bf16; do
+    qm explain $scheme
+done
