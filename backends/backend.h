@@ -144,6 +144,7 @@ struct qm_clock_sample {
 struct qm_memory {
     uint64_t buffers_bytes; // now, as allocated (sizes rounded up by the driver included where it tells)
     uint64_t peak_bytes;
+    uint64_t left_bytes; // that can still be allocated, by the driver's word; UINT64_MAX where it says nothing
 };
 
 struct qm_device_fns {

@@ -75,8 +75,13 @@ static float *run_network(struct qm_device *device, struct qm_engine *engine, co
 static struct qm_engine *open_engine(struct qm_device *device, const char *tile)
 {
     struct qm_engine *engine = NULL;
-    if (qm_engine_create(&(struct qm_engine_params){device, tile, model->config, 1, TOKENS, WINDOWS, 1}, &engine) !=
-            QM_OK ||
+    if (qm_engine_create(&(struct qm_engine_params){.device = device,
+                                                    .tile = tile,
+                                                    .config = model->config,
+                                                    .rows = TOKENS,
+                                                    .sequences = WINDOWS,
+                                                    .slots = 1},
+                         &engine) != QM_OK ||
         qm_engine_write_tokens(engine, tokens, WINDOWS) != QM_OK)
         fail_msg("%s: %s", device->info->id, qm_error_text());
     return engine;

@@ -43,7 +43,8 @@ static void run_on(struct qm_device *device, const char *tile, const struct qm_a
     struct qm_engine *engine = NULL;
     struct qm_network *network = NULL;
     struct qm_pass *prefill = NULL, *decode = NULL;
-    struct qm_engine_params params = {device, tile, *c, 1, TOKENS, SEQUENCES, STEPS};
+    struct qm_engine_params params = {
+        .device = device, .tile = tile, .config = *c, .rows = TOKENS, .sequences = SEQUENCES, .slots = STEPS};
     struct qm_timing timing = {0};
     const struct qm_run_policy policy = {7, 2};
     if (qm_engine_create(&params, &engine) != QM_OK || qm_network_create(engine, artifact, scheme, &network) != QM_OK ||
@@ -228,7 +229,8 @@ static void check_decode_is_prefill(struct qm_engine *engine, const char *name, 
     struct qm_pass *prefill = NULL, *decode = NULL;
     struct qm_timing timing = {0};
     const struct qm_run_policy policy = {0, 1};
-    if (qm_scheme_parse(name, &scheme) != QM_OK || qm_artifact_build(model, &scheme, NULL, &artifact) != QM_OK ||
+    if (qm_scheme_parse(name, &scheme) != QM_OK ||
+        qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &scheme}, &artifact) != QM_OK ||
         qm_network_create(engine, artifact, &scheme, &network) != QM_OK ||
         qm_pass_create(network, &(struct qm_pass_params){1, TOKENS, 0, 1}, &prefill) != QM_OK ||
         qm_pass_create(network, &(struct qm_pass_params){1, 1, 1, 0}, &decode) != QM_OK)
@@ -281,7 +283,8 @@ static void test_decode_is_prefill(void **state)
     struct qm_device *device = NULL;
     struct qm_engine *engine = NULL;
     assert_int_equal(qm_native_device_open(&device), QM_OK);
-    struct qm_engine_params params = {device, "narrow", *c, 1, TOKENS, 2, STEPS};
+    struct qm_engine_params params = {
+        .device = device, .tile = "narrow", .config = *c, .rows = TOKENS, .sequences = 2, .slots = STEPS};
     assert_int_equal(qm_engine_create(&params, &engine), QM_OK);
     struct qm_window window;
     qm_window_generate(QM_SPLIT_EVALUATION, QM_SEED_EVALUATION, 0, TOKENS, &window);

@@ -49,7 +49,10 @@ static float *reference_logits(const struct qm_model *model, const struct qm_win
                           &artifact) != QM_OK ||
         qm_backend_reference.enumerate(&info, 1, &count) != QM_OK ||
         qm_backend_reference.open(&info, &(struct qm_open_params){0}, &device) != QM_OK ||
-        qm_engine_create(&(struct qm_engine_params){device, "narrow", *c, 1, window->length, 1, 1}, &engine) != QM_OK ||
+        qm_engine_create(
+            &(struct qm_engine_params){
+                .device = device, .tile = "narrow", .config = *c, .rows = window->length, .sequences = 1, .slots = 1},
+            &engine) != QM_OK ||
         qm_network_create(engine, artifact, &scheme, &network) != QM_OK ||
         qm_pass_create(network, &(struct qm_pass_params){1, window->length, 0, 0}, &pass) != QM_OK ||
         qm_engine_write_tokens(engine, tokens, 1) != QM_OK ||

@@ -80,6 +80,7 @@ static void test_laws(void **state)
         {"schemes.0.throughput.0", "rate_tokens_per_s", "0", "expected a number above 0"},
         {"schemes.0.throughput.0", "rate_tokens_per_s", "not measured", "expected a number above 0"},
         {"schemes.0.throughput.0", "prompt", NULL, "key 'prompt' is missing; a point of prefill has it"},
+        {"schemes.0.throughput.1", "widen", "16", "a widened model has a speed and no divergence from the narrow one"},
         {"schemes.0.throughput.1", "depth", NULL, "key 'depth' is missing; a point of decode has it"},
         {"schemes.0.accuracy.kl_divergence", "mean", "inf", "'mean' is 'inf'; expected a number or a word"},
         {"schemes.0.accuracy.kl_divergence", "mean", "out of range", NULL},
@@ -92,8 +93,8 @@ static void test_laws(void **state)
         struct qm_node *parent = rows[i].parent[0] ? get(node, rows[i].parent) : node;
         if (!rows[i].value)
             qm_node_remove(parent, rows[i].key);
-        else if (strcmp(rows[i].value, "0") == 0)
-            qm_node_set_u64(parent, rows[i].key, 0);
+        else if (rows[i].value[0] >= '0' && rows[i].value[0] <= '9')
+            qm_node_set_u64(parent, rows[i].key, strtoull(rows[i].value, NULL, 10));
         else
             qm_node_set_text(parent, rows[i].key, rows[i].value);
         enum qm_status status = qm_result_check(node);

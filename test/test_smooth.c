@@ -87,7 +87,10 @@ static float *run(const struct qm_model *model, const struct qm_artifact *artifa
     float *logits = calibration ? NULL : calloc(windows * each, sizeof(*logits));
     CHECK(qm_backend_reference.enumerate(&info, 1, &found));
     CHECK(qm_backend_reference.open(&info, &(struct qm_open_params){0}, &device));
-    CHECK(qm_engine_create(&(struct qm_engine_params){device, "narrow", *c, 1, count, windows, 1}, &engine));
+    CHECK(qm_engine_create(
+        &(struct qm_engine_params){
+            .device = device, .tile = "narrow", .config = *c, .rows = count, .sequences = windows, .slots = 1},
+        &engine));
     CHECK(qm_engine_write_tokens(engine, tokens, windows));
     CHECK(qm_network_create(engine, artifact, scheme, &network));
     CHECK(qm_pass_create(network, &(struct qm_pass_params){1, count, 0, 1}, &pass));

@@ -260,7 +260,11 @@ static enum qm_status opencl_buffer_read(struct qm_device *handle, struct qm_buf
 
 static void opencl_memory(struct qm_device *handle, struct qm_memory *out)
 {
-    *out = opencl_device_of(handle)->memory;
+    const struct opencl_device *device = opencl_device_of(handle);
+    *out = device->memory;
+    out->left_bytes = device->info.memory_bytes == 0                   ? UINT64_MAX
+                      : device->info.memory_bytes > out->buffers_bytes ? device->info.memory_bytes - out->buffers_bytes
+                                                                       : 0;
 }
 
 // ---- Clock --------------------------------------------------------------------------------------------------------

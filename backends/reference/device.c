@@ -172,6 +172,7 @@ static enum qm_status host_clock(struct qm_device *device, struct qm_clock_sampl
 static void host_memory(struct qm_device *device, struct qm_memory *out)
 {
     *out = ((struct host_device *)device)->memory;
+    out->left_bytes = UINT64_MAX;
 }
 
 static void host_kernel_binary_hash(struct qm_device *device, const struct qm_kernel *kernel, char text[65])

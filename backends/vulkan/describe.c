@@ -20,6 +20,7 @@ static const struct {
     [QM_VK_CALIBRATED_TIMESTAMPS] = {VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME, 0},
     // The name stands in vulkan_beta.h only.
     [QM_VK_PORTABILITY_SUBSET] = {"VK_KHR_portability_subset", 0},
+    [QM_VK_MEMORY_BUDGET] = {VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, 0},
 };
 
 const char *qm_vk_extension_name(enum qm_vk_extension extension)

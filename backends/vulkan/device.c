@@ -140,7 +140,24 @@ static enum qm_status clock_pair(struct qm_device *base, struct qm_clock_sample 
 
 static void memory_used(struct qm_device *base, struct qm_memory *out)
 {
-    *out = qm_vk_device_of(base)->memory;
+    const struct qm_vk_device *device = qm_vk_device_of(base);
+    *out = device->memory;
+    out->left_bytes = UINT64_MAX;
+    if (!device->physical.usable[QM_VK_MEMORY_BUDGET])
+        return;
+    VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
+    VkPhysicalDeviceMemoryProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2,
+                                                    .pNext = &budget};
+    vkGetPhysicalDeviceMemoryProperties2(device->physical.handle, &properties);
+    uint64_t largest = 0; // of the device's own heaps: the one that buffers come from
+    for (uint32_t i = 0; i < properties.memoryProperties.memoryHeapCount; i++) {
+        const VkMemoryHeap *heap = &properties.memoryProperties.memoryHeaps[i];
+        if (!(heap->flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) || heap->size < largest)
+            continue;
+        largest = heap->size;
+        out->left_bytes = budget.heapBudget[i] > budget.heapUsage[i] ? budget.heapBudget[i] - budget.heapUsage[i] : 0;
+    }
 }
 
 static void destroy(struct qm_device **base)

@@ -74,6 +74,11 @@ enum qm_status qm_session_tokens(struct qm_session *session, uint32_t first_wind
     return QM_OK;
 }
 
+enum qm_status qm_session_ask(struct qm_session *session, json_t *request, json_t **answer)
+{
+    return qm_client_ask(session->client, answer_seconds(), request, answer);
+}
+
 enum qm_status qm_session_run(struct qm_session *session, size_t scheme, uint32_t batch, uint32_t tokens,
                               uint32_t position, uint32_t sequence, uint32_t repeats, const char *logits,
                               json_t **answer)
@@ -84,7 +89,18 @@ enum qm_status qm_session_run(struct qm_session *session, size_t scheme, uint32_
                                 "repeats", (json_int_t)repeats);
     if (request && logits)
         json_object_set_new(request, "logits", json_string(logits));
-    return qm_client_ask(session->client, answer_seconds(), request, answer);
+    return qm_session_ask(session, request, answer);
+}
+
+enum qm_status qm_session_run_narrow(struct qm_session *session, size_t scheme, uint32_t tokens, uint32_t repeats,
+                                     const char *logits, json_t **answer)
+{
+    return qm_session_ask(session,
+                          json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:s}", "do", "run", "scheme",
+                                    session->prepared->schemes[scheme].scheme.name, "narrow", 1, "batch", (json_int_t)1,
+                                    "tokens", (json_int_t)tokens, "position", (json_int_t)0, "sequence", (json_int_t)0,
+                                    "repeats", (json_int_t)repeats, "logits", logits),
+                          answer);
 }
 
 // Distinct decode batches, the largest first, each in sequences of its own: decode rewrites the cache at its depths, and
@@ -117,18 +133,28 @@ static void plan_sequences(struct qm_session *session)
         session->bases[i] = i == 0 ? 0 : session->sequences;
         session->sequences += i == 0 ? 0 : session->batches[i];
     }
+    session->rows = session->prepared->evaluation->set.window_tokens;
+    session->slots = session->group;
+    for (size_t i = 0; i < profile->prefill_count; ++i) {
+        uint32_t need = profile->prefill[i].batch * profile->prefill[i].prompt;
+        session->rows = need > session->rows ? need : session->rows;
+    }
+    for (size_t i = 0; i < profile->decode_count; ++i)
+        session->slots = profile->decode[i].steps > session->slots ? profile->decode[i].steps : session->slots;
+}
+
+json_t *qm_session_engine_request(const struct qm_session *session, const char *verb)
+{
+    const struct qm_profile *profile = session->profile;
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "do", verb, "widen", (json_int_t)session->run->widen,
+                     "rows", (json_int_t)session->rows, "sequences", (json_int_t)session->sequences, "slots",
+                     (json_int_t)session->slots, "limit_ns", (json_int_t)profile->submission_ms * 1000000,
+                     "most_dispatches", (json_int_t)profile->dispatches_per_submission, "base_tier",
+                     (int)(profile->tier == QM_PROFILE_TIER_BASE));
 }
 
 static enum qm_status open_engine(struct qm_session *session)
 {
-    const struct qm_profile *profile = session->profile;
-    uint32_t rows = session->prepared->evaluation->set.window_tokens, slots = session->group;
-    for (size_t i = 0; i < profile->prefill_count; ++i) {
-        uint32_t need = profile->prefill[i].batch * profile->prefill[i].prompt;
-        rows = need > rows ? need : rows;
-    }
-    for (size_t i = 0; i < profile->decode_count; ++i)
-        slots = profile->decode[i].steps > slots ? profile->decode[i].steps : slots;
     const char *artifact = NULL;
     for (size_t s = 0; s < session->prepared->scheme_count && !artifact; ++s) {
         if (session->prepared->schemes[s].status == QM_OK)
@@ -136,14 +162,12 @@ static enum qm_status open_engine(struct qm_session *session)
     }
     if (!artifact)
         return QM_FAIL(QM_FAILED, "no scheme could be prepared");
-    json_t *answer = NULL;
-    QM_TRY(qm_client_ask(session->client, answer_seconds(),
-                         json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:b}", "do", "engine", "artifact", artifact,
-                                   "rows", (json_int_t)rows, "sequences", (json_int_t)session->sequences, "slots",
-                                   (json_int_t)slots, "limit_ns", (json_int_t)profile->submission_ms * 1000000,
-                                   "most_dispatches", (json_int_t)profile->dispatches_per_submission, "base_tier",
-                                   (int)(profile->tier == QM_PROFILE_TIER_BASE)),
-                         &answer));
+    if (session->profile->is_fit)
+        QM_TRY(qm_session_fit(session));
+    json_t *answer = NULL, *request = qm_session_engine_request(session, "engine");
+    if (request)
+        json_object_set_new(request, "artifact", json_string(artifact));
+    QM_TRY(qm_session_ask(session, request, &answer));
     const char *tile = json_string_value(json_object_get(answer, "tile"));
     snprintf(session->run->tile, sizeof(session->run->tile), "%s", tile ? tile : "");
     json_decref(answer);
@@ -161,7 +185,7 @@ static enum qm_status open_device(struct qm_session *session)
     session->run->info = json_incref(json_object_get(answer, "info"));
     json_decref(answer);
     qm_session_tell(session, "self-test", 0);
-    QM_TRY(qm_client_ask(session->client, answer_seconds(), json_pack("{s:s}", "do", "selftest"), &answer));
+    QM_TRY(qm_session_ask(session, json_pack("{s:s}", "do", "selftest"), &answer));
     session->run->selftest = json_incref(json_object_get(answer, "selftest"));
     json_decref(answer);
     return QM_OK;
@@ -292,23 +316,50 @@ static enum qm_status create_points(struct qm_session *session)
     return QM_OK;
 }
 
+static enum qm_status read_memory(struct qm_session *session)
+{
+    json_t *answer = NULL;
+    QM_TRY(qm_session_ask(session, json_pack("{s:s}", "do", "memory"), &answer));
+    if (session->run->peak_bytes == 0)
+        session->run->peak_bytes = (uint64_t)json_integer_value(json_object_get(answer, "peak_bytes"));
+    session->run->log_count = (uint64_t)json_integer_value(json_object_get(answer, "log_count"));
+    json_decref(answer);
+    return QM_OK;
+}
+
+// Widened, only the windows that timing repeats are scored before it, and the rest of the set at the end: that is long.
+static enum qm_status score_and_time(struct qm_session *session)
+{
+    uint32_t groups = qm_session_group_count(session);
+    QM_TRY(qm_session_score_begin(session));
+    if (session->run->widen == 1) // the first group comes last, so that timing finds it on the device
+        QM_TRY(qm_session_score_groups(session, 1, groups));
+    QM_TRY(qm_session_score_groups(session, 0, 1));
+    if (session->run->widen > 1) {
+        QM_TRY(qm_session_time(session));
+        QM_TRY(qm_session_time_random(session));
+        QM_TRY(qm_session_score_groups(session, 1, groups));
+        return qm_session_score_end(session);
+    }
+    QM_TRY(qm_session_score_end(session));
+    return qm_session_time(session);
+}
+
 static enum qm_status measure(struct qm_session *session)
 {
     QM_TRY(open_device(session));
     QM_TRY(open_engine(session));
     QM_TRY(create_points(session));
     QM_TRY(load_schemes(session));
+    if (session->run->widen > 1) {
+        QM_TRY(read_memory(session)); // what stands beside the widened networks from now on is none of theirs
+        QM_TRY(qm_session_load_narrow(session));
+    }
     QM_TRY(check_kernels(session));
     judge_selftest(session);
     judge_kernels(session);
-    QM_TRY(qm_session_score(session));
-    QM_TRY(qm_session_time(session));
-    json_t *answer = NULL;
-    QM_TRY(qm_client_ask(session->client, answer_seconds(), json_pack("{s:s}", "do", "memory"), &answer));
-    session->run->peak_bytes = (uint64_t)json_integer_value(json_object_get(answer, "peak_bytes"));
-    session->run->log_count = (uint64_t)json_integer_value(json_object_get(answer, "log_count"));
-    json_decref(answer);
-    return QM_OK;
+    QM_TRY(score_and_time(session));
+    return read_memory(session);
 }
 
 enum qm_status qm_device_run(const struct qm_device_run_params *params, struct qm_device_run **out)
@@ -321,6 +372,7 @@ enum qm_status qm_device_run(const struct qm_device_run_params *params, struct q
         .params = params, .prepared = params->prepared, .profile = params->prepared->profile, .run = run};
     snprintf(run->id, sizeof(run->id), "%s", params->device);
     run->scheme_count = params->prepared->scheme_count;
+    run->widen = params->prepared->profile->widen;
     qm_time_utc(run->started);
     plan_sequences(&session);
     size_t points = session.profile->prefill_count + session.profile->decode_count;
@@ -356,6 +408,7 @@ void qm_device_run_destroy(struct qm_device_run **run)
         qm_summary_destroy(&r->schemes[s].decode_summary);
         json_decref(r->schemes[s].variants);
         qm_agreement_clear(&r->schemes[s].agreement);
+        qm_widening_run_clear(&r->schemes[s].widening);
     }
     json_decref(r->info);
     json_decref(r->selftest);

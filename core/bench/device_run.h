@@ -2,7 +2,8 @@
 //
 // Order: self-test; upload of every scheme; each kernel against the oracle; prefill of the whole evaluation set and
 // teacher-forced decode, both scored; logits against the reference backend running the same artifact; then timed
-// passes, schemes interleaved, each ending in a checksum that must be that of the scored pass.
+// passes, schemes interleaved, each ending in a checksum that must be that of the scored pass. Of a widened model only the
+// first group of windows is scored before timing and the rest at the end, both beside the narrow model's (device_widen.c).
 #ifndef QM_BENCH_DEVICE_RUN_H
 #define QM_BENCH_DEVICE_RUN_H
 
@@ -54,6 +55,19 @@ struct qm_point_run {
     size_t expected_count;
 };
 
+// A widened scheme beside the same scheme as it is, on the same device.
+struct qm_widening_run {
+    // Of each scored token, with the widened logits as the reference: kl is KL(widened || narrow).
+    struct qm_token_scores *scores;
+    struct qm_summary *before, *all; // of the windows that were scored before timing; of the whole set
+    double bound;                    // of the mean; beyond it the scheme is wrong
+    // Matvec of the largest weight, tiled as it is and with random codes, in turns (model/random_weight.h).
+    uint32_t rows, columns, products;
+    bool has_device_time;
+    size_t pairs;
+    double *tiled_ns, *random_ns; // [pairs]
+};
+
 struct qm_scheme_run {
     enum qm_status status; // QM_OK, QM_WRONG_RESULT, QM_UNSUPPORTED; else failed
     char reason[512];
@@ -61,12 +75,13 @@ struct qm_scheme_run {
     struct qm_token_scores *scores, *decode_scores; // of the whole set; of the decode points of full groups
     size_t decode_scored;
     struct qm_summary *summary, *cells, *decode_summary;
-    struct qm_details details; // of `scores`
+    struct qm_details details;     // of `scores`
     struct qm_agreement agreement; // of logits with own_reference, over all rows compared
     struct qm_agreement_verdict verdict;
     struct qm_point_run *points; // prefill points, then decode points, as in the profile
     size_t point_count;
-    json_t *variants; // names, as the worker gave them
+    json_t *variants;                // names, as the worker gave them
+    struct qm_widening_run widening; // all zero unless the model is widened
 };
 
 struct qm_device_run {
@@ -76,6 +91,8 @@ struct qm_device_run {
     json_t *selftest; // as qm_selftest_node; NULL if it was not reached
     json_t *kernels;  // reports, as the worker gave them
     uint64_t peak_bytes, log_count;
+    uint32_t widen;
+    char fit_reason[320]; // where the width was found: why not twice as wide; else ""
     struct qm_scheme_run schemes[QM_PROFILE_SCHEMES_MAX];
     size_t scheme_count;
     char started[32], finished[32];

@@ -16,7 +16,8 @@ struct qm_session {
     uint32_t bases[QM_PROFILE_POINTS_MAX];   // first sequence of each
     size_t batch_count;
     uint32_t sequences;
-    double done, total; // units of work, for progress
+    uint32_t rows, slots; // of the engine
+    double done, total;   // units of work, for progress
 };
 
 void qm_session_tell(struct qm_session *session, const char *what, double units);
@@ -32,7 +33,30 @@ QM_MUST_USE enum qm_status qm_session_run(struct qm_session *session, size_t sch
                                           uint32_t position, uint32_t sequence, uint32_t repeats, const char *logits,
                                           json_t **answer);
 
-QM_MUST_USE enum qm_status qm_session_score(struct qm_session *session);
+// The same of the network that is not widened, always with logits.
+QM_MUST_USE enum qm_status qm_session_run_narrow(struct qm_session *session, size_t scheme, uint32_t tokens,
+                                                 uint32_t repeats, const char *logits, json_t **answer);
+// Asks the worker; `request` is taken.
+QM_MUST_USE enum qm_status qm_session_ask(struct qm_session *session, json_t *request, json_t **answer);
+// {"do": verb} with what engines take; NULL without memory.
+json_t *qm_session_engine_request(const struct qm_session *session, const char *verb);
+
+// Scoring: begin; every group of windows once, those of the first group being the ones that are timed; end.
+QM_MUST_USE enum qm_status qm_session_score_begin(struct qm_session *session);
+QM_MUST_USE enum qm_status qm_session_score_groups(struct qm_session *session, uint32_t first, uint32_t end);
+QM_MUST_USE enum qm_status qm_session_score_end(struct qm_session *session);
+uint32_t qm_session_group_count(const struct qm_session *session);
+
+// Widening (device_widen.c). Fit: how wide a model the device holds, into run->widen. Load: the networks that are not
+// widened, beside those that are. Judge: whether KL(widened || narrow) over the tokens scored so far is within its
+// bound. Random: matvec on random codes beside the tiled ones.
+QM_MUST_USE enum qm_status qm_session_fit(struct qm_session *session);
+QM_MUST_USE enum qm_status qm_session_load_narrow(struct qm_session *session);
+QM_MUST_USE enum qm_status qm_session_judge_widening(struct qm_session *session, size_t scheme, size_t tokens,
+                                                     struct qm_summary **summary);
+QM_MUST_USE enum qm_status qm_session_time_random(struct qm_session *session);
+void qm_widening_run_clear(struct qm_widening_run *widening);
+
 QM_MUST_USE enum qm_status qm_session_time(struct qm_session *session);
 
 #endif

@@ -36,26 +36,21 @@ static uint64_t kept_checksum(const struct kept *kept, uint32_t pass)
     return fold;
 }
 
-// Runs passes, reads what they left and checks every checksum. `checksums` (may be NULL) receives one per pass.
-static enum qm_status run_kept(struct qm_session *session, size_t scheme, uint32_t batch, uint32_t tokens,
-                               uint32_t position, uint32_t sequence, uint32_t repeats, struct kept *kept,
-                               uint64_t *checksums)
+// Reads what runs with logits left and checks every checksum; `texts` are those that the device gave, one per pass.
+// `checksums` (may be NULL) receives them.
+static enum qm_status read_kept(struct qm_session *session, const json_t *texts, uint32_t position, struct kept *kept,
+                                uint64_t *checksums)
 {
     const char *path = session->params->scratch_path;
-    *kept = (struct kept){
-        .passes = repeats, .rows = batch * tokens, .vocabulary = session->prepared->model->config.vocabulary};
-    json_t *answer = NULL;
-    QM_TRY(qm_file_remove(path));
-    QM_TRY(qm_session_run(session, scheme, batch, tokens, position, sequence, repeats, path, &answer));
     enum qm_status status = QM_OK;
-    size_t expected = (size_t)repeats * kept->rows * (kept->vocabulary + 1) * sizeof(float), count = 0;
+    size_t expected = (size_t)kept->passes * kept->rows * (kept->vocabulary + 1) * sizeof(float), count = 0;
     QM_GUARD(qm_file_read(path, expected, (void **)&kept->values, &count));
     if (count != expected) {
         status = QM_FAIL(QM_FAILED, "the worker left %zu bytes of logits where %zu were expected", count, expected);
         goto done;
     }
-    for (uint32_t pass = 0; pass < repeats; ++pass) {
-        const char *text = json_string_value(json_array_get(json_object_get(answer, "checksums"), pass));
+    for (uint32_t pass = 0; pass < kept->passes; ++pass) {
+        const char *text = json_string_value(json_array_get(texts, pass));
         uint64_t device = text ? strtoull(text, NULL, 16) : 0, host = kept_checksum(kept, pass);
         if (device != host) {
             status = QM_FAIL(QM_WRONG_RESULT,
@@ -68,11 +63,36 @@ static enum qm_status run_kept(struct qm_session *session, size_t scheme, uint32
             checksums[pass] = device;
     }
 done:
-    json_decref(answer);
     if (status != QM_OK) {
         free(kept->values);
         kept->values = NULL;
     }
+    return status;
+}
+
+// Runs passes and reads what they left. A widened pass may take minutes and is asked for alone, so that a worker that
+// works is not taken for one that hangs.
+static enum qm_status run_kept(struct qm_session *session, size_t scheme, uint32_t batch, uint32_t tokens,
+                               uint32_t position, uint32_t sequence, uint32_t repeats, struct kept *kept,
+                               uint64_t *checksums)
+{
+    const char *path = session->params->scratch_path;
+    *kept = (struct kept){
+        .passes = repeats, .rows = batch * tokens, .vocabulary = session->prepared->model->config.vocabulary};
+    uint32_t at_once = session->run->widen > 1 ? 1 : repeats;
+    json_t *texts = json_array();
+    enum qm_status status = QM_OK;
+    QM_GUARD(qm_file_remove(path));
+    for (uint32_t pass = 0; pass < repeats; pass += at_once) {
+        json_t *answer = NULL;
+        QM_GUARD(qm_session_run(session, scheme, batch, tokens, position + (tokens == 1 ? pass : 0),
+                                sequence + (tokens == 1 ? 0 : pass * batch), at_once, path, &answer));
+        json_array_extend(texts, json_object_get(answer, "checksums"));
+        json_decref(answer);
+    }
+    status = read_kept(session, texts, position, kept, checksums);
+done:
+    json_decref(texts);
     return status;
 }
 
@@ -108,6 +128,35 @@ static enum qm_status score_token(struct qm_session *session, const struct kept 
     return check_log_probability(kept_log_probability(kept, pass, row), scores->nll[index], &place);
 }
 
+// KL(widened || narrow) of the windows' scored tokens from index `scored` on: the widened logits have just been kept, the
+// others are computed here, on the same device.
+static enum qm_status score_narrow(struct qm_session *session, size_t scheme, uint32_t first, uint32_t count,
+                                   const struct kept *wide, size_t scored)
+{
+    const struct qm_evaluation *evaluation = session->prepared->evaluation;
+    struct qm_widening_run *widening = &session->run->schemes[scheme].widening;
+    struct kept narrow = {.passes = count, .rows = wide->rows, .vocabulary = wide->vocabulary};
+    const char *path = session->params->scratch_path;
+    json_t *answer = NULL;
+    QM_TRY(qm_file_remove(path));
+    QM_TRY(qm_session_run_narrow(session, scheme, evaluation->set.window_tokens, count, path, &answer));
+    enum qm_status status = read_kept(session, json_object_get(answer, "checksums"), 0, &narrow, NULL);
+    json_decref(answer);
+    QM_TRY(status);
+    for (; scored < evaluation->scored_count && evaluation->scored[scored].window < first + count; ++scored) {
+        const struct qm_scored_token *token = &evaluation->scored[scored];
+        struct qm_token_place place = {token->sequence, token->window, token->position};
+        QM_GUARD(qm_token_scores_set(
+            widening->scores, scored, kept_logits(wide, token->window - first, token->position),
+            kept_logits(&narrow, token->window - first, token->position), wide->vocabulary, token->target, &place));
+    }
+    if (first == 0)
+        status = qm_session_judge_widening(session, scheme, scored, &widening->before);
+done:
+    free(narrow.values);
+    return status;
+}
+
 // Logits of a window position against the reference backend running the same artifact.
 static enum qm_status check_row(struct qm_session *session, size_t scheme, uint32_t window, uint32_t position,
                                 const float *logits)
@@ -135,6 +184,11 @@ static enum qm_status judge_check(struct qm_session *session, size_t scheme, con
     bool is_float32 = s->activations == QM_ACTIVATION_F32 && s->kv == QM_KV_F32;
     struct qm_agreement_verdict *v = &run->verdict;
     QM_TRY(qm_agreement_judge(&run->agreement, is_float32, v));
+    if (session->run->widen >
+        1) { // sums have more terms than the reference's, which is not widened; see docs/METHOD.md
+        v->mean_bound *= 2;
+        v->agrees = v->mean <= v->mean_bound && v->median <= v->median_bound;
+    }
     if (!v->agrees)
         return QM_FAIL(QM_WRONG_RESULT,
                        "%s logits differ from the reference backend's of the same artifact: KL mean %.3g nats, bound "
@@ -159,10 +213,13 @@ static enum qm_status score_prefill(struct qm_session *session, size_t scheme, u
         free(checksums);
         return status;
     }
+    size_t first_scored = *scored;
     for (; *scored < evaluation->scored_count && evaluation->scored[*scored].window < first + count; ++*scored) {
         const struct qm_scored_token *token = &evaluation->scored[*scored];
         QM_GUARD(score_token(session, &kept, token->window - first, token->position, token, run->scores, *scored));
     }
+    if (session->run->widen > 1)
+        QM_GUARD(score_narrow(session, scheme, first, count, &kept, first_scored));
     for (uint32_t w = 0; w < count; ++w) {
         for (uint32_t p = 0; p < evaluation->set.window_tokens && first + w < session->prepared->verify_windows; ++p)
             QM_GUARD(check_row(session, scheme, first + w, p, kept_logits(&kept, w, p)));
@@ -305,6 +362,8 @@ static enum qm_status summarize(struct qm_session *session, size_t scheme)
     QM_TRY(qm_details_compute(&details, &run->details));
     params.cell = evaluation->cell;
     QM_TRY(qm_summary_create(&params, &run->cells));
+    if (session->run->widen > 1)
+        QM_TRY(qm_session_judge_widening(session, scheme, evaluation->scored_count, &run->widening.all));
     if (run->decode_scored == 0)
         return QM_OK;
     run->decode_scores->count = run->decode_scored; // room was made for the most there could be
@@ -314,10 +373,14 @@ static enum qm_status summarize(struct qm_session *session, size_t scheme)
     return qm_summary_create(&params, &run->decode_summary);
 }
 
-enum qm_status qm_session_score(struct qm_session *session)
+uint32_t qm_session_group_count(const struct qm_session *session)
+{
+    return (session->prepared->evaluation->set.windows + session->group - 1) / session->group;
+}
+
+enum qm_status qm_session_score_begin(struct qm_session *session)
 {
     const struct qm_evaluation *evaluation = session->prepared->evaluation;
-    uint32_t windows = evaluation->set.windows, groups = (windows + session->group - 1) / session->group;
     for (size_t s = 0; s < session->run->scheme_count; ++s) {
         struct qm_scheme_run *run = &session->run->schemes[s];
         if (run->status != QM_OK)
@@ -325,47 +388,60 @@ enum qm_status qm_session_score(struct qm_session *session)
         QM_TRY(qm_token_scores_create(evaluation->scored_count, &run->scores));
         QM_TRY(qm_token_scores_create(evaluation->scored_count * (session->profile->decode_count + 1),
                                       &run->decode_scores));
+        if (session->run->widen > 1)
+            QM_TRY(qm_token_scores_create(evaluation->scored_count, &run->widening.scores));
     }
-    // The first group comes last again, so that timing finds it on the device.
-    size_t *scored = calloc(session->run->scheme_count + 1, sizeof(*scored));
-    if (!scored)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to score");
-    enum qm_status status = QM_OK;
-    for (uint32_t turn = 0; turn < groups; ++turn) {
-        uint32_t group = (turn + 1) % groups, first = group * session->group;
-        uint32_t count = windows - first < session->group ? windows - first : session->group;
-        size_t first_scored = 0;
-        while (first_scored < evaluation->scored_count && evaluation->scored[first_scored].window < first)
-            ++first_scored;
-        QM_GUARD(qm_session_tokens(session, first, count, 0));
+    return QM_OK;
+}
+
+static enum qm_status score_scheme(struct qm_session *session, size_t scheme, uint32_t first, uint32_t count,
+                                   size_t scored)
+{
+    QM_TRY(score_prefill(session, scheme, first, count, &scored));
+    QM_TRY(score_decode(session, scheme, first, count));
+    return first == 0 ? score_other_prefill(session, scheme) : QM_OK;
+}
+
+enum qm_status qm_session_score_groups(struct qm_session *session, uint32_t first_group, uint32_t end)
+{
+    const struct qm_evaluation *evaluation = session->prepared->evaluation;
+    for (uint32_t group = first_group; group < end; ++group) {
+        uint32_t first = group * session->group, left = evaluation->set.windows - first;
+        uint32_t count = left < session->group ? left : session->group;
+        size_t scored = 0;
+        while (scored < evaluation->scored_count && evaluation->scored[scored].window < first)
+            ++scored;
+        QM_TRY(qm_session_tokens(session, first, count, 0));
         for (size_t b = 1; b < session->batch_count && first == 0; ++b)
-            QM_GUARD(qm_session_tokens(session, 0, session->batches[b] < count ? session->batches[b] : count,
-                                       session->bases[b]));
+            QM_TRY(qm_session_tokens(session, 0, session->batches[b] < count ? session->batches[b] : count,
+                                     session->bases[b]));
         for (size_t s = 0; s < session->run->scheme_count; ++s) {
             if (session->run->schemes[s].status != QM_OK)
                 continue;
             char what[QM_SCHEME_NAME_BYTES + 16];
             snprintf(what, sizeof(what), "scoring %s", session->prepared->schemes[s].scheme.name);
             qm_session_tell(session, what, count);
-            scored[s] = first_scored;
-            status = score_prefill(session, s, first, count, &scored[s]);
-            if (status == QM_OK)
-                status = score_decode(session, s, first, count);
-            if (status == QM_OK && first == 0)
-                status = score_other_prefill(session, s);
+            enum qm_status status = score_scheme(session, s, first, count, scored);
             if (status != QM_OK) {
                 qm_session_fail(session, s, status);
                 if (!qm_client_is_alive(session->client))
-                    goto done;
-                status = QM_OK;
+                    return status;
             }
         }
     }
+    return QM_OK;
+}
+
+enum qm_status qm_session_score_end(struct qm_session *session)
+{
     for (size_t s = 0; s < session->run->scheme_count; ++s) {
-        if (session->run->schemes[s].status == QM_OK)
-            QM_GUARD(summarize(session, s));
+        if (session->run->schemes[s].status != QM_OK)
+            continue;
+        enum qm_status status = summarize(session, s);
+        if (status == QM_WRONG_RESULT) // beyond the bound of its widening
+            qm_session_fail(session, s, status);
+        else
+            QM_TRY(status);
     }
-done:
-    free(scored);
-    return status;
+    return QM_OK;
 }

@@ -1,5 +1,6 @@
 #include "bench/prepare.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@ enum {
 static enum qm_status check_against_model(const struct qm_profile *profile, const struct qm_model *model)
 {
     const struct qm_model_config *c = &model->config;
+    struct qm_model_config widened;
+    QM_TRY(qm_model_config_widen(c, profile->widen, &widened));
     if (profile->evaluation.window_tokens > c->context)
         return QM_FAIL(QM_INVALID, "%s: windows of %u tokens exceed the model's context of %u", profile->path,
                        profile->evaluation.window_tokens, c->context);
@@ -69,6 +72,26 @@ static enum qm_status load_model(const char *name, struct qm_preparation *p)
     return QM_OK;
 }
 
+static enum qm_status set_widen(struct qm_preparation *p, uint64_t widen)
+{
+    if (widen > QM_PROFILE_WIDEN_MAX || (widen & (widen - 1)) != 0)
+        return QM_FAIL(QM_INVALID, "--widen %" PRIu64 " is no power of two from 1 to %d", widen, QM_PROFILE_WIDEN_MAX);
+    p->profile.widen = (uint32_t)widen;
+    p->profile.is_fit = false;
+    return qm_profile_update(&p->profile);
+}
+
+static enum qm_status set_fit(struct qm_preparation *p, uint64_t widen)
+{
+    if (widen)
+        return QM_FAIL(QM_INVALID, "--fit chooses the width and --widen %" PRIu64 " sets it; give one of them", widen);
+    if (p->profile.widen > 1)
+        return QM_FAIL(QM_INVALID, "--fit chooses the width and %s sets it, 'widen' is %" PRIu32 "; leave out --fit",
+                       p->profile.path, p->profile.widen);
+    p->profile.is_fit = true;
+    return qm_profile_update(&p->profile);
+}
+
 enum qm_status qm_preparation_read(const struct qm_preparation_params *params, struct qm_preparation **out)
 {
     *out = NULL;
@@ -85,10 +108,10 @@ enum qm_status qm_preparation_read(const struct qm_preparation_params *params, s
         p->profile.evaluation.seed = params->evaluation_seed;
         QM_GUARD(qm_profile_update(&p->profile));
     }
-    if (p->profile.widen != 1) {
-        status = QM_FAIL(QM_UNSUPPORTED, "%s: widen %u is not built in yet; use 1", p->profile.path, p->profile.widen);
-        goto done;
-    }
+    if (params->fits)
+        QM_GUARD(set_fit(p, params->widen));
+    else if (params->widen)
+        QM_GUARD(set_widen(p, params->widen));
     if (p->profile.is_tuned) {
         status = QM_FAIL(QM_UNSUPPORTED, "%s: tiles: tuned is not built in yet; use fixed", p->profile.path);
         goto done;

@@ -19,6 +19,8 @@ struct qm_preparation_params {
     const char *schemes; // list, or NULL: the profile's
     const char *model;   // "built-in", "built-in-outliers" or a directory; NULL: the profile's
     const char *cache_directory;
+    uint64_t widen; // as --widen has it: a power of two up to QM_PROFILE_WIDEN_MAX; 0: the profile's
+    bool fits;      // --fit: as wide as each device holds; with neither `widen` nor a widened profile
     bool has_evaluation_seed;
     uint64_t evaluation_seed;
     bool only_artifacts;     // for `calibrate`: no evaluation, no reference logits

@@ -45,7 +45,6 @@ static const struct number numbers[] = {
     U32("timing", "repeats", repeats, 3, 100000),
     U32("policy", "dispatches_per_submission", dispatches_per_submission, 0, 100000),
     U32("policy", "submission_ms", submission_ms, 1, 200),
-    U32("", "widen", widen, 1, 256),
     U64("bootstrap", "seed", bootstrap.seed, 0, SEED_MAX),
     U32("bootstrap", "resamples", bootstrap.resamples, 99, 1000000),
 };
@@ -289,6 +288,20 @@ static enum qm_status read_numbers(const struct qm_node *root, struct qm_profile
     return QM_OK;
 }
 
+static enum qm_status read_widen(const struct qm_node *root, struct qm_profile *profile)
+{
+    const struct qm_node *node = NULL;
+    QM_TRY(require(root, "", "widen", &node));
+    profile->widen = 1;
+    profile->is_fit = qm_node_text(node) && strcmp(qm_node_text(node), "fit") == 0;
+    if (profile->is_fit)
+        return QM_OK;
+    QM_TRY(read_u32(root, "", "widen", 1, QM_PROFILE_WIDEN_MAX, &profile->widen));
+    if ((profile->widen & (profile->widen - 1)) != 0)
+        return qm_node_invalid(node, "'widen' is %" PRIu32 "; expected a power of two, or fit", profile->widen);
+    return QM_OK;
+}
+
 static enum qm_status read_choices(const struct qm_node *root, struct qm_profile *profile)
 {
     const struct qm_node *mapping = NULL;
@@ -307,9 +320,8 @@ static enum qm_status read_choices(const struct qm_node *root, struct qm_profile
     profile->tier = (enum qm_profile_tier)choice;
     QM_TRY(read_choice(root, "", "tiles", tile_names, COUNT(tile_names), &choice));
     profile->is_tuned = choice == 1;
-    const struct qm_node *node = qm_node_child(root, "widen");
-    if ((profile->widen & (profile->widen - 1)) != 0)
-        return qm_node_invalid(node, "'widen' is %" PRIu32 "; expected a power of two", profile->widen);
+    const struct qm_node *node = NULL;
+    QM_TRY(read_widen(root, profile));
     if ((uint64_t)profile->evaluation.windows * profile->evaluation.window_tokens < profile->evaluation.scored_tokens)
         return qm_node_invalid(qm_node_get(root, "evaluation.scored_tokens"),
                                "'scored_tokens' is %" PRIu32 " and the windows hold %" PRIu64
@@ -614,7 +626,10 @@ struct qm_node *qm_profile_expand(const struct qm_profile *profile)
     qm_node_set_u64(mapping, "submission_ms", profile->submission_ms);
     qm_node_set_text(node, "tier", tier_names[profile->tier]);
     qm_node_set_text(node, "tiles", tile_names[profile->is_tuned]);
-    qm_node_set_u64(node, "widen", profile->widen);
+    if (profile->is_fit)
+        qm_node_set_text(node, "widen", "fit");
+    else
+        qm_node_set_u64(node, "widen", profile->widen);
     mapping = qm_node_add_mapping(node, "bootstrap");
     qm_node_set_u64(mapping, "seed", profile->bootstrap.seed);
     qm_node_set_u64(mapping, "resamples", profile->bootstrap.resamples);

@@ -12,7 +12,7 @@
 //   prefill: [{batch, prompt}]          decode: [{batch, depth, steps}]
 //   timing: {protocol: paired, warmup, repeats}
 //   policy: {dispatches_per_submission, submission_ms}
-//   tier: base | best         tiles: fixed | tuned         widen: 1
+//   tier: base | best         tiles: fixed | tuned         widen: 1 .. 64 | fit
 //   bootstrap: {seed, resamples, confidence}
 //   acceptance: {at_most: {METRIC: bound}, at_least: {METRIC: bound}}
 #ifndef QM_BENCH_PROFILE_H
@@ -68,6 +68,9 @@ enum qm_profile_model {
     QM_PROFILE_MODEL_OUTLIERS, // the built-in model's variant with injected outliers
 };
 
+// The widest that a profile and --widen ask for.
+#define QM_PROFILE_WIDEN_MAX 64
+
 struct qm_profile {
     char name[QM_PROFILE_NAME_BYTES];
     char title[QM_PROFILE_TITLE_BYTES];
@@ -91,8 +94,9 @@ struct qm_profile {
     uint32_t dispatches_per_submission; // 0: no limit but submission_ms
     uint32_t submission_ms;             // what a submission is sized to, at most
     enum qm_profile_tier tier;
-    bool is_tuned; // tiles: tuned
-    uint32_t widen;
+    bool is_tuned;  // tiles: tuned
+    uint32_t widen; // a power of two from 1 to QM_PROFILE_WIDEN_MAX
+    bool is_fit;    // widen: fit; `widen` is 1, and each device is asked how wide a model it holds
 
     struct qm_bootstrap bootstrap;
     struct qm_criterion criteria[QM_PROFILE_CRITERIA_MAX];

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "bench/result_details.h"
 #include "bench/result_disclosure.h"
+#include "bench/result_widen.h"
 #include "kernel/kernels.h"
 #include "model/safetensors.h"
 #include "quant/layout.h"
@@ -322,7 +323,7 @@ static const char *tier_of(const struct qm_scheme_run *scheme, const char *tile)
     return "base";
 }
 
-static void add_point(struct qm_node *list, const struct qm_prepared *prepared, const char *tier,
+static void add_point(struct qm_node *list, const struct qm_prepared *prepared, const char *tier, uint32_t widen,
                       const struct qm_point_run *point)
 {
     const struct qm_bootstrap *bootstrap = &prepared->profile->bootstrap;
@@ -338,7 +339,7 @@ static void add_point(struct qm_node *list, const struct qm_prepared *prepared, 
     struct qm_node *row = qm_node_append_mapping(list);
     add_place(row, point);
     qm_node_set_text(row, "tier", tier);
-    qm_node_set_u64(row, "widen", 1);
+    qm_node_set_u64(row, "widen", widen);
     qm_node_set_text(row, "protocol", "paired");
     qm_node_set_text(row, "timer", point->has_device_time ? "device" : "wall");
     qm_node_set_u64(row, "passes", point->count * steps);
@@ -369,7 +370,7 @@ static void add_throughput(struct qm_node *row, const struct qm_prepared *prepar
     const struct qm_scheme_run *baseline = &run->schemes[prepared->profile->baseline];
     struct qm_node *throughput = qm_node_add_sequence(row, "throughput");
     for (size_t i = 0; i < scheme->point_count; ++i)
-        add_point(throughput, prepared, tier_of(scheme, run->tile), &scheme->points[i]);
+        add_point(throughput, prepared, tier_of(scheme, run->tile), run->widen, &scheme->points[i]);
     struct qm_node *gain = qm_node_add_sequence(row, "gain");
     for (size_t i = 0; i < scheme->point_count; ++i) {
         if (scheme->points[i].count > 0)
@@ -451,6 +452,7 @@ static void add_scheme(struct qm_node *list, const struct qm_prepared *prepared,
     add_evaluation_set(disclosure, prepared->evaluation);
     add_tool_chain(disclosure, prepared, run, scheme);
     add_accuracy(row, prepared, scheme);
+    qm_result_add_widening(row, prepared, run, s);
     if (scheme->status == QM_OK)
         add_throughput(row, prepared, run, scheme);
     struct qm_node *memory = qm_node_add_mapping(row, "memory");
@@ -482,7 +484,7 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
         qm_node_set_text(model, "variant", prepared->model->variant);
     qm_node_set_text(model, "sha256", prepared->model->sha256);
     qm_node_set_u64(model, "parameters", prepared->model->parameters);
-    qm_node_set_u64(model, "widen", 1);
+    qm_result_add_size(model, prepared, run);
     qm_node_set_text(model, "cache_resident", "undisclosed");
     qm_node_set_node(root, "profile", qm_profile_expand(prepared->profile));
     qm_node_set_text(root, "samples", "absent");
@@ -495,7 +497,7 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
 // ---- Samples ------------------------------------------------------------------------------------------------------
 
 enum {
-    SAMPLE_TENSORS_MAX = QM_PROFILE_SCHEMES_MAX * (2 * 13 + 2 * QM_PROFILE_POINTS_MAX * 3)
+    SAMPLE_TENSORS_MAX = QM_PROFILE_SCHEMES_MAX * (3 * 13 + 2 + 2 * QM_PROFILE_POINTS_MAX * 3)
 };
 
 struct sample_list {
@@ -625,6 +627,9 @@ enum qm_status qm_samples_write(const struct qm_prepared *prepared, const struct
         if (!scheme->summary)
             continue;
         add_scores(&list, scheme->scores, name, "prefill");
+        add_scores(&list, scheme->widening.all ? scheme->widening.scores : NULL, name, "widening");
+        add_doubles(&list, scheme->widening.tiled_ns, scheme->widening.pairs, name, "widening.tiled_ns");
+        add_doubles(&list, scheme->widening.random_ns, scheme->widening.pairs, name, "widening.random_ns");
         add_scores(&list, scheme->decode_summary ? scheme->decode_scores : NULL, name, "decode");
         for (size_t i = 0; i < scheme->point_count; ++i)
             add_times(&list, &scheme->points[i], name);

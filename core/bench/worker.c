@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include "bench/device_node.h"
+#include "bench/fit.h"
 #include "bench/kernel_check.h"
 #include "bench/selftest.h"
 #include "kernel/kernels.h"
 #include "model/engine.h"
+#include "model/random_weight.h"
 #include "model/tasks.h"
 #include "record/node.h"
 #include "sys/file.h"
@@ -18,7 +20,7 @@
 #include "sys/process.h"
 
 enum {
-    NETWORKS_MAX = 64,
+    NETWORKS_MAX = 128, // narrow ones included
     PASSES_MAX = 512
 };
 
@@ -26,14 +28,16 @@ struct worker {
     struct qm_device *device;
     struct qm_device_info info;
     struct qm_engine *engine;
-    const char *tile; // of its kernels
-    bool has_texels;  // as the self-test found
+    struct qm_engine *narrow; // beside a widened engine: the model as it is, with the same kernels
+    const char *tile;         // of its kernels
+    bool has_texels;          // as the self-test found
     struct qm_model_config config;
     uint64_t limit_ns;
     uint32_t most_dispatches, slots, sequences;
     uint32_t *tokens; // [sequences][context + 1], as on the device
     struct {
         char name[QM_SCHEME_NAME_BYTES];
+        bool is_narrow;
         struct qm_network *network;
     } networks[NETWORKS_MAX];
     size_t network_count;
@@ -74,13 +78,17 @@ static bool has_fault(const struct worker *worker, const char *kind)
     return worker->fault && strcmp(worker->fault_kind, kind) == 0;
 }
 
-static struct qm_network *find_network(const struct worker *worker, const char *name)
+static enum qm_status find_network(const struct worker *worker, json_t *request, struct qm_network **out)
 {
+    const char *name = text_of(request, "scheme");
+    bool is_narrow = json_is_true(json_object_get(request, "narrow"));
     for (size_t i = 0; i < worker->network_count; ++i) {
-        if (strcmp(worker->networks[i].name, name) == 0)
-            return worker->networks[i].network;
+        if (worker->networks[i].is_narrow == is_narrow && strcmp(worker->networks[i].name, name) == 0) {
+            *out = worker->networks[i].network;
+            return QM_OK;
+        }
     }
-    return NULL;
+    return QM_FAIL(QM_INVALID, "scheme %s is not loaded%s", name, is_narrow ? " as it is, not widened" : "");
 }
 
 // Takes the tree.
@@ -91,6 +99,28 @@ static json_t *json_of_node(struct qm_node *node)
     free(text);
     qm_node_destroy(&node);
     return json ? json : json_null();
+}
+
+// The planted lack of memory: the driver's word is that so many bytes are all there are.
+static uint64_t planted_bytes;
+static struct qm_device_fns planted_fns;
+static void (*planted_memory)(struct qm_device *device, struct qm_memory *out);
+
+static void little_memory(struct qm_device *device, struct qm_memory *out)
+{
+    planted_memory(device, out);
+    out->left_bytes = planted_bytes > out->buffers_bytes ? planted_bytes - out->buffers_bytes : 0;
+}
+
+static void plant_little_memory(struct worker *worker)
+{
+    if (!has_fault(worker, "memory"))
+        return;
+    planted_bytes = strtoull(worker->fault, NULL, 10);
+    planted_fns = *worker->device->fns;
+    planted_memory = planted_fns.memory;
+    planted_fns.memory = little_memory;
+    worker->device->fns = &planted_fns;
 }
 
 static enum qm_status do_open(struct worker *worker, json_t *request, json_t *answer)
@@ -109,6 +139,7 @@ static enum qm_status do_open(struct worker *worker, json_t *request, json_t *an
             struct qm_open_params params = {.debug = json_is_true(json_object_get(request, "debug")),
                                             .cache_dir = json_string_value(json_object_get(request, "cache"))};
             QM_TRY((*backend)->open(&worker->info, &params, &worker->device));
+            plant_little_memory(worker);
             json_object_set_new(answer, "info", json_of_node(qm_device_node(worker->device->info)));
             return QM_OK;
         }
@@ -153,41 +184,69 @@ static enum qm_status do_selftest(struct worker *worker, json_t *answer)
     return QM_OK;
 }
 
-static enum qm_status do_engine(struct worker *worker, json_t *request, json_t *answer)
+static void read_engine_params(struct worker *worker, json_t *request, struct qm_engine_params *params)
+{
+    *params = (struct qm_engine_params){.device = worker->device,
+                                        .config = worker->config,
+                                        .widen = number_of(request, "widen"),
+                                        .rows = number_of(request, "rows"),
+                                        .sequences = number_of(request, "sequences"),
+                                        .slots = number_of(request, "slots")};
+}
+
+static bool reads_texels(const struct worker *worker, json_t *request)
+{
+    return worker->has_texels && !json_is_true(json_object_get(request, "base_tier"));
+}
+
+static enum qm_status load_config(struct worker *worker, const char *path)
 {
     struct qm_artifact *artifact = NULL;
-    QM_TRY(qm_artifact_load(text_of(request, "artifact"), &artifact));
+    QM_TRY(qm_artifact_load(path, &artifact));
     worker->config = artifact->config;
     qm_artifact_destroy(&artifact);
+    return QM_OK;
+}
+
+static enum qm_status do_engine(struct worker *worker, json_t *request, json_t *answer)
+{
+    struct qm_engine_params params;
+    bool is_narrow = json_is_true(json_object_get(request, "narrow"));
+    if (is_narrow ? !worker->engine || worker->narrow : worker->engine != NULL)
+        return QM_FAIL(QM_INVALID, "one engine, then one that is not widened");
+    QM_TRY(load_config(worker, text_of(request, "artifact")));
+    read_engine_params(worker, request, &params);
+    if (is_narrow) {
+        params.widen = 1;
+        params.tile = worker->tile;
+        return qm_engine_create(&params, &worker->narrow);
+    }
     worker->limit_ns = large_of(request, "limit_ns");
     worker->most_dispatches = number_of(request, "most_dispatches");
-    worker->slots = number_of(request, "slots");
-    worker->sequences = number_of(request, "sequences");
+    worker->slots = params.slots;
+    worker->sequences = params.sequences;
     worker->tokens = calloc((size_t)worker->sequences * (worker->config.context + 1), sizeof(uint32_t));
     if (!worker->tokens)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for tokens");
-    struct qm_engine_params params = {.device = worker->device,
-                                      .config = worker->config,
-                                      .rows = number_of(request, "rows"),
-                                      .sequences = worker->sequences,
-                                      .slots = worker->slots};
-    bool is_base = json_is_true(json_object_get(request, "base_tier")) || !worker->has_texels;
-    uint64_t most = is_base ? QM_KERNEL_BASE_TIER : qm_engine_largest_read_bytes(&params);
-    params.tile = worker->tile = qm_kernel_tile(worker->device->info, most);
+    params.tile = worker->tile = qm_fit_tile(&params, reads_texels(worker, request));
     json_object_set_new(answer, "tile", json_string(worker->tile));
     return qm_engine_create(&params, &worker->engine);
 }
 
 static enum qm_status do_load(struct worker *worker, json_t *request, json_t *answer)
 {
-    if (!worker->engine || worker->network_count == NETWORKS_MAX)
+    bool is_narrow = json_is_true(json_object_get(request, "narrow"));
+    struct qm_engine *engine = is_narrow ? worker->narrow : worker->engine;
+    if (!engine || worker->network_count == NETWORKS_MAX)
         return QM_FAIL(QM_INVALID, "no engine, or more than %d schemes", NETWORKS_MAX);
     struct qm_scheme scheme;
     QM_TRY(qm_scheme_parse(text_of(request, "scheme"), &scheme));
     struct qm_artifact *artifact = NULL;
     QM_TRY(qm_artifact_load(text_of(request, "artifact"), &artifact));
     struct qm_network *network = NULL;
-    enum qm_status status = qm_network_create(worker->engine, artifact, &scheme, &network);
+    if (has_fault(worker, "wrong-widen") && !is_narrow)
+        artifact->tensors[qm_weight_index(&worker->config, QM_ROLE_UP, 0)].encoded.tensor_scale *= 2;
+    enum qm_status status = qm_network_create(engine, artifact, &scheme, &network);
     if (status == QM_OK) {
         struct qm_network_memory memory;
         qm_network_memory(network, &memory);
@@ -198,9 +257,91 @@ static enum qm_status do_load(struct worker *worker, json_t *request, json_t *an
             json_array_append_new(variants, json_string(*name));
         json_object_set_new(answer, "variants", variants);
         snprintf(worker->networks[worker->network_count].name, QM_SCHEME_NAME_BYTES, "%s", scheme.name);
+        worker->networks[worker->network_count].is_narrow = is_narrow;
         worker->networks[worker->network_count++].network = network;
     }
     qm_artifact_destroy(&artifact);
+    return status;
+}
+
+static json_t *json_of_times(const uint64_t *ns, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; ++i)
+        json_array_append_new(list, json_integer((json_int_t)ns[i]));
+    return list;
+}
+
+static enum qm_status do_random(struct worker *worker, json_t *request, json_t *answer)
+{
+    struct qm_network *network = NULL;
+    struct qm_artifact *artifact = NULL;
+    struct qm_random_weight_times times;
+    QM_TRY(find_network(worker, request, &network));
+    QM_TRY(qm_artifact_load(text_of(request, "artifact"), &artifact));
+    enum qm_status status = qm_network_time_random(network, artifact, worker->limit_ns, &times);
+    qm_artifact_destroy(&artifact);
+    QM_TRY(status);
+    json_object_set_new(answer, "rows", json_integer(times.rows));
+    json_object_set_new(answer, "columns", json_integer(times.columns));
+    json_object_set_new(answer, "bytes", json_integer((json_int_t)times.bytes));
+    json_object_set_new(answer, "products", json_integer(times.products));
+    json_object_set_new(answer, "has_device_time", json_boolean(times.has_device_time));
+    json_object_set_new(answer, "tiled_ns", json_of_times(times.tiled_ns, QM_RANDOM_WEIGHT_PAIRS));
+    json_object_set_new(answer, "random_ns", json_of_times(times.random_ns, QM_RANDOM_WEIGHT_PAIRS));
+    return QM_OK;
+}
+
+// Reads what the request lists; the caller frees it all, whatever the status.
+static enum qm_status read_fit(json_t *request, struct qm_fit_params *params, struct qm_scheme *schemes,
+                               struct qm_artifact **artifacts, struct qm_pass_params *passes)
+{
+    json_t *scheme_list = json_object_get(request, "schemes"), *pass_list = json_object_get(request, "passes"), *row;
+    size_t index;
+    if (json_array_size(scheme_list) == 0)
+        return QM_FAIL(QM_INVALID, "no scheme to fit");
+    params->schemes = schemes;
+    params->artifacts = artifacts;
+    params->passes = passes;
+    json_array_foreach(scheme_list, index, row)
+    {
+        QM_TRY(qm_scheme_parse(text_of(row, "scheme"), &schemes[index]));
+        QM_TRY(qm_artifact_load(text_of(row, "artifact"), &artifacts[index]));
+        params->engine.config = artifacts[index]->config;
+        ++params->scheme_count;
+    }
+    json_array_foreach(pass_list, index, row)
+    {
+        passes[index] = (struct qm_pass_params){number_of(row, "batch"), number_of(row, "tokens"), 0, 0};
+        ++params->pass_count;
+    }
+    return QM_OK;
+}
+
+static enum qm_status do_fit(struct worker *worker, json_t *request, json_t *answer)
+{
+    size_t scheme_count = json_array_size(json_object_get(request, "schemes")),
+           pass_count = json_array_size(json_object_get(request, "passes"));
+    struct qm_scheme *schemes = calloc(scheme_count + 1, sizeof(*schemes));
+    struct qm_artifact **artifacts = calloc(scheme_count + 1, sizeof(*artifacts));
+    struct qm_pass_params *passes = calloc(pass_count + 1, sizeof(*passes));
+    struct qm_fit_params params = {.has_texels = reads_texels(worker, request), .most = number_of(request, "most")};
+    struct qm_width_fit fit;
+    enum qm_status status =
+        schemes && artifacts && passes ? QM_OK : QM_FAIL(QM_OUT_OF_MEMORY, "no host memory to find what fits");
+    QM_GUARD(status);
+    read_engine_params(worker, request, &params.engine);
+    QM_GUARD(read_fit(request, &params, schemes, artifacts, passes));
+    QM_GUARD(qm_fit_find(&params, &fit));
+    json_object_set_new(answer, "widen", json_integer(fit.widen));
+    json_object_set_new(answer, "bytes", json_integer((json_int_t)fit.bytes));
+    json_object_set_new(answer, "reason", json_string(fit.reason));
+done:
+    for (size_t s = 0; artifacts && s < scheme_count; ++s)
+        qm_artifact_destroy(&artifacts[s]);
+    free(schemes);
+    free(artifacts);
+    free(passes);
     return status;
 }
 
@@ -262,6 +403,8 @@ static enum qm_status do_tokens(struct worker *worker, json_t *request)
         for (uint32_t p = 0; p <= length; ++p)
             worker->tokens[(size_t)(base + i) * stride + p] = window.tokens[p];
     }
+    if (worker->narrow)
+        QM_TRY(qm_engine_write_tokens(worker->narrow, worker->tokens, worker->sequences));
     return qm_engine_write_tokens(worker->engine, worker->tokens, worker->sequences);
 }
 
@@ -356,9 +499,8 @@ done:
 
 static enum qm_status do_run(struct worker *worker, json_t *request, json_t *answer)
 {
-    struct qm_network *network = find_network(worker, text_of(request, "scheme"));
-    if (!network)
-        return QM_FAIL(QM_INVALID, "scheme %s is not loaded", text_of(request, "scheme"));
+    struct qm_network *network = NULL;
+    QM_TRY(find_network(worker, request, &network));
     struct qm_pass_params params = {.batch = number_of(request, "batch"), .tokens = number_of(request, "tokens")};
     params.position_increment = params.tokens == 1 ? 1 : 0;
     params.sequence_increment = params.tokens == 1 ? 0 : params.batch;
@@ -411,6 +553,10 @@ static enum qm_status do_request(struct worker *worker, json_t *request, json_t 
         return do_engine(worker, request, answer);
     if (strcmp(verb, "load") == 0)
         return do_load(worker, request, answer);
+    if (strcmp(verb, "fit") == 0)
+        return do_fit(worker, request, answer);
+    if (strcmp(verb, "random") == 0)
+        return do_random(worker, request, answer);
     if (strcmp(verb, "kernels") == 0)
         return do_kernels(worker, request, answer);
     if (strcmp(verb, "tokens") == 0)
@@ -452,6 +598,7 @@ static void close_all(struct worker *worker)
         qm_pass_destroy(&worker->passes[i].pass);
     for (size_t i = 0; i < worker->network_count; ++i)
         qm_network_destroy(&worker->networks[i].network);
+    qm_engine_destroy(&worker->narrow);
     qm_engine_destroy(&worker->engine);
     if (worker->device)
         worker->device->fns->destroy(&worker->device);

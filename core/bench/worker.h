@@ -7,11 +7,16 @@
 //   open     device ("vulkan:0"), debug, cache (directory or null)
 //            -> info (as qm_device_info, see device_node.h)
 //   selftest -> capabilities, ..., as qm_selftest_node has them
-//   engine   artifact (path; for the configuration), rows, sequences, slots, limit_ns, most_dispatches
-//   load     scheme, artifact (path) -> weight_bytes, cache_bytes, variants [..]
+//   engine   artifact (path; for the configuration), widen, rows, sequences, slots, limit_ns, most_dispatches
+//            `narrow`: true makes a second engine beside the first, not widened and with its kernels
+//   load     scheme, artifact (path), narrow -> weight_bytes, cache_bytes, variants [..]
+//   fit      rows, sequences, slots, most, schemes [{scheme, artifact} ..], passes [{batch, tokens} ..]
+//            -> widen (the largest up to `most` that fits), bytes, reason (why not twice as much); see fit.h
+//   random   scheme, artifact (path) -> rows, columns, bytes, products, has_device_time, tiled_ns [..], random_ns [..];
+//            see model/random_weight.h
 //   kernels  only (prefix of variant names), rows (of prefill), quick, time_ns -> reports [..]
 //   tokens   split seed first count length base: generates windows and puts them into sequences base..base+count-1
-//   run      scheme, batch, tokens, position, sequence, repeats, logits (path or null)
+//   run      scheme, narrow, batch, tokens, position, sequence, repeats, logits (path or null)
 //            -> device_ns [..] (absent without device time), wall_ns, repeat_wall_ns [..], checksums [text ..],
 //               submissions. With `logits` the passes are run one at a time and each one's logits [batch * tokens]
 //               [vocabulary], then its log-probabilities [batch * tokens], are appended to the file.
@@ -27,6 +32,8 @@ int qm_worker_main(void);
 // Faults for tests, from the environment variable QM_FAULT, "KIND=VALUE", each in one worker whose device id is
 // QM_FAULT_DEVICE (any, if unset):
 //   wrong-pass=N       the N-th run that keeps no logits (counted from 1) sees another token
+//   wrong-widen=1      one product of every scheme has the factor of another width, unless it is loaded as narrow
+//   memory=BYTES       the driver says that there are no more
 //   wrong-selftest=1   its self-test says that it is wrong
 //   crash=VERB         the process ends by a signal when it is asked for VERB
 //   hang=VERB          it never answers

@@ -103,9 +103,10 @@ static const struct {
              "product), f16,\n"
              "subgroup, matrix. Each above base is checked on the device before it is used."},
     {"tiles", "How kernels are cut into work groups: fixed (as they come) or tuned (for this device)."},
-    {"widen", "The residual stream repeated r times, so that a small model does the work of a large one and keeps its "
-              "logits up\n"
-              "to rounding."},
+    {"widen",
+     "The residual stream repeated r times, so that a small model does the work of a large one and keeps its "
+     "logits up\n"
+     "to rounding: --widen R, --fit. A result has the divergence from the narrow model, measured on the device."},
     {"timer",
      "The clock of a rate: device (the device's own timestamps) or wall (the host's clock, with all overheads)."},
     {"profile", "What to run and how: schemes, sets, points, repeats, bounds. quick, standard, or a file of yours."},

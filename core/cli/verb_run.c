@@ -18,8 +18,8 @@
 
 struct run_options {
     const char *profile, *devices, *schemes, *directory, *model, *exact_match;
-    uint64_t evaluation_seed;
-    bool is_debug, as_json;
+    uint64_t evaluation_seed, widen;
+    bool fits, is_debug, as_json;
 };
 
 // What the rows of all devices came to, for the exit code.
@@ -116,6 +116,8 @@ static void announce(const struct qm_preparation *preparation, const struct qm_d
     // Without an earlier run: what software drivers took on two cores, per scheme and evaluation window.
     double guess_s = (double)unknown * ((double)preparation->profile.scheme_count *
                                         (4.0 + 0.6 * preparation->profile.evaluation.windows));
+    uint32_t widen = preparation->profile.widen;
+    guess_s *= widen > 1 ? 1 + widen * widen / 16.0 : 1;
     fprintf(stderr, "profile %s: %zu schemes, %zu devices, %s %.0f s%s\n", preparation->profile.name,
             preparation->profile.scheme_count, list->count, unknown ? "very roughly" : "about", known_s + guess_s,
             unknown ? " on a software driver, less on a GPU; the first run also compiles kernels" : ", as last time");
@@ -229,10 +231,16 @@ static int run(const struct run_options *options, bool has_seed)
                                            .model = options->model,
                                            .exact_match = options->exact_match,
                                            .cache_directory = cache,
+                                           .widen = options->widen == UINT64_MAX ? 0 : options->widen,
+                                           .fits = options->fits,
                                            .has_evaluation_seed = has_seed,
                                            .evaluation_seed = options->evaluation_seed};
     enum qm_status status = QM_OK;
     int code = QM_EXIT_OK;
+    if (options->widen == 0) {
+        status = QM_FAIL(QM_INVALID, "--widen 0 is no power of two from 1 to %d", QM_PROFILE_WIDEN_MAX);
+        goto done;
+    }
     QM_GUARD(qm_cache_directory(cache));
     QM_GUARD(qm_preparation_read(&params, &preparation));
     QM_GUARD(choose_devices(options, &list));
@@ -256,7 +264,8 @@ done:
 
 int qm_verb_run(int argc, char **argv)
 {
-    struct run_options o = {.profile = "quick", .directory = "qmark-results", .evaluation_seed = UINT64_MAX};
+    struct run_options o = {
+        .profile = "quick", .directory = "qmark-results", .evaluation_seed = UINT64_MAX, .widen = UINT64_MAX};
     const struct qm_option options[] = {
         {"profile", QM_OPTION_TEXT, &o.profile, "NAME|FILE",
          "what to run: quick, standard or a file; quick if not given"},
@@ -266,6 +275,9 @@ int qm_verb_run(int argc, char **argv)
         {"out", QM_OPTION_TEXT, &o.directory, "DIR", "where results are written; qmark-results if not given"},
         {"model", QM_OPTION_TEXT, &o.model, "NAME|DIR",
          "built-in, built-in-outliers or a directory; the profile's if not given"},
+        {"widen", QM_OPTION_WHOLE, &o.widen, "R",
+         "repeat the residual stream R times: 1, 2, 4 .. 64; the profile's if not given"},
+        {"fit", QM_OPTION_FLAG, &o.fits, NULL, "repeat it as often as the device's memory holds, 64 times at most"},
         {"eval-seed", QM_OPTION_WHOLE, &o.evaluation_seed, "N", "score a fresh evaluation set, made from this seed"},
         {"exact-match", QM_OPTION_TEXT, &o.exact_match, "R",
          "accept only if exact match is at least R of fp32's, such as 0.99 or 0.999"},

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/numeric.h"
+#include "model/room.h"
 #include "quant/layout.h"
 
 enum qm_status qm_engine_kernel(struct qm_engine *engine, const char *name, const struct qm_kernel_variant **variant,
@@ -49,7 +50,8 @@ uint64_t qm_engine_largest_read_bytes(const struct qm_engine_params *params)
     uint64_t heads = (uint64_t)c->heads * 64;
     wide = wide > heads ? wide : heads;
     uint64_t high = heads > c->hidden ? heads : c->hidden; // a matrix has at most these sides, its columns in panels
-    uint64_t matrix = (wide + 15) / 16 * 16 * high * 4;
+    uint64_t matrix = (wide + 15) / 16 * 16 * high * 4, most = params->device->info->max_binding_bytes;
+    matrix = matrix < most ? matrix : most; // larger ones lie in parts
     uint64_t activations = (uint64_t)params->rows * (wide > high ? wide : high) * 4;
     uint64_t cache = (uint64_t)params->sequences * c->kv_heads * c->context * 64 * 4 * 2; // keys and values of a layer
     uint64_t largest = matrix > activations ? matrix : activations;
@@ -158,6 +160,10 @@ enum qm_status qm_engine_create(const struct qm_engine_params *params, struct qm
         {&engine->argmaxes, rows},
         {&engine->checksums, rows * params->slots},
     };
+    uint64_t scratch_bytes = 0;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); ++i)
+        scratch_bytes += sizes[i].words * 4;
+    QM_GUARD(qm_device_check_room(device, params->is_trial, scratch_bytes, "what passes compute in"));
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); ++i)
         QM_GUARD(device->fns->buffer_create(device, sizes[i].words * 4, sizes[i].buffer));
     QM_GUARD(write_rope_table(engine));
@@ -224,12 +230,12 @@ static enum qm_status upload(struct qm_network *network, const void *data, size_
 {
     struct qm_device *device = network->engine->params.device;
     QM_TRY(device->fns->buffer_create(device, bytes, out));
-    return device->fns->buffer_write(device, *out, 0, data, bytes);
+    return network->engine->params.is_trial ? QM_OK : device->fns->buffer_write(device, *out, 0, data, bytes);
 }
 
 // Rows repeated along their columns: the embedding's, gains, static scales of activations.
 static enum qm_status upload_repeated(struct qm_network *network, const void *data, size_t row_bytes, uint32_t rows,
-                                      struct qm_buffer **out, uint64_t *bytes)
+                                      struct qm_buffer **out)
 {
     uint32_t widen = network->engine->widen;
     size_t padded = ((size_t)rows * row_bytes * widen + 3) / 4 * 4;
@@ -242,7 +248,6 @@ static enum qm_status upload_repeated(struct qm_network *network, const void *da
                    row_bytes);
     enum qm_status status = upload(network, repeated, padded, out);
     free(repeated);
-    *bytes = padded;
     return status;
 }
 
@@ -258,49 +263,79 @@ static enum qm_status upload_activation_scales(struct qm_network *network, const
                                                struct qm_network_weight *weight)
 {
     uint32_t count = tensor->activation_scale_count;
-    uint64_t bytes;
     weight->has_activation_groups = count > 1 || tensor->activations == QM_ACTIVATION_A4;
     if (count == 0)
         return QM_OK;
     weight->activation_scale_count = count;
     if (count > 1)
         weight->activation_shift = log2_steps(tensor->columns / count);
-    return upload_repeated(network, tensor->activation_scales, count * sizeof(float), 1, &weight->activation_scales,
-                           &bytes);
+    return upload_repeated(network, tensor->activation_scales, count * sizeof(float), 1, &weight->activation_scales);
+}
+
+enum qm_status qm_network_plan_weight(const struct qm_network *network, const struct qm_artifact_tensor *tensor,
+                                      struct qm_network_weight *weight, struct qm_layout_shape *shape,
+                                      struct qm_layout *layout)
+{
+    const struct qm_engine *engine = network->engine;
+    const struct qm_device_info *info = engine->params.device->info;
+    uint64_t most =
+        info->max_binding_bytes < info->max_allocation_bytes ? info->max_binding_bytes : info->max_allocation_bytes;
+    *shape = widened_shape(engine, tensor);
+    weight->rows = tensor->rows * shape->widen_n;
+    weight->columns = tensor->columns * shape->widen_k;
+    weight->part_count = 1;
+    if (!qm_role_is_linear(tensor->role)) {
+        weight->part_rows = weight->rows;
+        weight->part_bytes = ((uint64_t)tensor->code_bytes * shape->widen_k + 3) / 4 * 4;
+        return QM_OK;
+    }
+    // A part holds whole copies of the narrow rows, so that all parts have the same words.
+    for (;; shape->widen_n /= 2, weight->part_count *= 2) {
+        enum qm_status status = qm_layout_plan(tensor->format, shape, layout);
+        bool is_last = shape->widen_n % 2 != 0 || weight->part_count == QM_WEIGHT_PARTS_MAX;
+        if (status == QM_OK && layout->bytes <= most)
+            break;
+        if (status != QM_OK && is_last)
+            return status;
+        if (is_last)
+            return QM_FAIL(QM_UNSUPPORTED, "%s takes %zu bytes in one binding, and %s allows %llu; use a smaller widen",
+                           tensor->name, layout->bytes, info->name, (unsigned long long)most);
+    }
+    weight->part_rows = weight->rows / weight->part_count;
+    weight->part_bytes = layout->bytes;
+    if (weight->part_count > 1 && (uint64_t)weight->part_rows * 4 % info->buffer_offset_alignment != 0)
+        return QM_FAIL(QM_UNSUPPORTED,
+                       "%s is more than one binding of %s holds, and parts of %u outputs do not fit its offsets in "
+                       "steps of %u bytes; use a smaller widen",
+                       tensor->name, info->name, weight->part_rows, info->buffer_offset_alignment);
+    return QM_OK;
 }
 
 static enum qm_status upload_weight(struct qm_network *network, const struct qm_artifact_tensor *tensor,
                                     struct qm_network_weight *weight)
 {
-    const struct qm_engine *engine = network->engine;
-    const struct qm_device_info *info = engine->params.device->info;
     const struct qm_weight_codec *codec = qm_weight_codec(tensor->format);
-    struct qm_layout_shape shape = widened_shape(engine, tensor);
-    weight->rows = tensor->rows * shape.widen_n;
-    weight->columns = tensor->columns * shape.widen_k;
+    struct qm_layout_shape shape;
+    struct qm_layout layout = {0};
+    QM_TRY(qm_network_plan_weight(network, tensor, weight, &shape, &layout));
     weight->format = tensor->format;
     weight->activations = tensor->activations;
     if (!qm_role_is_linear(tensor->role)) // row-major as it is: embedding f32 or f16, gains f32
         return upload_repeated(network, tensor->encoded.codes, tensor->code_bytes / tensor->rows, tensor->rows,
-                               &weight->buffer, &weight->bytes);
+                               &weight->parts[0]);
     QM_TRY(upload_activation_scales(network, tensor, weight));
-    weight->multiplier = tensor->encoded.tensor_scale / (float)engine->widen;
+    weight->multiplier = tensor->encoded.tensor_scale / (float)network->engine->widen;
     if (codec->group > 0 && codec->scale != QM_SCALE_BLOCK)
         weight->weight_shift = log2_steps(codec->group);
-    struct qm_layout layout;
-    QM_TRY(qm_layout_plan(tensor->format, &shape, &layout));
-    if (layout.bytes > info->max_binding_bytes)
-        return QM_FAIL(QM_UNSUPPORTED, "%s takes %zu bytes in one binding, and %s allows %llu; use a smaller widen",
-                       tensor->name, layout.bytes, info->name, (unsigned long long)info->max_binding_bytes);
+    weight->scale_offset_words = (uint32_t)layout.scale_offset_words;
     uint32_t *words = malloc(layout.bytes);
     if (!words)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory to repack %s", tensor->name);
-    enum qm_status status = qm_layout_pack(tensor->format, &shape, &tensor->encoded, words);
-    if (status == QM_OK)
-        status = upload(network, words, layout.bytes, &weight->buffer);
+    enum qm_status status =
+        network->engine->params.is_trial ? QM_OK : qm_layout_pack(tensor->format, &shape, &tensor->encoded, words);
+    for (uint32_t part = 0; part < weight->part_count && status == QM_OK; ++part)
+        status = upload(network, words, layout.bytes, &weight->parts[part]);
     free(words);
-    weight->bytes = layout.bytes;
-    weight->scale_offset_words = (uint32_t)layout.scale_offset_words;
     return status;
 }
 
@@ -351,11 +386,11 @@ static uint64_t plan_cache(struct qm_network *network)
     return quantized + 2 * exact;
 }
 
-static enum qm_status create_caches(struct qm_network *network)
+static enum qm_status plan_caches(struct qm_network *network)
 {
-    struct qm_engine *engine = network->engine;
+    const struct qm_engine *engine = network->engine;
     const struct qm_model_config *c = &engine->config;
-    struct qm_device *device = engine->params.device;
+    const struct qm_device *device = engine->params.device;
     uint64_t words = plan_cache(network);
     if (words * 4 > device->info->max_binding_bytes || words > UINT32_MAX)
         return QM_FAIL(QM_UNSUPPORTED,
@@ -364,11 +399,34 @@ static enum qm_status create_caches(struct qm_network *network)
                        (unsigned long long)words * 4, engine->params.sequences, c->context, device->info->name,
                        (unsigned long long)device->info->max_binding_bytes);
     network->cache_bytes = words * 4;
+    return QM_OK;
+}
+
+static enum qm_status check_room(struct qm_network *network, const struct qm_artifact *artifact)
+{
+    const struct qm_engine *engine = network->engine;
+    uint64_t bytes = network->cache_bytes * engine->config.layers;
+    for (size_t i = 0; i < artifact->tensor_count; ++i) {
+        struct qm_network_weight weight = {0};
+        struct qm_layout_shape shape;
+        struct qm_layout layout;
+        QM_TRY(qm_network_plan_weight(network, &artifact->tensors[i], &weight, &shape, &layout));
+        bytes += weight.part_count * weight.part_bytes;
+    }
+    char what[QM_SCHEME_NAME_BYTES + 32];
+    snprintf(what, sizeof(what), "%s with widen %u", network->scheme.name, engine->widen);
+    return qm_device_check_room(engine->params.device, engine->params.is_trial, bytes, what);
+}
+
+static enum qm_status create_caches(struct qm_network *network)
+{
+    const struct qm_model_config *c = &network->engine->config;
+    struct qm_device *device = network->engine->params.device;
     network->caches = calloc(c->layers, sizeof(struct qm_buffer *));
     if (!network->caches)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for the cache");
     for (uint32_t layer = 0; layer < c->layers; ++layer)
-        QM_TRY(device->fns->buffer_create(device, words * 4, &network->caches[layer]));
+        QM_TRY(device->fns->buffer_create(device, network->cache_bytes, &network->caches[layer]));
     return QM_OK;
 }
 
@@ -475,6 +533,8 @@ enum qm_status qm_network_create(struct qm_engine *engine, const struct qm_artif
         goto done;
     }
     network->weight_count = artifact->tensor_count;
+    QM_GUARD(plan_caches(network));
+    QM_GUARD(check_room(network, artifact));
     for (size_t i = 0; i < artifact->tensor_count; ++i)
         QM_GUARD(upload_weight(network, &artifact->tensors[i], &network->weights[i]));
     QM_GUARD(create_caches(network));
@@ -493,7 +553,8 @@ void qm_network_destroy(struct qm_network **network)
         return;
     struct qm_device *device = n->engine->params.device;
     for (size_t i = 0; i < n->weight_count; ++i) {
-        device->fns->buffer_destroy(device, &n->weights[i].buffer);
+        for (uint32_t part = 0; part < QM_WEIGHT_PARTS_MAX; ++part)
+            device->fns->buffer_destroy(device, &n->weights[i].parts[part]);
         device->fns->buffer_destroy(device, &n->weights[i].activation_scales);
     }
     for (uint32_t layer = 0; n->caches && layer < n->engine->config.layers; ++layer)
@@ -508,7 +569,7 @@ void qm_network_memory(const struct qm_network *network, struct qm_network_memor
 {
     out->weight_bytes = 0;
     for (size_t i = 0; i < network->weight_count; ++i)
-        out->weight_bytes += network->weights[i].bytes;
+        out->weight_bytes += network->weights[i].part_count * network->weights[i].part_bytes;
     out->cache_bytes = network->cache_bytes * network->engine->config.layers;
     out->kept_cache_bytes = network->kept_cache_bytes * network->engine->config.layers;
 }

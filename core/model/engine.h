@@ -26,6 +26,8 @@ struct qm_engine_params {
     uint32_t rows;      // most rows (batch * tokens) that a pass will have
     uint32_t sequences; // most sequences that are kept in the cache, and in the token table
     uint32_t slots;     // most passes between two readings of checksums
+    // Nothing is uploaded, and no more is taken than the heap that the driver names: for asking what fits.
+    bool is_trial;
 };
 
 // The most bytes that a kernel of such an engine reads through one binding, whatever the scheme (params->tile is not
@@ -39,7 +41,8 @@ void qm_engine_destroy(struct qm_engine **engine); // networks and passes first
 // being the token at p + 1. Writes `count` sequences from the first on.
 QM_MUST_USE enum qm_status qm_engine_write_tokens(struct qm_engine *engine, const uint32_t *tokens, uint32_t count);
 
-// Uploads an artifact, repacked as panel16-k, and makes the cache of `kv` for params.sequences sequences.
+// Uploads an artifact, repacked as panel16-k, and makes the cache of `kv` for params.sequences sequences. QM_OUT_OF_MEMORY
+// before anything is allocated where it is more than is left (model/room.h).
 QM_MUST_USE enum qm_status qm_network_create(struct qm_engine *engine, const struct qm_artifact *artifact,
                                              const struct qm_scheme *scheme, struct qm_network **out);
 void qm_network_destroy(struct qm_network **network);

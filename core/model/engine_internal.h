@@ -6,9 +6,11 @@
 
 #include "kernel/kernels.h"
 #include "kernel_arguments.h"
+#include "quant/layout.h"
 
 enum {
     QM_NETWORK_VARIANTS_MAX = 96,
+    QM_WEIGHT_PARTS_MAX = 64,
     QM_VARIANT_NAME_BYTES = 40
 };
 
@@ -31,8 +33,10 @@ struct qm_engine {
 };
 
 struct qm_network_weight {
-    struct qm_buffer *buffer;
-    uint64_t bytes;
+    // The rows, in as few equal parts as each fit one binding: one, unless the model is widened.
+    struct qm_buffer *parts[QM_WEIGHT_PARTS_MAX];
+    uint32_t part_count, part_rows;
+    uint64_t part_bytes;
     uint32_t rows, columns, scale_offset_words;
     enum qm_weight_format format;
     enum qm_activation_format activations;
@@ -60,6 +64,17 @@ struct qm_network {
     const char *variants[QM_NETWORK_VARIANTS_MAX + 1];
     size_t variant_count;
 };
+
+// Parts and layout of a weight on the engine's device, before anything is allocated; *shape is what one part repeats.
+QM_MUST_USE enum qm_status qm_network_plan_weight(const struct qm_network *network,
+                                                  const struct qm_artifact_tensor *tensor,
+                                                  struct qm_network_weight *weight, struct qm_layout_shape *shape,
+                                                  struct qm_layout *layout);
+
+// A pass of one row that is nothing but the product of `weight`, `repeats` times over; with `repeats` 0 the conversion of
+// its input, which the products then read. What the input holds is what the pass before has left.
+QM_MUST_USE enum qm_status qm_pass_create_product(struct qm_network *network, const struct qm_network_weight *weight,
+                                                  uint32_t repeats, struct qm_pass **out);
 
 // Names of the variants for a weight: its product ("matmul" or "matvec"), and the conversion of what it is multiplied with.
 void qm_weight_product_name(const struct qm_network_weight *weight, const char *kernel,

@@ -71,6 +71,10 @@ QM_MUST_USE enum qm_status qm_model_config_check(const struct qm_model_config *c
 QM_MUST_USE enum qm_status qm_model_config_widen(const struct qm_model_config *config, uint32_t r,
                                                  struct qm_model_config *out);
 
+// Values of all weights as they lie on a device, a tied head counted like any other; and of those in products alone.
+uint64_t qm_model_config_weights(const struct qm_model_config *config);
+uint64_t qm_model_config_linear_weights(const struct qm_model_config *config);
+
 // The configuration as JSON text with sorted keys, Hugging Face's names and no white space: the same text for equal
 // configurations on every machine; part of an artifact's identity. And back, checked.
 #define QM_MODEL_CONFIG_TEXT_BYTES 512

@@ -180,6 +180,28 @@ enum qm_status qm_model_config_widen(const struct qm_model_config *config, uint3
     return QM_OK;
 }
 
+static uint64_t count_values(const struct qm_model_config *config, bool only_linear)
+{
+    uint64_t count = 0;
+    for (int role = 0; role < QM_ROLE_COUNT; ++role) {
+        uint32_t rows, columns;
+        qm_role_shape(config, (enum qm_role)role, &rows, &columns);
+        if (roles[role].kind == LINEAR || !only_linear)
+            count += (uint64_t)rows * columns * (roles[role].scope == LAYER ? config->layers : 1);
+    }
+    return count;
+}
+
+uint64_t qm_model_config_weights(const struct qm_model_config *config)
+{
+    return count_values(config, false);
+}
+
+uint64_t qm_model_config_linear_weights(const struct qm_model_config *config)
+{
+    return count_values(config, true);
+}
+
 void qm_model_config_text(const struct qm_model_config *config, char text[QM_MODEL_CONFIG_TEXT_BYTES])
 {
     char epsilon[QM_DOUBLE_TEXT_BYTES], theta[QM_DOUBLE_TEXT_BYTES];

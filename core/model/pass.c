@@ -68,7 +68,7 @@ static enum qm_status add_norm(struct qm_pass *pass, const struct qm_network_wei
     struct qm_engine *e = pass->network->engine;
     uint32_t hidden = e->config.hidden;
     struct qm_rmsnorm_parameters p = {pass->rows, hidden, 1.0f / (float)hidden, e->config.norm_epsilon};
-    struct qm_binding bindings[] = {whole(e->x, rows_of(pass, hidden)), whole(gain->buffer, hidden),
+    struct qm_binding bindings[] = {whole(e->x, rows_of(pass, hidden)), whole(gain->parts[0], hidden),
                                     whole(e->normed, rows_of(pass, hidden))};
     return add(pass, "rmsnorm", &p, bindings);
 }
@@ -124,21 +124,26 @@ static enum qm_status add_product(struct qm_pass *pass, const struct qm_network_
     bool is_f32 = weight->activations == QM_ACTIVATION_F32;
     char name[QM_VARIANT_NAME_BYTES];
     QM_TRY(convert_input(pass, weight));
+    qm_weight_product_name(weight, pass->rows <= 2 ? "matvec" : "matmul", name);
     struct qm_matmul_parameters p = {.rows = pass->rows,
                                      .k = weight->columns,
-                                     .n = weight->rows,
+                                     .n = weight->part_rows,
                                      .scale_offset = weight->scale_offset_words,
                                      .result_stride = weight->rows,
                                      .multiplier = weight->multiplier,
                                      .weight_shift = weight->weight_shift,
                                      .activation_shift = weight->activation_shift};
-    struct qm_binding bindings[] = {{weight->buffer, 0, weight->bytes},
-                                    whole(is_f32 ? pass->input.values : e->codes,
-                                          rows_of(pass, weight->columns) / values_per_word(weight->activations)),
-                                    whole(e->scales, rows_of(pass, activation_groups(weight))),
-                                    whole(result, rows_of(pass, weight->rows))};
-    qm_weight_product_name(weight, pass->rows <= 2 ? "matvec" : "matmul", name);
-    return add(pass, name, &p, bindings);
+    uint64_t result_bytes = rows_of(pass, weight->rows) * 4;
+    for (uint32_t part = 0; part < weight->part_count; ++part) {
+        uint64_t offset = (uint64_t)part * weight->part_rows * 4; // its outputs in the first row
+        struct qm_binding bindings[] = {{weight->parts[part], 0, weight->part_bytes},
+                                        whole(is_f32 ? pass->input.values : e->codes,
+                                              rows_of(pass, weight->columns) / values_per_word(weight->activations)),
+                                        whole(e->scales, rows_of(pass, activation_groups(weight))),
+                                        {result, offset, result_bytes - offset}};
+        QM_TRY(add(pass, name, &p, bindings));
+    }
+    return QM_OK;
 }
 
 static enum qm_status add_residual(struct qm_pass *pass)
@@ -277,8 +282,9 @@ static enum qm_status add_all(struct qm_pass *pass)
 
     struct qm_embedding_parameters embed = {rows, c->hidden, tokens, stride};
     QM_TRY(add(pass, embedding_name, &embed,
-               (struct qm_binding[]){
-                   token_table, {embedding->buffer, 0, embedding->bytes}, whole(e->x, rows_of(pass, c->hidden))}));
+               (struct qm_binding[]){token_table,
+                                     {embedding->parts[0], 0, embedding->part_bytes},
+                                     whole(e->x, rows_of(pass, c->hidden))}));
     for (uint32_t layer = 0; layer < c->layers; ++layer)
         QM_TRY(add_layer(pass, layer));
     QM_TRY(add_norm(pass, weight_of(n, QM_ROLE_FINAL_NORM, 0)));
@@ -297,6 +303,29 @@ static enum qm_status add_all(struct qm_pass *pass)
     return add(pass, "advance", &advance, (struct qm_binding[]){whole(e->step, QM_STEP_WORDS)});
 }
 
+static struct qm_pass *create_empty(struct qm_network *network, const struct qm_pass_params *params, size_t capacity)
+{
+    struct qm_pass *pass = calloc(1, sizeof(*pass));
+    if (!pass)
+        return NULL;
+    pass->network = network;
+    pass->params = *params;
+    pass->rows = params->batch * params->tokens;
+    pass->capacity = capacity;
+    pass->dispatches = calloc(capacity, sizeof(*pass->dispatches));
+    pass->taps = calloc((size_t)network->engine->config.layers * 4 + 1, sizeof(*pass->taps));
+    if (!pass->dispatches || !pass->taps)
+        qm_pass_destroy(&pass);
+    return pass;
+}
+
+static enum qm_status record(struct qm_pass *pass)
+{
+    const struct qm_engine *e = pass->network->engine;
+    struct qm_program_params program = {pass->dispatches, pass->count, e->step};
+    return e->params.device->fns->program_create(e->params.device, &program, &pass->program);
+}
+
 enum qm_status qm_pass_create(struct qm_network *network, const struct qm_pass_params *params, struct qm_pass **out)
 {
     *out = NULL;
@@ -308,22 +337,43 @@ enum qm_status qm_pass_create(struct qm_network *network, const struct qm_pass_p
                        "and a context of %u",
                        params->batch, params->tokens, e->params.rows, e->params.sequences, e->config.context);
     enum qm_status status = QM_OK;
-    struct qm_pass *pass = calloc(1, sizeof(*pass));
+    size_t capacity = 32 + (size_t)e->config.layers * 40;
+    for (size_t i = 0; i < network->weight_count; ++i)
+        capacity += network->weights[i].part_count - 1;
+    struct qm_pass *pass = create_empty(network, params, capacity);
     if (!pass)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for a pass");
-    pass->network = network;
-    pass->params = *params;
-    pass->rows = (uint32_t)rows;
-    pass->capacity = 32 + (size_t)e->config.layers * 40;
-    pass->dispatches = calloc(pass->capacity, sizeof(*pass->dispatches));
-    pass->taps = calloc((size_t)e->config.layers * 4 + 1, sizeof(*pass->taps));
-    if (!pass->dispatches || !pass->taps) {
-        status = QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for a pass");
-        goto done;
-    }
     QM_GUARD(add_all(pass));
-    struct qm_program_params program = {pass->dispatches, pass->count, e->step};
-    QM_GUARD(e->params.device->fns->program_create(e->params.device, &program, &pass->program));
+    QM_GUARD(record(pass));
+    *out = pass;
+    pass = NULL;
+done:
+    qm_pass_destroy(&pass);
+    return status;
+}
+
+enum qm_status qm_pass_create_product(struct qm_network *network, const struct qm_network_weight *weight,
+                                      uint32_t repeats, struct qm_pass **out)
+{
+    *out = NULL;
+    struct qm_engine *e = network->engine;
+    enum qm_status status = QM_OK;
+    const struct qm_pass_params params = {.batch = 1, .tokens = 1};
+    struct qm_pass *pass = create_empty(network, &params, (size_t)repeats * weight->part_count + 2);
+    if (!pass)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for a pass");
+    set_input(pass, weight->columns == e->config.intermediate ? e->gated : e->normed, weight->columns, 0, QM_INPUT_MLP);
+    if (repeats == 0) {
+        QM_GUARD(convert_input(pass, weight));
+        // Activations that are multiplied as they are need no conversion, and a program needs a dispatch.
+        const struct qm_advance_parameters stay = {0, 0, 0};
+        QM_GUARD(add(pass, "advance", &stay, (struct qm_binding[]){whole(e->step, QM_STEP_WORDS)}));
+    }
+    pass->input.converted_for = weight;
+    struct qm_buffer *result = weight->rows == e->config.hidden ? e->projected : e->gate;
+    for (uint32_t i = 0; i < repeats; ++i)
+        QM_GUARD(add_product(pass, weight, result));
+    QM_GUARD(record(pass));
     *out = pass;
     pass = NULL;
 done:

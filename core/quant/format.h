@@ -81,7 +81,7 @@ struct qm_weight_codec {
     int32_t low, high;    // integer: codes
     int minifloat;        // minifloat: enum qm_minifloat
     uint32_t block_bytes; // block: bytes of `group` values
-    uint32_t device_scale_bytes; // block: of the scales of a block, a multiple of 4
+    uint32_t device_scale_bytes; // block: of the scales of a block, as layout.h has them
 };
 
 const struct qm_weight_codec *qm_weight_codec(enum qm_weight_format format);

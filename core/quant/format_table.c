@@ -87,7 +87,7 @@ static const struct qm_weight_codec codecs[QM_WEIGHT_FORMAT_COUNT] = {
          .may_clip = true,
          .group = 32,
          .block_bytes = 34,
-         .device_scale_bytes = 4},
+         .device_scale_bytes = 2},
     [QM_WEIGHT_Q4_0] =
         {.info = {"q4_0", "Q4_0",
                   "ggml Q4_0: 4 bits less 8, -8 to 7, the largest magnitude becomes -8, its opposite is clipped to 7",
@@ -101,7 +101,7 @@ static const struct qm_weight_codec codecs[QM_WEIGHT_FORMAT_COUNT] = {
          .may_clip = true,
          .group = 32,
          .block_bytes = 18,
-         .device_scale_bytes = 4},
+         .device_scale_bytes = 2},
     [QM_WEIGHT_Q4_1] = {.info = {"q4_1", "Q4_1", "ggml Q4_1: 4 bits, value = d q + m",
                                  "one float16 d and one float16 m, the minimum, per 32 values",
                                  "none stated: what was seen is recorded", 4, 32, false, false, false},

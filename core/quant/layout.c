@@ -1,5 +1,7 @@
 #include "quant/layout.h"
 
+#include "base/random.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +160,86 @@ enum qm_status qm_layout_pack(enum qm_weight_format format, const struct qm_layo
     }
     free(codes);
     return QM_OK;
+}
+
+// What random codes and scales are drawn from: those of all rows, one after another.
+struct pool {
+    uint8_t *codes, *scales;
+    uint32_t code_bits, code_count, scale_count;
+    size_t scale_bytes; // of one group, block or row
+};
+
+static enum qm_status pool_create(enum qm_weight_format format, const struct qm_layout_shape *shape,
+                                  const struct qm_encoded *encoded, struct pool *pool)
+{
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
+    uint32_t n = shape->n, k = shape->k;
+    size_t code_bytes = (size_t)k * codec->code_bits / 8;
+    size_t scale_bytes = codec->scale == QM_SCALE_F32 ? 4 : (size_t)device_scale_bytes(format, k);
+    uint32_t scales_per_row = codec->group ? k / codec->group : 1;
+    *pool = (struct pool){.codes = malloc(n * code_bytes),
+                          .scales = malloc(n * scale_bytes + 1),
+                          .code_bits = codec->code_bits,
+                          .code_count = n * k,
+                          .scale_count = n * scales_per_row,
+                          .scale_bytes = scale_bytes / scales_per_row};
+    if (!pool->codes || !pool->scales)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for random codes of %" PRIu32 " rows", n);
+    for (uint32_t row = 0; row < n; row++) {
+        const uint8_t *codes, *scales;
+        uint8_t *to_codes = pool->codes + row * code_bytes, *to_scales = pool->scales + row * scale_bytes;
+        take_row(format, encoded, row, k, &codes, &scales, to_codes, to_scales);
+        if (codes != to_codes)
+            memcpy(to_codes, codes, code_bytes);
+        if (scales != to_scales && scale_bytes > 0)
+            memcpy(to_scales, scales, scale_bytes);
+    }
+    return QM_OK;
+}
+
+// Below count, with a bias that is no matter here.
+static uint32_t draw(struct qm_random *random, uint32_t count)
+{
+    return (uint32_t)((uint64_t)qm_random_u32(random) * count >> 32);
+}
+
+enum qm_status qm_layout_pack_random(enum qm_weight_format format, const struct qm_layout_shape *shape,
+                                     const struct qm_encoded *encoded, uint64_t seed, uint32_t *words)
+{
+    struct qm_layout layout;
+    struct pool pool = {0};
+    struct qm_random random;
+    uint32_t *codes = NULL;
+    uint32_t n = shape->n * times(shape->widen_n), k = shape->k * times(shape->widen_k);
+    enum qm_status status = QM_OK;
+    QM_TRY(qm_layout_plan(format, shape, &layout));
+    QM_GUARD(pool_create(format, shape, encoded, &pool));
+    codes = calloc(2 * (size_t)layout.words_per_row + layout.scale_words_per_row, sizeof(*codes));
+    if (!codes) {
+        status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory to repack a weight of %" PRIu32 " columns", k);
+        goto done;
+    }
+    uint32_t *stream = codes + layout.words_per_row, *scales = stream + layout.words_per_row;
+    uint32_t scales_per_row = pool.scale_bytes ? pool.scale_count / shape->n * times(shape->widen_k) : 0;
+    scales_per_row = qm_weight_codec(format)->scale == QM_SCALE_F32 ? 1 : scales_per_row;
+    qm_random_seed(&random, seed, 0);
+    memset(words, 0, layout.bytes);
+    for (uint32_t row = 0; row < n; row++) {
+        for (uint32_t i = 0; i < k; i++)
+            qm_stream_put(stream, pool.code_bits, i,
+                          qm_stream_get(pool.codes, pool.code_bits, draw(&random, pool.code_count)));
+        for (uint32_t i = 0; i < scales_per_row; i++)
+            memcpy((char *)scales + i * pool.scale_bytes,
+                   pool.scales + draw(&random, pool.scale_count) * pool.scale_bytes, pool.scale_bytes);
+        row_words((const uint8_t *)stream, pool.code_bits, k, codes);
+        scatter(codes, layout.words_per_row, row, n, 1, words);
+        scatter(scales, layout.scale_words_per_row, row, n, 1, words + layout.scale_offset_words);
+    }
+done:
+    free(pool.codes);
+    free(pool.scales);
+    free(codes);
+    return status;
 }
 
 static void gather(const uint32_t *words, uint32_t count, uint32_t row, uint32_t *row_words)

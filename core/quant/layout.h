@@ -50,6 +50,10 @@ QM_MUST_USE enum qm_status qm_layout_plan(enum qm_weight_format format, const st
 // Packs codes and scales as they lie in an artifact into `words`, which has room for qm_layout_plan's; padding is zeroed.
 QM_MUST_USE enum qm_status qm_layout_pack(enum qm_weight_format format, const struct qm_layout_shape *shape,
                                           const struct qm_encoded *encoded, uint32_t *words);
+// The same shape and bytes, but nothing repeats: each code is that of a value anywhere in the weight and each scale that of
+// a group anywhere in it, drawn from `seed`. Codes are as frequent as they were, and all of them are legal.
+QM_MUST_USE enum qm_status qm_layout_pack_random(enum qm_weight_format format, const struct qm_layout_shape *shape,
+                                                 const struct qm_encoded *encoded, uint64_t seed, uint32_t *words);
 // And back, for formats that are no blocks, of a weight that was not widened.
 QM_MUST_USE enum qm_status qm_layout_unpack(enum qm_weight_format format, const struct qm_layout_shape *shape,
                                             const uint32_t *words, const struct qm_encoded *out);

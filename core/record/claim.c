@@ -69,6 +69,8 @@ static const struct qm_result_row rows[] = {
     {"subject.model_sha256", HASH, 0, NULL, "of its weights file"},
     {"subject.parameters", WHOLE, 0, NULL, "its weights"},
     {"subject.widen", WHOLE, 0, NULL, "as model.widen of a result"},
+    {"subject.weights_on_device", WHOLE, 0, NULL, "as model.weights_on_device of a result, where widened"},
+    {"subject.operations_per_token", WHOLE, 0, NULL, "as model.operations_per_token of a result, where widened"},
     {"subject.scheme", TEXT, 0, NULL, "label of the scheme, such as w4a16-g32-kv8"},
     {"subject.identity", HASH, 0, NULL, "hash of the expanded scheme"},
     {"subject.artifact", HASH, 0, NULL, "id of the artifact"},

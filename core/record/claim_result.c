@@ -37,6 +37,10 @@ static void add_subject(struct qm_node *claim, const struct qm_node *result, con
     copy_text(subject, "model_sha256", result, "model.sha256");
     copy_text(subject, "parameters", result, "model.parameters");
     copy_text(subject, "widen", result, "model.widen");
+    if (strcmp(qm_node_text_at(result, "model.widen", "1"), "1") != 0) {
+        copy_text(subject, "weights_on_device", result, "model.weights_on_device");
+        copy_text(subject, "operations_per_token", result, "model.operations_per_token");
+    }
     copy_text(subject, "scheme", scheme, "name");
     copy_text(subject, "identity", scheme, "identity");
     copy_text(subject, "artifact", scheme, "artifact.id");

@@ -170,6 +170,9 @@ static enum qm_status check_scheme(const struct qm_node *scheme)
         if (!qm_node_child(point, key))
             return qm_node_invalid(point, "key '%s' is missing; a point of %s has it", key,
                                    qm_node_text_at(point, "phase", ""));
+        if (strcmp(qm_node_text_at(point, "widen", "1"), "1") != 0 && !qm_node_child(scheme, "widening"))
+            return qm_node_invalid(scheme, "a widened model has a speed and no divergence from the narrow one; add "
+                                           "'widening'");
     }
     return QM_OK;
 }

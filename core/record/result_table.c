@@ -23,6 +23,17 @@
         path ".high", NUMBER, WORD, NULL, "high end of its interval"                                                   \
     }
 
+// A divergence between two runs over the same tokens.
+#define DIVERGENCE(path, meaning)                                                                                      \
+    {path, MAPPING, WORD, NULL, meaning}, {path ".mean", NUMBER, WORD, NULL, "nats per token"},                        \
+        {path ".low", NUMBER, WORD, NULL, "low end of the mean's interval"},                                           \
+        {path ".high", NUMBER, WORD, NULL, "high end of the mean's interval"},                                         \
+        {path ".p99", NUMBER, WORD, NULL, "99th percentile over tokens"},                                              \
+        {path ".max", NUMBER, WORD, NULL, "worst token"}, {path ".tokens", WHOLE, 0, NULL, "scored tokens"},           \
+    {                                                                                                                  \
+        path ".sequences", WHOLE, 0, NULL, "sequences they stand in"                                                   \
+    }
+
 // One format of the three in `precision`.
 #define FORMAT(path, meaning)                                                                                          \
     {path, MAPPING, WORD, NULL, meaning}, {path ".format", TEXT, 0, NULL, "int4, int8, float16, float32"},             \
@@ -78,6 +89,11 @@ const struct qm_result_row qm_result_rows[] = {
     {"model.sha256", HASH, 0, NULL, "of its weights file and config.json; of a variant, over that and the recipe"},
     {"model.parameters", WHOLE, 0, NULL, "weights before widening"},
     {"model.widen", WHOLE, 0, NULL, "the residual stream is repeated so often; 1: as trained"},
+    {"model.weights_on_device", WHOLE, OPT, NULL,
+     "weights as widened; their bytes are memory.weights_bytes of a scheme"},
+    {"model.operations_per_token", WHOLE, OPT, NULL,
+     "of all products, a multiply-add counts two; attention not counted"},
+    {"model.fit", TEXT, OPT, NULL, "where the width is the widest that fits: why not twice as wide"},
     {"model.cache_resident", TEXT, OPT, NULL, "yes, no or undisclosed: whether the weights fit a cache of the device"},
     {"profile", MAPPING, 0, NULL, "the expanded profile, as in docs/METHOD.md"},
     {"profile.name", TEXT, 0, NULL, "its name"},
@@ -212,6 +228,21 @@ const struct qm_result_row qm_result_rows[] = {
     {"schemes[].accuracy.acceptance.criteria[].bound", NUMBER, 0, NULL, "the bound"},
     {"schemes[].accuracy.acceptance.criteria[].verdict", CHOICE, 0, "pass|fail|inconclusive|not stated", "its verdict"},
     {"schemes[].accuracy.acceptance.criteria[].text", TEXT, 0, NULL, "the verdict in words, with the numbers"},
+    {"schemes[].widening", MAPPING, OPT, NULL, "the widened scheme beside the same as it is; absent unless widened"},
+    DIVERGENCE("schemes[].widening.kl_to_narrow",
+               "KL divergence to the same scheme not widened, on this device, whole evaluation set"),
+    DIVERGENCE("schemes[].widening.before_timing", "the same of the windows that were scored before timing"),
+    {"schemes[].widening.bound", NUMBER, WORD, NULL, "of the mean; beyond it the scheme is wrong"},
+    {"schemes[].widening.random_codes", MAPPING, WORD, NULL, "the largest product, on codes that do not repeat"},
+    {"schemes[].widening.random_codes.shape", TEXT, 0, NULL, "kernel and shape"},
+    {"schemes[].widening.random_codes.timer", CHOICE, 0, "device|wall", "which clock the times are from"},
+    {"schemes[].widening.random_codes.pairs", WHOLE, 0, NULL, "times of each, in turns"},
+    {"schemes[].widening.random_codes.tiled_us", POSITIVE, 0, NULL, "median time on the model's weights"},
+    {"schemes[].widening.random_codes.random_us", POSITIVE, 0, NULL, "median time on random codes"},
+    {"schemes[].widening.random_codes.ratio", NUMBER, WORD, NULL,
+     "random over tiled; above 1: tiles gain by repeating"},
+    {"schemes[].widening.random_codes.low", NUMBER, WORD, NULL, "low end of its interval"},
+    {"schemes[].widening.random_codes.high", NUMBER, WORD, NULL, "high end of its interval"},
     {"schemes[].throughput", LIST, OPT, NULL, "points; absent unless the status is ok"},
     {"schemes[].throughput[].phase", CHOICE, 0, "prefill|decode", "phase"},
     {"schemes[].throughput[].batch", WHOLE, 0, NULL, "sequences at a time"},

@@ -205,6 +205,51 @@ static enum qm_status show_schemes(const struct qm_node *result, const struct qm
     return status;
 }
 
+// Of a widened model: what each scheme takes on the device, how far it is from the narrow one, and whether its weights'
+// repetition makes it faster.
+static enum qm_status show_widening(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
+{
+    const struct qm_node *schemes = qm_node_child(result, "schemes");
+    char text[INTERVAL_BYTES];
+    char number[QM_SHOW_NUMBER_BYTES];
+    struct qm_table *table = qm_table_create();
+    qm_table_column(table, "widened scheme", false);
+    qm_table_column(table, "weights on device", true);
+    qm_table_column(table, "KL to narrow [interval]", false);
+    qm_table_column(table, "tokens", true);
+    qm_table_column(table, "before timing", false);
+    qm_table_column(table, "tokens", true);
+    qm_table_column(table, "random codes / tiled [interval]", false);
+    for (size_t i = 0; i < qm_node_count(schemes); i++) {
+        const struct qm_node *scheme = qm_node_at(schemes, i);
+        const struct qm_node *widening = qm_node_child(scheme, "widening");
+        if (!widening)
+            continue;
+        qm_table_row(table);
+        qm_table_cell(table, "%s", qm_node_text_at(scheme, "name", "?"));
+        show_bytes(qm_node_get(scheme, "memory.weights_bytes"), number);
+        qm_table_cell(table, "%s", number);
+        static const char *const parts[] = {"kl_to_narrow", "before_timing"};
+        for (size_t k = 0; k < 2; k++) {
+            const struct qm_node *part = qm_node_child(widening, parts[k]);
+            show_interval(part, "mean", text);
+            qm_table_cell(table, "%s", text);
+            qm_table_cell(table, "%s", qm_node_text_at(part, "tokens", "-"));
+        }
+        show_interval(qm_node_child(widening, "random_codes"), "ratio", text);
+        qm_table_cell(table, "%s", text);
+    }
+    fputs("\n", file);
+    enum qm_status status = qm_table_write(table, file, style->columns, style->is_fancy);
+    qm_table_destroy(&table);
+    return status;
+}
+
+static bool is_widened(const struct qm_node *result)
+{
+    return strcmp(qm_node_text_at(result, "model.widen", "1"), "1") != 0;
+}
+
 static enum qm_status show_points(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
 {
     static const char *const latencies[] = {"p50", "p95", "p99"};
@@ -399,6 +444,8 @@ static void show_notes(const struct qm_node *result, const struct qm_show_style 
         fprintf(file, "  stand-in: this device is software on the processor; its speed says nothing of a GPU\n");
     if (qm_node_get(result, "model.variant"))
         fprintf(file, "  variant of the model: %s\n", qm_node_text_at(result, "model.variant", "?"));
+    if (qm_node_get(result, "model.fit"))
+        fprintf(file, "  widen: as wide as it fits; %s\n", qm_node_text_at(result, "model.fit", "?"));
     if (!scheme) {
         fprintf(file, "  nothing was measured: no scheme is ok\n");
         return;
@@ -436,15 +483,25 @@ static void show_notes(const struct qm_node *result, const struct qm_show_style 
 enum qm_status qm_show_result(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
 {
     char parameters[QM_SHOW_NUMBER_BYTES];
+    char number[QM_SHOW_NUMBER_BYTES];
     qm_show_number(qm_node_get(result, "model.parameters"), parameters);
     fprintf(file, "%s, %s, driver %s %s\n", qm_node_text_at(result, "device.name", "?"),
             qm_node_text_at(result, "device.api", "?"), qm_node_text_at(result, "device.driver", "?"),
             qm_node_text_at(result, "device.driver_version", "?"));
-    fprintf(file, "model %s, %s weights, widen: %s; profile %s (%s); qmark %s, %s\n\n",
-            qm_node_text_at(result, "model.name", "?"), parameters, qm_node_text_at(result, "model.widen", "?"),
-            qm_node_text_at(result, "profile.name", "?"), qm_node_text_at(result, "run.class", "?"),
-            qm_node_text_at(result, "qmark.version", "?"), qm_node_text_at(result, "run.started", "?"));
+    fprintf(file, "model %s, %s weights, widen: %s", qm_node_text_at(result, "model.name", "?"), parameters,
+            qm_node_text_at(result, "model.widen", "?"));
+    if (is_widened(result)) {
+        qm_show_number(qm_node_get(result, "model.weights_on_device"), number);
+        fprintf(file, " (%s weights on the device,", number);
+        qm_show_number(qm_node_get(result, "model.operations_per_token"), number);
+        fprintf(file, " %s operations a token)", number);
+    }
+    fprintf(file, "; profile %s (%s); qmark %s, %s\n\n", qm_node_text_at(result, "profile.name", "?"),
+            qm_node_text_at(result, "run.class", "?"), qm_node_text_at(result, "qmark.version", "?"),
+            qm_node_text_at(result, "run.started", "?"));
     QM_TRY(show_schemes(result, style, file));
+    if (is_widened(result))
+        QM_TRY(show_widening(result, style, file));
     if (style->with_points)
         QM_TRY(show_points(result, style, file));
     if (style->with_details)

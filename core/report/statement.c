@@ -131,8 +131,16 @@ void qm_statement_paragraph(struct qm_text *out, const struct qm_node *claim, co
                    word_at(claim, "subject.scheme"), format_of(claim, "weights"), format_of(claim, "activations"),
                    format_of(claim, "kv_cache"), word_at(claim, "subject.model"));
     say_number(out, qm_node_get(claim, "subject.parameters"));
-    qm_text_append(out, " weights, widen: %s) on %s through %s, driver %s. ", word_at(claim, "subject.widen"),
-                   word_at(claim, "subject.device"), word_at(claim, "subject.api"), word_at(claim, "subject.driver"));
+    qm_text_append(out, " weights, widen: %s", word_at(claim, "subject.widen"));
+    if (qm_node_get(claim, "subject.weights_on_device")) {
+        qm_text_append(out, ": ");
+        say_number(out, qm_node_get(claim, "subject.weights_on_device"));
+        qm_text_append(out, " on the device, ");
+        say_number(out, qm_node_get(claim, "subject.operations_per_token"));
+        qm_text_append(out, " operations a token");
+    }
+    qm_text_append(out, ") on %s through %s, driver %s. ", word_at(claim, "subject.device"),
+                   word_at(claim, "subject.api"), word_at(claim, "subject.driver"));
     say_gains(out, claim);
     say_accuracy(out, claim);
     qm_text_append(out, "By the bounds stated below, acceptance: %s. ", word_at(claim, "acceptance.verdict"));

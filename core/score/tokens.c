@@ -186,7 +186,7 @@ enum qm_status qm_token_scores_set(struct qm_token_scores *scores, size_t index,
 enum qm_status qm_token_source_kl(const struct qm_token_source *source, const float *logits, uint32_t vocabulary,
                                   const char *name, const struct qm_token_place *place, double *kl)
 {
-    struct peak peak;
+    struct peak peak = {0};
     double sum = 0.0, total = 0.0, weighted = 0.0;
     *kl = 0.0;
     if (vocabulary == 0)

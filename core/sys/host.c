@@ -58,6 +58,22 @@ void qm_host_describe(struct qm_host *out)
     out->memory_bytes = uv_get_total_memory();
 }
 
+uint64_t qm_host_available_bytes(void)
+{
+    char line[128];
+    uint64_t available = UINT64_MAX;
+    FILE *file = fopen("/proc/meminfo", "r");
+    while (file && fgets(line, sizeof(line), file)) {
+        static const char key[] = "MemAvailable:";
+        if (strncmp(line, key, sizeof(key) - 1) == 0)
+            available = strtoull(line + sizeof(key) - 1, NULL, 10) * 1024;
+    }
+    if (file)
+        fclose(file);
+    uint64_t limit = uv_get_constrained_memory(); // of a container; 0: none
+    return limit > 0 && limit < available ? limit : available;
+}
+
 uint64_t qm_clock_ns(void)
 {
     return uv_hrtime();

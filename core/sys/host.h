@@ -20,6 +20,9 @@ struct qm_host {
 // Never fails: what cannot be found is "undisclosed" or 0.
 void qm_host_describe(struct qm_host *out);
 
+// Memory that this process could still take without the system running out; UINT64_MAX where it does not say.
+uint64_t qm_host_available_bytes(void);
+
 // A clock that never goes back; its start means nothing.
 uint64_t qm_clock_ns(void);
 void qm_sleep_ns(uint64_t ns);

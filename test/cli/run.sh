@@ -1,0 +1,23 @@
+# shellcheck shell=bash
+# What `run` refuses before it looks at a device: exit code 2, one line, and nothing is written.
+qm run --widen 0
+qm run --widen 12
+qm run --widen 128
+qm run --widen x
+qm run --widen -2
+qm run --fit --widen 16
+qm run --fit=yes
+cat >wide.yaml <<'END'
+extends: quick
+schema: 1
+name: wide
+widen: 8
+END
+qm run --profile wide.yaml --fit
+sed 's/^widen: 8/widen: 3/' wide.yaml >odd.yaml
+qm run --profile odd.yaml
+sed 's/^widen: 8/widen: 128/' wide.yaml >far.yaml
+qm run --profile far.yaml
+sed 's/^widen: 8/widen: fits/' wide.yaml >word.yaml
+qm run --profile word.yaml
+ls
