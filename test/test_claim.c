@@ -506,6 +506,26 @@ static void test_intervals(void **state)
     }
 }
 
+// What was calibrated on what is scored is worth no more than an upper bound.
+static void test_overlap(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum qm_claim_verdict verdict;
+    } rows[] = {{"none", QM_CLAIM_DEPLOYMENT_GRADE},
+                {"undisclosed", QM_CLAIM_DEPLOYMENT_GRADE}, // as in claims that were never asked
+                {"12 of the 150 examples that are scored", QM_CLAIM_UPPER_BOUND}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct qm_audit audit;
+        struct qm_node *claim = load_claim("complete.yaml");
+        qm_node_set_text(qm_node_child(claim, "calibration_set"), "overlap", rows[i].text);
+        qm_audit_claim(claim, &audit);
+        assert_int_equal(audit.verdict, rows[i].verdict);
+        qm_node_destroy(&claim);
+    }
+}
+
 static void test_short_answers(void **state)
 {
     (void)state;
@@ -749,6 +769,7 @@ int main(void)
         cmocka_unit_test(test_only_the_baseline),
         cmocka_unit_test(test_contradictions),
         cmocka_unit_test(test_intervals),
+        cmocka_unit_test(test_overlap),
         cmocka_unit_test(test_short_answers),
         cmocka_unit_test(test_bad_input),
         cmocka_unit_test(test_cut_text),

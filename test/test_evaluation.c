@@ -70,6 +70,28 @@ static void sets_are_what_their_seeds_give(void **state)
 
 // Every scored token of the source is one that the source can draw, as often as it says; a source that is one position off
 // gives most of them no probability at all.
+// Sets of one seed share all but facts, of two splits nothing; of a part only that part counts.
+static void sets_overlap(void **state)
+{
+    (void)state;
+    const struct qm_profile_set calibration_set = {.seed = 41, .windows = 6, .window_tokens = 512};
+    struct qm_evaluation *all = evaluation_of(41, 6, 1), *part = evaluation_of(41, 2, 1), *calibration = NULL;
+    assert_int_equal(qm_evaluation_create(QM_SPLIT_CALIBRATION, &calibration_set, MODEL, &calibration), QM_OK);
+    uint32_t own = 0, shared = 0, of_part = 0, apart = 1, facts = 0;
+    for (uint32_t q = 0; q < all->sequence_count; ++q)
+        facts += all->cells[all->cell[q]].task == QM_TASK_FACT;
+    assert_int_equal(qm_evaluation_overlap(all, all, &own), QM_OK);
+    assert_true(own > 50 && own + facts == all->sequence_count);
+    assert_int_equal(qm_evaluation_overlap(all, part, &shared), QM_OK);
+    assert_int_equal(qm_evaluation_overlap(part, all, &of_part), QM_OK);
+    assert_true(shared > 10 && shared == of_part && shared < own);
+    assert_int_equal(qm_evaluation_overlap(all, calibration, &apart), QM_OK);
+    assert_int_equal(apart, 0);
+    qm_evaluation_destroy(&all);
+    qm_evaluation_destroy(&part);
+    qm_evaluation_destroy(&calibration);
+}
+
 static void the_source_is_the_one_that_drew(void **state)
 {
     (void)state;
@@ -254,6 +276,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sets_are_what_their_seeds_give),
+        cmocka_unit_test(sets_overlap),
         cmocka_unit_test(the_source_is_the_one_that_drew),
         cmocka_unit_test(rows_of_a_result),
         cmocka_unit_test(rows_of_exact_match),

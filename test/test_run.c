@@ -21,6 +21,44 @@ static void test_good_run(void **state)
     release(&child);
 }
 
+// Scales fitted to what is scored: refused, or disclosed.
+static void test_overlap(void **state)
+{
+    (void)state;
+    need(pocl_id);
+    struct child child;
+    char *text = read_text(PROFILE), *set = strstr(text, "calibration: {set: built-in, seed: 31926937667174402");
+    assert_non_null(set);
+    FILE *stream = fopen(FOLDER "/overlap.yaml", "w");
+    assert_non_null(stream);
+    fprintf(stream, "%.*scalibration: {set: built-in-evaluation, seed: 31926937667174403%s", (int)(set - text), text,
+            set + strlen("calibration: {set: built-in, seed: 31926937667174402"));
+    fclose(stream);
+    free(text);
+    const char *arguments[] = {
+        "run",   "--profile", FOLDER "/overlap.yaml", "--device", pocl_id, "--scheme", "w8a8-static",
+        "--out", OUT,         "--allow-overlap",      NULL};
+    remove_all(OUT);
+    arguments[9] = NULL;
+    start(&child, NULL, NULL, arguments);
+    assert_true(finish(&child, PATIENCE_S));
+    expect_code(&child, 2);
+    expect_text(child.errors, "examples that are scored are in the calibration set; use ");
+    assert_null(result_of(OUT, "opencl"));
+    release(&child);
+    arguments[9] = "--allow-overlap";
+    start(&child, NULL, NULL, arguments);
+    assert_true(finish(&child, PATIENCE_S));
+    expect_code(&child, 0);
+    struct qm_node *result = need_result("opencl");
+    const char *overlap =
+        qm_node_text_at(row_of(result, "w8a8-static"), "disclosure.calibration_set.overlap", "nothing");
+    expect_text(overlap, " of the ");
+    expect_text(child.output, overlap); // beside the table, too
+    qm_node_destroy(&result);
+    release(&child);
+}
+
 static void test_wrong_kernel(void **state)
 {
     (void)state;
@@ -392,6 +430,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_run),
+        cmocka_unit_test(test_overlap),
         cmocka_unit_test(test_wrong_kernel),
         cmocka_unit_test(test_wrong_pass),
         cmocka_unit_test(test_wrong_selftest),

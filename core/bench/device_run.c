@@ -203,15 +203,38 @@ bool qm_scheme_run_uses(const struct qm_scheme_run *scheme, const char *variant_
     return false;
 }
 
+// Those that the schemes use: what nothing runs need not be compiled.
+static json_t *list_kernels(const struct qm_session *session)
+{
+    json_t *names = json_array();
+    for (size_t s = 0; s < session->run->scheme_count; ++s) {
+        size_t index;
+        json_t *name;
+        json_array_foreach(session->run->schemes[s].variants, index, name)
+        {
+            bool is_new = true;
+            for (size_t i = 0; i < json_array_size(names); ++i)
+                is_new = is_new && !json_equal(json_array_get(names, i), name);
+            if (is_new)
+                json_array_append(names, name);
+        }
+    }
+    return names;
+}
+
 static enum qm_status check_kernels(struct qm_session *session)
 {
     qm_session_tell(session, "each kernel against the oracle", 0);
-    json_t *answer = NULL;
-    QM_TRY(qm_client_ask(session->client, answer_seconds(),
-                         json_pack("{s:s, s:b, s:I, s:I}", "do", "kernels", "quick", 1, "rows",
-                                   (json_int_t)session->prepared->evaluation->set.window_tokens, "time_ns",
-                                   (json_int_t)5000000),
-                         &answer));
+    json_t *answer = NULL, *names = list_kernels(session);
+    if (json_array_size(names) == 0) { // no scheme was loaded
+        json_decref(names);
+        return QM_OK;
+    }
+    QM_TRY(qm_session_ask(session,
+                          json_pack("{s:s, s:b, s:I, s:I, s:o}", "do", "kernels", "quick", 1, "rows",
+                                    (json_int_t)session->prepared->evaluation->set.window_tokens, "time_ns",
+                                    (json_int_t)5000000, "names", names),
+                          &answer));
     session->run->kernels = json_incref(json_object_get(answer, "reports"));
     json_decref(answer);
     return QM_OK;

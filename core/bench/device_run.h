@@ -33,6 +33,7 @@ struct qm_prepared {
     const char *model_directory;
     const struct qm_evaluation *evaluation;
     const struct qm_evaluation *calibration;
+    uint32_t overlap; // examples of `evaluation` that stand in `calibration`, too
     struct qm_prepared_scheme schemes[QM_PROFILE_SCHEMES_MAX];
     size_t scheme_count;
     const float *reference; // of the fp32 model, [windows][tokens][vocabulary]

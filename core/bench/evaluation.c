@@ -185,6 +185,50 @@ bool qm_evaluation_source(const struct qm_evaluation *evaluation, const struct q
     return true;
 }
 
+static int compare_keys(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+// 64 bits of each example's hash, but for facts: among a million examples two fall together once in 40 million sets.
+static size_t list_keys(const struct qm_evaluation *evaluation, uint64_t *keys)
+{
+    size_t count = 0;
+    for (uint32_t w = 0; w < evaluation->set.windows; ++w) {
+        const struct qm_window *window = &evaluation->windows[w];
+        for (uint32_t e = 0; e < window->example_count; ++e) {
+            const struct qm_example *example = &window->examples[e];
+            uint64_t key = UINT64_C(0xcbf29ce484222325); // FNV-1a
+            for (uint32_t i = 0; i < example->length; ++i)
+                key = (key ^ window->tokens[example->start + i]) * UINT64_C(0x100000001b3);
+            if (example->task != QM_TASK_FACT)
+                keys[count++] = key;
+        }
+    }
+    return count;
+}
+
+enum qm_status qm_evaluation_overlap(const struct qm_evaluation *evaluation, const struct qm_evaluation *other,
+                                     uint32_t *count)
+{
+    *count = 0;
+    uint64_t *own = calloc(evaluation->sequence_count + 1, sizeof(*own));
+    uint64_t *theirs = calloc(other->sequence_count + 1, sizeof(*theirs));
+    enum qm_status status = QM_OK;
+    if (own && theirs) {
+        size_t own_count = list_keys(evaluation, own), their_count = list_keys(other, theirs);
+        qsort(theirs, their_count, sizeof(*theirs), compare_keys);
+        for (size_t i = 0; i < own_count; ++i)
+            *count += bsearch(&own[i], theirs, their_count, sizeof(*theirs), compare_keys) != NULL;
+    } else {
+        status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory to compare two sets");
+    }
+    free(own);
+    free(theirs);
+    return status;
+}
+
 void qm_evaluation_destroy(struct qm_evaluation **evaluation)
 {
     struct qm_evaluation *e = *evaluation;

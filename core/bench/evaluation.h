@@ -60,6 +60,9 @@ uint32_t qm_evaluation_windows_of_set(const struct qm_profile_set *set);
 // False where the token was not drawn by chance; *out is then untouched.
 bool qm_evaluation_source(const struct qm_evaluation *evaluation, const struct qm_scored_token *token,
                           struct qm_evaluation_source *out);
+// How many examples of `evaluation` stand in `other` with the same tokens. Facts are not counted: all are in every split.
+QM_MUST_USE enum qm_status qm_evaluation_overlap(const struct qm_evaluation *evaluation,
+                                                 const struct qm_evaluation *other, uint32_t *count);
 void qm_evaluation_destroy(struct qm_evaluation **evaluation);
 
 #endif

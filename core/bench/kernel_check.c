@@ -594,13 +594,18 @@ static enum qm_status add_others(struct list *list)
 }
 
 // "matmul-w8-a8" of "matmul-w8-a8-narrow", if it is the first row of its name in the table; the self-test has no oracle.
-static bool base_name(size_t index, const char *prefix, char name[32])
+static bool base_name(size_t index, const struct qm_kernel_shapes *shapes, const char *prefix, char name[32])
 {
     const struct qm_kernel_variant *v = &qm_kernel_variants[index];
     const char *end = strrchr(v->name, '-');
     size_t length = (size_t)(end - v->name);
     snprintf(name, 32, "%.*s", (int)length, v->name);
     if (strcmp(v->kernel, "selftest") == 0 || (prefix && strncmp(v->name, prefix, strlen(prefix)) != 0))
+        return false;
+    bool is_named = shapes->name_count == 0;
+    for (size_t i = 0; i < shapes->name_count; ++i)
+        is_named = is_named || strcmp(shapes->names[i], name) == 0;
+    if (!is_named)
         return false;
     for (size_t i = 0; i < index; ++i) {
         const char *other = qm_kernel_variants[i].name;
@@ -619,9 +624,9 @@ enum qm_status qm_kernel_check_all(struct qm_device *device, const struct qm_ker
     char name[32];
     size_t total = 0, done = 0;
     for (size_t i = 0; i < qm_kernel_variant_count; ++i)
-        total += base_name(i, only_prefix, name);
+        total += base_name(i, shapes, only_prefix, name);
     for (size_t i = 0; i < qm_kernel_variant_count && status == QM_OK; ++i) {
-        if (!base_name(i, only_prefix, name))
+        if (!base_name(i, shapes, only_prefix, name))
             continue;
         if (shapes->progress)
             shapes->progress(shapes->progress_context, name, done, total);

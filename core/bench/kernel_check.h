@@ -118,6 +118,9 @@ struct qm_kernel_shapes {
     bool quick;       // few of them
     const char *tile; // NULL: the device's own
     uint64_t time_ns; // time the model's shapes for about so long each; 0: no timing
+    // Only these, by their names without tile ("matmul-w8-a8"); 0: all.
+    const char *const *names;
+    size_t name_count;
     // Called before each kernel; may be NULL.
     void (*progress)(void *context, const char *name, size_t done, size_t total);
     void *progress_context;

@@ -21,6 +21,8 @@ static enum qm_status check_against_model(const struct qm_profile *profile, cons
     const struct qm_model_config *c = &model->config;
     struct qm_model_config widened;
     QM_TRY(qm_model_config_widen(c, profile->widen, &widened));
+    for (size_t i = 0; i < profile->scheme_count; ++i)
+        QM_TRY(qm_artifact_check_patterns(&profile->schemes[i], c));
     if (profile->evaluation.window_tokens > c->context)
         return QM_FAIL(QM_INVALID, "%s: windows of %u tokens exceed the model's context of %u", profile->path,
                        profile->evaluation.window_tokens, c->context);
@@ -92,6 +94,24 @@ static enum qm_status set_fit(struct qm_preparation *p, uint64_t widen)
     return qm_profile_update(&p->profile);
 }
 
+// A score on what scales and codes were fitted to says nothing of other text; and scales of short windows were never told
+// what later positions need.
+static enum qm_status check_sets(struct qm_preparation *p, bool allow_overlap)
+{
+    if (p->profile.calibration.window_tokens < p->profile.evaluation.window_tokens)
+        return QM_FAIL(QM_INVALID,
+                       "%s: calibration windows of %u tokens are shorter than the %u that are scored; use at least %u",
+                       p->profile.path, p->profile.calibration.window_tokens, p->profile.evaluation.window_tokens,
+                       p->profile.evaluation.window_tokens);
+    QM_TRY(qm_evaluation_overlap(p->evaluation, p->calibration, &p->overlap));
+    if (p->overlap > 0 && !allow_overlap)
+        return QM_FAIL(QM_INVALID,
+                       "%s: %u of the %u examples that are scored are in the calibration set; use set: built-in or "
+                       "another seed for one of them, or --allow-overlap, which the result discloses",
+                       p->profile.path, p->overlap, p->evaluation->sequence_count);
+    return QM_OK;
+}
+
 enum qm_status qm_preparation_read(const struct qm_preparation_params *params, struct qm_preparation **out)
 {
     *out = NULL;
@@ -118,8 +138,10 @@ enum qm_status qm_preparation_read(const struct qm_preparation_params *params, s
     }
     QM_GUARD(load_model(params->model, p));
     QM_GUARD(check_against_model(&p->profile, p->model));
-    QM_GUARD(qm_evaluation_create(QM_SPLIT_CALIBRATION, &p->profile.calibration, p->model_directory, &p->calibration));
+    QM_GUARD(qm_evaluation_create(p->profile.calibration.is_of_evaluation ? QM_SPLIT_EVALUATION : QM_SPLIT_CALIBRATION,
+                                  &p->profile.calibration, p->model_directory, &p->calibration));
     QM_GUARD(qm_evaluation_create(QM_SPLIT_EVALUATION, &p->profile.evaluation, p->model_directory, &p->evaluation));
+    QM_GUARD(check_sets(p, params->allow_overlap));
     *out = p;
     p = NULL;
 done:
@@ -160,6 +182,7 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
                                        .model_directory = p->model_directory,
                                        .evaluation = p->evaluation,
                                        .calibration = p->calibration,
+                                       .overlap = p->overlap,
                                        .verify_windows = VERIFY_WINDOWS};
     if (p->profile.evaluation.windows < VERIFY_WINDOWS)
         p->prepared.verify_windows = p->profile.evaluation.windows;

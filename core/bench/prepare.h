@@ -9,6 +9,7 @@ struct qm_preparation {
     char model_directory[QM_PATH_BYTES];
     struct qm_model *model;
     struct qm_evaluation *evaluation, *calibration;
+    uint32_t overlap; // as in struct qm_prepared
     float *reference;
     struct qm_calibration *collected; // NULL until a scheme is calibrated
     struct qm_prepared prepared;      // points into the above
@@ -23,6 +24,7 @@ struct qm_preparation_params {
     bool fits;      // --fit: as wide as each device holds; with neither `widen` nor a widened profile
     bool has_evaluation_seed;
     uint64_t evaluation_seed;
+    bool allow_overlap;      // score examples that were calibrated on, which the result then says
     bool only_artifacts;     // for `calibrate`: no evaluation, no reference logits
     const char *exact_match; // at least so much of the reference's, such as "0.99"; NULL: the profile's bound
 };

@@ -71,7 +71,7 @@ static const struct section sections[] = {
 
 static const char *const tier_names[] = {"base", "best"};
 static const char *const tile_names[] = {"fixed", "tuned"};
-static const char *const set_names[] = {"built-in"};
+static const char *const set_names[] = {"built-in", "built-in-evaluation"}; // the second for calibration alone
 static const char *const model_names[] = {"built-in", "built-in-outliers"}; // enum qm_profile_model
 static const char *const protocol_names[] = {"paired"};
 
@@ -309,11 +309,11 @@ static enum qm_status read_choices(const struct qm_node *root, struct qm_profile
     if (qm_node_child(root, "model"))
         QM_TRY(read_choice(root, "", "model", model_names, COUNT(model_names), &choice));
     profile->model = (enum qm_profile_model)choice;
-    static const char *const set_sections[] = {"evaluation", "calibration"};
-    for (size_t i = 0; i < COUNT(set_sections); i++) {
-        QM_TRY(require_mapping(root, set_sections[i], &mapping));
-        QM_TRY(read_choice(mapping, set_sections[i], "set", set_names, COUNT(set_names), &choice));
-    }
+    QM_TRY(require_mapping(root, "evaluation", &mapping));
+    QM_TRY(read_choice(mapping, "evaluation", "set", set_names, 1, &choice));
+    QM_TRY(require_mapping(root, "calibration", &mapping));
+    QM_TRY(read_choice(mapping, "calibration", "set", set_names, COUNT(set_names), &choice));
+    profile->calibration.is_of_evaluation = choice == 1;
     QM_TRY(require_mapping(root, "timing", &mapping));
     QM_TRY(read_choice(mapping, "timing", "protocol", protocol_names, COUNT(protocol_names), &choice));
     QM_TRY(read_choice(root, "", "tier", tier_names, COUNT(tier_names), &choice));
@@ -565,7 +565,7 @@ enum qm_status qm_profile_load(const char *name_or_path, struct qm_profile *out)
 static void expand_set(struct qm_node *node, const char *name, const struct qm_profile_set *set)
 {
     struct qm_node *mapping = qm_node_add_mapping(node, name);
-    qm_node_set_text(mapping, "set", set_names[0]);
+    qm_node_set_text(mapping, "set", set_names[set->is_of_evaluation]);
     qm_node_set_u64(mapping, "seed", set->seed);
     qm_node_set_u64(mapping, "windows", set->windows);
     qm_node_set_u64(mapping, "window_tokens", set->window_tokens);

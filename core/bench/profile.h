@@ -8,7 +8,7 @@
 //   model: built-in | built-in-outliers   optional: built-in; model/outliers.h says what the other is
 //   schemes: [f16, w8a8]      baseline: f16 (one of the schemes; gains are over it)
 //   evaluation: {set: built-in, seed, windows, window_tokens, scored_tokens, sets (optional: 1)}
-//   calibration: {set: built-in, seed, windows, window_tokens}
+//   calibration: {set: built-in | built-in-evaluation, seed, windows, window_tokens}; the second: of the evaluation split
 //   prefill: [{batch, prompt}]          decode: [{batch, depth, steps}]
 //   timing: {protocol: paired, warmup, repeats}
 //   policy: {dispatches_per_submission, submission_ms}
@@ -45,6 +45,7 @@ struct qm_profile_set {
     uint32_t window_tokens;
     uint32_t scored_tokens; // at least so many must be scored; 0 for calibration
     uint32_t sets; // the windows are those of so many sets, of seeds seed, seed + 1, ..., in equal parts; 0 as 1
+    bool is_of_evaluation; // calibration: its examples come from the split that is scored
 };
 
 struct qm_profile_prefill {

@@ -448,7 +448,7 @@ static void add_scheme(struct qm_node *list, const struct qm_prepared *prepared,
     }
     struct qm_node *disclosure = qm_node_add_mapping(row, "disclosure");
     qm_disclosure_add_precision(disclosure, prepared_scheme);
-    qm_disclosure_add_calibration(disclosure, prepared_scheme);
+    qm_disclosure_add_calibration(disclosure, prepared, s);
     add_evaluation_set(disclosure, prepared->evaluation);
     add_tool_chain(disclosure, prepared, run, scheme);
     add_accuracy(row, prepared, scheme);

@@ -141,7 +141,8 @@ void qm_disclosure_add_precision(struct qm_node *disclosure, const struct qm_pre
 
 // ---- Calibration ---------------------------------------------------------------------------------------------------
 
-static void add_set(struct qm_node *disclosure, const struct qm_activation_scales *scales)
+static void add_set(struct qm_node *disclosure, const struct qm_prepared *prepared,
+                    const struct qm_activation_scales *scales)
 {
     if (!scales) {
         qm_node_set_text(disclosure, "calibration_set", "none");
@@ -152,6 +153,11 @@ static void add_set(struct qm_node *disclosure, const struct qm_activation_scale
     qm_node_set_text(set, "sha256", scales->set.sha256);
     qm_node_set_u64(set, "sequences", scales->set.windows);
     qm_node_set_u64(set, "tokens", scales->set.tokens);
+    if (prepared->overlap > 0)
+        qm_node_set_textf(set, "overlap", "%u of the %u examples that are scored", prepared->overlap,
+                          prepared->evaluation->sequence_count);
+    else
+        qm_node_set_text(set, "overlap", "none");
 }
 
 // How the weights' codes were found, and how the activations' scales.
@@ -197,12 +203,12 @@ static void add_parameters(struct qm_node *method, const struct qm_scheme *schem
                       alpha_min, alpha_max, low, high);
 }
 
-void qm_disclosure_add_calibration(struct qm_node *disclosure, const struct qm_prepared_scheme *prepared)
+void qm_disclosure_add_calibration(struct qm_node *disclosure, const struct qm_prepared *prepared, size_t scheme_index)
 {
-    const struct qm_scheme *scheme = &prepared->scheme;
-    const struct qm_artifact *artifact = prepared->artifact;
+    const struct qm_scheme *scheme = &prepared->schemes[scheme_index].scheme;
+    const struct qm_artifact *artifact = prepared->schemes[scheme_index].artifact;
     const struct qm_activation_scales *scales = artifact ? artifact->activations : NULL;
-    add_set(disclosure, scales);
+    add_set(disclosure, prepared, scales);
     if (qm_weight_format_info(scheme->weights)->is_float && !scales) {
         qm_node_set_text(disclosure, "calibration_method", "none");
         return;

@@ -9,6 +9,6 @@
 // no list.
 void qm_disclosure_add_precision(struct qm_node *disclosure, const struct qm_prepared_scheme *prepared);
 // Adds `calibration_set` and `calibration_method`.
-void qm_disclosure_add_calibration(struct qm_node *disclosure, const struct qm_prepared_scheme *prepared);
+void qm_disclosure_add_calibration(struct qm_node *disclosure, const struct qm_prepared *prepared, size_t scheme_index);
 
 #endif

@@ -377,6 +377,16 @@ static enum qm_status do_kernels(struct worker *worker, json_t *request, json_t 
                                       .built_in = true,
                                       .quick = json_is_true(json_object_get(request, "quick")),
                                       .time_ns = large_of(request, "time_ns")};
+    const json_t *wanted = json_object_get(request, "names");
+    const char **names = calloc(json_array_size(wanted) + 1, sizeof(*names));
+    if (!names)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to check kernels");
+    for (size_t i = 0; i < json_array_size(wanted); ++i) {
+        const char *name = json_string_value(json_array_get(wanted, i));
+        if (name)
+            names[shapes.name_count++] = name;
+    }
+    shapes.names = names;
     struct qm_kernel_report *reports = NULL;
     size_t count = 0;
     enum qm_status status = qm_kernel_check_all(worker->device, &shapes, text_of(request, "only"), &reports, &count);
@@ -384,6 +394,7 @@ static enum qm_status do_kernels(struct worker *worker, json_t *request, json_t 
     for (size_t i = 0; i < count; ++i)
         json_array_append_new(list, json_of_report(&reports[i]));
     json_object_set_new(answer, "reports", list);
+    free(names);
     free(reports);
     return status;
 }

@@ -19,7 +19,7 @@
 struct run_options {
     const char *profile, *devices, *schemes, *directory, *model, *exact_match;
     uint64_t evaluation_seed, widen;
-    bool fits, is_debug, as_json;
+    bool fits, allows_overlap, is_debug, as_json;
 };
 
 // What the rows of all devices came to, for the exit code.
@@ -233,6 +233,7 @@ static int run(const struct run_options *options, bool has_seed)
                                            .cache_directory = cache,
                                            .widen = options->widen == UINT64_MAX ? 0 : options->widen,
                                            .fits = options->fits,
+                                           .allow_overlap = options->allows_overlap,
                                            .has_evaluation_seed = has_seed,
                                            .evaluation_seed = options->evaluation_seed};
     enum qm_status status = QM_OK;
@@ -281,6 +282,8 @@ int qm_verb_run(int argc, char **argv)
         {"eval-seed", QM_OPTION_WHOLE, &o.evaluation_seed, "N", "score a fresh evaluation set, made from this seed"},
         {"exact-match", QM_OPTION_TEXT, &o.exact_match, "R",
          "accept only if exact match is at least R of fp32's, such as 0.99 or 0.999"},
+        {"allow-overlap", QM_OPTION_FLAG, &o.allows_overlap, NULL,
+         "score examples that were calibrated on, which the result discloses"},
         {"debug", QM_OPTION_FLAG, &o.is_debug, NULL, "with validation layers; timings mean nothing then"},
         {"json", QM_OPTION_FLAG, &o.as_json, NULL, "print the results as JSON in place of tables"},
     };

@@ -27,7 +27,7 @@ static bool is_static(const struct qm_scheme *scheme, const struct qm_artifact_t
            (tensor->activations == QM_ACTIVATION_A8 || tensor->activations == QM_ACTIVATION_F8);
 }
 
-static enum qm_status check_patterns(const struct qm_scheme *scheme, const struct qm_model_config *config)
+enum qm_status qm_artifact_check_patterns(const struct qm_scheme *scheme, const struct qm_model_config *config)
 {
     for (size_t i = 0; i < scheme->override_count; i++) {
         bool matches = false;
@@ -51,7 +51,7 @@ static enum qm_status check_patterns(const struct qm_scheme *scheme, const struc
 enum qm_status qm_artifact_plan(struct qm_artifact *artifact, const struct qm_scheme *scheme,
                                 const struct qm_model_config *config)
 {
-    QM_TRY(check_patterns(scheme, config));
+    QM_TRY(qm_artifact_check_patterns(scheme, config));
     artifact->config = *config;
     artifact->scheme = *scheme;
     // The KV format is no part of an artifact: it gets the one that goes without saying, in the name as well.

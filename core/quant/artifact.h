@@ -70,6 +70,9 @@ struct qm_artifact_params {
     const struct qm_channel_statistics *const *statistics;
 };
 
+// Whether each of a scheme's patterns names a linear weight of the model; QM_INVALID names the first that does not.
+QM_MUST_USE enum qm_status qm_artifact_check_patterns(const struct qm_scheme *scheme,
+                                                      const struct qm_model_config *config);
 // Encodes a model. QM_INVALID names the tensor that cannot be encoded. The caller destroys it.
 QM_MUST_USE enum qm_status qm_artifact_build(const struct qm_artifact_params *params, struct qm_artifact **out);
 void qm_artifact_destroy(struct qm_artifact **artifact);

@@ -170,6 +170,10 @@ static void audit_calibration(struct qm_audit_row *row, const struct qm_node *cl
     const char *set = qm_node_text_at(claim, "calibration_set", NULL);
     if (set && strcasecmp(set, "none") == 0 && holds_any(name, needs_data))
         contradicts(row, "no set, and a method that needs one", "either the method or the set is not what is told");
+    const char *overlap = qm_node_text_at(claim, "calibration_set.overlap", NULL);
+    if (!qm_component_is_silent(overlap) && strcasecmp(overlap, "none") != 0)
+        falls_short(row, "a set apart from what is scored",
+                    "scales were fitted to the text that is scored: on other text the loss may be larger");
 }
 
 // ---- Acceptance -----------------------------------------------------------------------------------------------------

@@ -88,6 +88,7 @@ static const struct qm_result_row rows[] = {
     {"tensors.activations", TEXT, 0, NULL, "which activations"},
     {"tensors.kv_cache", TEXT, 0, NULL, "keys, values"},
     SET("calibration_set", OR_TEXT, "component: the set; the word none where nothing is calibrated"),
+    {"calibration_set.overlap", TEXT, 0, NULL, "how much of what is scored stands in it; none where nothing does"},
     {"calibration_method", MAPPING, OR_TEXT, NULL, "component: how scales were found; none for float formats"},
     {"calibration_method.name", TEXT, 0, NULL, "absmax, GPTQ, ..."},
     {"calibration_method.parameters", TEXT, 0, NULL, "every parameter; the word none without any"},

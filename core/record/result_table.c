@@ -134,6 +134,8 @@ const struct qm_result_row qm_result_rows[] = {
     {"schemes[].disclosure.calibration_set.sha256", HASH, WORD, NULL, "of its tokens"},
     {"schemes[].disclosure.calibration_set.sequences", WHOLE, WORD, NULL, "sequences in it"},
     {"schemes[].disclosure.calibration_set.tokens", WHOLE, WORD, NULL, "tokens in it"},
+    {"schemes[].disclosure.calibration_set.overlap", TEXT, OPT, NULL,
+     "how many examples that are scored stand in it; the word none where none does"},
     {"schemes[].disclosure.calibration_method", MAPPING, WORD, NULL, "how scales were found"},
     {"schemes[].disclosure.calibration_method.name", TEXT, 0, NULL, "absmax, percentile, ..."},
     {"schemes[].disclosure.calibration_method.parameters", TEXT, 0, NULL, "every parameter; the word none without any"},

@@ -397,8 +397,11 @@ static void show_calibrations(const struct qm_node *result, FILE *file)
         const char *method_name =
             qm_node_text(method) ? qm_node_text(method) : qm_node_text_at(method, "name", "undisclosed");
         const char *parameters = qm_node_text_at(method, "parameters", "none");
-        snprintf(line, sizeof(line), "set %.100s, method %.40s%s%.80s", set_name, method_name,
-                 strcmp(parameters, "none") ? ", " : "", strcmp(parameters, "none") ? parameters : "");
+        const char *overlap = qm_node_text_at(set, "overlap", "none");
+        bool is_apart = strcmp(overlap, "none") == 0, has_parameters = strcmp(parameters, "none") != 0;
+        snprintf(line, sizeof(line), "set %.70s%s%.50s, method %.40s%s%.60s", set_name,
+                 is_apart ? "" : ", which holds ", is_apart ? "" : overlap, method_name, has_parameters ? ", " : "",
+                 has_parameters ? parameters : "");
         size_t at = 0;
         while (at < count && strcmp(lines[at], line) != 0)
             at++;

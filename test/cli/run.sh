@@ -21,3 +21,22 @@ qm run --profile far.yaml
 sed 's/^widen: 8/widen: fits/' wide.yaml >word.yaml
 qm run --profile word.yaml
 ls
+# Sets and schemes that cannot be right.
+cat >base.yaml <<'PROFILE'
+extends: quick
+schema: 1
+name: sets
+PROFILE
+profile() { { cat base.yaml; printf '%s\n' "$1"; } >"$2"; }
+profile 'calibration: {windows: 0}' empty.yaml
+qm run --profile empty.yaml
+profile 'calibration: {window_tokens: 64}' short.yaml
+qm run --profile short.yaml
+profile 'calibration: {set: built-in-evaluation, seed: 31926937667174403}' overlap.yaml
+qm run --profile overlap.yaml
+profile 'evaluation: {set: built-in-evaluation}' set.yaml
+qm run --profile set.yaml
+for scheme in w4a16-g48 w4a4 w8a16-kv3 w8a16-kve4m2 f33 w8a8-gptq-static w4a16-g32-entropy w8a16+lm_head=q9 \
+    'w8a16+nothing.*=f16' w8a16-first9999999; do
+    qm run --scheme "$scheme"
+done
