@@ -24,10 +24,11 @@ enum {
     WINDOW_TOKENS = 37,
 };
 
-// Widths that are no powers of two, and rows (517 of the head and the embedding) that no number of threads divides.
+// Widths that blocks of 256 divide and that are no powers of two where they can be, and rows (517 of the head and the
+// embedding) that no number of threads divides.
 static const char config_text[] =
-    "{\"architectures\":[\"LlamaForCausalLM\"],\"hidden_size\":128,\"intermediate_size\":384,\"num_hidden_layers\":2,"
-    "\"num_attention_heads\":3,\"num_key_value_heads\":1,\"head_dim\":64,\"vocab_size\":517,"
+    "{\"architectures\":[\"LlamaForCausalLM\"],\"hidden_size\":256,\"intermediate_size\":768,\"num_hidden_layers\":1,"
+    "\"num_attention_heads\":4,\"num_key_value_heads\":1,\"head_dim\":64,\"vocab_size\":517,"
     "\"max_position_embeddings\":64,\"rms_norm_eps\":1e-5,\"rope_theta\":10000.0,\"tie_word_embeddings\":false}";
 
 static char directory[] = "/tmp/qmark-identity-XXXXXX";

@@ -9,6 +9,8 @@
 #include "base/random.h"
 #include "model/safetensors.h"
 #include "quant/artifact.h"
+#include "quant/smooth.h"
+#include "quant/weight_calibrator.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -19,13 +21,33 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const schemes[] = {"f32",       "f16",      "w8a16",       "w8a8",
-                                      "w4a16-g32", "w4a8-g32", "w8a8-static", "w8a8-static-percentile"};
+// The seeds of the corpus name them by their place: new ones go to the end.
+static const char *const schemes[] = {"f32",
+                                      "f16",
+                                      "w8a16",
+                                      "w8a8",
+                                      "w4a16-g32",
+                                      "w4a8-g32",
+                                      "w8a8-static",
+                                      "w8a8-static-percentile",
+                                      "w8a8-static32",
+                                      "w8a8-static-smoothquant",
+                                      "w4a16-g32-asym-gptq",
+                                      "w2a16-g32-asym",
+                                      "w3a16-g32",
+                                      "q4_0a16",
+                                      "q8_0a8",
+                                      "e4m3af8-static",
+                                      "mxfp6e2m3a16",
+                                      "mxfp4a16",
+                                      "nvfp4a16",
+                                      "w4a16-g32+lm_head=bf16+*.down_proj=w8a8"};
 
 enum {
     SCHEME_COUNT = sizeof(schemes) / sizeof(schemes[0]),
     TENSORS_MAX = 64,
     TEXTS_MAX = 16,
+    INPUTS = 5, // of a model of one layer
 };
 
 // One byte of operation and one of position each; what else an edit takes follows.
@@ -55,6 +77,48 @@ static struct {
 } bases[SCHEME_COUNT];
 static int input = -1;
 static char input_path[64], saved_path[64], store_path[64];
+
+// As bench/reference.c does it, but for the run of the model: its inputs are values of the embedding.
+static void make_artifact(const struct qm_model *model, const char *name, struct qm_artifact **out)
+{
+    struct qm_scheme scheme;
+    struct qm_activation_scales *scales = NULL;
+    struct qm_calibration *calibration = NULL;
+    struct qm_smoothed *smoothed = NULL;
+    const struct qm_channel_statistics *statistics[INPUTS] = {NULL};
+    struct qm_calibration_set set = {.name = "fuzz", .windows = 1, .tokens = 16};
+    require(qm_scheme_parse(name, &scheme) == QM_OK);
+    memset(set.sha256, 'b', QM_HASH_TEXT_BYTES - 1);
+    if (scheme.calibrator != QM_CALIBRATOR_NONE || scheme.is_static) {
+        struct qm_calibration_options options = {.group = scheme.activation_group,
+                                                 .has_products = qm_scheme_needs_products(&scheme)};
+        calibration = qm_calibration_new_with(1, &options);
+        for (enum qm_input i = QM_INPUT_ATTENTION; i < QM_INPUT_COUNT; i++)
+            require(qm_calibration_observe_rows(calibration, 0, i, model->tensors[0].values, 4,
+                                                i == QM_INPUT_DOWN ? 32 : 64) == QM_OK);
+        if (scheme.calibrator == QM_CALIBRATOR_SMOOTHQUANT) {
+            require(qm_smooth(model, calibration, &(struct qm_smooth_params){.is_searched = true}, &smoothed) == QM_OK);
+            require(qm_smoothed_scales(smoothed, &set, &scales) == QM_OK);
+        } else {
+            enum qm_calibrator method =
+                scheme.calibrator == QM_CALIBRATOR_PERCENTILE ? scheme.calibrator : QM_CALIBRATOR_ABSMAX;
+            require(qm_calibration_scales(calibration, method, &set, &scales) == QM_OK);
+        }
+        if (scheme.activation_group > 0)
+            require(qm_calibration_add_groups(calibration, scheme.activation_group, scales) == QM_OK);
+        scales->method = scheme.calibrator;
+        for (size_t i = 0; !smoothed && i < INPUTS; i++)
+            require(qm_calibration_statistics(calibration, 0, (enum qm_input)i, &statistics[i]) == QM_OK);
+    }
+    require(qm_artifact_build(&(struct qm_artifact_params){.model = smoothed ? smoothed->model : model,
+                                                           .scheme = &scheme,
+                                                           .activations = scales,
+                                                           .statistics = smoothed || !scales ? NULL : statistics},
+                              out) == QM_OK);
+    qm_activation_scales_destroy(&scales);
+    qm_smoothed_destroy(&smoothed);
+    qm_calibration_destroy(&calibration);
+}
 
 static void make_bases(void)
 {
@@ -87,24 +151,11 @@ static void make_bases(void)
         t->values = values;
     }
     for (size_t s = 0; s < SCHEME_COUNT; s++) {
-        struct qm_scheme scheme;
-        struct qm_activation_scales *scales = NULL;
         struct qm_artifact *artifact = NULL;
-        require(qm_scheme_parse(schemes[s], &scheme) == QM_OK);
-        if (scheme.is_static) {
-            struct qm_calibration *calibration = qm_calibration_new(config.layers);
-            struct qm_calibration_set set = {.name = "fuzz", .windows = 1, .tokens = 16};
-            memset(set.sha256, 'b', QM_HASH_TEXT_BYTES - 1);
-            for (enum qm_input i = QM_INPUT_ATTENTION; i < QM_INPUT_COUNT; i++)
-                require(qm_calibration_observe(calibration, 0, i, tensors[0].values, 64) == QM_OK);
-            require(qm_calibration_scales(calibration, scheme.calibrator, &set, &scales) == QM_OK);
-            qm_calibration_destroy(&calibration);
-        }
-        require(qm_artifact_build(&model, &scheme, scales, &artifact) == QM_OK);
+        make_artifact(&model, schemes[s], &artifact);
         require(qm_artifact_save(artifact, saved_path) == QM_OK);
         require(qm_file_read(saved_path, 1 << 24, &bases[s].bytes, &bases[s].count) == QM_OK);
         qm_artifact_destroy(&artifact);
-        qm_activation_scales_destroy(&scales);
     }
     for (size_t i = 0; i < model.tensor_count; i++)
         free((void *)(uintptr_t)tensors[i].values);
@@ -299,7 +350,8 @@ static void check_artifact(struct qm_artifact *artifact)
         qm_artifact_decode(tensor, values);
         for (size_t v = 0; v < count; v++)
             require(isfinite(values[v]));
-        require(!tensor->has_activation_scale || (isfinite(tensor->activation_scale) && tensor->activation_scale >= 0));
+        for (uint32_t a = 0; a < tensor->activation_scale_count; a++)
+            require(isfinite(tensor->activation_scales[a]) && tensor->activation_scales[a] >= 0);
         free(values);
     }
     require(qm_artifact_save(artifact, saved_path) == QM_OK);
