@@ -45,5 +45,11 @@ endforeach()
 set_tests_properties(test_kernels PROPERTIES COST 100)
 set_tests_properties(test_run PROPERTIES COST 90)
 
+# Another program decodes what this one made. The sanitizers see nothing new in it, and it takes long under them.
+if(NOT QM_SANITIZE)
+    add_test(NAME stranger COMMAND ${CMAKE_SOURCE_DIR}/test/run_stranger.sh $<TARGET_FILE:qmark> ${CMAKE_BINARY_DIR}/test-stranger)
+    set_tests_properties(stranger PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
+endif()
+
 # What the program prints, compared with test/cli/*.expected.
 add_test(NAME cli COMMAND ${CMAKE_SOURCE_DIR}/test/run_cli.sh $<TARGET_FILE:qmark>)

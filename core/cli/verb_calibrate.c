@@ -50,7 +50,10 @@ static int print_table(const struct qm_preparation *preparation)
         worst_of(scheme->artifact, &steps, &mean_square);
         qm_table_cell(table, "%" PRIu64, scheme->artifact->bytes);
         qm_table_cell(table, "%" PRIu64, scheme->artifact->weight_bytes);
-        qm_table_cell(table, "%.6f", steps);
+        if (steps > 0 || qm_weight_format_info(scheme->scheme.weights)->is_float)
+            qm_table_cell(table, "%.6f", steps);
+        else
+            qm_table_cell(table, "none"); // ggml's blocks have steps that differ within a block
         qm_table_cell(table, "%.3g", mean_square);
         if (scheme->artifact->activations)
             qm_table_cell(table, "%.3g", scheme->artifact->activations->clipped_fraction);

@@ -15,6 +15,12 @@ static char *write_text(json_t *object)
     return text;
 }
 
+// Those that divide the channels of inputs: what they chose is kept.
+static bool scales_channels(enum qm_calibrator method)
+{
+    return method == QM_CALIBRATOR_SMOOTHQUANT || method == QM_CALIBRATOR_AWQ;
+}
+
 char *qm_artifact_calibration_text(const struct qm_artifact *artifact)
 {
     const struct qm_activation_scales *a = artifact->activations;
@@ -26,7 +32,7 @@ char *qm_artifact_calibration_text(const struct qm_artifact *artifact)
         json_t *object =
             json_pack("{s:f, s:f, s:I, s:I}", "amax", (double)input->amax, "threshold", (double)input->threshold,
                       "count", (json_int_t)input->count, "clipped", (json_int_t)input->clipped);
-        if (a->method == QM_CALIBRATOR_SMOOTHQUANT) {
+        if (scales_channels(a->method)) {
             json_object_set_new(object, "alpha", json_real(input->alpha));
             json_object_set_new(object, "divisor_min", json_real((double)input->divisor_min));
             json_object_set_new(object, "divisor_max", json_real((double)input->divisor_max));
@@ -124,7 +130,7 @@ enum qm_status qm_artifact_parse_calibration(const char *text, const char *file,
             a->inputs[i].threshold = float_at(input, "threshold", &ok);
             a->inputs[i].count = count_at(input, "count", &ok);
             a->inputs[i].clipped = count_at(input, "clipped", &ok);
-            if (a->method != QM_CALIBRATOR_SMOOTHQUANT)
+            if (!scales_channels(a->method))
                 continue;
             a->inputs[i].alpha = real_at(input, "alpha", &ok);
             a->inputs[i].divisor_min = float_at(input, "divisor_min", &ok);
