@@ -15,7 +15,9 @@ export QM_DATA_DIR=$root
 "$root/tools/check_artifact.py" "$root/models/qmark-3m" "$folder"/artifacts/*.safetensors
 # What was changed is found out: a code, whose id no longer fits.
 changed=$folder/changed.safetensors
-cp "$(ls "$folder"/artifacts/*.safetensors | head -n 1)" "$changed"
+for artifact in "$folder"/artifacts/*.safetensors; do
+    cp "$artifact" "$changed"
+done
 printf '\125' | dd of="$changed" bs=1 seek=$(($(stat -c %s "$changed") - 1000)) conv=notrunc status=none
 if "$root/tools/check_artifact.py" "$root/models/qmark-3m" "$changed"; then
     echo "a changed byte was not noticed"
