@@ -283,12 +283,14 @@ static void law_of(enum qm_weight_format format, struct law *law)
         law->limit = format == QM_WEIGHT_F16 ? 65504 : 0x1.fep127;
 }
 
-// A scale that stored ones can be: few bits, so that products with points are floats exactly.
+// A scale of few bits, as stored ones are, so that products with points are floats exactly.
 static double draw_scale(struct qm_random *random, const struct law *law)
 {
     int most = ilogb(law->limit / law->points[law->count - 1]), least = most > 16 ? -130 : -18;
     double scale = ldexp(1 + qm_random_below(random, 1024) / 1024.0,
                          least + (int)qm_random_below(random, (uint32_t)(most - least)));
+    if (law->codec->scale == QM_SCALE_BLOCK && qm_random_below(random, 2)) // between two that binary16 has
+        scale += ldexp(1, ilogb(scale) - 11);
     return law->codec->scale == QM_SCALE_E8M0 || qm_random_below(random, 4) == 0 ? ldexp(1, ilogb(scale)) : scale;
 }
 
@@ -569,7 +571,6 @@ static void test_weights(void **state)
     struct qm_random random;
     for (int f = 0; f < QM_WEIGHT_FORMAT_COUNT; f++) {
         law_of((enum qm_weight_format)f, &law);
-        // Several groups' worth at a time, so that a row of one scale is one kind and one of groups has many.
         uint32_t group = law.codec->group ? law.codec->group : COLUMNS;
         qm_random_seed(&random, 13, (uint64_t)f);
         for (uint32_t done = 0; done < MILLION; done += VALUES) {
