@@ -386,7 +386,7 @@ static uint32_t stored_code(const struct law *law, const struct qm_encoded *enco
     if (bits % 8 == 0)
         memcpy(&code, bytes + at / 8, bits / 8);
     for (uint32_t i = 0; i < bits && bits % 8 != 0; i++)
-        code |= (bytes[(at + i) / 8] >> (at + i) % 8 & 1u) << i;
+        code |= ((uint32_t)bytes[(at + i) / 8] >> (at + i) % 8 & 1u) << i;
     return code;
 }
 
