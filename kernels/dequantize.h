@@ -32,7 +32,7 @@
 #else
         qm_fv scale = QM_FV(1.0f);
 #endif
-        qm_fv factor = QM_FV(multiplier * QM_WEIGHT_FACTOR);
+        qm_fv factor = QM_FV(multiplier);
         qm_fv w[8];
         w[0] = w0;
         w[1] = w1;
@@ -43,7 +43,8 @@
         w[6] = w6;
         w[7] = w7;
         QM_UNROLL for (int j = 0; j < 8; ++j) {
-            qm_fv value = w[j] * scale;
+            // The factor comes first: twice a weight may be beyond the largest float.
+            qm_fv value = w[j] * QM_FV(QM_WEIGHT_FACTOR) * scale;
 #if defined(QM_WEIGHT_OFFSET)
             value += offset;
 #endif

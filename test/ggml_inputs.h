@@ -8,6 +8,8 @@
 #include "base/numeric.h"
 #include "base/random.h"
 
+#include <stdbool.h>
+
 #define GGML_INPUT_KINDS 16u
 
 static inline float ggml_power(int exponent) // 2^exponent, a normal number
@@ -104,6 +106,20 @@ static inline void ggml_draw_block(uint32_t number, float *values, uint32_t n)
             break;
         }
     }
+}
+
+// Whether ggml converts floats to int8_t that it does not hold, which C leaves undefined: where 1 / d overflows, or d does.
+// d as q8_0, q4_0 and q4_1 have it, in float: the largest magnitude, or the range, divided by `largest_code`.
+static inline bool ggml_is_undefined(const float *values, uint32_t n, bool has_minimum, float largest_code)
+{
+    float least = values[0], most = values[0];
+    for (uint32_t i = 0; i < n; i++) {
+        least = values[i] < least ? values[i] : least;
+        most = values[i] > most ? values[i] : most;
+    }
+    float amax = most > -least ? most : -least;
+    float d = (has_minimum ? most - least : amax) / largest_code;
+    return d != 0 && (d > 0x1.fffffep127f || 1.0f / d > 0x1.fffffep127f);
 }
 
 // Any bytes, as a block to decode.

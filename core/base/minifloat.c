@@ -87,8 +87,10 @@ static uint32_t nearest_power(double value, bool saturate)
         return value != value ? 0xff : 0;
     if (value < 0x1p-127)
         return 0;
-    if (value >= 0x1p127 * 1.5)
+    if (value > 0x1p127 * 1.5) // the tie goes to 0xfe, which is even
         return saturate ? 0xfe : 0xff;
+    if (value > 0x1p127)
+        return 0xfe;
     int exponent = exponent_of(value);
     double fraction = value / power_of_two(exponent);
     uint32_t code = (uint32_t)(exponent + 127);

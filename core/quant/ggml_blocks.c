@@ -107,7 +107,7 @@ static void put_nibbles(uint8_t *bytes, const uint8_t *codes, uint32_t half)
 
 static uint32_t nibble(const uint8_t *bytes, uint32_t i, uint32_t half)
 {
-    return bytes[i % half] >> (i / half * 4) & 15u;
+    return (uint32_t)bytes[i % half] >> (i / half * 4) & 15u;
 }
 
 // ---- One scale, no search (quantize_row_q8_0_ref, _q4_0_ref, _q4_1_ref and their inverses) ---------------------------
@@ -396,8 +396,8 @@ static void put_sixes(uint8_t *block, const uint8_t codes[LARGE])
 static uint32_t six_at(const uint8_t *block, uint32_t i)
 {
     uint32_t half = i / 128, quarter = i / 32 % 4;
-    uint32_t low = block[half * 64 + i % 64] >> (quarter / 2 * 4) & 15u;
-    return low | (block[128 + half * 32 + i % 32] >> (quarter * 2) & 3u) << 4;
+    uint32_t low = (uint32_t)block[half * 64 + i % 64] >> (quarter / 2 * 4) & 15u;
+    return low | ((uint32_t)block[128 + half * 32 + i % 32] >> (quarter * 2) & 3u) << 4;
 }
 
 // quantize_row_q6_K_ref

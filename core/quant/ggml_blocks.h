@@ -15,9 +15,10 @@
 // low byte i % 64, low nibble for the first 64, and in high byte i % 32, bits 2 (i / 32) and up.
 //
 // Source: ggml (https://github.com/ggml-org/ggml, MIT license), quantize_row_NAME_ref and dequantize_row_NAME of
-// ggml-quants.c, and the block structs of ggml-common.h. Encoding does the same float operations in the same order. Where
-// C leaves a conversion undefined that ggml does (1 / d overflows because d is below 2^-128), the code is 0, as ggml has
-// it on x86-64; d is then 0 as a binary16, and so are the decoded values (q4_1: the minimum).
+// ggml-quants.c, and the block structs of ggml-common.h. Encoding does the same float operations in the same order
+// (test/test_ggml.c). Where C leaves a conversion undefined that ggml does (1 / d overflows because d is below 2^-128; in
+// q4_1 also where the range does), the code is 0, as gcc's is on x86-64; clang's may be another. d is then 0 as a
+// binary16, and so are the decoded values (q4_1: the minimum), or d is infinite.
 //
 // `values` must be finite; nothing here looks. Values that are too large make a d or m that is infinite, and a q6_k of
 // values beyond 2^36 may lose them without a trace; qm_format_encode (format.h) refuses both.

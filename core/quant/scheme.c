@@ -11,10 +11,10 @@
 // One row per format, in the order of the enumerations; weights have theirs in format_table.c.
 static const struct qm_format_info activation_formats[QM_ACTIVATION_FORMAT_COUNT] = {
     [QM_ACTIVATION_F32] = {"f32", "float32", "IEEE 754 binary32", "none", "none", 32, 0, true, false, false},
-    [QM_ACTIVATION_F16] = {"a16", "float16", "IEEE 754 binary16", "none", "2^-11 of the value", 16, 0, true, false,
-                           false},
-    [QM_ACTIVATION_BF16] = {"ab16", "bfloat16", "bfloat16, round to nearest even", "none", "2^-8 of the value", 16, 0,
-                            true, false, true},
+    [QM_ACTIVATION_F16] = {"a16", "float16", "IEEE 754 binary16", "none",
+                           "2^-11 of the value, 2^-25 where that is more", 16, 0, true, false, false},
+    [QM_ACTIVATION_BF16] = {"ab16", "bfloat16", "bfloat16, round to nearest even", "none",
+                            "2^-8 of the value, 2^-134 where that is more", 16, 0, true, false, true},
     [QM_ACTIVATION_A8] = {"a8", "int8", "two's complement, symmetric, -127 to 127, round to nearest even, saturating",
                           "one float32 per token; static: per tensor, or per group of channels",
                           "half of the scale; static: what lies beyond the threshold is clipped", 8, 0, false, false,
@@ -29,7 +29,8 @@ static const struct qm_format_info activation_formats[QM_ACTIVATION_FORMAT_COUNT
 
 static const struct qm_format_info kv_formats[QM_KV_FORMAT_COUNT] = {
     [QM_KV_F32] = {"kv32", "float32", "IEEE 754 binary32", "none", "none", 32, 0, true, false, false},
-    [QM_KV_F16] = {"kv16", "float16", "IEEE 754 binary16", "none", "2^-11 of the value", 16, 0, true, false, false},
+    [QM_KV_F16] = {"kv16", "float16", "IEEE 754 binary16", "none", "2^-11 of the value, 2^-25 where that is more", 16,
+                   0, true, false, false},
     [QM_KV_KV8] = {"kv8", "int8", "two's complement, symmetric, -127 to 127, round to nearest even, never clipped",
                    "one float32 per token and head, rounded up", "half of the scale", 8, 0, false, false, false},
     [QM_KV_KV4] = {"kv4", "int4", "two's complement, symmetric, -7 to 7, round to nearest even, never clipped",
