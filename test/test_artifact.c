@@ -195,6 +195,11 @@ static struct qm_activation_scales *make_scales(enum qm_calibrator method, float
             float values[3] = {0.25f, -factor * (float)(input + 1), (float)layer};
             assert_int_equal(qm_calibration_observe(calibration, layer, (enum qm_input)input, values, 3), QM_OK);
         }
+    for (uint32_t layer = 0; layer < config.layers; layer++) {
+        const float keys[2] = {-448 * factor, 3}, values[2] = {0.5f * factor * (float)layer, -7 * 0x1p-140f};
+        assert_int_equal(qm_calibration_observe_cached(calibration, layer, QM_CACHED_KEYS, keys, 1, 2), QM_OK);
+        assert_int_equal(qm_calibration_observe_cached(calibration, layer, QM_CACHED_VALUES, values, 1, 2), QM_OK);
+    }
     assert_int_equal(qm_calibration_scales(calibration, method, &set, &scales), QM_OK);
     qm_calibration_destroy(&calibration);
     return scales;
@@ -216,6 +221,147 @@ static struct qm_artifact *build(const struct qm_model *model, const char *name,
                           &artifact) != QM_OK)
         fail_msg("%s", qm_error_text());
     return artifact;
+}
+
+// Scales of the cache: what they are, that they are the artifact's own, and what a file may not say of them.
+static void test_cache_scales(void **state)
+{
+    (void)state;
+    struct qm_model *model = load_model();
+    struct qm_activation_scales *absmax = make_scales(QM_CALIBRATOR_ABSMAX, 1);
+    struct qm_activation_scales *percentile = make_scales(QM_CALIBRATOR_PERCENTILE, 1);
+    struct qm_activation_scales *other = make_scales(QM_CALIBRATOR_ABSMAX, 2);
+    struct qm_artifact *e4m3 = build(model, "w8a16-kve4m3s-first4", absmax),
+                       *e5m2 = build(model, "w8a16-kve5m2s", absmax);
+    struct qm_artifact *again = build(model, "w8a16-kve4m3s", absmax), *of_other = build(model, "w8a16-kve4m3s", other);
+    struct qm_artifact *plain = build(model, "w8a16", NULL), *uncalibrated = build(model, "w8a16-kve4m3", NULL);
+    struct qm_artifact *both = build(model, "w8a8-static-percentile-kve4m3s", percentile), *read, *none;
+    assert_string_equal(e4m3->scheme.name, "w8a16-kve4m3s");
+    assert_string_equal(e4m3->id, again->id);
+    assert_string_not_equal(e4m3->id, e5m2->id);
+    assert_string_not_equal(e4m3->id, of_other->id);
+    assert_string_not_equal(e4m3->id, plain->id);
+    assert_string_equal(uncalibrated->id, plain->id);
+    assert_null(plain->cache_scales);
+    assert_int_equal(e4m3->bytes, plain->bytes + 4 * 4);
+    assert_int_equal(e4m3->weight_bytes, plain->weight_bytes);
+    // 448 / 448; 1 for values that were all but 0; 0.5 / 448 rounded up.
+    assert_true(e4m3->cache_scales[0][QM_CACHED_KEYS] == 1 && e4m3->cache_scales[0][QM_CACHED_VALUES] == 1);
+    assert_true(e4m3->cache_scales[1][QM_CACHED_KEYS] == 1);
+    assert_true(qm_bits_from_float(e4m3->cache_scales[1][QM_CACHED_VALUES]) == 0x3a924925); // 1/7 2^-7
+    assert_true(e5m2->cache_scales[1][QM_CACHED_KEYS] == 0x1p-7f && both->cache_scales[1][QM_CACHED_KEYS] == 1);
+    struct qm_artifact *const all[] = {e4m3, e5m2, again, of_other, plain, uncalibrated, both};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        void *first, *second;
+        size_t first_bytes, second_bytes;
+        assert_int_equal(qm_artifact_save(all[i], artifact_path), QM_OK);
+        assert_int_equal(qm_file_read(artifact_path, 1 << 24, &first, &first_bytes), QM_OK);
+        if (qm_artifact_load(artifact_path, &read) != QM_OK)
+            fail_msg("%s: %s", all[i]->scheme.name, qm_error_text());
+        assert_string_equal(read->id, all[i]->id);
+        assert_true(qm_scheme_equal(&read->scheme, &all[i]->scheme));
+        assert_int_equal(read->bytes, all[i]->bytes);
+        assert_true(!read->cache_scales == !all[i]->cache_scales);
+        if (read->cache_scales) {
+            size_t bytes = config.layers * sizeof(*read->cache_scales);
+            assert_memory_equal(read->cache_scales, all[i]->cache_scales, bytes);
+            assert_memory_equal(read->activations->cache, all[i]->activations->cache, bytes);
+        }
+        assert_int_equal(qm_artifact_save(read, artifact_path), QM_OK);
+        assert_int_equal(qm_file_read(artifact_path, 1 << 24, &second, &second_bytes), QM_OK);
+        assert_int_equal(first_bytes, second_bytes);
+        assert_memory_equal(first, second, first_bytes);
+        free(first);
+        free(second);
+        qm_artifact_destroy(&read);
+    }
+    // Not from a calibration without the cache, nor from none; found by the set that it was calibrated on.
+    struct qm_scheme scheme = scheme_of("w8a16-kve4m3s");
+    struct qm_cache_amax *kept = absmax->cache;
+    struct qm_artifact_params params = {.model = model, .scheme = &scheme, .activations = absmax};
+    absmax->cache = NULL;
+    assert_int_equal(qm_artifact_build(&params, &none), QM_INVALID);
+    assert_non_null(strstr(qm_error_text(), "scheme w8a16-kve4m3s needs keys and values seen over a calibration set"));
+    absmax->cache = kept;
+    params.activations = NULL;
+    assert_int_equal(qm_artifact_build(&params, &none), QM_INVALID);
+    assert_int_equal(qm_artifact_store(e4m3, directory), QM_OK);
+    assert_int_equal(qm_artifact_find(directory, model->sha256, &scheme, other->set.sha256, &none), QM_OK);
+    assert_null(none);
+    assert_int_equal(qm_artifact_find(directory, model->sha256, &scheme, absmax->set.sha256, &none), QM_OK);
+    assert_non_null(none);
+    qm_artifact_destroy(&none);
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        struct qm_artifact *artifact = all[i];
+        if (artifact != e4m3)
+            qm_artifact_destroy(&artifact);
+    }
+    // Values, shapes, names and numbers of a file.
+    assert_int_equal(qm_artifact_save(e4m3, artifact_path), QM_OK);
+    qm_artifact_destroy(&e4m3);
+    struct qm_tensors file;
+    assert_int_equal(qm_tensors_load(artifact_path, &file), QM_OK);
+    size_t at = 0;
+    while (strcmp(file.tensors[at].name, "model.layers.1.self_attn.v_scale") != 0)
+        at++;
+    assert_int_equal(file.tensors[at].dtype, QM_DTYPE_F32);
+    assert_int_equal(file.tensors[at].rank, 1);
+    assert_int_equal(file.tensors[at].shape[0], 1);
+    struct qm_tensor *edited = malloc((file.count + 1) * sizeof(*edited));
+    const float two[2] = {1, 1};
+    const struct {
+        uint32_t bits;
+        bool is_vector;
+        const char *name, *words;
+    } edits[] = {
+        {0, false, NULL, "tensor 'model.layers.1.self_attn.v_scale': 0; a scale of the cache is above 0 and finite"},
+        {0xbf800000u, false, NULL, "-1; a scale of the cache"},
+        {0x7f800000u, false, NULL, "inf; a scale of the cache"},
+        {0x7fc00000u, false, NULL, "nan; a scale of the cache"},
+        {0x00000001u, false, NULL, "from 2^-116 to 2^120"},
+        {0x7e000000u, false, NULL, "from 2^-116 to 2^120"}, // 2^125, whose reciprocal is subnormal
+        {0x3f800000u, true, NULL, "tensor 'model.layers.1.self_attn.v_scale': F32 [2]; it should be F32 [1]"},
+        {0x3f800000u, false, "model.layers.1.self_attn.x_scale", "'model.layers.1.self_attn.v_scale'"},
+        {0x3f800001u, false, NULL, "its content has id"}, // a scale is part of the identity
+    };
+    for (size_t i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
+        float value = qm_float_from_bits(edits[i].bits);
+        memcpy(edited, file.tensors, file.count * sizeof(*edited));
+        edited[at].data = edits[i].is_vector ? (const void *)two : (const void *)&value;
+        edited[at].bytes = edits[i].is_vector ? 8 : 4;
+        edited[at].shape[0] = edits[i].is_vector ? 2 : 1;
+        edited[at].name = edits[i].name ? edits[i].name : edited[at].name;
+        assert_int_equal(qm_safetensors_write(artifact_path, edited, file.count, file.metadata, file.metadata_count),
+                         QM_OK);
+        assert_int_equal(qm_artifact_load(artifact_path, &none), QM_INVALID);
+        if (!strstr(qm_error_text(), edits[i].words) || strchr(qm_error_text(), '\n'))
+            fail_msg("expected '%s', got '%s'", edits[i].words, qm_error_text());
+    }
+    // One too few, and one too many: in a scheme that has none.
+    memcpy(edited, file.tensors, file.count * sizeof(*edited));
+    edited[at] = edited[file.count - 1];
+    assert_int_equal(qm_safetensors_write(artifact_path, edited, file.count - 1, file.metadata, file.metadata_count),
+                     QM_OK);
+    assert_int_equal(qm_artifact_load(artifact_path, &none), QM_INVALID);
+    plain = build(model, "w8a16", NULL);
+    assert_int_equal(qm_artifact_save(plain, artifact_path), QM_OK);
+    qm_artifact_destroy(&plain);
+    struct qm_tensors without;
+    assert_int_equal(qm_tensors_load(artifact_path, &without), QM_OK);
+    memcpy(edited, without.tensors, without.count * sizeof(*edited));
+    edited[without.count] = file.tensors[at];
+    assert_int_equal(
+        qm_safetensors_write(artifact_path, edited, without.count + 1, without.metadata, without.metadata_count),
+        QM_OK);
+    assert_int_equal(qm_artifact_load(artifact_path, &none), QM_INVALID);
+    assert_non_null(strstr(qm_error_text(), "tensors; scheme w8a16 has"));
+    free(edited);
+    qm_tensors_free(&without);
+    qm_tensors_free(&file);
+    qm_activation_scales_destroy(&absmax);
+    qm_activation_scales_destroy(&percentile);
+    qm_activation_scales_destroy(&other);
+    qm_model_destroy(&model);
 }
 
 static void test_round_trip(void **state)
@@ -479,10 +625,8 @@ static void test_layout(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_model),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_model),   cmocka_unit_test(test_round_trip), cmocka_unit_test(test_cache_scales),
+        cmocka_unit_test(test_damaged), cmocka_unit_test(test_layout),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

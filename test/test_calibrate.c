@@ -205,6 +205,55 @@ static void test_merge(void **state)
     qm_calibration_destroy(&narrow);
 }
 
+// What goes into the cache, by hand: maxima of all channels, and the scales that they give.
+static void test_cached(void **state)
+{
+    (void)state;
+    const struct qm_calibration_set set = {.name = "a set"};
+    const float first[2][2] = {{1, -448}, {3, 2}}, second[1][2] = {{-5, 447}}, values[1][2] = {{0, 0x1p-101f}};
+    struct qm_calibration *c = qm_calibration_new(1), *part = qm_calibration_new(1), *none = qm_calibration_new(1);
+    const struct qm_channel_statistics *keys;
+    struct qm_activation_scales *scales;
+    for (int input = 0; input < QM_INPUT_COUNT; input++)
+        CHECK(qm_calibration_observe(c, 0, (enum qm_input)input, first[0], 4));
+    CHECK(qm_calibration_observe_cached(c, 0, QM_CACHED_KEYS, first[0], 2, 2));
+    assert_int_equal(qm_calibration_cached(c, 0, QM_CACHED_VALUES, &keys), QM_INVALID);
+    assert_non_null(strstr(qm_error_text(), "layer 0, values: none were seen"));
+    assert_false(qm_calibration_has_cached(c));
+    CHECK(qm_calibration_scales(c, QM_CALIBRATOR_ABSMAX, &set, &scales));
+    assert_null(scales->cache); // values are missing, which only schemes that need them mind
+    qm_activation_scales_destroy(&scales);
+    CHECK(qm_calibration_observe_cached(part, 0, QM_CACHED_KEYS, second[0], 1, 2));
+    CHECK(qm_calibration_observe_cached(part, 0, QM_CACHED_VALUES, values[0], 1, 2));
+    CHECK(qm_calibration_merge(c, part));
+    CHECK(qm_calibration_merge(c, none));
+    CHECK(qm_calibration_cached(c, 0, QM_CACHED_KEYS, &keys));
+    assert_int_equal(keys->rows, 3);
+    assert_true(keys->amax[0] == 5 && keys->amax[1] == 448 && qm_statistics_amax(keys) == 448);
+    CHECK(qm_calibration_scales(c, QM_CALIBRATOR_PERCENTILE, &set, &scales)); // of the cache it is always the largest
+    assert_true(scales->cache[0].of[QM_CACHED_KEYS] == 448 && scales->cache[0].of[QM_CACHED_VALUES] == 0x1p-101f);
+    qm_activation_scales_destroy(&scales);
+    assert_true(qm_cache_scale_of(448, 448) == 1);
+    assert_true(qm_cache_scale_of(0x1p-101f, 448) == 1 && qm_cache_scale_of(0, 57344) == 1);
+    assert_true(qm_cache_scale_of(0x1p-100f, 57344) > 0x1p-116f && qm_cache_scale_of(0x1.fffffep127f, 448) < 0x1p120f);
+    for (int i = 1; i < 1000; i++) {
+        float amax = (float)i * 0.37f, scale = qm_cache_scale_of(amax, 448);
+        assert_true((double)scale * 448 >= (double)amax && (double)scale * 448 < (double)amax * (1 + 0x1p-22));
+    }
+    // What is refused adds nothing.
+    const float hostile[3] = {9999, NAN, 1};
+    assert_int_equal(qm_calibration_observe_cached(c, 0, QM_CACHED_KEYS, hostile, 1, 2), QM_INVALID);
+    assert_non_null(strstr(qm_error_text(), "layer 0, keys: activation 1 is not a number"));
+    assert_int_equal(qm_calibration_observe_cached(c, 0, QM_CACHED_KEYS, hostile, 1, 1), QM_INVALID);
+    assert_non_null(strstr(qm_error_text(), "keys: 1 channels after rows of 2"));
+    assert_int_equal(qm_calibration_observe_cached(c, 1, QM_CACHED_KEYS, first[0], 2, 2), QM_INVALID);
+    assert_int_equal(qm_calibration_observe_cached(none, 0, QM_CACHED_KEYS, first[0], 2, 0), QM_INVALID);
+    assert_true(qm_statistics_amax(keys) == 448);
+    qm_calibration_destroy(&c);
+    qm_calibration_destroy(&part);
+    qm_calibration_destroy(&none);
+}
+
 static void test_hostile_rows(void **state)
 {
     (void)state;
@@ -415,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_statistics_by_hand),
         cmocka_unit_test(test_threads_do_not_matter),
         cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_cached),
         cmocka_unit_test(test_hostile_rows),
         cmocka_unit_test(test_merge),
         cmocka_unit_test(test_golden),

@@ -135,14 +135,69 @@ static void check_device(struct qm_device *device, const char *tile, const struc
     }
 }
 
+// Scales from one window, for schemes that need them. What goes into the cache is seen on its way there.
+static struct qm_activation_scales *calibrate(void)
+{
+    const struct qm_model_config *c = &model->config;
+    const struct qm_calibration_set set = {.name = "one window", .windows = 1, .tokens = TOKENS};
+    struct qm_calibration *collectors = qm_calibration_new(c->layers);
+    struct qm_activation_scales *scales = NULL;
+    struct qm_scheme f32;
+    struct qm_artifact *artifact = NULL;
+    struct qm_device_info info;
+    struct qm_device *device = NULL;
+    struct qm_engine *engine = NULL;
+    struct qm_network *network = NULL;
+    struct qm_pass *pass = NULL;
+    struct qm_window window;
+    size_t count = 0;
+    uint32_t *tokens = calloc(c->context + 1, sizeof(*tokens));
+    qm_window_generate(QM_SPLIT_CALIBRATION, QM_SEED_EVALUATION, 0, TOKENS, &window);
+    for (uint32_t p = 0; p <= TOKENS; ++p)
+        tokens[p] = window.tokens[p];
+    if (qm_scheme_parse("f32", &f32) != QM_OK ||
+        qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &f32}, &artifact) != QM_OK ||
+        qm_backend_reference.enumerate(&info, 1, &count) != QM_OK ||
+        qm_backend_reference.open(&info, &(struct qm_open_params){0}, &device) != QM_OK ||
+        qm_engine_create(
+            &(struct qm_engine_params){
+                .device = device, .tile = "narrow", .config = *c, .rows = TOKENS, .sequences = 1, .slots = 1},
+            &engine) != QM_OK ||
+        qm_network_create(engine, artifact, &f32, &network) != QM_OK ||
+        qm_pass_create(network, &(struct qm_pass_params){1, TOKENS, 0, 0}, &pass) != QM_OK ||
+        qm_engine_write_tokens(engine, tokens, 1) != QM_OK ||
+        qm_pass_observe(pass, &(struct qm_pass_start){0, 0}, collectors) != QM_OK ||
+        qm_calibration_scales(collectors, QM_CALIBRATOR_ABSMAX, &set, &scales) != QM_OK)
+        fail_msg("%s", qm_error_text());
+    free(tokens);
+    qm_pass_destroy(&pass);
+    qm_network_destroy(&network);
+    qm_engine_destroy(&engine);
+    device->fns->destroy(&device);
+    qm_artifact_destroy(&artifact);
+    qm_calibration_destroy(&collectors);
+    return scales;
+}
+
+static struct qm_artifact *build(const char *name, struct qm_scheme *scheme)
+{
+    struct qm_artifact *artifact = NULL;
+    struct qm_artifact_params params = {.model = model, .scheme = scheme};
+    struct qm_activation_scales *scales = NULL;
+    if (qm_scheme_parse(name, scheme) != QM_OK)
+        fail_msg("%s", qm_error_text());
+    if (qm_scheme_is_calibrated(scheme))
+        params.activations = scales = calibrate();
+    if (qm_artifact_build(&params, &artifact) != QM_OK)
+        fail_msg("%s", qm_error_text());
+    qm_activation_scales_destroy(&scales);
+    return artifact;
+}
+
 static void check_scheme(const char *name)
 {
     struct qm_scheme scheme;
-    struct qm_artifact *artifact = NULL;
-    if (qm_scheme_parse(name, &scheme) != QM_OK ||
-        qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &scheme, .activations = NULL},
-                          &artifact) != QM_OK)
-        fail_msg("%s", qm_error_text());
+    struct qm_artifact *artifact = build(name, &scheme);
     struct qm_device_info info;
     struct qm_device *device = NULL;
     size_t count = 0;
@@ -215,7 +270,57 @@ static void test_caches(void **state)
 {
     (void)state;
     check_scheme("w8a16-kve4m3-last5");
+    check_scheme("w8a16-kve4m3s-first2");
+    check_scheme("w8a16-kve5m2s");
     check_scheme("w8a16-kivi4-first4");
+}
+
+// Where calibration gives the scale 1, the logits are those of the cache without; where it gives another, they are not. And
+// an artifact without scales is refused.
+static void test_cache_scales(void **state)
+{
+    (void)state;
+    static const float amax[] = {448, 57344, 448.5f};
+    static const char *const names[][2] = {{"w8a16-kve4m3", "w8a16-kve4m3s"},
+                                           {"w8a16-kve5m2-first3", "w8a16-kve5m2s-first3"},
+                                           {"w8a16-kve4m3", "w8a16-kve4m3s"}};
+    struct qm_activation_scales *scales = calibrate();
+    struct qm_device *device = NULL;
+    assert_non_null(scales->cache);
+    for (uint32_t layer = 0; layer < model->config.layers; ++layer)
+        for (int cached = 0; cached < QM_CACHED_COUNT; ++cached)
+            assert_true(scales->cache[layer].of[cached] > 0.1f && scales->cache[layer].of[cached] < 448);
+    assert_int_equal(qm_native_device_open(&device), QM_OK);
+    for (size_t i = 0; i < sizeof(amax) / sizeof(amax[0]); ++i) {
+        struct qm_scheme plain, calibrated;
+        struct qm_artifact *without = build(names[i][0], &plain), *with = NULL;
+        struct run a = {0}, b = {0};
+        for (uint32_t layer = 0; layer < model->config.layers; ++layer)
+            scales->cache[layer] = (struct qm_cache_amax){{amax[i], amax[i]}};
+        assert_int_equal(qm_scheme_parse(names[i][1], &calibrated), QM_OK);
+        assert_int_equal(
+            qm_artifact_build(
+                &(struct qm_artifact_params){.model = model, .scheme = &calibrated, .activations = scales}, &with),
+            QM_OK);
+        run_on(device, "narrow", without, &plain, 1, &a);
+        run_on(device, "narrow", with, &calibrated, 1, &b);
+        assert_true((memcmp(a.checksums, b.checksums, sizeof(a.checksums)) == 0) == (i < 2));
+        run_free(&a);
+        run_free(&b);
+        struct qm_engine *engine = NULL;
+        struct qm_network *network = NULL;
+        struct qm_engine_params params = {
+            .device = device, .tile = "narrow", .config = model->config, .rows = 1, .sequences = 1, .slots = 1};
+        assert_int_equal(qm_engine_create(&params, &engine), QM_OK);
+        assert_int_equal(qm_network_create(engine, without, &calibrated, &network), QM_INVALID);
+        assert_non_null(strstr(qm_error_text(), "has no scales for this cache"));
+        assert_null(network);
+        qm_engine_destroy(&engine);
+        qm_artifact_destroy(&without);
+        qm_artifact_destroy(&with);
+    }
+    device->fns->destroy(&device);
+    qm_activation_scales_destroy(&scales);
 }
 
 // One token at a time from an empty cache gives what prefill gives, whatever the query's own block and the exact tokens
@@ -224,14 +329,12 @@ static void check_decode_is_prefill(struct qm_engine *engine, const char *name, 
 {
     const struct qm_model_config *c = &model->config;
     struct qm_scheme scheme;
-    struct qm_artifact *artifact = NULL;
+    struct qm_artifact *artifact = build(name, &scheme);
     struct qm_network *network = NULL;
     struct qm_pass *prefill = NULL, *decode = NULL;
     struct qm_timing timing = {0};
     const struct qm_run_policy policy = {0, 1};
-    if (qm_scheme_parse(name, &scheme) != QM_OK ||
-        qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &scheme}, &artifact) != QM_OK ||
-        qm_network_create(engine, artifact, &scheme, &network) != QM_OK ||
+    if (qm_network_create(engine, artifact, &scheme, &network) != QM_OK ||
         qm_pass_create(network, &(struct qm_pass_params){1, TOKENS, 0, 1}, &prefill) != QM_OK ||
         qm_pass_create(network, &(struct qm_pass_params){1, 1, 1, 0}, &decode) != QM_OK)
         fail_msg("%s: %s", name, qm_error_text());
@@ -276,6 +379,8 @@ static void test_decode_is_prefill(void **state)
                                         "w8a16-kve4m3-last3",
                                         "w8a16-kve5m2",
                                         "w8a16-kve5m2-first1",
+                                        "w8a16-kve4m3s",
+                                        "w8a16-kve5m2s-last3",
                                         "w8a16-kivi4",
                                         "w8a16-kivi2",
                                         "w8a16-kivi4-first3-last40"};
@@ -302,10 +407,9 @@ static void test_decode_is_prefill(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_f32),       cmocka_unit_test(test_f16),
-        cmocka_unit_test(test_w8a16_kv8), cmocka_unit_test(test_w8a8),
-        cmocka_unit_test(test_w4a16),     cmocka_unit_test(test_w4a8_kv4),
-        cmocka_unit_test(test_caches),    cmocka_unit_test(test_decode_is_prefill),
+        cmocka_unit_test(test_f32),    cmocka_unit_test(test_f16),          cmocka_unit_test(test_w8a16_kv8),
+        cmocka_unit_test(test_w8a8),   cmocka_unit_test(test_w4a16),        cmocka_unit_test(test_w4a8_kv4),
+        cmocka_unit_test(test_caches), cmocka_unit_test(test_cache_scales), cmocka_unit_test(test_decode_is_prefill),
     };
     setenv("RUSTICL_ENABLE", "llvmpipe", 0);
     if (qm_model_load(QM_SOURCE_DIR "/models/qmark-3m", &model) != QM_OK) {

@@ -289,6 +289,16 @@ static void test_kv_float8(void **state)
     RUN("kv_write-e5m2", b, p, 1);
     assert_int_equal(codes[16], 0x147bdf3c); // 1, -448, 57,344, 2^-10
     assert_int_equal(codes[17], 0x48354c1a); // 1.5 2^-9, 16, 0.3125, 8
+    // With a scale of 4: 0.25, -112.125 to -112, 2^126 saturates still, and 0.25 of the subnormal 1 rounds to 0.
+    p.inverse_scale = 0.25f;
+    RUN("kv_write-e4m3", b, p, 1);
+    assert_int_equal(codes[16], 0x007eee28);
+    RUN("kv_write-e5m2", b, p, 1);
+    assert_int_equal(codes[16], 0x0c7bd734); // 0.25, -112, 57,344, 2^-12
+    p.inverse_scale = 0x1p100f;              // a product beyond float32 saturates as well
+    RUN("kv_write-e4m3", b, p, 1);
+    assert_int_equal(codes[16], 0x7e7efe7e);
+    p.inverse_scale = 1;
     // Position 1 is not below exact_length; position 0 is.
     RUN("kv_write-e4m3x", b, p, 1);
     assert_int_equal(codes[32], 0);
@@ -392,6 +402,17 @@ static void test_attention(void **state)
     p.k_scale_base = 32, p.v_base = 16, p.v_scale_base = 34;
     struct buffer b4[] = {BUFFER(q), BUFFER(kv4), BUFFER(out)};
     RUN("attention-kv4", b4, p, 1);
+    near(out[0], 7, 1e-6);
+
+    // E4M3FN 1 times ln 3 is the key; 2 and 4 times 2 the values.
+    uint32_t fp8[64] = {0};
+    fp8[16] = 0x38, fp8[32] = 0x40, fp8[48] = 0x48;
+    p.k_scale_base = p.v_scale_base = 0, p.v_base = 32, p.k_scale = LN3, p.v_scale = 2;
+    struct buffer b_fp8[] = {BUFFER(q), BUFFER(fp8), BUFFER(out)};
+    RUN("attention-e4m3", b_fp8, p, 1);
+    near(out[0], 7, 1e-6);
+    fp8[16] = 0x3c, fp8[32] = 0x40, fp8[48] = 0x44; // the same numbers in E5M2
+    RUN("attention-e5m2", b_fp8, p, 1);
     near(out[0], 7, 1e-6);
 
     uint32_t halves[128] = {0};

@@ -72,7 +72,10 @@ static void test_canonical(void **state)
         {"w8a16-kivi4", "w8a16-kivi4"},
         {"w8a16-kivi2-first4-last32", "w8a16-kivi2-first4-last32"},
         {"f32-kve4m3", "f32-kve4m3"},
-        {"w8a8-kve5m2-last8", "w8a8-kve5m2-last8"}};
+        {"w8a8-kve5m2-last8", "w8a8-kve5m2-last8"},
+        {"f32-kve4m3s", "f32-kve4m3s"},
+        {"w8a8-static-absmax-kve4m3s-first4", "w8a8-static-kve4m3s-first4"},
+        {"w4a16-g32-gptq-kve5m2s+lm_head=f16", "w4a16-g32-gptq-kve5m2s+lm_head=f16"}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         assert_string_equal(parsed(rows[i][0]).name, rows[i][1]);
 }
@@ -114,7 +117,20 @@ static void test_refused(void **state)
         {"w8a8-kv8-static", "'static' stands too late"},
         {"w8a8-kv8-kv4", "'kv4' stands twice"},
         {"w8a8-kivi4-kve4m3", "'kve4m3' stands twice"},
-        {"w8a16-kivi3", "'kivi3' is no part of a scheme"},
+        {"w8a8-kve4m3-kve4m3s", "'kve4m3s' stands twice"},
+        {"w8a16-kivi3", "no cache is called 'kivi3'; use kv8, kv4, kve4m3, kve4m3s"},
+        {"w8a16-kv5", "no cache is called 'kv5'"},
+        {"w8a16-kvs", "no cache is called 'kvs'"},
+        {"w8a16-kve4m3ss", "no cache is called 'kve4m3ss'"},
+        {"w8a16-kv8s", "a cache of int8 takes no scales from calibration; use kve4m3s or kve5m2s, or kv8"},
+        {"w8a16-kivi4s", "takes no scales from calibration; use kve4m3s or kve5m2s, or kivi4"},
+        {"w8a16-percentile-kve4m3s", "calibrator percentile finds static scales"},
+        {"w4a16-g32+lm_head=w8a8-kve4m3s", "is more than formats"},
+        {"w8a16-kv8-first0", "'first0' is no number of tokens from 1 to 999,999; use one such as first32"},
+        {"w8a16-kv8-first1000000", "'first1000000' is no number of tokens from 1 to 999,999"},
+        {"w8a16-kve4m3s-last99999999999999999999", "is no number of tokens from 1 to 999,999"},
+        {"w8a16-kv8-first", "'first' is no part of a scheme"},
+        {"w8a16-kv8-first-4", "'first' is no part of a scheme"},
         {"w8a8-first4", "every token is exact in a cache of float16; leave -first and -last out"},
         {"f32-last4", "every token is exact in a cache of float32"},
         {"w4a16-g32x", "is no group size"},
@@ -163,7 +179,28 @@ static void test_identity(void **state)
     assert_string_equal(qm_node_text_at(node, "kv_cache", ""), "kivi4");
     qm_node_destroy(&node);
 
+    // Calibrated scales of the cache are in the artifact; which tokens stay exact is not.
+    struct qm_scheme plain_fp8 = parsed("w8a8-kve4m3"), e4m3 = parsed("w8a8-kve4m3s"), e5m2 = parsed("w8a8-kve5m2s");
+    struct qm_scheme e4m3_first = parsed("w8a8-kve4m3s-first4");
+    assert_true(qm_scheme_same_artifact(&plain_fp8, &cached));
+    assert_false(qm_scheme_same_artifact(&plain_fp8, &e4m3));
+    assert_false(qm_scheme_same_artifact(&e5m2, &e4m3));
+    assert_true(qm_scheme_same_artifact(&e4m3_first, &e4m3));
+    assert_false(qm_scheme_equal(&e4m3_first, &e4m3));
+    assert_false(qm_scheme_is_calibrated(&plain_fp8));
+    assert_true(qm_scheme_is_calibrated(&e4m3));
+    assert_int_equal(e4m3.calibrator, QM_CALIBRATOR_ABSMAX);
+    assert_false(e4m3.is_static);
+    assert_int_equal(parsed("w8a16-awq-kve4m3s").calibrator, QM_CALIBRATOR_AWQ);
+    for (int kv = 0; kv < QM_KV_FORMAT_COUNT; kv++)
+        assert_int_equal(qm_kv_calibrated_largest((enum qm_kv_format)kv), kv == QM_KV_E4M3S   ? 448
+                                                                          : kv == QM_KV_E5M2S ? 57344
+                                                                                              : 0);
+
     char text[4096];
+    qm_scheme_explain(&e4m3, text, sizeof(text));
+    assert_non_null(strstr(text, "the largest in the calibration set / 448, rounded up"));
+    assert_non_null(strstr(text, "beyond 448 scales is clipped"));
     qm_scheme_explain(&ends, text, sizeof(text));
     assert_non_null(strstr(text, "of keys per channel and 32 tokens"));
     assert_non_null(strstr(text, "the first 4 and the last 32 tokens stay float16"));

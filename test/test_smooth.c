@@ -178,9 +178,18 @@ static void test_function_is_kept(void **state)
         float *of_smoothed = run_scheme(smoothed->model, "f32", NULL, small_tokens, 1, SMALL_TOKENS, NULL);
         double difference = relative_difference(logits, of_smoothed, SMALL_TOKENS * model->config.vocabulary);
         assert_true(difference < 5e-5); // some roundings to float32; a channel that is off by a factor gives 1e-2
-        // What is said of the new inputs is what they are.
+        // What is said of the new inputs, and of the cache, is what they are.
         struct qm_calibration *observed = qm_calibration_new(model->config.layers);
         run_scheme(smoothed->model, "f32", NULL, small_tokens, 1, SMALL_TOKENS, observed);
+        for (int cached = 0; cached < QM_CACHED_COUNT; cached++) {
+            const struct qm_channel_statistics *there, *was;
+            CHECK(qm_calibration_cached(observed, 0, (enum qm_cached)cached, &there));
+            CHECK(qm_calibration_cached(c, 0, (enum qm_cached)cached, &was));
+            double is = (double)qm_statistics_amax(there), said = (double)smoothed->cache[0].of[cached];
+            assert_true(fabs(is - said) < 1e-5 * is);
+            if (cached == QM_CACHED_VALUES && alpha == 4) // the check can fail
+                assert_true(fabs(is - (double)qm_statistics_amax(was)) > 0.1 * is);
+        }
         for (int input = 0; input < QM_INPUT_COUNT; input++) {
             const struct qm_channel_statistics *there;
             CHECK(qm_calibration_statistics(observed, 0, (enum qm_input)input, &there));
@@ -351,6 +360,7 @@ static void test_left_out_and_unknown(void **state)
     CHECK(qm_calibration_scales(c, QM_CALIBRATOR_ABSMAX, &set, &absmax));
     for (size_t i = 0; i < 8; i++)
         assert_true(scales->inputs[i].scale == absmax->inputs[i].scale);
+    assert_memory_equal(scales->cache, absmax->cache, 2 * sizeof(*scales->cache)); // neither q, k, v nor o was touched
     assert_true(scales->inputs[8].scale < absmax->inputs[8].scale);
     qm_activation_scales_destroy(&absmax);
     qm_activation_scales_destroy(&scales);
@@ -501,6 +511,11 @@ static void test_variant_has_outliers(void **state)
         assert_int_equal(larger, is_norm ? 8 : 0); // 3 % of 256
         assert_true(odd_scales->inputs[i].amax == most);
         assert_true(!is_norm || odd_scales->inputs[i].scale > 8 * plain_scales->inputs[i].scale);
+    }
+    for (uint32_t layer = 0; layer < layers; layer++) { // the factors are powers of two
+        const float *was = plain_scales->cache[layer].of, *is = odd_scales->cache[layer].of;
+        assert_true(is[QM_CACHED_VALUES] == was[QM_CACHED_VALUES]);
+        assert_true(is[QM_CACHED_KEYS] > 4 * was[QM_CACHED_KEYS] && is[QM_CACHED_KEYS] <= 16 * was[QM_CACHED_KEYS]);
     }
     for (uint32_t layer = 0; layer < layers; layer++)
         for (enum qm_role role = QM_ROLE_Q; role <= QM_ROLE_K; role++) {

@@ -251,6 +251,8 @@ void qm_case_kv_write(struct qm_case_builder *b)
     uint32_t words = kind.words, tokens = s->tokens_per_sequence;
     uint32_t first_sequence = 1, sequences = first_sequence + (s->rows + tokens - 1) / tokens;
     uint32_t context = s->position + tokens + 2, lanes = sequences * s->kv_heads, slots = lanes * context;
+    // Of FP8: most saturate, none do, and most are subnormal.
+    static const float inverses[] = {2922.7f, 37.3f, 0.0021f};
     // Codes, then scales, then what is exact, then words that belong to nobody. Some or all of the tokens are exact.
     struct qm_kv_write_parameters p = {.rows = s->rows,
                                        .kv_heads = s->kv_heads,
@@ -260,7 +262,7 @@ void qm_case_kv_write(struct qm_case_builder *b)
                                        .scale_base = 64 + slots * words,
                                        .exact_base = 64 + slots * words + slots,
                                        .exact_length = s->kv_heads == 1 ? s->position + 1 : context,
-                                       .inverse_scale = s->kv_heads == 1 ? 1.0f : 37.3f};
+                                       .inverse_scale = s->kv_heads == 1 ? 1.0f : inverses[s->position % 3]};
     float *x = (float *)qm_case_add(b, (size_t)s->rows * s->kv_heads * 64, false);
     qm_case_add(b, (size_t)p.exact_base + (kind.has_exact ? lanes * p.exact_length * 32 : 0) + 16, true);
     bool has_ties = kind.kind == CACHE_SYMMETRIC || kind.kind == CACHE_AFFINE;
@@ -430,7 +432,7 @@ void qm_case_attention(struct qm_case_builder *b)
                                         .tokens_per_sequence = tokens,
                                         .context = context,
                                         .score_scale = 0.125f,
-                                        .k_scale = 1.0f,
+                                        .k_scale = s->kv_heads == 1 ? 1.0f : 0.6f,
                                         .v_scale = s->kv_heads == 1 ? 1.0f : 1.7f,
                                         .exact_first = ends == 0          ? 0
                                                        : s->position > 40 ? 37
@@ -452,7 +454,10 @@ void qm_case_attention(struct qm_case_builder *b)
         }
         fill_head(b, &kind, cache, p.k_base + slot * words, k_scale, kind.kind == CACHE_AFFINE, &keys[slot]);
         fill_head(b, &kind, cache, p.v_base + slot * words, p.v_scale_base + slot, 0, &values[slot]);
-        values[slot].most *= kind.kind == CACHE_FLOAT8 ? (double)p.v_scale : 1.0;
+        if (kind.kind == CACHE_FLOAT8) {
+            keys[slot].square *= (double)p.k_scale * (double)p.k_scale;
+            values[slot].most *= (double)p.v_scale;
+        }
         if (kind.has_exact && position < p.exact_length) {
             size_t at = (lane * p.exact_length + position) * 32;
             fill_halves(b, cache + p.k_exact_base + at, &keys[slot]);

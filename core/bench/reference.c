@@ -319,9 +319,10 @@ static enum qm_status logits_path(const struct qm_reference_params *params, cons
                                   const struct qm_scheme *scheme, const struct qm_evaluation *evaluation,
                                   uint32_t windows, char path[QM_PATH_BYTES])
 {
-    char directory[QM_PATH_BYTES], name[QM_HASH_TEXT_BYTES + 32], text[256], key[QM_HASH_TEXT_BYTES];
-    snprintf(text, sizeof(text), "%s %s %s %u %s", artifact->id, qm_kv_format_info(scheme->kv)->name,
-             evaluation->sha256, windows, QM_VERSION);
+    char directory[QM_PATH_BYTES], name[QM_HASH_TEXT_BYTES + 32], text[384], key[QM_HASH_TEXT_BYTES];
+    char identity[QM_HASH_TEXT_BYTES]; // the KV format alone would not tell which tokens stay exact
+    qm_scheme_hash(scheme, identity);
+    snprintf(text, sizeof(text), "%s %s %s %u %s", artifact->id, identity, evaluation->sha256, windows, QM_VERSION);
     qm_hash_bytes(text, strlen(text), key);
     snprintf(name, sizeof(name), "%s.safetensors", key);
     QM_TRY(qm_path_join(directory, params->cache_directory, "reference"));

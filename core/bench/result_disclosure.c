@@ -130,11 +130,13 @@ void qm_disclosure_add_precision(struct qm_node *disclosure, const struct qm_pre
         "float32",
         activations->title, scales, scheme->override_count > 0 ? " but for those under formats" : "");
     char exact[96] = "";
+    const char *cache_scales =
+        qm_kv_calibrated_largest(scheme->kv) > 0 ? ", static scale for the keys and for the values of a layer" : "";
     if (scheme->kv_first + scheme->kv_last > 0)
         snprintf(exact, sizeof(exact), "; the first %u and the last %u tokens float16", scheme->kv_first,
                  scheme->kv_last);
-    qm_node_set_textf(tensors, "kv_cache", "keys (after the rotary embedding) and values %s%s",
-                      qm_kv_format_info(scheme->kv)->title, exact);
+    qm_node_set_textf(tensors, "kv_cache", "keys (after the rotary embedding) and values %s%s%s",
+                      qm_kv_format_info(scheme->kv)->title, cache_scales, exact);
     if (prepared->artifact)
         add_tensor_rows(tensors, prepared->artifact);
 }
@@ -174,9 +176,10 @@ static void add_name(struct qm_node *method, const struct qm_scheme *scheme)
                                                                                      : "absmax";
     const char *activations = scheme->is_static ? chooses_activations ? qm_calibrator_name(calibrator) : "absmax" : "";
     bool is_scaled = calibrator == QM_CALIBRATOR_SMOOTHQUANT && !scheme->is_static;
-    qm_node_set_textf(method, "name", "weights %s%s%s%s%s", weights, scheme->is_act_order ? " with act-order" : "",
+    qm_node_set_textf(method, "name", "weights %s%s%s%s%s%s", weights, scheme->is_act_order ? " with act-order" : "",
                       scheme->is_static ? ", activations " : "", activations,
-                      is_scaled ? ", channels scaled by smoothquant" : "");
+                      is_scaled ? ", channels scaled by smoothquant" : "",
+                      qm_kv_calibrated_largest(scheme->kv) > 0 ? ", cache absmax" : "");
 }
 
 // The calibrator's parameters, and what it chose where it chooses.

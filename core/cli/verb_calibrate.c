@@ -174,6 +174,14 @@ static int print_json(const struct qm_preparation *preparation)
             if (tensor->activation_scale_count == 1)
                 qm_node_set_double(item, "activation_scale", (double)tensor->activation_scales[0]);
         }
+        if (!scheme->artifact->cache_scales)
+            continue;
+        struct qm_node *cache = qm_node_add_sequence(row, "cache_scales");
+        for (uint32_t layer = 0; layer < scheme->artifact->config.layers; ++layer) {
+            struct qm_node *item = qm_node_append_mapping(cache);
+            qm_node_set_double(item, "k_scale", (double)scheme->artifact->cache_scales[layer][QM_CACHED_KEYS]);
+            qm_node_set_double(item, "v_scale", (double)scheme->artifact->cache_scales[layer][QM_CACHED_VALUES]);
+        }
     }
     return qm_verb_print_json(&root);
 }

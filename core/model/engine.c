@@ -357,8 +357,8 @@ enum {
 static uint64_t plan_cache(struct qm_network *network)
 {
     static const uint32_t words_per_head[QM_KV_FORMAT_COUNT] = {
-        [QM_KV_F32] = 64,  [QM_KV_F16] = 32,  [QM_KV_KV8] = 16,  [QM_KV_KV4] = 8,
-        [QM_KV_E4M3] = 16, [QM_KV_E5M2] = 16, [QM_KV_KIVI4] = 8, [QM_KV_KIVI2] = 4};
+        [QM_KV_F32] = 64,  [QM_KV_F16] = 32,   [QM_KV_KV8] = 16,   [QM_KV_KV4] = 8,   [QM_KV_E4M3] = 16,
+        [QM_KV_E5M2] = 16, [QM_KV_E4M3S] = 16, [QM_KV_E5M2S] = 16, [QM_KV_KIVI4] = 8, [QM_KV_KIVI2] = 4};
     const struct qm_model_config *c = &network->engine->config;
     const struct qm_scheme *scheme = &network->scheme;
     bool has_blocks = qm_network_has_key_blocks(network);
@@ -418,6 +418,23 @@ static enum qm_status check_room(struct qm_network *network, const struct qm_art
     return qm_device_check_room(engine->params.device, engine->params.is_trial, bytes, what);
 }
 
+static enum qm_status take_cache_scales(struct qm_network *network, const struct qm_artifact *artifact)
+{
+    bool is_calibrated = qm_kv_calibrated_largest(network->scheme.kv) > 0;
+    uint32_t layers = network->engine->config.layers;
+    if (is_calibrated && (!artifact->cache_scales || artifact->scheme.kv != network->scheme.kv))
+        return QM_FAIL(QM_INVALID,
+                       "scheme %s: artifact %.12s is of %s and has no scales for this cache; build the scheme's own",
+                       network->scheme.name, artifact->id, artifact->scheme.name);
+    network->cache_scales = calloc(layers, sizeof(*network->cache_scales));
+    if (!network->cache_scales)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for scales of %u caches", layers);
+    for (uint32_t layer = 0; layer < layers; ++layer)
+        for (int cached = 0; cached < QM_CACHED_COUNT; ++cached)
+            network->cache_scales[layer][cached] = is_calibrated ? artifact->cache_scales[layer][cached] : 1.0f;
+    return QM_OK;
+}
+
 static enum qm_status create_caches(struct qm_network *network)
 {
     const struct qm_model_config *c = &network->engine->config;
@@ -457,8 +474,9 @@ void qm_weight_conversion_name(const struct qm_network_weight *weight, char name
 void qm_network_cache_name(const struct qm_network *network, const char *kernel, char name[QM_VARIANT_NAME_BYTES])
 {
     static const char *const parts[QM_KV_FORMAT_COUNT] = {
-        [QM_KV_F32] = "f32",   [QM_KV_F16] = "f16",   [QM_KV_KV8] = "kv8",     [QM_KV_KV4] = "kv4",
-        [QM_KV_E4M3] = "e4m3", [QM_KV_E5M2] = "e5m2", [QM_KV_KIVI4] = "kivi4", [QM_KV_KIVI2] = "kivi2"};
+        [QM_KV_F32] = "f32",     [QM_KV_F16] = "f16",    [QM_KV_KV8] = "kv8",    [QM_KV_KV4] = "kv4",
+        [QM_KV_E4M3] = "e4m3",   [QM_KV_E5M2] = "e5m2",  [QM_KV_E4M3S] = "e4m3", [QM_KV_E5M2S] = "e5m2",
+        [QM_KV_KIVI4] = "kivi4", [QM_KV_KIVI2] = "kivi2"};
     bool is_exact_variant = network->exact_length > 0 && !qm_network_has_key_blocks(network);
     snprintf(name, QM_VARIANT_NAME_BYTES, "%s-%s%s", kernel, parts[network->scheme.kv], is_exact_variant ? "x" : "");
 }
@@ -534,6 +552,7 @@ enum qm_status qm_network_create(struct qm_engine *engine, const struct qm_artif
     }
     network->weight_count = artifact->tensor_count;
     QM_GUARD(plan_caches(network));
+    QM_GUARD(take_cache_scales(network, artifact));
     QM_GUARD(check_room(network, artifact));
     for (size_t i = 0; i < artifact->tensor_count; ++i)
         QM_GUARD(upload_weight(network, &artifact->tensors[i], &network->weights[i]));
@@ -560,6 +579,7 @@ void qm_network_destroy(struct qm_network **network)
     for (uint32_t layer = 0; n->caches && layer < n->engine->config.layers; ++layer)
         device->fns->buffer_destroy(device, &n->caches[layer]);
     free(n->caches);
+    free(n->cache_scales);
     free(n->weights);
     free(n);
     *network = NULL;

@@ -98,7 +98,8 @@ QM_MUST_USE enum qm_status qm_pass_read_checksums(struct qm_pass *pass, uint32_t
 uint32_t qm_checksum_row(const float *logits, uint32_t vocabulary);
 uint64_t qm_checksum_fold(uint64_t fold, uint32_t row_checksum);
 
-// Calibration: runs the pass once from `start`, stopping at the input of each linear weight to show it to `calibration`.
+// Calibration: runs the pass once from `start`, stopping at the input of each linear weight, and at the keys and values that
+// go into each cache, to show them to `calibration`.
 QM_MUST_USE enum qm_status qm_pass_observe(struct qm_pass *pass, const struct qm_pass_start *start,
                                            struct qm_calibration *calibration);
 

@@ -57,6 +57,7 @@ struct qm_network {
     struct qm_buffer **caches;                           // one per layer: K codes, K scales, V codes, V scales
     uint64_t cache_bytes;                                // of one layer
     uint32_t k_base, k_scale_base, v_base, v_scale_base; // in words
+    float (*cache_scales)[QM_CACHED_COUNT]; // [layers]: 1 but where they are calibrated; only FP8 has any use for them
     // Binary16 besides the codes, of positions below exact_length; 0: none (kernels/kv_format.h).
     uint32_t exact_length, k_exact_base, v_exact_base;
     uint64_t kept_cache_bytes; // see struct qm_network_memory

@@ -5,13 +5,20 @@
 
 #include "base/numeric.h"
 
-// Where the input of linear weights stands in a buffer: before dispatch `before`.
+// Where the input of linear weights, or what goes into the cache, stands in a buffer: before dispatch `before`.
 struct tap {
     size_t before;
     struct qm_buffer *buffer;
     size_t count; // floats
     uint32_t layer;
+    bool is_cached; // `cached` says what it is, else `input`
     enum qm_input input;
+    enum qm_cached cached;
+};
+
+// Taps of a layer: its inputs, its keys and its values.
+enum {
+    TAPS_PER_LAYER = 4 + QM_CACHED_COUNT
 };
 
 struct qm_pass {
@@ -77,9 +84,22 @@ static enum qm_status add_norm(struct qm_pass *pass, const struct qm_network_wei
 static void set_input(struct qm_pass *pass, struct qm_buffer *values, uint32_t width, uint32_t layer,
                       enum qm_input input)
 {
-    pass->taps[pass->tap_count++] = (struct tap){pass->count, values, rows_of(pass, width), layer, input};
+    pass->taps[pass->tap_count++] = (struct tap){
+        .before = pass->count, .buffer = values, .count = rows_of(pass, width), .layer = layer, .input = input};
     pass->input.values = values;
     pass->input.converted_for = NULL;
+}
+
+// What the dispatch that follows puts into the cache, likewise.
+static void mark_cached(struct qm_pass *pass, struct qm_buffer *values, uint32_t layer, enum qm_cached cached)
+{
+    uint32_t width = pass->network->engine->config.kv_heads * QM_HEAD_DIM;
+    pass->taps[pass->tap_count++] = (struct tap){.before = pass->count,
+                                                 .buffer = values,
+                                                 .count = rows_of(pass, width),
+                                                 .layer = layer,
+                                                 .is_cached = true,
+                                                 .cached = cached};
 }
 
 static uint32_t values_per_word(enum qm_activation_format format)
@@ -185,6 +205,7 @@ static enum qm_status add_attention(struct qm_pass *pass, uint32_t layer)
     struct qm_engine *e = network->engine;
     const struct qm_model_config *c = &e->config;
     uint32_t tokens = pass->params.tokens;
+    const float *scales = network->cache_scales[layer];
     struct qm_binding cache = {network->caches[layer], 0, network->cache_bytes};
     struct qm_binding table = whole(e->rope_table, (uint64_t)c->context * QM_HEAD_DIM);
     struct qm_binding q = whole(e->q, rows_of(pass, c->heads * QM_HEAD_DIM));
@@ -206,11 +227,13 @@ static enum qm_status add_attention(struct qm_pass *pass, uint32_t layer)
                                              .scale_base = network->k_scale_base,
                                              .exact_base = network->k_exact_base,
                                              .exact_length = network->exact_length,
-                                             .inverse_scale = 1.0f};
+                                             .inverse_scale = 1.0f / scales[QM_CACHED_KEYS]};
     struct qm_kv_write_parameters write_v = write_k;
+    write_v.inverse_scale = 1.0f / scales[QM_CACHED_VALUES];
     write_v.base = network->v_base;
     write_v.scale_base = network->v_scale_base;
     write_v.exact_base = network->v_exact_base;
+    mark_cached(pass, e->k, layer, QM_CACHED_KEYS);
     if (qm_network_has_key_blocks(network)) { // all keys exact, codes of whole blocks
         write_k.base = network->k_exact_base;
         QM_TRY(add(pass, "kv_write-f16", &write_k, (struct qm_binding[]){k, cache}));
@@ -218,6 +241,7 @@ static enum qm_status add_attention(struct qm_pass *pass, uint32_t layer)
     } else {
         QM_TRY(add(pass, write_name, &write_k, (struct qm_binding[]){k, cache}));
     }
+    mark_cached(pass, e->v, layer, QM_CACHED_VALUES);
     QM_TRY(add(pass, write_name, &write_v, (struct qm_binding[]){v, cache}));
     struct qm_attention_parameters attention = {.rows = pass->rows,
                                                 .heads = c->heads,
@@ -229,8 +253,8 @@ static enum qm_status add_attention(struct qm_pass *pass, uint32_t layer)
                                                 .v_base = network->v_base,
                                                 .v_scale_base = network->v_scale_base,
                                                 .score_scale = 0.125f, // 1 / sqrt(64)
-                                                .k_scale = 1.0f,
-                                                .v_scale = 1.0f,
+                                                .k_scale = scales[QM_CACHED_KEYS],
+                                                .v_scale = scales[QM_CACHED_VALUES],
                                                 .k_exact_base = network->k_exact_base,
                                                 .v_exact_base = network->v_exact_base,
                                                 .exact_length = network->exact_length,
@@ -313,7 +337,7 @@ static struct qm_pass *create_empty(struct qm_network *network, const struct qm_
     pass->rows = params->batch * params->tokens;
     pass->capacity = capacity;
     pass->dispatches = calloc(capacity, sizeof(*pass->dispatches));
-    pass->taps = calloc((size_t)network->engine->config.layers * 4 + 1, sizeof(*pass->taps));
+    pass->taps = calloc((size_t)network->engine->config.layers * TAPS_PER_LAYER + 1, sizeof(*pass->taps));
     if (!pass->dispatches || !pass->taps)
         qm_pass_destroy(&pass);
     return pass;
@@ -542,8 +566,11 @@ enum qm_status qm_pass_observe(struct qm_pass *pass, const struct qm_pass_start 
             goto done;
         }
         QM_GUARD(device->fns->buffer_read(device, tap->buffer, 0, values, tap->count * 4));
-        QM_GUARD(qm_calibration_observe_rows(calibration, tap->layer, tap->input, values, pass->rows,
-                                             (uint32_t)(tap->count / pass->rows)));
+        uint32_t width = (uint32_t)(tap->count / pass->rows);
+        if (tap->is_cached)
+            QM_GUARD(qm_calibration_observe_cached(calibration, tap->layer, tap->cached, values, pass->rows, width));
+        else
+            QM_GUARD(qm_calibration_observe_rows(calibration, tap->layer, tap->input, values, pass->rows, width));
     }
 done:
     if (part)

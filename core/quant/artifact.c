@@ -54,8 +54,10 @@ enum qm_status qm_artifact_plan(struct qm_artifact *artifact, const struct qm_sc
     QM_TRY(qm_artifact_check_patterns(scheme, config));
     artifact->config = *config;
     artifact->scheme = *scheme;
-    // The KV format is no part of an artifact: it gets the one that goes without saying, in the name as well.
-    artifact->scheme.kv = scheme->weights == QM_WEIGHT_F32 ? QM_KV_F32 : QM_KV_F16;
+    // The KV format is no part of an artifact that has no scales for it: it gets the one that goes without saying, in the
+    // name as well.
+    if (qm_kv_calibrated_largest(scheme->kv) == 0)
+        artifact->scheme.kv = scheme->weights == QM_WEIGHT_F32 ? QM_KV_F32 : QM_KV_F16;
     artifact->scheme.kv_first = artifact->scheme.kv_last = 0;
     qm_scheme_set_name(&artifact->scheme);
     qm_scheme_artifact_hash(&artifact->scheme, artifact->scheme_sha256);
@@ -87,6 +89,11 @@ enum qm_status qm_artifact_plan(struct qm_artifact *artifact, const struct qm_sc
         }
         tensor->bound = qm_role_is_linear(tensor->role) ? qm_weight_bound(scheme, tensor->format) : QM_BOUND_HALF_STEP;
     }
+    if (qm_kv_calibrated_largest(scheme->kv) == 0)
+        return QM_OK;
+    artifact->cache_scales = calloc(config->layers, sizeof(*artifact->cache_scales));
+    if (!artifact->cache_scales)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for scales of %" PRIu32 " caches", config->layers);
     return QM_OK;
 }
 
@@ -100,6 +107,8 @@ void qm_artifact_count_bytes(struct qm_artifact *artifact)
         artifact->bytes += bytes + tensor->activation_scale_count * sizeof(float);
         artifact->weight_bytes += qm_role_is_linear(tensor->role) ? bytes : 0;
     }
+    if (artifact->cache_scales)
+        artifact->bytes += artifact->config.layers * sizeof(*artifact->cache_scales);
 }
 
 // The tensors of a file ----------------------------------------------------------------------------------------------
@@ -116,12 +125,13 @@ static struct qm_tensor *add_part(struct qm_artifact_parts *parts, const char *w
 
 enum qm_status qm_artifact_list(const struct qm_artifact *artifact, struct qm_artifact_parts *out)
 {
+    size_t capacity = 4 * artifact->tensor_count + QM_CACHED_COUNT * (size_t)artifact->config.layers;
     *out = (struct qm_artifact_parts){0};
-    out->tensors = calloc(4 * artifact->tensor_count, sizeof(*out->tensors));
-    out->names = calloc(4 * artifact->tensor_count, sizeof(*out->names));
+    out->tensors = calloc(capacity, sizeof(*out->tensors));
+    out->names = calloc(capacity, sizeof(*out->names));
     if (!out->tensors || !out->names) {
         qm_artifact_parts_free(out);
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a table of %zu tensors", 4 * artifact->tensor_count);
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a table of %zu tensors", capacity);
     }
     for (size_t i = 0; i < artifact->tensor_count; i++) {
         const struct qm_artifact_tensor *weight = &artifact->tensors[i];
@@ -152,6 +162,15 @@ enum qm_status qm_artifact_list(const struct qm_artifact *artifact, struct qm_ar
             part->shape[0] = weight->activation_scale_count;
         }
     }
+    for (uint32_t layer = 0; artifact->cache_scales && layer < artifact->config.layers; layer++)
+        for (int cached = 0; cached < QM_CACHED_COUNT; cached++) {
+            char attention[QM_WEIGHT_NAME_BYTES];
+            snprintf(attention, sizeof(attention), "model.layers.%" PRIu32 ".self_attn", layer);
+            struct qm_tensor *part = add_part(out, attention, cached == QM_CACHED_KEYS ? "k_scale" : "v_scale",
+                                              QM_DTYPE_F32, sizeof(float), &artifact->cache_scales[layer][cached]);
+            part->rank = 1;
+            part->shape[0] = 1;
+        }
     return QM_OK;
 }
 
@@ -208,6 +227,7 @@ static enum qm_status copy_activations(const struct qm_activation_scales *from, 
     struct qm_activation_scales *copy = malloc(sizeof(*copy));
     if (copy) {
         *copy = *from;
+        copy->cache = NULL; // see copy_cache
         copy->inputs = malloc(copy->count * sizeof(*copy->inputs));
         if (copy->inputs) {
             memcpy(copy->inputs, from->inputs, copy->count * sizeof(*copy->inputs));
@@ -219,6 +239,25 @@ static enum qm_status copy_activations(const struct qm_activation_scales *from, 
     if (!copy)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu activation scales", from->count);
     artifact->activations = copy;
+    return QM_OK;
+}
+
+// The scales of the cache from its maxima, which are kept beside those of the inputs.
+static enum qm_status copy_cache(const struct qm_activation_scales *from, struct qm_artifact *artifact)
+{
+    uint32_t layers = artifact->config.layers;
+    if (!from->cache)
+        return QM_FAIL(QM_INVALID,
+                       "scheme %s needs keys and values seen over a calibration set; calibrate the model with them",
+                       artifact->scheme.name);
+    artifact->activations->cache = malloc(layers * sizeof(*from->cache));
+    if (!artifact->activations->cache)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for scales of %" PRIu32 " caches", layers);
+    memcpy(artifact->activations->cache, from->cache, layers * sizeof(*from->cache));
+    for (uint32_t layer = 0; layer < layers; layer++)
+        for (int cached = 0; cached < QM_CACHED_COUNT; cached++)
+            artifact->cache_scales[layer][cached] =
+                qm_cache_scale_of(from->cache[layer].of[cached], qm_kv_calibrated_largest(artifact->scheme.kv));
     return QM_OK;
 }
 
@@ -292,6 +331,8 @@ enum qm_status qm_artifact_build(const struct qm_artifact_params *params, struct
     memcpy(artifact->model_sha256, params->model->sha256, sizeof(artifact->model_sha256));
     if (qm_scheme_is_calibrated(params->scheme))
         QM_GUARD(copy_activations(params->activations, artifact));
+    if (artifact->cache_scales)
+        QM_GUARD(copy_cache(params->activations, artifact));
     QM_GUARD(encode_all(params, artifact));
     qm_artifact_count_bytes(artifact);
     QM_GUARD(qm_artifact_compute_id(artifact, artifact->id));
@@ -312,6 +353,7 @@ void qm_artifact_destroy(struct qm_artifact **artifact)
         qm_tensors_free(a->file);
     free(a->file);
     free(a->tensors);
+    free(a->cache_scales);
     free(a->storage);
     free(a);
     *artifact = NULL;

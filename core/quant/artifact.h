@@ -5,12 +5,15 @@
 //   NAME.scale              scales of integer formats
 //   NAME.activation_scale   F32 [1], in static schemes, of every linear weight; those that read the same input have the
 //                           same value
+//   model.layers.L.self_attn.k_scale, .v_scale
+//                           F32 [1], in schemes whose cache has calibrated scales: of all keys (after the rotary
+//                           embedding) and of all values of layer L
 // and metadata: `qmark_artifact` (version of this layout), `id`, `scheme`, `scheme_sha256`, `model_sha256`, `config`,
 // `calibration` and `record` (JSON texts). A head that is tied to the embedding is stored like any other.
 //
 // The id is SHA-256 over, for each tensor by name: name, dtype and shape as texts ("F16", "[512, 256]"), each with its
 // terminating zero, then the data; then the texts `scheme_sha256` and `config`. No time, no version, no path; the KV
-// format is not part of it, nor is what was measured while encoding.
+// format is not part of it unless its scales are calibrated, nor is what was measured while encoding.
 #ifndef QM_QUANT_ARTIFACT_H
 #define QM_QUANT_ARTIFACT_H
 
@@ -47,14 +50,16 @@ struct qm_artifact_tensor {
 
 struct qm_artifact {
     char id[QM_HASH_TEXT_BYTES];
-    struct qm_scheme scheme; // with the KV format that goes without saying: callers use their own scheme's
+    // With the KV format that goes without saying, unless its scales are calibrated: callers use their own scheme's.
+    struct qm_scheme scheme;
     char scheme_sha256[QM_HASH_TEXT_BYTES]; // qm_scheme_artifact_hash
     struct qm_model_config config;
     char model_sha256[QM_HASH_TEXT_BYTES];
     struct qm_activation_scales *activations; // NULL unless the scheme is calibrated
     size_t tensor_count;                      // qm_weight_count(&config), in that order (model.h)
     struct qm_artifact_tensor *tensors;
-    uint64_t bytes;          // codes, scales and activation scales of all tensors
+    float (*cache_scales)[QM_CACHED_COUNT]; // [layers], of the scheme's KV format if calibrated; else NULL
+    uint64_t bytes;          // codes, scales and activation scales of all tensors, and the cache's scales
     uint64_t weight_bytes;   // of the linear weights alone, with their scales
     void *storage;           // what the tensors point into
     struct qm_tensors *file; // likewise, when it was loaded
@@ -64,7 +69,8 @@ struct qm_artifact {
 struct qm_artifact_params {
     const struct qm_model *model; // of calibrators that scale channels (smooth.h), as they left it
     const struct qm_scheme *scheme;
-    // Needed for calibrated schemes, from the scheme's own calibrator and for as many layers; else ignored.
+    // Needed for calibrated schemes, from the scheme's own calibrator and for as many layers, with the cache's maxima if
+    // its scales are calibrated; else ignored.
     const struct qm_activation_scales *activations;
     // Of the inputs of `model`, at qm_input_index: needed for gptq, awq and imatrix; else may be NULL.
     const struct qm_channel_statistics *const *statistics;

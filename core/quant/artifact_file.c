@@ -138,6 +138,20 @@ static enum qm_status read_activation_scales(struct qm_artifact *artifact, const
     return QM_OK;
 }
 
+// Scales of keys and values. The limits are those of what calibration gives (qm_cache_scale_of); within them the reciprocal,
+// which the kernels multiply by, is a normal float.
+static enum qm_status read_cache_scale(const struct qm_artifact *artifact, const struct qm_tensor *part, float *out)
+{
+    memcpy(out, part->data, sizeof(*out));
+    if (!(*out >= 0x1p-116f && *out <= 0x1p120f))
+        return QM_FAIL(
+            QM_INVALID,
+            "%s: tensor '%s': %g; a scale of the cache is above 0 and finite, from 2^-116 to 2^120; build the "
+            "artifact again",
+            artifact->file->file, part->name, (double)*out);
+    return QM_OK;
+}
+
 // Takes the next of the plan's tensors from the file.
 static enum qm_status take(const struct qm_artifact *artifact, const struct qm_artifact_parts *parts, size_t *next,
                            const struct qm_tensor **found)
@@ -152,8 +166,9 @@ static enum qm_status read_tensors(struct qm_artifact *artifact)
     enum qm_status status = QM_OK;
     struct qm_artifact_parts parts;
     const struct qm_tensor *found;
+    size_t next = 0;
     QM_TRY(qm_artifact_list(artifact, &parts));
-    for (size_t i = 0, next = 0; i < artifact->tensor_count; i++) {
+    for (size_t i = 0; i < artifact->tensor_count; i++) {
         struct qm_artifact_tensor *tensor = &artifact->tensors[i];
         QM_GUARD(take(artifact, &parts, &next, &found));
         // The reader keeps its own memory, which nobody writes to; the type is that of encoding.
@@ -175,6 +190,11 @@ static enum qm_status read_tensors(struct qm_artifact *artifact)
             QM_GUARD(read_activation_scales(artifact, found, tensor));
         }
     }
+    for (uint32_t layer = 0; artifact->cache_scales && layer < artifact->config.layers; layer++)
+        for (int cached = 0; cached < QM_CACHED_COUNT; cached++) {
+            QM_GUARD(take(artifact, &parts, &next, &found));
+            QM_GUARD(read_cache_scale(artifact, found, &artifact->cache_scales[layer][cached]));
+        }
     if (artifact->file->count != parts.count)
         QM_GUARD(QM_FAIL(QM_INVALID, "%s: %zu tensors; scheme %s has %zu for this model, build the artifact again",
                          artifact->file->file, artifact->file->count, artifact->scheme.name, parts.count));

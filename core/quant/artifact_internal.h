@@ -7,7 +7,8 @@
 
 #define QM_PART_NAME_BYTES (QM_WEIGHT_NAME_BYTES + 24)
 
-// The tensors of a file, in the order that they have in one: weight, scale and activation scale of each weight.
+// The tensors of a file, in the order that they have in one: weight, scale and activation scale of each weight, then the
+// cache's scales.
 struct qm_artifact_parts {
     struct qm_tensor *tensors;
     size_t count;

@@ -39,10 +39,18 @@ char *qm_artifact_calibration_text(const struct qm_artifact *artifact)
         }
         json_array_append_new(inputs, object);
     }
-    return write_text(json_pack("{s:s, s:s, s:{s:s, s:s, s:I, s:I}, s:f, s:o}", "method", qm_calibrator_name(a->method),
-                                "parameters", qm_calibrator_parameters(a->method), "set", "name", a->set.name, "sha256",
-                                a->set.sha256, "windows", (json_int_t)a->set.windows, "tokens",
-                                (json_int_t)a->set.tokens, "clipped_fraction", a->clipped_fraction, "inputs", inputs));
+    json_t *object = json_pack("{s:s, s:s, s:{s:s, s:s, s:I, s:I}, s:f, s:o}", "method", qm_calibrator_name(a->method),
+                               "parameters", qm_calibrator_parameters(a->method), "set", "name", a->set.name, "sha256",
+                               a->set.sha256, "windows", (json_int_t)a->set.windows, "tokens",
+                               (json_int_t)a->set.tokens, "clipped_fraction", a->clipped_fraction, "inputs", inputs);
+    if (a->cache) {
+        json_t *cache = json_array();
+        for (uint32_t layer = 0; layer < a->layers; layer++)
+            json_array_append_new(cache, json_pack("{s:f, s:f}", "k_amax", (double)a->cache[layer].of[QM_CACHED_KEYS],
+                                                   "v_amax", (double)a->cache[layer].of[QM_CACHED_VALUES]));
+        json_object_set_new(object, "cache", cache);
+    }
+    return write_text(object);
 }
 
 char *qm_artifact_record_text(const struct qm_artifact *artifact)
@@ -111,9 +119,11 @@ enum qm_status qm_artifact_parse_calibration(const char *text, const char *file,
             a->layers = artifact->config.layers;
             a->count = 4 * (size_t)a->layers + 1;
             a->inputs = calloc(a->count, sizeof(*a->inputs));
+            if (artifact->cache_scales)
+                a->cache = calloc(a->layers, sizeof(*a->cache));
         }
         artifact->activations = a;
-        if (!a || !a->inputs) {
+        if (!a || !a->inputs || (artifact->cache_scales && !a->cache)) {
             json_decref(object);
             return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for its activation scales", file);
         }
@@ -135,6 +145,12 @@ enum qm_status qm_artifact_parse_calibration(const char *text, const char *file,
             a->inputs[i].alpha = real_at(input, "alpha", &ok);
             a->inputs[i].divisor_min = float_at(input, "divisor_min", &ok);
             a->inputs[i].divisor_max = float_at(input, "divisor_max", &ok);
+        }
+        const json_t *cache = json_object_get(object, "cache");
+        ok = ok && json_array_size(cache) == (a->cache ? a->layers : 0);
+        for (uint32_t layer = 0; ok && a->cache && layer < a->layers; layer++) {
+            a->cache[layer].of[QM_CACHED_KEYS] = float_at(json_array_get(cache, layer), "k_amax", &ok);
+            a->cache[layer].of[QM_CACHED_VALUES] = float_at(json_array_get(cache, layer), "v_amax", &ok);
         }
     }
     json_decref(object);

@@ -3,6 +3,7 @@
 #include "sys/parallel.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define LARGEST_CODE 127
@@ -19,7 +20,13 @@ struct qm_calibration {
     struct qm_calibration_options options;
     uint32_t layers;
     size_t count;
+    struct qm_channel_statistics (*cached)[QM_CACHED_COUNT]; // [layers], empty until rows are observed
     struct collector collectors[];
+};
+
+static const char *const cached_names[QM_CACHED_COUNT] = {
+    [QM_CACHED_KEYS] = "keys",
+    [QM_CACHED_VALUES] = "values",
 };
 
 static const struct {
@@ -65,6 +72,11 @@ struct qm_calibration *qm_calibration_new_with(uint32_t layers, const struct qm_
     struct qm_calibration *calibration = calloc(1, sizeof(*calibration) + count * sizeof(struct collector));
     if (!calibration)
         return NULL;
+    calibration->cached = calloc((size_t)layers + 1, sizeof(*calibration->cached));
+    if (!calibration->cached) {
+        free(calibration);
+        return NULL;
+    }
     if (options)
         calibration->options = *options;
     calibration->layers = layers;
@@ -85,28 +97,40 @@ void qm_calibration_destroy(struct qm_calibration **calibration)
         qm_statistics_free(&(*calibration)->collectors[i].statistics);
         free((*calibration)->collectors[i].groups);
     }
+    for (uint32_t layer = 0; *calibration && layer < (*calibration)->layers; layer++)
+        for (int cached = 0; cached < QM_CACHED_COUNT; cached++)
+            qm_statistics_free(&(*calibration)->cached[layer][cached]);
+    if (*calibration)
+        free((*calibration)->cached);
     free(*calibration);
     *calibration = NULL;
 }
 
 // Observing ----------------------------------------------------------------------------------------------------------
 
-static enum qm_status check_values(const struct qm_calibration *calibration, uint32_t layer, enum qm_input input,
-                                   const float *values, size_t count)
+static enum qm_status check_values(const struct qm_calibration *calibration, uint32_t layer, bool has_layer,
+                                   const char *what, const float *values, size_t count)
 {
-    if (input != QM_INPUT_HEAD && layer >= calibration->layers)
+    if (has_layer && layer >= calibration->layers)
         return QM_FAIL(QM_INVALID, "calibration: layer %" PRIu32 "; the model has %" PRIu32, layer,
                        calibration->layers);
     for (size_t i = 0; i < count; i++) {
         uint32_t bits = qm_bits_from_float(values[i]) & 0x7fffffffu;
         if (bits >= 0x7f800000u)
             return QM_FAIL(QM_INVALID,
-                           "calibration: layer %" PRIu32
-                           ", input '%s': activation %zu is %s; the model cannot be calibrated "
+                           "calibration: layer %" PRIu32 ", %s: activation %zu is %s; the model cannot be calibrated "
                            "on this set",
-                           layer, inputs[input].name, i, bits > 0x7f800000u ? "not a number" : "infinite");
+                           layer, what, i, bits > 0x7f800000u ? "not a number" : "infinite");
     }
     return QM_OK;
+}
+
+static enum qm_status check_input(const struct qm_calibration *calibration, uint32_t layer, enum qm_input input,
+                                  const float *values, size_t count)
+{
+    char what[40];
+    snprintf(what, sizeof(what), "input '%s'", inputs[input].name);
+    return check_values(calibration, layer, input != QM_INPUT_HEAD, what, values, count);
 }
 
 static struct collector *collector_of(struct qm_calibration *calibration, uint32_t layer, enum qm_input input)
@@ -117,7 +141,7 @@ static struct collector *collector_of(struct qm_calibration *calibration, uint32
 enum qm_status qm_calibration_observe(struct qm_calibration *calibration, uint32_t layer, enum qm_input input,
                                       const float *values, size_t count)
 {
-    QM_TRY(check_values(calibration, layer, input, values, count));
+    QM_TRY(check_input(calibration, layer, input, values, count));
     qm_histogram_add(&collector_of(calibration, layer, input)->histogram, values, 1, count, count);
     return QM_OK;
 }
@@ -163,7 +187,7 @@ enum qm_status qm_calibration_observe_rows(struct qm_calibration *calibration, u
                                            const float *values, size_t rows, uint32_t width)
 {
     uint32_t group = calibration->options.group;
-    QM_TRY(check_values(calibration, layer, input, values, rows * width));
+    QM_TRY(check_input(calibration, layer, input, values, rows * width));
     struct collector *collector = collector_of(calibration, layer, input);
     if (group > 0 && width % group != 0)
         return QM_FAIL(QM_INVALID,
@@ -182,6 +206,31 @@ enum qm_status qm_calibration_observe_rows(struct qm_calibration *calibration, u
     struct group_rows all = {values, rows, width, group, collector->groups};
     qm_parallel_for(collector->group_count, add_groups, &all);
     return QM_OK;
+}
+
+enum qm_status qm_calibration_observe_cached(struct qm_calibration *calibration, uint32_t layer, enum qm_cached cached,
+                                             const float *values, size_t rows, uint32_t width)
+{
+    QM_TRY(check_values(calibration, layer, true, cached_names[cached], values, rows * width));
+    struct qm_channel_statistics *statistics = &calibration->cached[layer][cached];
+    if (statistics->width == 0)
+        QM_TRY(qm_statistics_begin(statistics, width, false));
+    if (statistics->width != width)
+        return QM_FAIL(QM_INVALID,
+                       "calibration: layer %" PRIu32 ", %s: %" PRIu32 " channels after rows of %" PRIu32
+                       "; one model has one width here",
+                       layer, cached_names[cached], width, statistics->width);
+    qm_statistics_add(statistics, values, rows);
+    return QM_OK;
+}
+
+static enum qm_status merge_cached(struct qm_channel_statistics *into, const struct qm_channel_statistics *from)
+{
+    if (from->width == 0)
+        return QM_OK;
+    if (into->width == 0)
+        QM_TRY(qm_statistics_begin(into, from->width, false));
+    return qm_statistics_merge(into, from);
 }
 
 enum qm_status qm_calibration_merge(struct qm_calibration *into, const struct qm_calibration *from)
@@ -204,6 +253,9 @@ enum qm_status qm_calibration_merge(struct qm_calibration *into, const struct qm
         }
         qm_histogram_merge(&to->histogram, &other->histogram);
     }
+    for (uint32_t layer = 0; layer < into->layers; layer++)
+        for (int cached = 0; cached < QM_CACHED_COUNT; cached++)
+            QM_TRY(merge_cached(&into->cached[layer][cached], &from->cached[layer][cached]));
     return QM_OK;
 }
 
@@ -235,6 +287,26 @@ enum qm_status qm_calibration_statistics(const struct qm_calibration *calibratio
     return collector->statistics.width > 0 ? QM_OK : unobserved(layer, input);
 }
 
+bool qm_calibration_has_cached(const struct qm_calibration *calibration)
+{
+    for (uint32_t layer = 0; layer < calibration->layers; layer++)
+        for (int cached = 0; cached < QM_CACHED_COUNT; cached++)
+            if (calibration->cached[layer][cached].width == 0)
+                return false;
+    return true;
+}
+
+enum qm_status qm_calibration_cached(const struct qm_calibration *calibration, uint32_t layer, enum qm_cached cached,
+                                     const struct qm_channel_statistics **statistics)
+{
+    *statistics = layer < calibration->layers ? &calibration->cached[layer][cached] : NULL;
+    if (!*statistics || (*statistics)->width == 0)
+        return QM_FAIL(QM_INVALID,
+                       "calibration: layer %" PRIu32 ", %s: none were seen; run the model over the set first", layer,
+                       cached_names[cached]);
+    return QM_OK;
+}
+
 float qm_activation_scale_of(float threshold, int largest)
 {
     return threshold < AMAX_MIN ? 0 : qm_float_round_up((double)threshold / largest);
@@ -243,6 +315,12 @@ float qm_activation_scale_of(float threshold, int largest)
 float qm_activation_scale_for(float threshold)
 {
     return qm_activation_scale_of(threshold, LARGEST_CODE);
+}
+
+float qm_cache_scale_of(float amax, int largest)
+{
+    float scale = qm_activation_scale_of(amax, largest);
+    return scale > 0 ? scale : 1;
 }
 
 static void find_scale(const struct qm_histogram *histogram, enum qm_calibrator method, struct qm_activation_scale *out)
@@ -285,6 +363,21 @@ static enum qm_status find_all(const struct qm_calibration *calibration, struct 
     return QM_OK;
 }
 
+// The cache's maxima, where all layers have them.
+static enum qm_status find_cache(const struct qm_calibration *calibration, struct qm_activation_scales *out)
+{
+    if (!qm_calibration_has_cached(calibration))
+        return QM_OK;
+    out->cache = calloc((size_t)calibration->layers + 1, sizeof(*out->cache));
+    if (!out->cache)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "calibration: no memory for the cache of %" PRIu32 " layers",
+                       calibration->layers);
+    for (uint32_t layer = 0; layer < calibration->layers; layer++)
+        for (int cached = 0; cached < QM_CACHED_COUNT; cached++)
+            out->cache[layer].of[cached] = qm_statistics_amax(&calibration->cached[layer][cached]);
+    return QM_OK;
+}
+
 static enum qm_status check_method(enum qm_calibrator method)
 {
     if (!qm_calibrator_has_threshold(method))
@@ -310,6 +403,8 @@ enum qm_status qm_calibration_scales(const struct qm_calibration *calibration, e
     scales->layers = calibration->layers;
     scales->count = calibration->count;
     enum qm_status status = find_all(calibration, scales);
+    if (status == QM_OK)
+        status = find_cache(calibration, scales);
     if (status != QM_OK)
         qm_activation_scales_destroy(&scales);
     *out = scales;
@@ -391,8 +486,10 @@ void qm_activation_scales_destroy(struct qm_activation_scales **scales)
 {
     for (size_t i = 0; *scales && (*scales)->inputs && i < (*scales)->count; i++)
         free((*scales)->inputs[i].groups);
-    if (*scales)
+    if (*scales) {
         free((*scales)->inputs);
+        free((*scales)->cache);
+    }
     free(*scales);
     *scales = NULL;
 }

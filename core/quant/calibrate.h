@@ -2,7 +2,8 @@
 //
 // One run of the float model over the calibration set yields every statistic that any calibrator needs: for each input
 // a histogram of magnitudes (histogram.h), statistics of its channels (statistics.h) and, where the options ask for
-// them, a histogram of each group of channels and H, the sums of products of pairs of channels.
+// them, a histogram of each group of channels and H, the sums of products of pairs of channels; and the largest
+// magnitudes of the keys and values that go into the cache.
 //
 // Histograms and maxima do not depend on order, batches or threads. The sums of statistics.h are in the order of
 // observation and do not depend on threads: the same windows in the same order give the same bytes.
@@ -44,6 +45,13 @@ struct qm_calibration_set {
     uint64_t tokens;
 };
 
+// What goes into the cache: the keys after the rotary embedding, and the values.
+enum qm_cached {
+    QM_CACHED_KEYS = 0,
+    QM_CACHED_VALUES,
+    QM_CACHED_COUNT,
+};
+
 struct qm_calibration_options {
     bool has_products; // collect H of every input: width^2 doubles each
     uint32_t group;    // collect a histogram of every `group` channels (16 KiB each); 0: none
@@ -67,6 +75,10 @@ QM_MUST_USE enum qm_status qm_calibration_observe_rows(struct qm_calibration *ca
 // Adds values of no known channels, to the histogram of the whole input only. QM_INVALID likewise.
 QM_MUST_USE enum qm_status qm_calibration_observe(struct qm_calibration *calibration, uint32_t layer,
                                                   enum qm_input input, const float *values, size_t count);
+// Likewise what goes into a layer's cache; of it the channels' statistics are kept, without H.
+QM_MUST_USE enum qm_status qm_calibration_observe_cached(struct qm_calibration *calibration, uint32_t layer,
+                                                         enum qm_cached cached, const float *values, size_t rows,
+                                                         uint32_t width);
 // Adds what another set of collectors, for as many layers and with the same options, has seen. Histograms and maxima are
 // as if it had been observed here; sums are added as they are. After a failure `into` may hold a part and is of no use.
 QM_MUST_USE enum qm_status qm_calibration_merge(struct qm_calibration *into, const struct qm_calibration *from);
@@ -79,6 +91,13 @@ const uint64_t *qm_calibration_histogram(const struct qm_calibration *calibratio
 QM_MUST_USE enum qm_status qm_calibration_statistics(const struct qm_calibration *calibration, uint32_t layer,
                                                      enum qm_input input,
                                                      const struct qm_channel_statistics **statistics);
+
+// Whether keys and values of every layer were observed.
+bool qm_calibration_has_cached(const struct qm_calibration *calibration);
+// Likewise of what goes into a layer's cache.
+QM_MUST_USE enum qm_status qm_calibration_cached(const struct qm_calibration *calibration, uint32_t layer,
+                                                 enum qm_cached cached,
+                                                 const struct qm_channel_statistics **statistics);
 
 // One input's scale and how it was found.
 struct qm_activation_scale {
@@ -95,6 +114,11 @@ struct qm_activation_scale {
     uint32_t group_count;
 };
 
+// The largest magnitudes of what goes into a layer's cache.
+struct qm_cache_amax {
+    float of[QM_CACHED_COUNT];
+};
+
 struct qm_activation_scales {
     struct qm_calibration_set set;
     enum qm_calibrator method;
@@ -102,12 +126,16 @@ struct qm_activation_scales {
     size_t count;                       // 4 * layers + 1
     struct qm_activation_scale *inputs; // at qm_input_index
     double clipped_fraction;            // over all inputs
+    struct qm_cache_amax *cache;        // [layers]; NULL where the cache of some layer was not observed
 };
 
 // The scale of a threshold as struct qm_activation_scale has it.
 float qm_activation_scale_for(float threshold);
 // Likewise for a format whose largest code stands for `largest`.
 float qm_activation_scale_of(float threshold, int largest);
+// The scale of a layer's keys or values in the cache, from the largest magnitude: as above, and 1 in place of 0, since it
+// is divided by.
+float qm_cache_scale_of(float amax, int largest);
 // Adds the thresholds of groups of `group` channels to scales made from the same collectors.
 QM_MUST_USE enum qm_status qm_calibration_add_groups(const struct qm_calibration *calibration, uint32_t group,
                                                      struct qm_activation_scales *scales);

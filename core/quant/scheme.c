@@ -40,8 +40,20 @@ static const struct qm_format_info kv_formats[QM_KV_FORMAT_COUNT] = {
                     "1 for all keys and values", "2^-4 of the value, 2^-10 where that is more; beyond 448 the rest", 8,
                     0, false, false, true},
     [QM_KV_E5M2] = {"kve5m2", "FP8 E5M2", "OCP OFP8 E5M2: largest 57,344, round to nearest even, saturating",
-                    "1 for all keys and values", "2^-3 of the value, 2^-17 where that is more", 8, 0, false, false,
-                    true},
+                    "1 for all keys and values", "2^-3 of the value, 2^-17 where that is more; beyond 57,344 the rest",
+                    8, 0, false, false, true},
+    [QM_KV_E4M3S] = {"kve4m3s", "FP8 E4M3FN",
+                     "OCP OFP8 E4M3: largest 448, no infinity, round to nearest even, saturating",
+                     "one float32 for the keys and one for the values of a layer: the largest in the calibration set / "
+                     "448, rounded up",
+                     "2^-4 of the value, 2^-10 of the scale where that is more; what lies beyond 448 scales is clipped",
+                     8, 0, false, false, true},
+    [QM_KV_E5M2S] =
+        {"kve5m2s", "FP8 E5M2", "OCP OFP8 E5M2: largest 57,344, round to nearest even, saturating",
+         "one float32 for the keys and one for the values of a layer: the largest in the calibration set / "
+         "57,344, rounded up",
+         "2^-3 of the value, 2^-17 of the scale where that is more; what lies beyond 57,344 scales is clipped", 8, 0,
+         false, false, true},
     [QM_KV_KIVI4] =
         {"kivi4", "int4, asymmetric, keys per channel",
          "unsigned, 0 to 15, value = minimum + scale * code, round to nearest even; the query's own block of "
@@ -63,7 +75,7 @@ static const struct {
 } calibrators[QM_CALIBRATOR_COUNT] = {
     [QM_CALIBRATOR_NONE] = {"none", "", "nothing is calibrated: scales come from the values themselves, at run time"},
     [QM_CALIBRATOR_ABSMAX] = {"absmax", "largest absolute value",
-                              "the largest absolute value seen over the calibration set becomes 127"},
+                              "the largest absolute value seen over the calibration set becomes the largest code"},
     [QM_CALIBRATOR_PERCENTILE] =
         {"percentile", "percentile 99.99 of absolute values",
          "the 99.99th percentile of absolute values becomes 127 and what lies above is clipped"},
@@ -113,6 +125,11 @@ const struct qm_format_info *qm_activation_format_info(enum qm_activation_format
 const struct qm_format_info *qm_kv_format_info(enum qm_kv_format format)
 {
     return &kv_formats[format];
+}
+
+int qm_kv_calibrated_largest(enum qm_kv_format format)
+{
+    return format == QM_KV_E4M3S ? 448 : format == QM_KV_E5M2S ? 57344 : 0;
 }
 
 const char *qm_calibrator_name(enum qm_calibrator calibrator)
@@ -308,7 +325,8 @@ static enum qm_status parse_count(const char *word, const char *prefix, const ch
     size_t count = strspn(digits, "0123456789");
     *out = (uint32_t)strtoul(digits, NULL, 10);
     if (count == 0 || count > 6 || digits[count] || *out == 0)
-        return QM_FAIL(QM_INVALID, "scheme '%s': '%s' is no %s; use one such as %s32", text, word, what, prefix);
+        return QM_FAIL(QM_INVALID, "scheme '%s': '%s' is no %s from 1 to 999,999; use one such as %s32", text, word,
+                       what, prefix);
     return QM_OK;
 }
 
@@ -391,6 +409,26 @@ static enum qm_status take_part(enum part part, const char *word, const char *te
     }
 }
 
+// A word that is no part; one that means a cache is told which there are.
+static enum qm_status refuse_word(const char *word, const char *text)
+{
+    size_t length = strlen(word);
+    for (size_t k = 0; k < QM_KV_FORMAT_COUNT && length > 0; k++)
+        if (word[length - 1] == 's' && qm_kv_calibrated_largest((enum qm_kv_format)k) == 0 &&
+            strlen(kv_formats[k].name) == length - 1 && strncmp(word, kv_formats[k].name, length - 1) == 0)
+            return QM_FAIL(QM_INVALID,
+                           "scheme '%s': a cache of %s takes no scales from calibration; use kve4m3s or kve5m2s, or %s",
+                           text, kv_formats[k].title, kv_formats[k].name);
+    if (strncmp(word, "kv", 2) == 0 || strncmp(word, "kivi", 4) == 0)
+        return QM_FAIL(QM_INVALID,
+                       "scheme '%s': no cache is called '%s'; use kv8, kv4, kve4m3, kve4m3s, kve5m2, kve5m2s, kivi4 "
+                       "or kivi2",
+                       text, word);
+    return QM_FAIL(QM_INVALID,
+                   "scheme '%s': '%s' is no part of a scheme; use g32, static, percentile, gptq, kv8 or kv4", text,
+                   word);
+}
+
 static enum qm_status parse_parts(const struct parts *words, const char *text, struct qm_scheme *scheme)
 {
     enum part last = PART_NONE;
@@ -400,9 +438,7 @@ static enum qm_status parse_parts(const struct parts *words, const char *text, s
         const char *word = words->part[i];
         enum part part = part_of(word);
         if (part == PART_NONE)
-            return QM_FAIL(QM_INVALID,
-                           "scheme '%s': '%s' is no part of a scheme; use g32, static, percentile, gptq, kv8 or kv4",
-                           text, word);
+            return refuse_word(word, text);
         if (part <= last)
             return QM_FAIL(
                 QM_INVALID,
@@ -516,7 +552,7 @@ enum qm_status qm_scheme_parse(const char *text, struct qm_scheme *out)
             text, qm_kv_format_info(scheme.kv)->title);
     scheme.group_size = qm_weight_format_info(scheme.weights)->group_size;
     QM_TRY(check_calibrator(&scheme, text));
-    if (scheme.is_static && scheme.calibrator == QM_CALIBRATOR_NONE)
+    if ((scheme.is_static || qm_kv_calibrated_largest(scheme.kv) > 0) && scheme.calibrator == QM_CALIBRATOR_NONE)
         scheme.calibrator = QM_CALIBRATOR_ABSMAX;
     for (size_t i = 1; i < additions.count; i++)
         QM_TRY(parse_override(additions.part[i], text, &scheme));
@@ -578,7 +614,7 @@ bool qm_scheme_is_calibrated(const struct qm_scheme *scheme)
     case QM_CALIBRATOR_IMATRIX:
         return true;
     default:
-        return scheme->is_static;
+        return scheme->is_static || qm_kv_calibrated_largest(scheme->kv) > 0;
     }
 }
 
@@ -634,6 +670,8 @@ static void hash_scheme(const struct qm_scheme *scheme, bool with_kv, char text[
         hash_part(&hash, "override", scheme->overrides[i].pattern);
         hash_formats(&hash, scheme->overrides[i].weights, scheme->overrides[i].activations);
     }
+    if (qm_kv_calibrated_largest(scheme->kv) > 0)
+        hash_part(&hash, "kv_scales", kv_formats[scheme->kv].name);
     if (with_kv) {
         hash_part(&hash, "kv_cache", kv_formats[scheme->kv].name);
         if (scheme->kv_first > 0)

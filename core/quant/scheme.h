@@ -6,6 +6,7 @@
 //   w8a16, w8a8, w4a16-g32, e4m3af8, q4_ka16
 //                        a weight format with activations in float16 (a16), int8 (a8), E4M3FN (af8) or int4 (a4)
 //   -static              activation scales are fixed by calibration, one per tensor, or one per N channels
+//   -kve4m3s, -kve5m2s   FP8 in the cache with scales from calibration; -kve4m3 and -kve5m2 have the scale 1
 //   -firstN, -lastN      the first and the last N tokens of a sequence stay float16 in the cache
 //   +lm_head=f16         the linear weights whose names match have another format, "+layers.0.*=w8a8": `*` stands for any
 //                        characters, a pattern may begin at any part of a name; the last that matches counts
@@ -84,6 +85,8 @@ enum qm_kv_format {
     QM_KV_KV4,  // int4, symmetric, one scale per token and head
     QM_KV_E4M3, // E4M3FN, one scale for all keys and one for all values of a layer: 1
     QM_KV_E5M2,
+    QM_KV_E4M3S, // the same with scales from calibration, which the artifact has
+    QM_KV_E5M2S,
     QM_KV_KIVI4, // keys per channel and block of 32 tokens, values per token and head, both with a minimum
     QM_KV_KIVI2,
     QM_KV_FORMAT_COUNT,
@@ -147,6 +150,9 @@ struct qm_format_info {
 const struct qm_format_info *qm_weight_format_info(enum qm_weight_format format);
 const struct qm_format_info *qm_activation_format_info(enum qm_activation_format format);
 const struct qm_format_info *qm_kv_format_info(enum qm_kv_format format);
+// Formats whose scales come from a calibration set: the number that a layer's largest key (or value) in it becomes, 448 or
+// 57,344. 0 for all others.
+int qm_kv_calibrated_largest(enum qm_kv_format format);
 const char *qm_calibrator_name(enum qm_calibrator calibrator); // "none", "absmax", "percentile", "gptq"
 // The calibrator's parameters as disclosed, such as "percentile 99.99 of absolute values"; "" for none.
 const char *qm_calibrator_parameters(enum qm_calibrator calibrator);
@@ -173,10 +179,11 @@ bool qm_scheme_is_calibrated(const struct qm_scheme *scheme);
 
 // Whether both stand for the same structure, whatever their names.
 bool qm_scheme_equal(const struct qm_scheme *a, const struct qm_scheme *b);
-// Whether both use one artifact: equal in all but the KV format, which no artifact holds.
+// Whether both use one artifact: equal in all but the KV format, of which an artifact holds calibrated scales alone.
 bool qm_scheme_same_artifact(const struct qm_scheme *a, const struct qm_scheme *b);
 
-// SHA-256 of the expanded structure, the name not being part of it; without the KV format for an artifact's identity.
+// SHA-256 of the expanded structure, the name not being part of it; for an artifact's identity without the KV format, unless
+// its scales are calibrated.
 void qm_scheme_hash(const struct qm_scheme *scheme, char text[QM_HASH_TEXT_BYTES]);
 void qm_scheme_artifact_hash(const struct qm_scheme *scheme, char text[QM_HASH_TEXT_BYTES]);
 

@@ -75,7 +75,7 @@ static enum qm_status work_begin(struct qm_model *model, const struct qm_calibra
         out->readers[r] = qm_model_weight(model, folds[input].readers[r], layer);
         out->rows += out->readers[r]->rows;
     }
-    out->columns = out->readers[0]->columns;
+    out->columns = qm_model_weight(model, folds[input].readers[0], layer)->columns;
     const struct qm_model_tensor *maker = qm_model_weight(model, folds[input].maker, layer);
     out->channels = qm_role_is_norm(maker->role) ? maker->columns : maker->rows;
     QM_TRY(qm_calibration_statistics(calibration, layer, input, &out->statistics));
@@ -253,6 +253,33 @@ static enum qm_status fold(struct work *work)
     return QM_OK;
 }
 
+// What the factors of attention_output leave of the largest value in the cache: each is that of a channel of V.
+static float divided_values(const struct work *work, const struct qm_channel_statistics *values)
+{
+    float amax = 0;
+    for (uint32_t j = 0; j < work->columns; j++) {
+        float divided = qm_float_round_up((double)values->amax[channel_of(work, j)] / (double)work->best[j]);
+        amax = divided > amax ? divided : amax;
+    }
+    return amax;
+}
+
+static enum qm_status smooth_cache(struct qm_smoothed *smoothed, const struct qm_calibration *calibration,
+                                   const struct work *work)
+{
+    const struct qm_channel_statistics *keys, *values;
+    QM_TRY(qm_calibration_cached(calibration, work->layer, QM_CACHED_KEYS, &keys));
+    QM_TRY(qm_calibration_cached(calibration, work->layer, QM_CACHED_VALUES, &values));
+    if (values->width != work->channels)
+        return QM_FAIL(QM_INVALID,
+                       "smoothquant: layer %" PRIu32 ": values of %" PRIu32 " channels observed; the model has %" PRIu32
+                       ", calibrate that one",
+                       work->layer, values->width, work->channels);
+    smoothed->cache[work->layer].of[QM_CACHED_KEYS] = qm_statistics_amax(keys);
+    smoothed->cache[work->layer].of[QM_CACHED_VALUES] = divided_values(work, values);
+    return QM_OK;
+}
+
 static enum qm_status smooth_input(struct qm_smoothed *smoothed, const struct qm_calibration *calibration,
                                    const struct qm_smooth_params *params, enum qm_input input, uint32_t layer)
 {
@@ -267,6 +294,8 @@ static enum qm_status smooth_input(struct qm_smoothed *smoothed, const struct qm
         status = fold(&work);
     if (status == QM_OK)
         status = qm_statistics_copy_divided(work.statistics, work.best, &smoothed->statistics[index]);
+    if (status == QM_OK && smoothed->cache && input == QM_INPUT_ATTENTION_OUTPUT)
+        status = smooth_cache(smoothed, calibration, &work);
     work_free(&work);
     return status;
 }
@@ -289,6 +318,11 @@ enum qm_status qm_smooth(const struct qm_model *model, const struct qm_calibrati
         status = QM_FAIL(QM_OUT_OF_MEMORY, "smoothquant: no memory for %zu inputs", smoothed->count);
         goto done;
     }
+    if (qm_calibration_has_cached(calibration)) {
+        smoothed->cache = calloc((size_t)smoothed->layers + 1, sizeof(*smoothed->cache));
+        if (!smoothed->cache)
+            QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "smoothquant: no memory for the cache's maxima"));
+    }
     QM_GUARD(qm_model_copy(model, &smoothed->model));
     for (uint32_t layer = 0; layer < smoothed->layers; layer++)
         for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
@@ -309,6 +343,7 @@ void qm_smoothed_destroy(struct qm_smoothed **smoothed)
         qm_statistics_free(&(*smoothed)->statistics[i]);
     qm_model_destroy(&(*smoothed)->model);
     free((*smoothed)->statistics);
+    free((*smoothed)->cache);
     free((*smoothed)->inputs);
     free(*smoothed);
     *smoothed = NULL;
@@ -329,6 +364,14 @@ enum qm_status qm_smoothed_scales(const struct qm_smoothed *smoothed, const stru
     scales->method = QM_CALIBRATOR_SMOOTHQUANT;
     scales->layers = smoothed->layers;
     scales->count = smoothed->count;
+    if (smoothed->cache) {
+        scales->cache = malloc(((size_t)smoothed->layers + 1) * sizeof(*scales->cache));
+        if (!scales->cache) {
+            qm_activation_scales_destroy(&scales);
+            return QM_FAIL(QM_OUT_OF_MEMORY, "smoothquant: no memory for the cache's maxima");
+        }
+        memcpy(scales->cache, smoothed->cache, smoothed->layers * sizeof(*scales->cache));
+    }
     for (size_t i = 0; i < smoothed->count; i++) {
         const struct qm_channel_statistics *statistics = &smoothed->statistics[i];
         struct qm_activation_scale *input = &scales->inputs[i];

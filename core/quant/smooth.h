@@ -66,6 +66,9 @@ struct qm_smoothed {
     uint32_t layers;
     size_t count; // 4 * layers + 1; both arrays at qm_input_index
     struct qm_smoothed_input *inputs;
+    // Largest magnitudes of the new model's cache, [layers]: keys as they were, values divided channel by channel. NULL where
+    // the collectors saw none.
+    struct qm_cache_amax *cache;
     struct qm_channel_statistics *statistics; // of the inputs of the new model: divided by s; H too if it was collected
 };
 

@@ -132,6 +132,14 @@ enum qm_status qm_statistics_copy_divided(const struct qm_channel_statistics *fr
     return QM_OK;
 }
 
+float qm_statistics_amax(const struct qm_channel_statistics *statistics)
+{
+    float amax = 0;
+    for (uint32_t j = 0; j < statistics->width; j++)
+        amax = statistics->amax[j] > amax ? statistics->amax[j] : amax;
+    return amax;
+}
+
 enum qm_status qm_statistics_read_products(const struct qm_channel_statistics *statistics, double *products)
 {
     size_t width = statistics->width;

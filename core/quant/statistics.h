@@ -41,6 +41,9 @@ QM_MUST_USE enum qm_status qm_statistics_merge(struct qm_channel_statistics *int
 QM_MUST_USE enum qm_status qm_statistics_copy_divided(const struct qm_channel_statistics *from, const float *divisors,
                                                       struct qm_channel_statistics *out);
 
+// The largest magnitude of all channels.
+float qm_statistics_amax(const struct qm_channel_statistics *statistics);
+
 // The whole symmetric H [width][width] into `products`. QM_INVALID if it was not collected.
 QM_MUST_USE enum qm_status qm_statistics_read_products(const struct qm_channel_statistics *statistics,
                                                        double *products);

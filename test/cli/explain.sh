@@ -21,6 +21,13 @@ qm explain w4a16-g48
 qm explain --json w4a16-g32-kv8
 qm explain --json tier
 qm explain one two
+# A cache in FP8 as it comes, and with scales from calibration; which formats take none.
+qm explain w8a16-kve4m3
+qm explain w8a16-kve4m3s-first4
+qm explain w8a8-static-percentile-kve5m2s
+qm explain w8a16-kv8s
+qm explain w8a16-kv5
+qm explain w8a16-kv8-first1000000
 # Every format's name is known to be a scheme's, not only those that begin with a width.
 for scheme in nvfp4a16 q4_ka16 mxfp6e2m3a16 e4m3af8 bf16; do
     qm explain $scheme

@@ -20,6 +20,11 @@ sed 's/^widen: 8/widen: 128/' wide.yaml >far.yaml
 qm run --profile far.yaml
 sed 's/^widen: 8/widen: fits/' wide.yaml >word.yaml
 qm run --profile word.yaml
+# Caches that there are not.
+qm run --scheme w8a16-kv8s
+qm run --scheme w8a16-kv5
+qm run --scheme w8a16-kve4m3s-first0
+qm run --scheme w8a16-kve4m3s-first1000000
 ls
 # Sets and schemes that cannot be right.
 cat >base.yaml <<'PROFILE'
