@@ -41,7 +41,9 @@ static const char *const schemes[] = {"f32",
                                       "mxfp6e2m3a16",
                                       "mxfp4a16",
                                       "nvfp4a16",
-                                      "w4a16-g32+lm_head=bf16+*.down_proj=w8a8"};
+                                      "w4a16-g32+lm_head=bf16+*.down_proj=w8a8",
+                                      "w8a16-kve4m3s",
+                                      "w8a8-static-smoothquant-kve5m2s"};
 
 enum {
     SCHEME_COUNT = sizeof(schemes) / sizeof(schemes[0]),
@@ -89,13 +91,15 @@ static void make_artifact(const struct qm_model *model, const char *name, struct
     struct qm_calibration_set set = {.name = "fuzz", .windows = 1, .tokens = 16};
     require(qm_scheme_parse(name, &scheme) == QM_OK);
     memset(set.sha256, 'b', QM_HASH_TEXT_BYTES - 1);
-    if (scheme.calibrator != QM_CALIBRATOR_NONE || scheme.is_static) {
+    if (qm_scheme_is_calibrated(&scheme)) {
         struct qm_calibration_options options = {.group = scheme.activation_group,
                                                  .has_products = qm_scheme_needs_products(&scheme)};
         calibration = qm_calibration_new_with(1, &options);
         for (enum qm_input i = QM_INPUT_ATTENTION; i < QM_INPUT_COUNT; i++)
             require(qm_calibration_observe_rows(calibration, 0, i, model->tensors[0].values, 4,
                                                 i == QM_INPUT_DOWN ? 32 : 64) == QM_OK);
+        for (enum qm_cached c = QM_CACHED_KEYS; c < QM_CACHED_COUNT; c++)
+            require(qm_calibration_observe_cached(calibration, 0, c, model->tensors[0].values, 4, 64) == QM_OK);
         if (scheme.calibrator == QM_CALIBRATOR_SMOOTHQUANT) {
             require(qm_smooth(model, calibration, &(struct qm_smooth_params){.is_searched = true}, &smoothed) == QM_OK);
             require(qm_smoothed_scales(smoothed, &set, &scales) == QM_OK);
