@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MEAN_FRACTION 0.25
+#define BODY_FRACTION 0.25
+#define BODY_LEAVES_OUT 100 // one row in so many
 #define MEDIAN_FRACTION 0.1
 #define MEAN_FLOOR 1e-5
 #define MEDIAN_FLOOR 1e-6
@@ -49,14 +50,17 @@ static double mean_of(const double *values, size_t count)
     return count ? sum / (double)count : 0;
 }
 
-// The upper of the two in the middle.
-static double median_of(const double *values, size_t count, double *scratch)
+// Of one side's rows: the mean of all, the mean without the worst, and the upper of the two in the middle.
+static void summarize(const double *values, size_t count, double *sorted, double *mean, double *body, double *median)
 {
+    *mean = mean_of(values, count);
+    *body = *median = 0;
     if (count == 0)
-        return 0;
-    memcpy(scratch, values, count * sizeof(*values));
-    qsort(scratch, count, sizeof(*scratch), by_value);
-    return scratch[count / 2];
+        return;
+    memcpy(sorted, values, count * sizeof(*values));
+    qsort(sorted, count, sizeof(*sorted), by_value);
+    *body = mean_of(sorted, count - count / BODY_LEAVES_OUT);
+    *median = sorted[count / 2];
 }
 
 static double larger(double a, double b)
@@ -71,16 +75,23 @@ enum qm_status qm_agreement_judge(const struct qm_agreement *agreement, bool is_
     double *scratch = malloc((count ? count : 1) * sizeof(*scratch));
     if (!scratch)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu rows of logits compared", count);
-    out->mean = mean_of(agreement->device, count);
-    out->mean_bound =
-        larger(is_float32 ? MEAN_FLOOR_FLOAT32 : MEAN_FLOOR, MEAN_FRACTION * mean_of(agreement->own, count));
-    out->median = median_of(agreement->device, count, scratch);
-    out->median_bound = larger(is_float32 ? MEDIAN_FLOOR_FLOAT32 : MEDIAN_FLOOR,
-                               MEDIAN_FRACTION * median_of(agreement->own, count, scratch));
-    // So that what is no number does not pass.
-    out->agrees = out->mean <= out->mean_bound && out->median <= out->median_bound;
+    const double mean_floor = is_float32 ? MEAN_FLOOR_FLOAT32 : MEAN_FLOOR;
+    double own_mean, own_body, own_median;
+    summarize(agreement->device, count, scratch, &out->mean, &out->body, &out->median);
+    summarize(agreement->own, count, scratch, &own_mean, &own_body, &own_median);
+    out->mean_bound = larger(mean_floor, own_mean);
+    out->body_bound = larger(mean_floor, BODY_FRACTION * own_body);
+    out->median_bound = larger(is_float32 ? MEDIAN_FLOOR_FLOAT32 : MEDIAN_FLOOR, MEDIAN_FRACTION * own_median);
+    qm_agreement_decide(out);
     free(scratch);
     return QM_OK;
+}
+
+void qm_agreement_decide(struct qm_agreement_verdict *verdict)
+{
+    // So that what is no number does not pass.
+    verdict->agrees = verdict->mean <= verdict->mean_bound && verdict->body <= verdict->body_bound &&
+                      verdict->median <= verdict->median_bound;
 }
 
 void qm_agreement_clear(struct qm_agreement *agreement)
