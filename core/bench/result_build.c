@@ -276,6 +276,8 @@ static void add_accuracy(struct qm_node *row, const struct qm_prepared *prepared
     struct qm_node *check = qm_node_add_mapping(accuracy, "backend_check");
     qm_node_set_double(check, "kl_divergence_mean", scheme->verdict.mean);
     qm_node_set_double(check, "bound", scheme->verdict.mean_bound);
+    qm_node_set_double(check, "kl_divergence_body", scheme->verdict.body);
+    qm_node_set_double(check, "body_bound", scheme->verdict.body_bound);
     qm_node_set_double(check, "kl_divergence_median", scheme->verdict.median);
     qm_node_set_double(check, "median_bound", scheme->verdict.median_bound);
     struct qm_node *bootstrap = qm_node_add_mapping(accuracy, "bootstrap");
