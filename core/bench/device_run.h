@@ -22,6 +22,7 @@ struct qm_prepared_scheme {
     struct qm_scheme scheme;
     struct qm_artifact *artifact;
     char artifact_path[QM_PATH_BYTES];
+    struct qm_reference_time time; // of the artifact
     float *own_reference;  // logits of this artifact by the reference backend, [verify_windows][tokens][vocabulary]
     enum qm_status status; // not QM_OK: could not be prepared, and `reason` says why
     char reason[512];

@@ -137,24 +137,14 @@ static enum qm_status make_scheme(struct qm_preparation *p, const struct qm_refe
                                &scheme->own_reference);
 }
 
-static enum qm_status make_fp32_reference(struct qm_preparation *p, const struct qm_reference_params *reference)
-{
-    struct qm_scheme f32;
-    struct qm_artifact *artifact = NULL;
-    char path[QM_PATH_BYTES];
-    QM_TRY(qm_scheme_parse("f32", &f32));
-    QM_TRY(qm_reference_artifact(reference, &f32, p->calibration, &artifact, path));
-    enum qm_status status =
-        qm_reference_logits(reference, artifact, &f32, p->evaluation, p->profile.evaluation.windows, &p->reference);
-    qm_artifact_destroy(&artifact);
-    return status;
-}
-
 enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_preparation_params *params,
                                    qm_progress progress, void *progress_context)
 {
-    struct qm_reference_params reference = {p->model,         params->cache_directory, progress,
-                                            progress_context, &p->collected,           {0}};
+    struct qm_reference_params reference = {.model = p->model,
+                                            .cache_directory = params->cache_directory,
+                                            .progress = progress,
+                                            .progress_context = progress_context,
+                                            .collected = &p->collected};
     p->prepared = (struct qm_prepared){.profile = &p->profile,
                                        .model = p->model,
                                        .model_directory = p->model_directory,
@@ -164,16 +154,17 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
     if (p->profile.evaluation.windows < VERIFY_WINDOWS)
         p->prepared.verify_windows = p->profile.evaluation.windows;
     if (!params->only_artifacts)
-        QM_TRY(make_fp32_reference(p, &reference));
+        QM_TRY(qm_reference_fp32_logits(&reference, p->evaluation, &p->reference));
     p->prepared.reference = p->reference;
     for (size_t s = 0; s < p->profile.scheme_count; ++s)
         qm_reference_add_options(&p->profile.schemes[s], &reference.options);
     for (size_t s = 0; s < p->profile.scheme_count; ++s) {
-        if (qm_interrupted())
-            return QM_FAIL(QM_FAILED, "interrupted");
         struct qm_prepared_scheme *scheme = &p->prepared.schemes[p->prepared.scheme_count++];
         scheme->scheme = p->profile.schemes[s];
+        reference.time = &scheme->time;
         scheme->status = make_scheme(p, &reference, params, scheme);
+        if (qm_interrupted())
+            return QM_FAIL(QM_FAILED, "interrupted");
         if (scheme->status != QM_OK)
             snprintf(scheme->reason, sizeof(scheme->reason), "%s", qm_error_text());
     }

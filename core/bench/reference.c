@@ -10,6 +10,8 @@
 #include "quant/awq_scales.h"
 #include "quant/smooth.h"
 #include "quant/weight_calibrator.h"
+#include "sys/host.h"
+#include "sys/process.h"
 
 static void tell(const struct qm_reference_params *params, const char *what, double fraction)
 {
@@ -75,31 +77,103 @@ static enum qm_status oracle_set_window(const struct oracle *oracle, const struc
 
 // ---- Artifacts ----------------------------------------------------------------------------------------------------
 
-// Runs the fp32 model over the set, once, with collectors at every input.
-static enum qm_status collect(const struct qm_reference_params *params, const struct qm_evaluation *calibration,
-                              const struct qm_calibration_options *options, struct qm_calibration **out)
+struct qm_reference_collector {
+    const struct qm_reference_params *params;
+    const struct qm_evaluation *calibration;
+    struct qm_artifact *artifact; // of f32
+    struct oracle oracle;
+    struct qm_calibration *collected;
+    uint32_t windows; // seen
+    double seconds;
+};
+
+static double seconds_since(uint64_t began_ns)
 {
+    return (double)(qm_clock_ns() - began_ns) * 1e-9;
+}
+
+enum qm_status qm_reference_collector_open(const struct qm_reference_params *params,
+                                           const struct qm_evaluation *calibration,
+                                           const struct qm_calibration_options *options,
+                                           struct qm_reference_collector **out)
+{
+    *out = NULL;
+    const uint64_t began_ns = qm_clock_ns();
     struct qm_scheme f32;
     QM_TRY(qm_scheme_parse("f32", &f32));
     enum qm_status status = QM_OK;
-    struct qm_artifact *artifact = NULL;
-    struct oracle oracle = {0};
-    struct qm_calibration *collectors = qm_calibration_new_with(params->model->config.layers, options);
-    if (!collectors)
+    struct qm_reference_collector *collector = calloc(1, sizeof(*collector));
+    if (!collector)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to calibrate");
-    QM_GUARD(qm_artifact_build(&(struct qm_artifact_params){.model = params->model, .scheme = &f32}, &artifact));
-    QM_GUARD(oracle_open(artifact, &f32, calibration->set.window_tokens, &oracle));
-    for (uint32_t w = 0; w < calibration->set.windows; ++w) {
-        tell(params, "calibrating", (double)w / calibration->set.windows);
-        QM_GUARD(oracle_set_window(&oracle, &calibration->windows[w], params->model->config.context));
-        QM_GUARD(qm_pass_observe(oracle.pass, &(struct qm_pass_start){0, 0}, collectors));
+    collector->params = params;
+    collector->calibration = calibration;
+    collector->collected = qm_calibration_new_with(params->model->config.layers, options);
+    if (!collector->collected) {
+        status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory to calibrate");
+        goto done;
     }
-    *out = collectors;
-    collectors = NULL;
+    QM_GUARD(
+        qm_artifact_build(&(struct qm_artifact_params){.model = params->model, .scheme = &f32}, &collector->artifact));
+    QM_GUARD(oracle_open(collector->artifact, &f32, calibration->set.window_tokens, &collector->oracle));
+    collector->seconds = seconds_since(began_ns);
+    *out = collector;
+    collector = NULL;
 done:
-    oracle_close(&oracle);
-    qm_artifact_destroy(&artifact);
-    qm_calibration_destroy(&collectors);
+    qm_reference_collector_close(&collector);
+    return status;
+}
+
+enum qm_status qm_reference_collector_advance(struct qm_reference_collector *collector, uint32_t windows)
+{
+    const struct qm_evaluation *calibration = collector->calibration;
+    const uint64_t began_ns = qm_clock_ns();
+    for (; collector->windows < windows && collector->windows < calibration->set.windows; ++collector->windows) {
+        if (qm_interrupted())
+            return QM_FAIL(QM_FAILED, "interrupted");
+        tell(collector->params, "collecting", (double)collector->windows / calibration->set.windows);
+        QM_TRY(oracle_set_window(&collector->oracle, &calibration->windows[collector->windows],
+                                 collector->params->model->config.context));
+        QM_TRY(qm_pass_observe(collector->oracle.pass, &(struct qm_pass_start){0, 0}, collector->collected));
+    }
+    collector->seconds += seconds_since(began_ns);
+    return QM_OK;
+}
+
+const struct qm_calibration *qm_reference_collected(const struct qm_reference_collector *collector)
+{
+    return collector->collected;
+}
+
+double qm_reference_collector_seconds(const struct qm_reference_collector *collector)
+{
+    return collector->seconds;
+}
+
+void qm_reference_collector_close(struct qm_reference_collector **collector)
+{
+    if (!*collector)
+        return;
+    oracle_close(&(*collector)->oracle);
+    qm_artifact_destroy(&(*collector)->artifact);
+    qm_calibration_destroy(&(*collector)->collected);
+    free(*collector);
+    *collector = NULL;
+}
+
+// Runs the fp32 model over the set, once.
+static enum qm_status collect(const struct qm_reference_params *params, const struct qm_evaluation *calibration,
+                              const struct qm_calibration_options *options, struct qm_calibration **out)
+{
+    struct qm_reference_collector *collector = NULL;
+    enum qm_status status = QM_OK;
+    QM_GUARD(qm_reference_collector_open(params, calibration, options, &collector));
+    QM_GUARD(qm_reference_collector_advance(collector, calibration->set.windows));
+    if (params->time)
+        params->time->collecting_s = collector->seconds;
+    *out = collector->collected;
+    collector->collected = NULL;
+done:
+    qm_reference_collector_close(&collector);
     return status;
 }
 
@@ -187,15 +261,31 @@ void qm_reference_add_options(const struct qm_scheme *scheme, struct qm_calibrat
     }
 }
 
+enum qm_status qm_reference_build(const struct qm_reference_params *params, const struct qm_scheme *scheme,
+                                  const struct qm_evaluation *calibration, const struct qm_calibration *collected,
+                                  struct qm_artifact **out)
+{
+    const uint64_t began_ns = qm_clock_ns();
+    const struct qm_artifact_params plain = {.model = params->model, .scheme = scheme};
+    enum qm_status status = qm_scheme_is_calibrated(scheme)
+                                ? build_calibrated(params, scheme, calibration, collected, out)
+                                : qm_artifact_build(&plain, out);
+    if (params->time)
+        params->time->building_s = seconds_since(began_ns);
+    return status;
+}
+
 static enum qm_status calibrate(const struct qm_reference_params *params, const struct qm_scheme *scheme,
                                 const struct qm_evaluation *calibration, struct qm_artifact **out)
 {
+    if (!qm_scheme_is_calibrated(scheme))
+        return qm_reference_build(params, scheme, calibration, NULL, out);
     struct qm_calibration *own = NULL, **kept = params->collected ? params->collected : &own;
     struct qm_calibration_options options = params->options;
     qm_reference_add_options(scheme, &options);
     enum qm_status status = *kept ? QM_OK : collect(params, calibration, &options, kept);
     if (status == QM_OK)
-        status = build_calibrated(params, scheme, calibration, *kept, out);
+        status = qm_reference_build(params, scheme, calibration, *kept, out);
     qm_calibration_destroy(&own);
     return status;
 }
@@ -209,10 +299,10 @@ enum qm_status qm_reference_artifact(const struct qm_reference_params *params, c
     QM_TRY(qm_path_join(directory, params->cache_directory, "artifacts"));
     bool is_calibrated = qm_scheme_is_calibrated(scheme);
     QM_TRY(qm_artifact_find(directory, params->model->sha256, scheme, is_calibrated ? calibration->sha256 : NULL, out));
+    if (params->time)
+        *params->time = (struct qm_reference_time){.is_cached = *out != NULL};
     if (!*out) {
-        const struct qm_artifact_params plain = {.model = params->model, .scheme = scheme};
-        enum qm_status status =
-            is_calibrated ? calibrate(params, scheme, calibration, out) : qm_artifact_build(&plain, out);
+        enum qm_status status = calibrate(params, scheme, calibration, out);
         if (status == QM_OK)
             status = qm_artifact_store(*out, directory);
         if (status != QM_OK) {
@@ -255,6 +345,32 @@ static bool load_cached(const char *path, const uint64_t shape[3], float *logits
     return is_loaded;
 }
 
+enum qm_status qm_reference_compute_logits(const struct qm_reference_params *params, const struct qm_artifact *artifact,
+                                           const struct qm_scheme *scheme, const struct qm_evaluation *evaluation,
+                                           uint32_t windows, float *logits)
+{
+    const size_t window_count = (size_t)evaluation->set.window_tokens * artifact->config.vocabulary;
+    enum qm_status status = QM_OK;
+    struct oracle oracle = {0};
+    char what[QM_SCHEME_NAME_BYTES + 16];
+    snprintf(what, sizeof(what), "reference %s", scheme->name);
+    QM_GUARD(oracle_open(artifact, scheme, evaluation->set.window_tokens, &oracle));
+    for (uint32_t w = 0; w < windows; ++w) {
+        struct qm_timing timing = {0};
+        if (qm_interrupted()) {
+            status = QM_FAIL(QM_FAILED, "interrupted");
+            goto done;
+        }
+        tell(params, what, (double)w / windows);
+        QM_GUARD(oracle_set_window(&oracle, &evaluation->windows[w], artifact->config.context));
+        QM_GUARD(qm_pass_run(oracle.pass, &(struct qm_pass_start){0, 0}, 1, &(struct qm_run_policy){0, 1}, &timing));
+        QM_GUARD(qm_pass_read_logits(oracle.pass, logits + w * window_count));
+    }
+done:
+    oracle_close(&oracle);
+    return status;
+}
+
 enum qm_status qm_reference_logits(const struct qm_reference_params *params, const struct qm_artifact *artifact,
                                    const struct qm_scheme *scheme, const struct qm_evaluation *evaluation,
                                    uint32_t windows, float **logits)
@@ -263,7 +379,7 @@ enum qm_status qm_reference_logits(const struct qm_reference_params *params, con
     char path[QM_PATH_BYTES];
     QM_TRY(logits_path(params, artifact, scheme, evaluation, windows, path));
     const uint64_t shape[3] = {windows, evaluation->set.window_tokens, artifact->config.vocabulary};
-    size_t window_count = (size_t)shape[1] * shape[2], count = windows * window_count;
+    size_t count = windows * (size_t)shape[1] * shape[2];
     float *values = malloc(count * sizeof(*values));
     if (!values)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu reference logits", count);
@@ -272,17 +388,7 @@ enum qm_status qm_reference_logits(const struct qm_reference_params *params, con
         return QM_OK;
     }
     enum qm_status status = QM_OK;
-    struct oracle oracle = {0};
-    char what[QM_SCHEME_NAME_BYTES + 16];
-    snprintf(what, sizeof(what), "reference %s", scheme->name);
-    QM_GUARD(oracle_open(artifact, scheme, evaluation->set.window_tokens, &oracle));
-    for (uint32_t w = 0; w < windows; ++w) {
-        struct qm_timing timing = {0};
-        tell(params, what, (double)w / windows);
-        QM_GUARD(oracle_set_window(&oracle, &evaluation->windows[w], artifact->config.context));
-        QM_GUARD(qm_pass_run(oracle.pass, &(struct qm_pass_start){0, 0}, 1, &(struct qm_run_policy){0, 1}, &timing));
-        QM_GUARD(qm_pass_read_logits(oracle.pass, values + w * window_count));
-    }
+    QM_GUARD(qm_reference_compute_logits(params, artifact, scheme, evaluation, windows, values));
     struct qm_tensor tensor = {.name = "logits",
                                .dtype = QM_DTYPE_F32,
                                .rank = 3,
@@ -293,7 +399,20 @@ enum qm_status qm_reference_logits(const struct qm_reference_params *params, con
     *logits = values;
     values = NULL;
 done:
-    oracle_close(&oracle);
     free(values);
+    return status;
+}
+
+enum qm_status qm_reference_fp32_logits(const struct qm_reference_params *params,
+                                        const struct qm_evaluation *evaluation, float **logits)
+{
+    *logits = NULL;
+    struct qm_scheme f32;
+    struct qm_artifact *artifact = NULL;
+    char path[QM_PATH_BYTES];
+    QM_TRY(qm_scheme_parse("f32", &f32));
+    QM_TRY(qm_reference_artifact(params, &f32, NULL, &artifact, path));
+    enum qm_status status = qm_reference_logits(params, artifact, &f32, evaluation, evaluation->set.windows, logits);
+    qm_artifact_destroy(&artifact);
     return status;
 }

@@ -4,6 +4,7 @@
 #include "bench/prepare.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/sweep.h"
 #include "cli/verbs.h"
 #include "record/node.h"
 #include "report/table.h"
@@ -26,6 +27,18 @@ static void worst_of(const struct qm_artifact *artifact, double *steps, double *
     *rms = count > 0 ? squares / count : 0; // mean square; printed as such
 }
 
+// The run over the calibration set that the schemes share is in none of their times.
+static void print_collecting(const struct qm_preparation *preparation)
+{
+    double collecting_s = 0;
+    for (size_t s = 0; s < preparation->prepared.scheme_count; ++s)
+        collecting_s += preparation->prepared.schemes[s].time.collecting_s;
+    if (collecting_s > 0)
+        printf("\nbefore that, once for all of them: %.2f s of fp32 over %" PRIu32 " calibration windows of %" PRIu32
+               " tokens\n",
+               collecting_s, preparation->calibration->set.windows, preparation->calibration->set.window_tokens);
+}
+
 static int print_table(const struct qm_preparation *preparation)
 {
     int code = QM_EXIT_OK;
@@ -36,6 +49,7 @@ static int print_table(const struct qm_preparation *preparation)
     qm_table_column(table, "worst |error| / step", true);
     qm_table_column(table, "mean square error", true);
     qm_table_column(table, "clipped", true);
+    qm_table_column(table, "time", true);
     qm_table_column(table, "artifact", false);
     for (size_t s = 0; s < preparation->prepared.scheme_count; ++s) {
         const struct qm_prepared_scheme *scheme = &preparation->prepared.schemes[s];
@@ -56,10 +70,15 @@ static int print_table(const struct qm_preparation *preparation)
             qm_table_cell(table, "%.3g", scheme->artifact->activations->clipped_fraction);
         else
             qm_table_cell(table, "none");
+        if (scheme->time.is_cached)
+            qm_table_cell(table, "cached");
+        else
+            qm_table_cell(table, "%.2f s", scheme->time.building_s);
         qm_table_cell(table, "%s", scheme->artifact_path);
     }
     enum qm_status status = qm_table_write(table, stdout, 0, false);
     qm_table_destroy(&table);
+    print_collecting(preparation);
     return status == QM_OK ? code : qm_verb_fail(status);
 }
 
@@ -128,6 +147,13 @@ static int print_json(const struct qm_preparation *preparation)
         qm_node_set_text(row, "id", scheme->artifact->id);
         qm_node_set_text(row, "file", scheme->artifact_path);
         qm_node_set_u64(row, "bytes", scheme->artifact->bytes);
+        if (scheme->time.is_cached) {
+            qm_node_set_text(row, "time_s", "cached");
+        } else {
+            // Where schemes share the run over the calibration set, the first of them has it.
+            qm_node_set_double(row, "time_s", scheme->time.building_s);
+            qm_node_set_double(row, "collecting_s", scheme->time.collecting_s);
+        }
         struct qm_node *tensors = qm_node_add_sequence(row, "tensors");
         for (size_t i = 0; i < scheme->artifact->tensor_count; ++i) {
             const struct qm_artifact_tensor *tensor = &scheme->artifact->tensors[i];
@@ -149,10 +175,22 @@ static int print_json(const struct qm_preparation *preparation)
     return qm_verb_print_json(&root);
 }
 
+static enum qm_status check_options(bool sweeps, const char *sizes, bool by_tensor, const char *directory)
+{
+    if (!sweeps && sizes)
+        return QM_FAIL(QM_INVALID, "calibrate: --sizes %s is for --sweep; add it, or leave --sizes out", sizes);
+    if (sweeps && by_tensor)
+        return QM_FAIL(QM_INVALID, "calibrate: --tensors is not for --sweep; leave one of them out");
+    if (sweeps && directory)
+        return QM_FAIL(QM_INVALID, "calibrate: a sweep keeps no artifact; leave --out out, then make the one that you "
+                                   "choose without --sweep");
+    return QM_OK;
+}
+
 int qm_verb_calibrate(int argc, char **argv)
 {
-    const char *profile = "quick", *schemes = NULL, *model = NULL, *directory = NULL;
-    bool as_json = false, by_tensor = false, done = false;
+    const char *profile = "quick", *schemes = NULL, *model = NULL, *directory = NULL, *sizes = NULL;
+    bool as_json = false, by_tensor = false, sweeps = false, done = false;
     const struct qm_option options[] = {
         {"profile", QM_OPTION_TEXT, &profile, "NAME|FILE", "whose schemes and calibration set; quick if not given"},
         {"scheme", QM_OPTION_TEXT, &schemes, "LIST", "only these schemes, and the baseline, with commas between"},
@@ -161,7 +199,11 @@ int qm_verb_calibrate(int argc, char **argv)
         {"out", QM_OPTION_TEXT, &directory, "DIR",
          "where artifacts are kept (in DIR/artifacts); the cache if not given"},
         {"tensors", QM_OPTION_FLAG, &by_tensor, NULL, "a row for every tensor: scales, clipping, bound, errors, bytes"},
-        {"json", QM_OPTION_FLAG, &as_json, NULL, "print what ended in each tensor, as JSON"},
+        {"sweep", QM_OPTION_FLAG, &sweeps, NULL,
+         "of one --scheme: rank its calibrators and calibration set sizes by KL divergence; keeps no artifact"},
+        {"sizes", QM_OPTION_TEXT, &sizes, "LIST",
+         "of a sweep: calibration windows, such as 4,16,64; 1/16, 1/4 and all of the profile's if not given"},
+        {"json", QM_OPTION_FLAG, &as_json, NULL, "print what ended in each tensor, or the sweep, as JSON"},
     };
     const struct qm_command command = {.verb = "calibrate",
                                        .operands = "",
@@ -185,7 +227,12 @@ int qm_verb_calibrate(int argc, char **argv)
                                            .cache_directory = directory ? directory : cache,
                                            .only_artifacts = true};
     int code = QM_EXIT_OK;
+    QM_GUARD(check_options(sweeps, sizes, by_tensor, directory));
     QM_GUARD(qm_cache_directory(cache));
+    if (sweeps) {
+        params.schemes = NULL; // not the baseline too
+        return qm_calibrate_sweep(&params, schemes, sizes, as_json);
+    }
     QM_GUARD(qm_preparation_read(&params, &preparation));
     qm_interrupt_watch();
     qm_progress_begin(&line, "calibrating", 0);

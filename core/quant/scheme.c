@@ -524,6 +524,19 @@ enum qm_status qm_scheme_parse(const char *text, struct qm_scheme *out)
     return QM_OK;
 }
 
+enum qm_status qm_scheme_with_calibrator(const struct qm_scheme *scheme, enum qm_calibrator calibrator,
+                                         bool is_act_order, struct qm_scheme *out)
+{
+    struct qm_scheme other = *scheme;
+    // As a name says it: absmax goes without saying, and without static scales there is nothing that it finds.
+    other.calibrator = scheme->is_static && calibrator == QM_CALIBRATOR_NONE ? QM_CALIBRATOR_ABSMAX : calibrator;
+    other.is_act_order = is_act_order;
+    qm_scheme_set_name(&other);
+    QM_TRY(check_calibrator(&other, other.name));
+    *out = other;
+    return QM_OK;
+}
+
 static bool matches_from_here(const char *pattern, const char *name)
 {
     if (!*pattern)

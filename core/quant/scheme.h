@@ -154,6 +154,10 @@ const char *qm_calibrator_parameters(enum qm_calibrator calibrator);
 // Reads a scheme's name. QM_INVALID with what is wrong and the nearest name that would be right.
 QM_MUST_USE enum qm_status qm_scheme_parse(const char *text, struct qm_scheme *out);
 
+// The scheme with another calibrator: formats, cache and overrides stay. QM_INVALID where the formats do not go with it.
+QM_MUST_USE enum qm_status qm_scheme_with_calibrator(const struct qm_scheme *scheme, enum qm_calibrator calibrator,
+                                                     bool is_act_order, struct qm_scheme *out);
+
 // Writes the canonical name into `scheme->name`.
 void qm_scheme_set_name(struct qm_scheme *scheme);
 
