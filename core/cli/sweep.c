@@ -79,7 +79,7 @@ static void print_head(const struct qm_sweep *sweep, const struct qm_preparation
            sweep->method_count);
     printf("scored:     %" PRIu64 " tokens of %" PRIu32 " sequences in %" PRIu32 " windows (%s)\n",
            sweep->scored_tokens, sweep->sequences, p->evaluation->set.windows, p->evaluation->name);
-    printf("calibrated: windows of %" PRIu32 " tokens (%s); no example is in both sets\n",
+    printf("calibrated: windows of %" PRIu32 " tokens (%s); no example but facts is in both sets\n",
            p->calibration->set.window_tokens, p->calibration->name);
     printf("time s:     on this machine, once; collecting is one run for all calibrators, with all that any needs\n");
     printf("over best:  paired, the same tokens; '= best' where the interval holds 0. A range of ranks: not told "

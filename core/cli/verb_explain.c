@@ -96,6 +96,18 @@ static const struct {
     {"artifact", "The model calibrated for one scheme: a file with a content hash. Every device loads the same bytes."},
     {"calibration",
      "Finding scales by running the fp32 model over a set that shares no sequence with the evaluation set."},
+    {"sweep", "'calibrate --sweep': a scheme with every calibrator that its formats go with, at several sizes of the "
+              "calibration\n"
+              "set, ranked by KL divergence on the reference backend, with the seconds that each took."},
+    {"over_best",
+     "Of a sweep: KL divergence above that of the best, on the same tokens (paired), with a bootstrap over sequences.\n"
+     "'= best' where the interval holds 0: the set does not tell the two apart."},
+    {"rank",
+     "Of a sweep: from 1 + the rows that are told apart as better, to all rows less those told apart as worse. A "
+     "range\nof ranks is an order that the set does not show."},
+    {"collecting", "Of a sweep: the seconds of running the fp32 model over the calibration windows, once for all "
+                   "calibrators, with all\n"
+                   "the statistics that any of them needs. Part of each row's time."},
     {"absmax", "Calibrator: the largest absolute value seen becomes the largest code. Nothing is clipped on that set."},
     {"percentile", "Calibrator: a percentile of absolute values becomes the largest code; what lies above is clipped."},
     {"baseline", "The scheme that gains are over; the profile names it."},

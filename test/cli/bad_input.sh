@@ -38,6 +38,15 @@ sed 's/llvmpipe 22.3.6/llvmpipe 99/' "$DATA/result-example.yaml" >edited.yaml
 qm show edited.yaml | grep CHANGED
 qm run --exact-match 1.5
 qm run --exact-match ninety
+qm calibrate --sweep
+qm calibrate --sweep --scheme w8a8,w4a16-g32
+qm calibrate --sweep --scheme f16
+qm calibrate --sweep --scheme w4a16-g33
+qm calibrate --sweep --scheme w4a16-g32 --sizes 4,x
+qm calibrate --sweep --scheme w4a16-g32 --sizes 4,4
+qm calibrate --sweep --scheme w4a16-g32 --tensors
+qm calibrate --sweep --scheme w4a16-g32 --out kept
+qm calibrate --scheme w4a16-g32 --sizes 4
 qm show "a
 b.yaml"
 ls

@@ -6,6 +6,7 @@ qm --version
 qm help show
 qm help compare
 qm compare --help
+qm help calibrate
 qm shwo
 qm frobnicate
 qm help shwo
