@@ -411,7 +411,8 @@ enum qm_status qm_reference_fp32_logits(const struct qm_reference_params *params
     struct qm_artifact *artifact = NULL;
     char path[QM_PATH_BYTES];
     QM_TRY(qm_scheme_parse("f32", &f32));
-    QM_TRY(qm_reference_artifact(params, &f32, NULL, &artifact, path));
+    // f32 is not calibrated: the set is not looked at.
+    QM_TRY(qm_reference_artifact(params, &f32, evaluation, &artifact, path));
     enum qm_status status = qm_reference_logits(params, artifact, &f32, evaluation, evaluation->set.windows, logits);
     qm_artifact_destroy(&artifact);
     return status;
