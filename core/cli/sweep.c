@@ -230,7 +230,9 @@ int qm_calibrate_sweep(const struct qm_preparation_params *params, const char *s
 done:
     qm_preparation_destroy(&preparation);
     free(sweep);
-    if (status != QM_OK)
-        return qm_interrupted() ? QM_EXIT_INTERRUPTED : qm_verb_fail(status);
-    return code;
+    if (status != QM_OK && qm_interrupted()) {
+        fprintf(stderr, "qmark: interrupted; a sweep keeps nothing\n");
+        return QM_EXIT_INTERRUPTED;
+    }
+    return status == QM_OK ? code : qm_verb_fail(status);
 }

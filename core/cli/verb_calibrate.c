@@ -205,12 +205,14 @@ int qm_verb_calibrate(int argc, char **argv)
          "of a sweep: calibration windows, such as 4,16,64; 1/16, 1/4 and all of the profile's if not given"},
         {"json", QM_OPTION_FLAG, &as_json, NULL, "print what ended in each tensor, or the sweep, as JSON"},
     };
-    const struct qm_command command = {.verb = "calibrate",
-                                       .operands = "",
-                                       .meaning = "Make the quantized artifacts of a profile.",
-                                       .details = "docs/ARTIFACT.md says how to decode one.",
-                                       .options = options,
-                                       .option_count = sizeof(options) / sizeof(options[0])};
+    const struct qm_command command = {
+        .verb = "calibrate",
+        .operands = "",
+        .meaning = "Make the quantized artifacts of a profile.",
+        .details = "docs/ARTIFACT.md says how to decode one, docs/METHOD.md under 'Choosing a calibrator'\n"
+                   "what the rows of --sweep are.",
+        .options = options,
+        .option_count = sizeof(options) / sizeof(options[0])};
     const char **operands = NULL;
     size_t count = 0;
     enum qm_status status = qm_command_parse(&command, argc, argv, &operands, &count, &done);
