@@ -196,8 +196,8 @@ static void write_profile(void)
 {
     static const char text[] =
         "schema: 1\nextends: quick\nname: sweep\nschemes: [f16]\nbaseline: f16\n"
-        "evaluation: {set: built-in, seed: 5, windows: 3, window_tokens: 128, scored_tokens: 1}\n"
-        "calibration: {set: built-in, seed: 6, windows: 6, window_tokens: 128}\n"
+        "evaluation: {set: built-in, seed: 5, windows: 2, window_tokens: 128, scored_tokens: 1}\n"
+        "calibration: {set: built-in, seed: 6, windows: 5, window_tokens: 128}\n"
         "prefill: [{batch: 1, prompt: 128}]\ndecode: [{batch: 1, depth: 16, steps: 8}]\n";
     check(qm_file_write(PROFILE, text, sizeof(text) - 1));
 }
@@ -234,7 +234,7 @@ static void a_sweep(void **state)
         .profile = PROFILE, .model = QM_SOURCE_DIR "/models/qmark-3m", .cache_directory = CACHE};
     write_profile();
     check(qm_preparation_read(&params, &p));
-    check(qm_sweep_plan("w4a16-g32", "1,6", p->profile.calibration.windows, &sweep));
+    check(qm_sweep_plan("w4a16-g32", "1,5", p->profile.calibration.windows, &sweep));
     check(qm_sweep_run(&sweep, p, CACHE, note, &told));
     assert_false(told.falls);
     assert_false(told.is_outside);
@@ -271,18 +271,18 @@ static void a_sweep(void **state)
             assert_true(over->low > 0);
     }
     // What collecting cost rises with the size, and is the same for all calibrators.
-    assert_true(row_of("w4a16-g32-awq", 6)->collecting_s > row_of("w4a16-g32-awq", 1)->collecting_s);
-    assert_true(row_of("w4a16-g32-awq", 6)->collecting_s == row_of("w4a16-g32-gptq", 6)->collecting_s); // NOLINT
-    // Second-order rounding beats the scales of absmax, beyond noise; and one window is not as good as six.
-    assert_true(row_of("w4a16-g32-gptq", 6)->kl.value < row_of("w4a16-g32", 0)->kl.value);
+    assert_true(row_of("w4a16-g32-awq", 5)->collecting_s > row_of("w4a16-g32-awq", 1)->collecting_s);
+    assert_true(row_of("w4a16-g32-awq", 5)->collecting_s == row_of("w4a16-g32-gptq", 5)->collecting_s); // NOLINT
+    // Second-order rounding beats the scales of absmax, beyond noise; and one window is not as good as five.
+    assert_true(row_of("w4a16-g32-gptq", 5)->kl.value < row_of("w4a16-g32", 0)->kl.value);
     assert_true(row_of("w4a16-g32", 0)->ranked.over_best.low > 0);
-    assert_true(row_of("w4a16-g32-gptq", 6)->kl.value < row_of("w4a16-g32-gptq", 1)->kl.value);
+    assert_true(row_of("w4a16-g32-gptq", 5)->kl.value < row_of("w4a16-g32-gptq", 1)->kl.value);
     // The cheapest of the best is one of them, and none of them costs less.
     const struct qm_sweep_row *cheapest = qm_sweep_cheapest(&sweep);
     assert_true(cheapest->ranked.over_best.low <= 0);
     assert_true(cheapest->collecting_s + cheapest->building_s <= sweep.rows[0].collecting_s + sweep.rows[0].building_s);
     // A row's artifact is the one that calibrating with such a set gives: collecting may pause.
-    const struct qm_sweep_row *row = row_of("w4a16-g32-gptq", 6);
+    const struct qm_sweep_row *row = row_of("w4a16-g32-gptq", 5);
     struct qm_artifact *artifact = NULL;
     struct qm_reference_time time;
     char path[QM_PATH_BYTES];
