@@ -39,16 +39,17 @@ foreach(source ${QM_TEST_SOURCES})
     target_link_libraries(${name} PRIVATE qm_native qmark_core PkgConfig::CMOCKA)
     target_compile_definitions(${name} PRIVATE QM_SOURCE_DIR="${CMAKE_SOURCE_DIR}" QM_BINARY_DIR="${CMAKE_BINARY_DIR}")
     add_test(NAME ${name} COMMAND ${name})
-    set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
+    set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900)
 endforeach()
 # The longest first, so that none is left for the end; a fresh build folder knows no earlier times.
-set_tests_properties(test_kernels PROPERTIES COST 100)
+set_tests_properties(test_kernels PROPERTIES COST 100 TIMEOUT 1200)
 set_tests_properties(test_run PROPERTIES COST 90)
+set_tests_properties(test_engine PROPERTIES COST 80)
 
 # Another program decodes what this one made. The sanitizers see nothing new in it, and it takes long under them.
 if(NOT QM_SANITIZE)
     add_test(NAME stranger COMMAND ${CMAKE_SOURCE_DIR}/test/run_stranger.sh $<TARGET_FILE:qmark> ${CMAKE_BINARY_DIR}/test-stranger)
-    set_tests_properties(stranger PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
+    set_tests_properties(stranger PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900)
 endif()
 
 # What the program prints, compared with test/cli/*.expected.

@@ -194,8 +194,11 @@ static struct qm_artifact *build(const char *name, struct qm_scheme *scheme)
     return artifact;
 }
 
-static void check_scheme(const char *name)
+// On every driver; `is_short`: on one of each API, unless QM_TEST_FULL is set. What caches differ by is a kernel's arithmetic,
+// which test_kernels tries on every driver.
+static void check_scheme_on(const char *name, bool is_short)
 {
+    is_short = is_short && !getenv("QM_TEST_FULL");
     struct qm_scheme scheme;
     struct qm_artifact *artifact = build(name, &scheme);
     struct qm_device_info info;
@@ -218,7 +221,7 @@ static void check_scheme(const char *name)
             continue;
         }
         for (size_t i = 0; i < count && i < 16; ++i) {
-            if (!is_wanted(infos[i].driver_name))
+            if (!is_wanted(infos[i].driver_name) || (is_short && !strstr("pocl lavapipe", infos[i].driver_name)))
                 continue;
             if ((*backend)->open(&infos[i],
                                  &(struct qm_open_params){.debug = strcmp(infos[i].driver_name, "lavapipe") == 0},
@@ -232,6 +235,11 @@ static void check_scheme(const char *name)
     run_free(&reference);
     qm_artifact_destroy(&artifact);
     assert_int_equal(qm_device_log_count(), 0); // validation layers, where they are on
+}
+
+static void check_scheme(const char *name)
+{
+    check_scheme_on(name, false);
 }
 
 static void test_f32(void **state)
@@ -269,10 +277,10 @@ static void test_w4a8_kv4(void **state)
 static void test_caches(void **state)
 {
     (void)state;
-    check_scheme("w8a16-kve4m3-last5");
-    check_scheme("w8a16-kve4m3s-first2");
-    check_scheme("w8a16-kve5m2s");
-    check_scheme("w8a16-kivi4-first4");
+    check_scheme_on("w8a16-kve4m3-last5", true);
+    check_scheme_on("w8a16-kve4m3s-first2", true);
+    check_scheme_on("w8a16-kve5m2s", true);
+    check_scheme_on("w8a16-kivi4-first4", true);
 }
 
 // Where calibration gives the scale 1, the logits are those of the cache without; where it gives another, they are not. And
