@@ -9,6 +9,12 @@ file(STRINGS kernels/variants.txt variant_rows REGEX "^[a-z]")
 file(STRINGS kernels/tiles.txt tile_rows REGEX "^[a-z]")
 file(GLOB QM_KERNEL_HEADERS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/*.h)
 
+# SPIR-V is the same for every C compiler: several builds of one tree need it made once.
+set(QM_SPIRV_FROM "" CACHE PATH "the folder generated/ of another build of the same tree, up to date, whose SPIR-V is taken")
+if(QM_SPIRV_FROM)
+    target_include_directories(qm_options INTERFACE ${QM_SPIRV_FROM})
+endif()
+
 set(QM_SPIRV_FILES)
 set(table "")
 set(spirv_arrays "")
@@ -58,11 +64,15 @@ foreach(variant_row ${variant_rows})
         set(spirv_entry "NULL, 0")
         if(NOT tile STREQUAL vector)
             set(spirv ${QM_GENERATED_DIR}/spirv/${name}.inc)
-            add_custom_command(OUTPUT ${spirv}
-                COMMAND ${GLSLC} -O --target-env=vulkan1.1 -fshader-stage=compute -DQM_GLSL ${definitions}
-                    -I${CMAKE_SOURCE_DIR}/kernels -mfmt=num -o ${spirv} ${CMAKE_SOURCE_DIR}/shaders/${kernel}.comp
-                DEPENDS ${CMAKE_SOURCE_DIR}/shaders/${kernel}.comp ${QM_KERNEL_HEADERS}
-                COMMENT "SPIR-V ${name}" VERBATIM)
+            if(QM_SPIRV_FROM)
+                set(spirv ${QM_SPIRV_FROM}/spirv/${name}.inc)
+            else()
+                add_custom_command(OUTPUT ${spirv}
+                    COMMAND ${GLSLC} -O --target-env=vulkan1.1 -fshader-stage=compute -DQM_GLSL ${definitions}
+                        -I${CMAKE_SOURCE_DIR}/kernels -mfmt=num -o ${spirv} ${CMAKE_SOURCE_DIR}/shaders/${kernel}.comp
+                    DEPENDS ${CMAKE_SOURCE_DIR}/shaders/${kernel}.comp ${QM_KERNEL_HEADERS}
+                    COMMENT "SPIR-V ${name}" VERBATIM)
+            endif()
             list(APPEND QM_SPIRV_FILES ${spirv})
             string(APPEND spirv_arrays "static const uint32_t spirv_${symbol}[] = {\n#include \"spirv/${name}.inc\"\n};\n")
             set(spirv_entry "spirv_${symbol}, sizeof(spirv_${symbol})")

@@ -127,7 +127,8 @@ static enum qm_status run(const char *list)
     QM_GUARD(qm_evaluation_create(QM_SPLIT_CALIBRATION, &set, directory, &calibration));
     const struct qm_reference_params params = {.model = model, .cache_directory = directory};
     for (size_t i = 0; qm_scheme_stock_name(i); i++)
-        QM_GUARD(print_scheme(&params, qm_scheme_stock_name(i), calibration));
+        if (!strstr(qm_scheme_stock_name(i), "-kv")) // the cache's format is not in the artifact
+            QM_GUARD(print_scheme(&params, qm_scheme_stock_name(i), calibration));
     if (list)
         QM_GUARD(print_list(&params, list, calibration));
 done:

@@ -66,7 +66,8 @@ for name in gcc clang aarch64; do
         compiler=-DCMAKE_TOOLCHAIN_FILE=$root/cmake/aarch64.cmake
         emulator=qemu-aarch64
     fi
-    if ! { cmake -S "$root" -B "$build/$name" -G Ninja -DCMAKE_BUILD_TYPE=Release "$compiler" &&
+    if ! { cmake -S "$root" -B "$build/$name" -G Ninja -DCMAKE_BUILD_TYPE=Release "$compiler" \
+        "-DQM_SPIRV_FROM=${QM_SPIRV_FROM-}" &&
         cmake --build "$build/$name" --target qm_identity --parallel; } >"$build/$name.log" 2>&1; then
         tail -n 20 "$build/$name.log"
         echo "$name: it does not build"

@@ -46,7 +46,7 @@ done
 mkdir -p "$build" || exit 2
 # shellcheck disable=SC2086 # a list of words
 if ! { cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang \
-    -DQM_SANITIZE=fuzzer-no-link,address,undefined \
+    -DQM_SANITIZE=fuzzer-no-link,address,undefined "-DQM_SPIRV_FROM=${QM_SPIRV_FROM-}" \
     "-DCMAKE_C_FLAGS=-fprofile-instr-generate -fcoverage-mapping" &&
     cmake --build "$build" --parallel --target $programs; } >"$build/build.log" 2>&1; then
     tail -n 20 "$build/build.log"
