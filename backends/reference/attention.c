@@ -204,7 +204,8 @@ static void load_head(const struct attention *attention, bool is_key, size_t lan
             out[d] = (double)(bits == 32 ? qm_float_from_bits(code) : qm_float_from_half((uint16_t)code));
             break;
         case SYMMETRIC:
-            out[d] = ((int)code - (code >> (bits - 1) ? 1 << bits : 0)) * (double)qm_float_from_bits(scales[slot]);
+            out[d] = ((int)code - ((int)code > format->largest ? 2 * (format->largest + 1) : 0)) *
+                     (double)qm_float_from_bits(scales[slot]);
             break;
         case FLOAT8:
             out[d] = qm_minifloat_value(format->minifloat, code) * (double)(is_key ? p->k_scale : p->v_scale);

@@ -80,7 +80,8 @@ static uint32_t field(uint32_t word, uint32_t index, uint32_t bits)
 
 static int sign_extended(uint32_t code, uint32_t bits)
 {
-    return code >= 1u << (bits - 1) ? (int)code - (1 << bits) : (int)code;
+    int half = (int)(1u << ((bits - 1) & 15)); // codes have 8 bits at most
+    return (int)code >= half ? (int)code - 2 * half : (int)code;
 }
 
 void qm_oracle_weights_open(const struct qm_kernel_variant *variant, const uint32_t *words, uint32_t k,

@@ -54,7 +54,7 @@ static enum qm_status inject_norm(struct qm_model *model, enum qm_role norm, con
     qm_random_seed(&random, SEED, stream);
     for (uint32_t i = 0; i < hidden; i++)
         order[i] = i;
-    for (uint32_t i = 0; i < (chosen > 0 ? chosen : 1); i++) { // the beginning of a shuffle
+    for (uint32_t i = 0; i < hidden && i < (chosen > 0 ? chosen : 1); i++) { // the beginning of a shuffle
         uint32_t other = i + qm_random_below(&random, hidden - i), channel = order[other];
         order[other] = order[i];
         order[i] = channel;

@@ -244,8 +244,8 @@ static enum qm_status sweep_rows(void *context, uint32_t first, uint32_t count)
     enum qm_status status = QM_OK;
     struct tile tile = {.row = first,
                         .count = count,
-                        .targets = malloc(values * sizeof(double)),
-                        .steps = malloc(values * sizeof(double)),
+                        .targets = calloc(values, sizeof(double)),
+                        .steps = calloc(values, sizeof(double)),
                         .values = malloc(sweep->columns * sizeof(float)),
                         .ends =
                             malloc((size_t)count * qm_grid_groups(sweep->grid, sweep->columns) * 2 * sizeof(double))};
