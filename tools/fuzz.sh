@@ -58,6 +58,11 @@ cd "$build" || exit 2
 failed=
 for target in "$@"; do
     seeds=$root/test/fuzz/corpus/$target
+    more= # files that we have anyway
+    case $target in
+    claim) more=$root/profiles/claims ;;
+    node) more=$root/profiles ;;
+    esac
     words=$root/test/fuzz/$target.dict
     corpus=$build/corpus-$target
     mkdir -p "$corpus" "$build/findings"
@@ -65,7 +70,7 @@ for target in "$@"; do
     [ -e "$words" ] || words=
     LLVM_PROFILE_FILE=/dev/null "./fuzz_$target" -max_total_time="$seconds" -max_len=4096 -timeout=10 \
         -print_final_stats=1 -artifact_prefix="$build/findings/$target-" ${words:+-dict="$words"} \
-        "$corpus" ${seeds:+"$seeds"} </dev/null >"$build/$target.log" 2>&1
+        "$corpus" ${seeds:+"$seeds"} ${more:+"$more"} </dev/null >"$build/$target.log" 2>&1
     status=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/$target.log")
     rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$build/$target.log")
@@ -78,7 +83,7 @@ for target in "$@"; do
     files=$(readers "$target")
     coverage=
     if [ $status -eq 0 ] && [ -n "$files" ]; then
-        LLVM_PROFILE_FILE=$build/$target.profraw "./fuzz_$target" -runs=0 "$corpus" ${seeds:+"$seeds"} \
+        LLVM_PROFILE_FILE=$build/$target.profraw "./fuzz_$target" -runs=0 "$corpus" ${seeds:+"$seeds"} ${more:+"$more"} \
             </dev/null >"$build/$target-replay.log" 2>&1 || failed=yes
         llvm-profdata merge -o "$target.profdata" "$target.profraw" || failed=yes
         for file in $files; do

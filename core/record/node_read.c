@@ -21,6 +21,11 @@ struct anchor {
     const struct qm_node *node; // NULL until the node is complete, so that nothing holds itself
 };
 
+// libyaml takes no key of more than 1,024 characters where it is not marked as one, and written as JSON a byte may take six.
+enum {
+    KEY_BYTES_MAX = 160
+};
+
 struct reader {
     const char *name;
     const struct qm_node_limits *limits;
@@ -196,6 +201,8 @@ static enum qm_status read_scalar(struct reader *reader, const yaml_event_t *eve
     if (is_key(reader)) {
         if (count == 0)
             return fail(reader, line, "an empty key; expected 'key: value'");
+        if (count > KEY_BYTES_MAX)
+            return fail(reader, line, "a key of %zu bytes; expected %d at most", count, KEY_BYTES_MAX);
         reader->key_line = line;
         reader->key = strdup(text);
         return reader->key ? QM_OK : out_of_memory(reader);
