@@ -21,6 +21,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < tensors.count; i++)
         for (size_t b = 0; b < tensors.tensors[i].bytes; b++)
             sum += ((const uint8_t *)tensors.tensors[i].data)[b];
+    // What is there is found, and as something else refused.
+    for (size_t i = 0; i < tensors.count; i++) {
+        const struct qm_tensor *tensor = &tensors.tensors[i], *found = NULL;
+        if (qm_tensors_find(&tensors, tensor->name) == NULL)
+            abort();
+        if (qm_tensors_require(&tensors, tensor->name, tensor->dtype, tensor->rank, tensor->shape, &found) == QM_OK &&
+            found->data != tensor->data)
+            abort();
+        enum qm_dtype other = tensor->dtype == QM_DTYPE_F32 ? QM_DTYPE_U8 : QM_DTYPE_F32;
+        if (qm_tensors_require(&tensors, tensor->name, other, tensor->rank, tensor->shape, &found) == QM_OK)
+            abort();
+    }
+    for (size_t i = 0; i < tensors.metadata_count; i++)
+        if (qm_tensors_text(&tensors, tensors.metadata[i].key) == NULL)
+            abort();
     if (qm_safetensors_encode("fuzz", tensors.tensors, tensors.count, tensors.metadata, tensors.metadata_count, &bytes,
                               &count) != QM_OK ||
         qm_tensors_parse(&bytes, count, "fuzz", &again) != QM_OK || again.count != tensors.count)
