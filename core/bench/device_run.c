@@ -327,12 +327,9 @@ static enum qm_status create_points(struct qm_session *session)
                                                .steps = decode->steps};
             }
             size_t steps = point->is_decode ? point->steps : 1;
-            point->device_ns = calloc(profile->repeats, sizeof(double));
-            point->wall_ns = calloc(profile->repeats, sizeof(double));
-            point->step_ns = calloc(profile->repeats * steps, sizeof(double));
             size_t expected = steps > session->group ? steps : session->group;
             point->expected = calloc(expected, sizeof(uint64_t));
-            if (!point->device_ns || !point->wall_ns || !point->step_ns || !point->expected)
+            if (!point->expected)
                 return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for points");
         }
     }
@@ -400,7 +397,9 @@ enum qm_status qm_device_run(const struct qm_device_run_params *params, struct q
     plan_sequences(&session);
     size_t points = session.profile->prefill_count + session.profile->decode_count;
     uint32_t windows = params->prepared->evaluation->set.windows;
-    session.total = (double)run->scheme_count * (windows + (double)points * (session.profile->repeats + 1));
+    session.total = (double)run->scheme_count *
+                    (windows + (double)points * (session.profile->repeats + 1) +
+                     (session.profile->sustained == QM_PROFILE_SUSTAINED_NONE ? 0 : session.profile->sustained_s));
     enum qm_status status = qm_client_start(&session.client);
     if (status == QM_OK)
         status = measure(&session);
@@ -432,7 +431,11 @@ void qm_device_run_destroy(struct qm_device_run **run)
         json_decref(r->schemes[s].variants);
         qm_agreement_clear(&r->schemes[s].agreement);
         qm_widening_run_clear(&r->schemes[s].widening);
+        qm_sustained_run_clear(&r->schemes[s].sustained);
     }
+    free(r->noise);
+    free(r->clock_host_ns);
+    free(r->clock_device_ns);
     json_decref(r->info);
     json_decref(r->selftest);
     json_decref(r->kernels);

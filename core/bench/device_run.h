@@ -47,14 +47,41 @@ struct qm_point_run {
     uint32_t batch, tokens; // of a pass and sequence: the prompt, or 1
     uint32_t depth, steps;  // decode
     bool has_device_time;
-    size_t count;      // timed blocks: a pass of prefill, `steps` steps of decode
-    double *device_ns; // [count]
-    double *wall_ns;   // [count]
-    double *step_ns;   // decode: [count * steps] latencies, device time where there is
+    size_t count, capacity; // timed blocks: a pass of prefill, `steps` steps of decode; two of a round, there and back
+    double *device_ns;      // [count]
+    double *wall_ns;        // [count]
+    double *step_ns;        // decode: [count * steps] latencies, device time where there is
+    char stopped[16];       // "precision", "time", "repeats": what ended the rounds; "" before
     uint32_t dispatches, dispatches_per_submission, repeats_per_submission;
     double operations;  // of one pass
     uint64_t *expected; // checksums of the scored passes: per window for prefill of whole windows, else of one block
     size_t expected_count;
+};
+
+// What is read between windows, beside the probe.
+enum qm_reading {
+    QM_READING_CLOCK_MHZ,
+    QM_READING_POWER_W,
+    QM_READING_ENERGY_J,
+    QM_READING_TEMPERATURE_C,
+    QM_READING_MEMORY_BYTES,
+    QM_READING_BUSY_PERCENT,
+    QM_READING_THROTTLE, // reasons, a bit each
+    QM_READING_COUNT
+};
+
+// A contiguous run of one point of one scheme, with what was read between its windows of a second.
+struct qm_sustained_run {
+    bool is_measured;
+    char reason[200];                       // why not, or why it ended early
+    size_t point;                           // index into the points
+    size_t count, capacity;                 // blocks
+    double *begin_ns, *wall_ns, *device_ns; // [count], begin from the start of the run
+    double waited_s;                        // before it, to cool down
+    double cooled_c;                        // temperature then; 0 where unknown
+    size_t window_count, window_capacity;   // readings, one between windows, the first before the first
+    double *at_ns, *probe_ns;               // [window_count]: when, and how long the multiply-add probe took
+    double *readings;                       // [window_count][QM_READING_COUNT], NaN where there is none
 };
 
 // A widened scheme beside the same scheme as it is, on the same device.
@@ -84,6 +111,7 @@ struct qm_scheme_run {
     size_t point_count;
     json_t *variants;                // names, as the worker gave them
     struct qm_widening_run widening; // all zero unless the model is widened
+    struct qm_sustained_run sustained;
 };
 
 struct qm_device_run {
@@ -93,6 +121,12 @@ struct qm_device_run {
     json_t *selftest; // as qm_selftest_node; NULL if it was not reached
     json_t *kernels;  // reports, as the worker gave them
     uint64_t peak_bytes, log_count;
+    // The baseline against itself, in turns, before anything else was timed: ln of the ratio of each block.
+    double *noise;
+    size_t noise_count;
+    // Pairs of the host's and the device's clock, one before every point and between windows.
+    double *clock_host_ns, *clock_device_ns;
+    size_t clock_count, clock_capacity;
     uint32_t widen;
     char fit_reason[320]; // where the width was found: why not twice as wide; else ""
     struct qm_scheme_run schemes[QM_PROFILE_SCHEMES_MAX];

@@ -57,6 +57,32 @@ QM_MUST_USE enum qm_status qm_session_judge_widening(struct qm_session *session,
 QM_MUST_USE enum qm_status qm_session_time_random(struct qm_session *session);
 void qm_widening_run_clear(struct qm_widening_run *widening);
 
+// Timing (device_time.c). All points in turns; then the sustained runs.
 QM_MUST_USE enum qm_status qm_session_time(struct qm_session *session);
+// Whether the scheme has a point to time: it is not wrong, and there is a scored pass to repeat.
+bool qm_session_can_time(const struct qm_session *session, size_t scheme, size_t index);
+// One block, checked, its times appended to the point; `round` below 0 is warm-up, which keeps none.
+QM_MUST_USE enum qm_status qm_session_time_block(struct qm_session *session, size_t scheme, size_t index, int round);
+// Every decode block once, after prefill has rewritten the cache.
+QM_MUST_USE enum qm_status qm_session_settle(struct qm_session *session);
+// One pair of clock readings into the run; QM_OK without a device clock.
+QM_MUST_USE enum qm_status qm_session_read_clock(struct qm_session *session);
+// The checksums of passes of a block against the scored ones.
+QM_MUST_USE enum qm_status qm_session_check_passes(const struct qm_point_run *point, const json_t *checksums,
+                                                   uint32_t window, int round);
+uint32_t qm_session_point_sequence(const struct qm_session *session, const struct qm_point_run *point, uint32_t window);
+
+// A series of which each element is `each` doubles, as large as `*capacity` allows: room for one more at least.
+bool qm_series_grow(double **values, size_t count, size_t *capacity, size_t each);
+// 0 .. count - 1 in an order drawn from the seed.
+void qm_turns_shuffle(uint64_t seed, uint64_t stream, size_t *order, size_t count);
+// ln(a's time / b's time) of every two blocks, there and back, by the wall clock; returns how many.
+size_t qm_point_pair_logs(const struct qm_point_run *a, const struct qm_point_run *b, double *logs);
+
+// Sustained runs (device_sustain.c): every scheme on its own, contiguously.
+QM_MUST_USE enum qm_status qm_session_sustain(struct qm_session *session);
+// What the sensors say now, NaN where there is none.
+void qm_session_read_sensors(struct qm_session *session, double readings[QM_READING_COUNT]);
+void qm_sustained_run_clear(struct qm_sustained_run *sustained);
 
 #endif

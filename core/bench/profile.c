@@ -1,4 +1,4 @@
-#include "bench/profile.h"
+#include "bench/profile_internal.h"
 #include "record/node.h"
 #include "record/suggest.h"
 #include "score/details.h"
@@ -43,6 +43,7 @@ static const struct number numbers[] = {
     U32("calibration", "window_tokens", calibration.window_tokens, 16, WINDOW_TOKENS_MAX),
     U32("timing", "warmup", warmup, 0, 1000),
     U32("timing", "repeats", repeats, 3, 100000),
+    U64("timing", "order_seed", order_seed, 0, SEED_MAX),
     U32("policy", "dispatches_per_submission", dispatches_per_submission, 0, 100000),
     U32("policy", "submission_ms", submission_ms, 1, 200),
     U64("bootstrap", "seed", bootstrap.seed, 0, SEED_MAX),
@@ -52,16 +53,20 @@ static const struct number numbers[] = {
 // What each section may hold; all of it is required but where the reader says otherwise.
 struct section {
     const char *name;
-    const char *keys[20];
+    const char *keys[24];
 };
 
 static const struct section sections[] = {
-    {"",
-     {"schema", "name", "title", "extends", "model", "schemes", "baseline", "evaluation", "calibration", "prefill",
-      "decode", "timing", "policy", "tier", "tiles", "widen", "bootstrap", "acceptance"}},
+    {"", {"schema",      "name",    "title",  "extends", "model",     "schemes",   "baseline", "evaluation",
+          "calibration", "prefill", "decode", "timing",  "sustained", "latency",   "caches",   "gate",
+          "policy",      "tier",    "tiles",  "widen",   "bootstrap", "acceptance"}},
     {"evaluation", {"set", "seed", "windows", "window_tokens", "scored_tokens", "sets"}},
     {"calibration", {"set", "seed", "windows", "window_tokens"}},
-    {"timing", {"protocol", "warmup", "repeats"}},
+    {"timing", {"protocol", "warmup", "repeats", "precision", "seconds", "order_seed"}},
+    {"sustained", {"phase", "seconds", "cool_down_s", "temperature_most_c"}},
+    {"latency", {"p99_ms"}},
+    {"caches", {"last_level_bytes"}},
+    {"gate", {"false_alarm", "minimum_effect", "tolerance", "seconds"}},
     {"policy", {"dispatches_per_submission", "submission_ms"}},
     {"bootstrap", {"seed", "resamples", "confidence"}},
     {"acceptance", {"at_most", "at_least"}},
@@ -99,7 +104,7 @@ static enum qm_status check_keys(const struct qm_node *mapping, const char *name
         const char *near = qm_suggest(key, section->keys, count);
         if (near)
             return qm_node_invalid(child, "unknown key '%.60s' in %s; did you mean '%s'?", key, where(name), near);
-        char list[256] = "";
+        char list[512] = "";
         for (k = 0; k < count; k++)
             snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", k ? ", " : "", section->keys[k]);
         return qm_node_invalid(child, "unknown key '%.60s' in %s; expected one of %s", key, where(name), list);
@@ -107,8 +112,8 @@ static enum qm_status check_keys(const struct qm_node *mapping, const char *name
     return QM_OK;
 }
 
-static enum qm_status require(const struct qm_node *mapping, const char *section, const char *key,
-                              const struct qm_node **out)
+enum qm_status qm_profile_require(const struct qm_node *mapping, const char *section, const char *key,
+                                  const struct qm_node **out)
 {
     *out = qm_node_child(mapping, key);
     if (!*out)
@@ -117,9 +122,9 @@ static enum qm_status require(const struct qm_node *mapping, const char *section
     return QM_OK;
 }
 
-static enum qm_status require_mapping(const struct qm_node *root, const char *key, const struct qm_node **out)
+enum qm_status qm_profile_require_mapping(const struct qm_node *root, const char *key, const struct qm_node **out)
 {
-    QM_TRY(require(root, "", key, out));
+    QM_TRY(qm_profile_require(root, "", key, out));
     if (!qm_node_is_mapping(*out))
         return qm_node_invalid(*out, "'%s' is no mapping; expected keys with values below it", key);
     return check_keys(*out, key);
@@ -128,7 +133,7 @@ static enum qm_status require_mapping(const struct qm_node *root, const char *ke
 static enum qm_status require_list(const struct qm_node *root, const char *key, size_t low, size_t high,
                                    const struct qm_node **out)
 {
-    QM_TRY(require(root, "", key, out));
+    QM_TRY(qm_profile_require(root, "", key, out));
     if (!qm_node_is_sequence(*out))
         return qm_node_invalid(*out, "'%s' is no list; expected [...] or lines that begin with '- '", key);
     if (qm_node_count(*out) < low || qm_node_count(*out) > high)
@@ -140,7 +145,7 @@ static enum qm_status read_number(const struct qm_node *mapping, const char *sec
                                   uint64_t high, uint64_t *out)
 {
     const struct qm_node *node = NULL;
-    QM_TRY(require(mapping, section, key, &node));
+    QM_TRY(qm_profile_require(mapping, section, key, &node));
     QM_TRY(qm_node_read_u64(node, out));
     if (*out < low || *out > high)
         return qm_node_invalid(node, "'%s' is %" PRIu64 "; expected %" PRIu64 " to %" PRIu64, key, *out, low, high);
@@ -157,13 +162,13 @@ static enum qm_status read_u32(const struct qm_node *mapping, const char *sectio
     return QM_OK;
 }
 
-static enum qm_status read_choice(const struct qm_node *mapping, const char *section, const char *key,
-                                  const char *const *choices, size_t count, size_t *out)
+enum qm_status qm_profile_read_choice(const struct qm_node *mapping, const char *section, const char *key,
+                                      const char *const *choices, size_t count, size_t *out)
 {
     const struct qm_node *node = NULL;
     char list[128] = "";
     *out = 0;
-    QM_TRY(require(mapping, section, key, &node));
+    QM_TRY(qm_profile_require(mapping, section, key, &node));
     const char *text = qm_node_text(node);
     for (size_t i = 0; i < count; i++) {
         if (text && strcmp(text, choices[i]) == 0) {
@@ -178,7 +183,7 @@ static enum qm_status read_choice(const struct qm_node *mapping, const char *sec
 static enum qm_status read_name(const struct qm_node *root, struct qm_profile *profile)
 {
     const struct qm_node *node = NULL;
-    QM_TRY(require(root, "", "name", &node));
+    QM_TRY(qm_profile_require(root, "", "name", &node));
     const char *text = qm_node_text(node);
     size_t length = text ? strlen(text) : 0;
     if (length == 0 || length >= sizeof(profile->name) ||
@@ -223,7 +228,7 @@ static enum qm_status read_schemes(const struct qm_node *root, struct qm_profile
                                        scheme->name);
         profile->scheme_count = i + 1;
     }
-    QM_TRY(require(root, "", "baseline", &node));
+    QM_TRY(qm_profile_require(root, "", "baseline", &node));
     QM_TRY(read_scheme(node, "baseline", &baseline));
     for (size_t i = 0; i < profile->scheme_count; i++)
         if (qm_scheme_equal(&baseline, &profile->schemes[i])) {
@@ -276,7 +281,7 @@ static enum qm_status read_numbers(const struct qm_node *root, struct qm_profile
         const struct qm_node *mapping = root;
         uint64_t value = 0;
         if (*row->section)
-            QM_TRY(require_mapping(root, row->section, &mapping));
+            QM_TRY(qm_profile_require_mapping(root, row->section, &mapping));
         QM_TRY(read_number(mapping, row->section, row->key, row->low, row->high, &value));
         char *target = (char *)profile + row->offset;
         uint32_t narrow = (uint32_t)value;
@@ -291,7 +296,7 @@ static enum qm_status read_numbers(const struct qm_node *root, struct qm_profile
 static enum qm_status read_widen(const struct qm_node *root, struct qm_profile *profile)
 {
     const struct qm_node *node = NULL;
-    QM_TRY(require(root, "", "widen", &node));
+    QM_TRY(qm_profile_require(root, "", "widen", &node));
     profile->widen = 1;
     profile->is_fit = qm_node_text(node) && strcmp(qm_node_text(node), "fit") == 0;
     if (profile->is_fit)
@@ -307,18 +312,18 @@ static enum qm_status read_choices(const struct qm_node *root, struct qm_profile
     const struct qm_node *mapping = NULL;
     size_t choice = 0;
     if (qm_node_child(root, "model"))
-        QM_TRY(read_choice(root, "", "model", model_names, COUNT(model_names), &choice));
+        QM_TRY(qm_profile_read_choice(root, "", "model", model_names, COUNT(model_names), &choice));
     profile->model = (enum qm_profile_model)choice;
-    QM_TRY(require_mapping(root, "evaluation", &mapping));
-    QM_TRY(read_choice(mapping, "evaluation", "set", set_names, 1, &choice));
-    QM_TRY(require_mapping(root, "calibration", &mapping));
-    QM_TRY(read_choice(mapping, "calibration", "set", set_names, COUNT(set_names), &choice));
+    QM_TRY(qm_profile_require_mapping(root, "evaluation", &mapping));
+    QM_TRY(qm_profile_read_choice(mapping, "evaluation", "set", set_names, 1, &choice));
+    QM_TRY(qm_profile_require_mapping(root, "calibration", &mapping));
+    QM_TRY(qm_profile_read_choice(mapping, "calibration", "set", set_names, COUNT(set_names), &choice));
     profile->calibration.is_of_evaluation = choice == 1;
-    QM_TRY(require_mapping(root, "timing", &mapping));
-    QM_TRY(read_choice(mapping, "timing", "protocol", protocol_names, COUNT(protocol_names), &choice));
-    QM_TRY(read_choice(root, "", "tier", tier_names, COUNT(tier_names), &choice));
+    QM_TRY(qm_profile_require_mapping(root, "timing", &mapping));
+    QM_TRY(qm_profile_read_choice(mapping, "timing", "protocol", protocol_names, COUNT(protocol_names), &choice));
+    QM_TRY(qm_profile_read_choice(root, "", "tier", tier_names, COUNT(tier_names), &choice));
     profile->tier = (enum qm_profile_tier)choice;
-    QM_TRY(read_choice(root, "", "tiles", tile_names, COUNT(tile_names), &choice));
+    QM_TRY(qm_profile_read_choice(root, "", "tiles", tile_names, COUNT(tile_names), &choice));
     profile->is_tuned = choice == 1;
     const struct qm_node *node = NULL;
     QM_TRY(read_widen(root, profile));
@@ -328,8 +333,8 @@ static enum qm_status read_choices(const struct qm_node *root, struct qm_profile
                                " tokens; expected more windows",
                                profile->evaluation.scored_tokens,
                                (uint64_t)profile->evaluation.windows * profile->evaluation.window_tokens);
-    QM_TRY(require_mapping(root, "bootstrap", &mapping));
-    QM_TRY(require(mapping, "bootstrap", "confidence", &node));
+    QM_TRY(qm_profile_require_mapping(root, "bootstrap", &mapping));
+    QM_TRY(qm_profile_require(mapping, "bootstrap", "confidence", &node));
     double confidence = 0;
     QM_TRY(qm_node_read_double(node, &confidence));
     // Compared as permille: these three are what the bootstrap offers.
@@ -352,7 +357,7 @@ static enum qm_status read_sets(const struct qm_node *root, struct qm_profile *p
 {
     const struct qm_node *mapping = NULL;
     profile->evaluation.sets = 1;
-    QM_TRY(require_mapping(root, "evaluation", &mapping));
+    QM_TRY(qm_profile_require_mapping(root, "evaluation", &mapping));
     const struct qm_node *node = qm_node_child(mapping, "sets");
     if (!node)
         return QM_OK;
@@ -368,7 +373,7 @@ static enum qm_status read_criteria(const struct qm_node *root, struct qm_profil
 {
     static const char *const sides[] = {"at_most", "at_least"};
     const struct qm_node *acceptance = NULL;
-    QM_TRY(require_mapping(root, "acceptance", &acceptance));
+    QM_TRY(qm_profile_require_mapping(root, "acceptance", &acceptance));
     for (size_t s = 0; s < COUNT(sides); s++) {
         const struct qm_node *bounds = qm_node_child(acceptance, sides[s]);
         if (bounds && !qm_node_is_mapping(bounds))
@@ -404,7 +409,7 @@ static enum qm_status read_tree(const struct qm_node *root, struct qm_profile *p
     const struct qm_node *node = NULL;
     if (!qm_node_is_mapping(root))
         return qm_node_invalid(root, "no mapping; expected a profile such as profiles/quick.yaml");
-    QM_TRY(require(root, "", "schema", &node)); // first: what follows is about this schema
+    QM_TRY(qm_profile_require(root, "", "schema", &node)); // first: what follows is about this schema
     QM_TRY(qm_node_read_u64(node, &schema));
     if (schema != QM_PROFILE_SCHEMA)
         return qm_node_invalid(node, "'schema' is %" PRIu64 "; this qmark reads %d", schema, QM_PROFILE_SCHEMA);
@@ -417,6 +422,7 @@ static enum qm_status read_tree(const struct qm_node *root, struct qm_profile *p
     QM_TRY(read_points(root, profile));
     QM_TRY(read_numbers(root, profile));
     QM_TRY(read_choices(root, profile));
+    QM_TRY(qm_profile_read_measurement(root, profile));
     QM_TRY(read_sets(root, profile));
     return read_criteria(root, profile);
 }
@@ -621,6 +627,10 @@ struct qm_node *qm_profile_expand(const struct qm_profile *profile)
     qm_node_set_text(mapping, "protocol", protocol_names[0]);
     qm_node_set_u64(mapping, "warmup", profile->warmup);
     qm_node_set_u64(mapping, "repeats", profile->repeats);
+    qm_node_set_double(mapping, "precision", profile->precision);
+    qm_node_set_double(mapping, "seconds", profile->seconds);
+    qm_node_set_u64(mapping, "order_seed", profile->order_seed);
+    qm_profile_expand_measurement(node, profile);
     mapping = qm_node_add_mapping(node, "policy");
     qm_node_set_u64(mapping, "dispatches_per_submission", profile->dispatches_per_submission);
     qm_node_set_u64(mapping, "submission_ms", profile->submission_ms);

@@ -10,7 +10,10 @@
 //   evaluation: {set: built-in, seed, windows, window_tokens, scored_tokens, sets (optional: 1)}
 //   calibration: {set: built-in | built-in-evaluation, seed, windows, window_tokens}; the second: of the evaluation split
 //   prefill: [{batch, prompt}]          decode: [{batch, depth, steps}]
-//   timing: {protocol: paired, warmup, repeats}
+//   timing: {protocol: paired, warmup, repeats, precision, seconds, order_seed}
+//   sustained: {phase: decode | prefill | none, seconds, cool_down_s, temperature_most_c: none or a number}
+//   latency: {p99_ms}         caches: {last_level_bytes: host or a number}
+//   gate: {false_alarm, minimum_effect, tolerance, seconds}; profile_measure.c reads these, score/gate.h explains the last
 //   policy: {dispatches_per_submission, submission_ms}
 //   tier: base | best         tiles: fixed | tuned         widen: 1 .. 64 | fit
 //   bootstrap: {seed, resamples, confidence}
@@ -22,6 +25,7 @@
 #include "base/status.h"
 #include "quant/scheme.h"
 #include "score/acceptance.h"
+#include "score/gate.h"
 #include "sys/file.h"
 
 #include <stdbool.h>
@@ -69,6 +73,12 @@ enum qm_profile_model {
     QM_PROFILE_MODEL_OUTLIERS, // the built-in model's variant with injected outliers
 };
 
+enum qm_profile_sustained {
+    QM_PROFILE_SUSTAINED_NONE,
+    QM_PROFILE_SUSTAINED_DECODE,
+    QM_PROFILE_SUSTAINED_PREFILL,
+};
+
 // The widest that a profile and --widen ask for.
 #define QM_PROFILE_WIDEN_MAX 64
 
@@ -90,8 +100,21 @@ struct qm_profile {
     struct qm_profile_decode decode[QM_PROFILE_POINTS_MAX];
     size_t decode_count;
 
-    uint32_t warmup;                    // passes before the timed ones
-    uint32_t repeats;                   // timed passes of every point
+    uint32_t warmup;     // passes before the timed ones
+    uint32_t repeats;    // timed passes of every point, at least
+    double precision;    // ... and on until the half width of every gain's interval is at most this fraction
+    double seconds;      // ... or the point has taken so long
+    uint64_t order_seed; // of the order in which schemes take turns
+
+    enum qm_profile_sustained sustained; // at the last decode or the last prefill point
+    double sustained_s;                  // of each scheme
+    double cool_down_s;                  // waited before each scheme
+    double temperature_most_c;  // ... and on, as long again at most, until the device is no warmer; 0: no matter
+    double latency_p99_ms;      // bound of the latency-bounded rate
+    uint64_t last_level_bytes;  // cache of the device; 0: the host's for devices on the processor, else unknown
+    struct qm_gate_params gate; // `rows` is filled by who gates
+    double gate_s;              // of each row
+
     uint32_t dispatches_per_submission; // 0: no limit but submission_ms
     uint32_t submission_ms;             // what a submission is sized to, at most
     enum qm_profile_tier tier;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/clock_probe.h"
 #include "bench/device_node.h"
 #include "bench/fit.h"
 #include "bench/kernel_check.h"
@@ -49,6 +50,7 @@ struct worker {
         struct qm_run_policy policy;
     } passes[PASSES_MAX];
     size_t pass_count;
+    struct qm_clock_probe *probe; // made when it is first asked for
 
     const char *fault; // what follows QM_FAULT's kind, or NULL
     char fault_kind[32];
@@ -466,46 +468,104 @@ done:
     return status;
 }
 
-static enum qm_status run_timed(struct worker *worker, size_t index, const struct qm_pass_start *start,
-                                uint32_t repeats, json_t *answer, json_t *checksums)
+// One block of `repeats` passes: times[0 .. repeats) by the device, then by the host, then checksums.
+static enum qm_status run_block(struct worker *worker, size_t index, const struct qm_pass_start *start,
+                                uint32_t repeats, uint64_t *times, struct qm_timing *timing)
 {
-    enum qm_status status = QM_OK;
-    uint64_t *times = calloc((size_t)repeats * 3, sizeof(*times));
-    if (!times)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for times");
-    struct qm_timing timing = {.repeat_device_ns = times, .repeat_wall_ns = times + repeats};
+    *timing = (struct qm_timing){.repeat_device_ns = times, .repeat_wall_ns = times + repeats};
     // The planted wrong pass: one token of the first sequence is another one while this pass runs.
     bool is_planted =
         has_fault(worker, "wrong-pass") && ++worker->runs_without_logits == strtol(worker->fault, NULL, 10);
     uint32_t *planted = &worker->tokens[(size_t)start->sequence * (worker->config.context + 1) + start->position];
     if (is_planted) {
         *planted ^= 1u;
-        QM_GUARD(qm_engine_write_tokens(worker->engine, worker->tokens, worker->sequences));
+        QM_TRY(qm_engine_write_tokens(worker->engine, worker->tokens, worker->sequences));
     }
-    QM_GUARD(qm_pass_run(worker->passes[index].pass, start, repeats, &worker->passes[index].policy, &timing));
-    QM_GUARD(qm_pass_read_checksums(worker->passes[index].pass, repeats, times + 2 * (size_t)repeats));
+    QM_TRY(qm_pass_run(worker->passes[index].pass, start, repeats, &worker->passes[index].policy, timing));
+    QM_TRY(qm_pass_read_checksums(worker->passes[index].pass, repeats, times + 2 * (size_t)repeats));
     if (is_planted) {
         *planted ^= 1u;
-        QM_GUARD(qm_engine_write_tokens(worker->engine, worker->tokens, worker->sequences));
+        return qm_engine_write_tokens(worker->engine, worker->tokens, worker->sequences);
     }
-    json_t *device = json_array(), *wall = json_array();
-    for (uint32_t i = 0; i < repeats; ++i) {
+    return QM_OK;
+}
+
+static void add_checksums(json_t *checksums, const uint64_t *values, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; ++i) {
         char text[24];
-        json_array_append_new(device, json_integer((json_int_t)times[i]));
-        json_array_append_new(wall, json_integer((json_int_t)times[repeats + i]));
-        snprintf(text, sizeof(text), "%016llx", (unsigned long long)times[2 * repeats + i]);
+        snprintf(text, sizeof(text), "%016llx", (unsigned long long)values[i]);
         json_array_append_new(checksums, json_string(text));
     }
-    if (timing.has_device_time)
-        json_object_set_new(answer, "device_ns", device);
-    else
-        json_decref(device);
-    json_object_set_new(answer, "repeat_wall_ns", wall);
-    json_object_set_new(answer, "wall_ns", json_integer((json_int_t)timing.wall_ns));
-    json_object_set_new(answer, "submissions", json_integer(timing.submissions));
-done:
+}
+
+static enum qm_status run_timed(struct worker *worker, size_t index, const struct qm_pass_start *start,
+                                uint32_t repeats, json_t *answer, json_t *checksums)
+{
+    uint64_t *times = calloc((size_t)repeats * 3, sizeof(*times));
+    if (!times)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for times");
+    struct qm_timing timing;
+    enum qm_status status = run_block(worker, index, start, repeats, times, &timing);
+    if (status == QM_OK) {
+        add_checksums(checksums, times + 2 * (size_t)repeats, repeats);
+        if (timing.has_device_time)
+            json_object_set_new(answer, "device_ns", json_of_times(times, repeats));
+        json_object_set_new(answer, "repeat_wall_ns", json_of_times(times + repeats, repeats));
+        json_object_set_new(answer, "wall_ns", json_integer((json_int_t)timing.wall_ns));
+        json_object_set_new(answer, "submissions", json_integer(timing.submissions));
+    }
     free(times);
     return status;
+}
+
+// The block again and again: when each began, and how long it took by either clock.
+static enum qm_status run_blocks(struct worker *worker, size_t index, const struct qm_pass_start *start,
+                                 uint32_t repeats, uint32_t blocks, json_t *answer, json_t *checksums)
+{
+    enum qm_status status = QM_OK;
+    uint64_t *times = calloc((size_t)repeats * 3 + 3 * (size_t)blocks, sizeof(*times));
+    if (!times)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for times");
+    uint64_t *begins = times + 3 * (size_t)repeats, *walls = begins + blocks, *devices = walls + blocks;
+    bool has_device_time = false;
+    for (uint32_t b = 0; b < blocks && status == QM_OK; ++b) {
+        struct qm_timing timing;
+        begins[b] = qm_clock_ns();
+        status = run_block(worker, index, start, repeats, times, &timing);
+        walls[b] = timing.wall_ns;
+        has_device_time = timing.has_device_time;
+        for (uint32_t i = 0; i < repeats && has_device_time; ++i)
+            devices[b] += times[i];
+        if (status == QM_OK)
+            add_checksums(checksums, times + 2 * (size_t)repeats, repeats);
+    }
+    json_object_set_new(answer, "block_begin_ns", json_of_times(begins, blocks));
+    json_object_set_new(answer, "block_wall_ns", json_of_times(walls, blocks));
+    if (has_device_time)
+        json_object_set_new(answer, "block_device_ns", json_of_times(devices, blocks));
+    free(times);
+    return status;
+}
+
+static enum qm_status do_probe(struct worker *worker, json_t *answer)
+{
+    uint64_t ns = 0;
+    if (!worker->probe)
+        QM_TRY(qm_clock_probe_create(worker->device, &worker->probe));
+    json_object_set_new(answer, "begin_ns", json_integer((json_int_t)qm_clock_ns()));
+    QM_TRY(qm_clock_probe_run(worker->probe, &ns));
+    json_object_set_new(answer, "wall_ns", json_integer((json_int_t)ns));
+    return QM_OK;
+}
+
+static enum qm_status do_clock(struct worker *worker, json_t *answer)
+{
+    struct qm_clock_sample sample;
+    QM_TRY(worker->device->fns->clock(worker->device, &sample));
+    json_object_set_new(answer, "host_ns", json_integer((json_int_t)sample.host_ns));
+    json_object_set_new(answer, "device_ns", json_integer((json_int_t)sample.device_ns));
+    return QM_OK;
 }
 
 static enum qm_status do_run(struct worker *worker, json_t *request, json_t *answer)
@@ -537,6 +597,9 @@ static enum qm_status do_run(struct worker *worker, json_t *request, json_t *ans
     if (path)
         return run_and_keep(worker, worker->passes[index].pass, &params, start, repeats, &worker->passes[index].policy,
                             path, checksums);
+    uint32_t blocks = number_of(request, "blocks");
+    if (blocks > 0)
+        return run_blocks(worker, index, &start, repeats, blocks, answer, checksums);
     return run_timed(worker, index, &start, repeats, answer, checksums);
 }
 
@@ -574,6 +637,10 @@ static enum qm_status do_request(struct worker *worker, json_t *request, json_t 
         return do_tokens(worker, request);
     if (strcmp(verb, "run") == 0)
         return do_run(worker, request, answer);
+    if (strcmp(verb, "probe") == 0)
+        return do_probe(worker, answer);
+    if (strcmp(verb, "clock") == 0)
+        return do_clock(worker, answer);
     if (strcmp(verb, "memory") == 0) {
         struct qm_memory memory = {0};
         worker->device->fns->memory(worker->device, &memory);
@@ -605,6 +672,7 @@ static void answer_line(struct worker *worker, const char *line)
 
 static void close_all(struct worker *worker)
 {
+    qm_clock_probe_destroy(&worker->probe);
     for (size_t i = 0; i < worker->pass_count; ++i)
         qm_pass_destroy(&worker->passes[i].pass);
     for (size_t i = 0; i < worker->network_count; ++i)

@@ -20,6 +20,10 @@
 //            -> device_ns [..] (absent without device time), wall_ns, repeat_wall_ns [..], checksums [text ..],
 //               submissions. With `logits` the passes are run one at a time and each one's logits [batch * tokens]
 //               [vocabulary], then its log-probabilities [batch * tokens], are appended to the file.
+//            With `blocks` N (and no logits) the same passes are run N times over, from the same position:
+//            -> block_begin_ns [..] (the host's clock), block_wall_ns [..], block_device_ns [..], checksums of all passes
+//   probe    -> begin_ns (the host's clock), wall_ns: see clock_probe.h
+//   clock    -> host_ns, device_ns; unsupported without a device clock
 //   memory   -> buffers_bytes, peak_bytes
 //   quit
 // Decode is a `run` with tokens = 1 (the position moves), prefill one with more (the sequence moves).
