@@ -11,11 +11,9 @@
 
 #include "bench/evaluation.h"
 #include "bench/profile.h"
+#include "bench/raw.h"
 #include "bench/reference.h"
 #include "quant/artifact.h"
-#include "score/agreement.h"
-#include "score/details.h"
-#include "score/summary.h"
 
 // What is prepared before any device: one per scheme of the profile, in its order.
 struct qm_prepared_scheme {
@@ -39,62 +37,6 @@ struct qm_prepared {
     size_t scheme_count;
     const float *reference; // of the fp32 model, [windows][tokens][vocabulary]
     uint32_t verify_windows;
-};
-
-// A point of throughput.
-struct qm_point_run {
-    bool is_decode;
-    uint32_t batch, tokens; // of a pass and sequence: the prompt, or 1
-    uint32_t depth, steps;  // decode
-    bool has_device_time;
-    size_t count, capacity; // timed blocks: a pass of prefill, `steps` steps of decode; two of a round, there and back
-    double *device_ns;      // [count]
-    double *wall_ns;        // [count]
-    double *step_ns;        // decode: [count * steps] latencies, device time where there is
-    char stopped[16];       // "precision", "time", "repeats": what ended the rounds; "" before
-    uint32_t dispatches, dispatches_per_submission, repeats_per_submission;
-    double operations;  // of one pass
-    uint64_t *expected; // checksums of the scored passes: per window for prefill of whole windows, else of one block
-    size_t expected_count;
-};
-
-// What is read between windows, beside the probe.
-enum qm_reading {
-    QM_READING_CLOCK_MHZ,
-    QM_READING_POWER_W,
-    QM_READING_ENERGY_J,
-    QM_READING_TEMPERATURE_C,
-    QM_READING_MEMORY_BYTES,
-    QM_READING_BUSY_PERCENT,
-    QM_READING_THROTTLE, // reasons, a bit each
-    QM_READING_COUNT
-};
-
-// A contiguous run of one point of one scheme, with what was read between its windows of a second.
-struct qm_sustained_run {
-    bool is_measured;
-    char reason[200];                       // why not, or why it ended early
-    size_t point;                           // index into the points
-    size_t count, capacity;                 // blocks
-    double *begin_ns, *wall_ns, *device_ns; // [count], begin from the start of the run
-    double waited_s;                        // before it, to cool down
-    double cooled_c;                        // temperature then; 0 where unknown
-    size_t window_count, window_capacity;   // readings, one between windows, the first before the first
-    double *at_ns, *probe_ns;               // [window_count]: when, and how long the multiply-add probe took
-    double *readings;                       // [window_count][QM_READING_COUNT], NaN where there is none
-};
-
-// A widened scheme beside the same scheme as it is, on the same device.
-struct qm_widening_run {
-    // Of each scored token, with the widened logits as the reference: kl is KL(widened || narrow).
-    struct qm_token_scores *scores;
-    struct qm_summary *before, *all; // of the windows that were scored before timing; of the whole set
-    double bound;                    // of the mean; beyond it the scheme is wrong
-    // Matvec of the largest weight, tiled as it is and with random codes, in turns (model/random_weight.h).
-    uint32_t rows, columns, products;
-    bool has_device_time;
-    size_t pairs;
-    double *tiled_ns, *random_ns; // [pairs]
 };
 
 struct qm_scheme_run {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/numeric.h"
+#include "bench/result_derive.h"
 #include "model/engine.h"
 #include "sys/file.h"
 
@@ -150,8 +151,10 @@ static enum qm_status score_narrow(struct qm_session *session, size_t scheme, ui
             widening->scores, scored, kept_logits(wide, token->window - first, token->position),
             kept_logits(&narrow, token->window - first, token->position), wide->vocabulary, token->target, &place));
     }
-    if (first == 0)
+    if (first == 0) {
+        widening->before_tokens = scored;
         status = qm_session_judge_widening(session, scheme, scored, &widening->before);
+    }
 done:
     free(narrow.values);
     return status;
@@ -181,14 +184,8 @@ static enum qm_status judge_check(struct qm_session *session, size_t scheme, con
 {
     struct qm_scheme_run *run = &session->run->schemes[scheme];
     const struct qm_scheme *s = &session->prepared->schemes[scheme].scheme;
-    bool is_float32 = s->activations == QM_ACTIVATION_F32 && s->kv == QM_KV_F32;
     struct qm_agreement_verdict *v = &run->verdict;
-    QM_TRY(qm_agreement_judge(&run->agreement, is_float32, v));
-    if (session->run->widen >
-        1) { // sums have more terms than the reference's, which is not widened; see docs/METHOD.md
-        v->body_bound *= 2;
-        qm_agreement_decide(v);
-    }
+    QM_TRY(qm_derive_check(s, session->run->widen, &run->agreement, v));
     if (!v->agrees)
         return QM_FAIL(
             QM_WRONG_RESULT,
@@ -348,31 +345,20 @@ static enum qm_status score_other_prefill(struct qm_session *session, size_t sch
 static enum qm_status summarize(struct qm_session *session, size_t scheme)
 {
     const struct qm_evaluation *evaluation = session->prepared->evaluation;
+    const struct qm_bootstrap *bootstrap = &session->profile->bootstrap;
     struct qm_scheme_run *run = &session->run->schemes[scheme];
-    struct qm_summary_params params = {.scores = run->scores,
-                                       .sequence_count = evaluation->sequence_count,
-                                       .cell = evaluation->graded_cell,
-                                       .cell_count = evaluation->cell_count,
-                                       .bootstrap = session->profile->bootstrap};
-    QM_TRY(qm_summary_create(&params, &run->summary));
-    const struct qm_details_params details = {.scores = run->scores,
-                                              .sequence_count = evaluation->sequence_count,
-                                              .is_answer = evaluation->is_answer,
-                                              .set = evaluation->set_of,
-                                              .set_count = evaluation->set.sets > 1 ? evaluation->set.sets : 1,
-                                              .bootstrap = session->profile->bootstrap};
-    QM_TRY(qm_details_compute(&details, &run->details));
-    params.cell = evaluation->cell;
-    QM_TRY(qm_summary_create(&params, &run->cells));
+    struct qm_derived derived = {0};
+    enum qm_status status = qm_derive_accuracy(evaluation, bootstrap, run->scores, &derived);
+    run->summary = derived.summary;
+    run->cells = derived.cells;
+    run->details = derived.details;
+    QM_TRY(status);
     if (session->run->widen > 1)
         QM_TRY(qm_session_judge_widening(session, scheme, evaluation->scored_count, &run->widening.all));
     if (run->decode_scored == 0)
         return QM_OK;
     run->decode_scores->count = run->decode_scored; // room was made for the most there could be
-    params = (struct qm_summary_params){.scores = run->decode_scores,
-                                        .sequence_count = evaluation->sequence_count,
-                                        .bootstrap = session->profile->bootstrap};
-    return qm_summary_create(&params, &run->decode_summary);
+    return qm_derive_plain(evaluation, bootstrap, run->decode_scores, run->decode_scored, &run->decode_summary);
 }
 
 uint32_t qm_session_group_count(const struct qm_session *session)

@@ -1,6 +1,7 @@
 // What a widened model adds to a run: how wide a model the device holds, the same schemes as they are beside it, the
 // divergence of the one from the other, and the product on random codes.
 #include "bench/device_run_internal.h"
+#include "bench/result_derive.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,71 +71,22 @@ enum qm_status qm_session_load_narrow(struct qm_session *session)
     return QM_OK;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static enum qm_status find_median(const double *values, size_t count, double *out)
-{
-    double *sorted = malloc((count + 1) * sizeof(*sorted));
-    if (!sorted)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a median");
-    memcpy(sorted, values, count * sizeof(*sorted));
-    qsort(sorted, count, sizeof(*sorted), compare_doubles);
-    *out = count > 0 ? sorted[count / 2] : 0;
-    free(sorted);
-    return QM_OK;
-}
-
-// Whether nothing but what is stored is rounded: then no value can fall to the other side of a coarse tie.
-static bool is_float(const struct qm_scheme *scheme)
-{
-    return scheme->activations <= QM_ACTIVATION_BF16 && scheme->kv <= QM_KV_F16 && scheme->override_count == 0;
-}
-
-#define LARGEST_MEAN 1e-3   // far below what any format of 8 bits costs
-#define LARGEST_MEDIAN 1e-5 // what touches every row a little
-
-// Wide sums have more terms and round more. Where activations or cache become codes of a few bits, a value near a tie
-// then falls the other way, and others after it; that costs in proportion to what the scheme itself costs.
-static enum qm_status find_bounds(struct qm_session *session, size_t scheme, size_t tokens, double *mean,
-                                  double *median)
-{
-    const struct qm_scheme_run *run = &session->run->schemes[scheme];
-    double own = 0, own_median = 0;
-    *mean = LARGEST_MEAN;
-    *median = LARGEST_MEDIAN;
-    if (is_float(&session->prepared->schemes[scheme].scheme) || tokens == 0)
-        return QM_OK;
-    for (size_t i = 0; i < tokens; ++i)
-        own += run->scores->kl[i] / (double)tokens;
-    QM_TRY(find_median(run->scores->kl, tokens, &own_median));
-    *mean = own / 2 > *mean ? own / 2 : *mean;
-    *median = own_median / 10 > *median ? own_median / 10 : *median;
-    return QM_OK;
-}
-
 enum qm_status qm_session_judge_widening(struct qm_session *session, size_t scheme, size_t tokens,
                                          struct qm_summary **summary)
 {
     struct qm_scheme_run *run = &session->run->schemes[scheme];
-    const struct qm_evaluation *evaluation = session->prepared->evaluation;
-    struct qm_token_scores scored = *run->widening.scores; // those so far
-    struct qm_summary_params params = {
-        .scores = &scored, .sequence_count = evaluation->sequence_count, .bootstrap = session->profile->bootstrap};
-    double median = 0, median_bound = 0;
-    scored.count = tokens;
-    QM_TRY(qm_summary_create(&params, summary));
-    QM_TRY(find_bounds(session, scheme, tokens, &run->widening.bound, &median_bound));
-    QM_TRY(find_median(scored.kl, tokens, &median));
+    const struct qm_token_scores *scores = run->widening.scores; // of which `tokens` are scored so far
+    struct qm_widening_verdict verdict = {0};
+    QM_TRY(qm_derive_plain(session->prepared->evaluation, &session->profile->bootstrap, scores, tokens, summary));
+    QM_TRY(
+        qm_derive_widening(&session->prepared->schemes[scheme].scheme, run->scores->kl, scores->kl, tokens, &verdict));
+    run->widening.bound = verdict.mean_bound;
     double mean = (*summary)->metrics[QM_METRIC_KL_MEAN].value;
-    if (tokens > 0 && !(mean <= run->widening.bound && median <= median_bound))
+    if (tokens > 0 && !(mean <= verdict.mean_bound && verdict.median <= verdict.median_bound))
         return QM_FAIL(QM_WRONG_RESULT,
                        "widened %u times it is another model than the narrow one on the same device: KL mean %.3g "
                        "nats over %zu tokens, bound %.3g, median %.3g, bound %.3g",
-                       session->run->widen, mean, tokens, run->widening.bound, median, median_bound);
+                       session->run->widen, mean, tokens, verdict.mean_bound, verdict.median, verdict.median_bound);
     return QM_OK;
 }
 

@@ -1,4 +1,5 @@
-// From what was measured on a device to the tree of a result (docs/RESULT_FORMAT.md) and the samples file beside it.
+// From what was measured on a device to the tree of a result (docs/RESULT_FORMAT.md): what stands there as it was found.
+// What follows from raw arrays is result_derive.h's.
 #ifndef QM_BENCH_RESULT_BUILD_H
 #define QM_BENCH_RESULT_BUILD_H
 
@@ -10,9 +11,7 @@
 QM_MUST_USE struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct qm_device_run *run,
                                             unsigned ordinal);
 
-// Writes `NAME.samples.safetensors` (NAME as the result's file name without .yaml) into the directory: per scheme the
-// per-token scores and the raw times; and names it, with its hash, in the result.
-QM_MUST_USE enum qm_status qm_samples_write(const struct qm_prepared *prepared, const struct qm_device_run *run,
-                                            struct qm_node *result, const char *directory);
+// The raw arrays of a run, for qm_samples_write (samples.h); they stay the run's.
+void qm_result_raw(const struct qm_prepared *prepared, const struct qm_device_run *run, struct qm_raw *out);
 
 #endif

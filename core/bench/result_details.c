@@ -56,10 +56,9 @@ static void add_sets(struct qm_node *accuracy, const struct qm_evaluation *evalu
     }
 }
 
-void qm_result_add_details(struct qm_node *accuracy, const struct qm_prepared *prepared,
-                           const struct qm_scheme_run *scheme)
+void qm_result_add_details(struct qm_node *accuracy, const struct qm_evaluation *evaluation,
+                           const struct qm_details *details)
 {
-    const struct qm_details *details = &scheme->details;
     struct qm_node *list = qm_node_add_sequence(accuracy, "details");
     for (int d = 0; d < QM_DETAIL_COUNT; ++d) {
         const struct qm_estimate *value = &details->values[d];
@@ -83,7 +82,7 @@ void qm_result_add_details(struct qm_node *accuracy, const struct qm_prepared *p
             qm_node_set_u64(row, "examples", details->greedy_differing);
         }
     }
-    add_sets(accuracy, prepared->evaluation, details);
+    add_sets(accuracy, evaluation, details);
 }
 
 void qm_result_add_non_inferiority(struct qm_node *exact_match, const struct qm_summary *summary)

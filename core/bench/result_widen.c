@@ -5,16 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-void qm_result_add_size(struct qm_node *model, const struct qm_prepared *prepared, const struct qm_device_run *run)
+void qm_result_add_size(struct qm_node *model, const struct qm_model_config *config, uint32_t widen,
+                        const char *fit_reason)
 {
     struct qm_model_config widened;
-    qm_node_set_u64(model, "widen", run->widen);
-    if (qm_model_config_widen(&prepared->model->config, run->widen, &widened) == QM_OK) {
+    qm_node_set_u64(model, "widen", widen);
+    if (qm_model_config_widen(config, widen, &widened) == QM_OK) {
         qm_node_set_u64(model, "weights_on_device", qm_model_config_weights(&widened));
         qm_node_set_u64(model, "operations_per_token", 2 * qm_model_config_linear_weights(&widened));
     }
-    if (run->fit_reason[0])
-        qm_node_set_text(model, "fit", run->fit_reason);
+    if (fit_reason[0])
+        qm_node_set_text(model, "fit", fit_reason);
 }
 
 static bool is_number(const struct qm_estimate *estimate)
@@ -79,13 +80,12 @@ static double median_us(const double *ns, size_t count, uint32_t products)
     return median * 1e-3 / products;
 }
 
-static void add_random_codes(struct qm_node *widening, const struct qm_prepared *prepared,
-                             const struct qm_scheme_run *scheme)
+static void add_random_codes(struct qm_node *widening, const struct qm_raw *raw, const struct qm_raw_scheme *scheme)
 {
-    const struct qm_widening_run *run = &scheme->widening;
+    const struct qm_widening_run *run = scheme->widening;
     struct qm_estimate ratio = {0};
-    if (scheme->status != QM_OK || run->pairs == 0 ||
-        qm_ratio_paired(run->random_ns, run->tiled_ns, run->pairs, 1, &prepared->profile->bootstrap, &ratio) != QM_OK) {
+    if (!scheme->is_ok || run->pairs == 0 ||
+        qm_ratio_paired(run->random_ns, run->tiled_ns, run->pairs, 1, &raw->profile->bootstrap, &ratio) != QM_OK) {
         qm_node_set_text(widening, "random_codes", "not measured");
         return;
     }
@@ -98,18 +98,17 @@ static void add_random_codes(struct qm_node *widening, const struct qm_prepared 
     set_estimate(node, "ratio", &ratio);
 }
 
-void qm_result_add_widening(struct qm_node *row, const struct qm_prepared *prepared, const struct qm_device_run *run,
-                            size_t scheme)
+void qm_result_add_widening(struct qm_node *row, const struct qm_raw *raw, size_t scheme,
+                            const struct qm_derived *derived)
 {
-    const struct qm_scheme_run *scheme_run = &run->schemes[scheme];
-    if (run->widen == 1)
+    if (raw->widen == 1)
         return;
     struct qm_node *widening = qm_node_add_mapping(row, "widening");
-    add_divergence(widening, "kl_to_narrow", scheme_run->widening.all);
-    add_divergence(widening, "before_timing", scheme_run->widening.before);
-    if (scheme_run->widening.before)
-        qm_node_set_double(widening, "bound", scheme_run->widening.bound);
+    add_divergence(widening, "kl_to_narrow", derived->all);
+    add_divergence(widening, "before_timing", derived->before);
+    if (derived->before)
+        qm_node_set_double(widening, "bound", derived->widening.mean_bound);
     else
         qm_node_set_text(widening, "bound", "not measured");
-    add_random_codes(widening, prepared, scheme_run);
+    add_random_codes(widening, raw, &raw->schemes[scheme]);
 }

@@ -2,14 +2,15 @@
 #ifndef QM_BENCH_RESULT_WIDEN_H
 #define QM_BENCH_RESULT_WIDEN_H
 
-#include "bench/device_run.h"
-#include "record/node.h"
+#include "bench/result_derive.h"
+#include "model/model.h"
 
-// Adds to `model`: widen, weights on the device, operations; why not wider, where --fit chose.
-void qm_result_add_size(struct qm_node *model, const struct qm_prepared *prepared, const struct qm_device_run *run);
+// Adds to `model`: widen, weights on the device, operations; why not wider, where --fit chose (else "").
+void qm_result_add_size(struct qm_node *model, const struct qm_model_config *config, uint32_t widen,
+                        const char *fit_reason);
 
 // Adds `widening` to a scheme's row, unless the model is as it is.
-void qm_result_add_widening(struct qm_node *row, const struct qm_prepared *prepared, const struct qm_device_run *run,
-                            size_t scheme);
+void qm_result_add_widening(struct qm_node *row, const struct qm_raw *raw, size_t scheme,
+                            const struct qm_derived *derived);
 
 #endif

@@ -7,6 +7,7 @@
 #include "bench/devices.h"
 #include "bench/prepare.h"
 #include "bench/result_build.h"
+#include "bench/samples.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/verbs.h"
@@ -141,8 +142,13 @@ static enum qm_status write_and_show(const struct qm_preparation *preparation, c
                                      struct qm_node *json)
 {
     char path[QM_PATH_BYTES];
+    struct qm_raw *raw = malloc(sizeof(*raw));
+    if (!raw)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a result");
+    qm_result_raw(&preparation->prepared, run, raw);
     struct qm_node *result = qm_result_build(&preparation->prepared, run, entry->ordinal);
-    enum qm_status status = qm_samples_write(&preparation->prepared, run, result, options->directory);
+    enum qm_status status = qm_samples_write(raw, result, options->directory);
+    free(raw);
     if (status == QM_OK)
         status = qm_result_write(result, options->directory, path);
     if (status == QM_OK && !options->as_json) {

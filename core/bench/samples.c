@@ -1,0 +1,174 @@
+#include "bench/samples.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/safetensors.h"
+#include "record/result.h"
+#include "sys/file.h"
+
+enum {
+    SAMPLE_TENSORS_MAX = QM_PROFILE_SCHEMES_MAX * (3 * 13 + 2 + 2 * QM_PROFILE_POINTS_MAX * 3)
+};
+
+struct sample_list {
+    struct qm_tensor *tensors;
+    char (*names)[96];
+    size_t count;
+};
+
+static void add_array(struct sample_list *list, enum qm_dtype dtype, const void *data, size_t count, const char *format,
+                      ...) QM_PRINTF(5, 6);
+
+static void add_array(struct sample_list *list, enum qm_dtype dtype, const void *data, size_t count, const char *format,
+                      ...)
+{
+    if (count == 0 || list->count == SAMPLE_TENSORS_MAX)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(list->names[list->count], sizeof(list->names[0]), format, arguments);
+    va_end(arguments);
+    list->tensors[list->count] = (struct qm_tensor){.name = list->names[list->count],
+                                                    .dtype = dtype,
+                                                    .rank = 1,
+                                                    .shape = {count},
+                                                    .bytes = count * qm_dtype_bytes(dtype),
+                                                    .data = data};
+    ++list->count;
+}
+
+// Doubles as pairs of 32-bit words: the format's reader knows no F64. Low word first.
+static void add_doubles(struct sample_list *list, const double *data, size_t count, const char *scheme,
+                        const char *what)
+{
+    add_array(list, QM_DTYPE_U32, data, 2 * count, "%s.%s.f64", scheme, what);
+}
+
+static void add_scores(struct sample_list *list, const struct qm_token_scores *scores, const char *scheme,
+                       const char *phase)
+{
+    if (!scores)
+        return;
+    char what[64];
+    const struct {
+        const char *name;
+        const double *values;
+    } arrays[] = {{"kl", scores->kl},
+                  {"nll", scores->nll},
+                  {"nll_reference", scores->nll_reference},
+                  {"delta_p", scores->delta_p},
+                  {"confidence", scores->confidence},
+                  {"confidence_reference", scores->confidence_reference},
+                  {"source_kl", scores->source_kl}, // these two last: only where a source is known
+                  {"source_kl_reference", scores->source_kl_reference}};
+    bool has_source = memchr(scores->has_source, 1, scores->count) != NULL;
+    size_t last = sizeof(arrays) / sizeof(arrays[0]) - (has_source ? 0 : 2);
+    for (size_t i = 0; i < last; ++i) {
+        snprintf(what, sizeof(what), "%s.%s", phase, arrays[i].name);
+        add_doubles(list, arrays[i].values, scores->count, scheme, what);
+    }
+    if (has_source)
+        add_array(list, QM_DTYPE_U8, scores->has_source, scores->count, "%s.%s.has_source", scheme, phase);
+    add_array(list, QM_DTYPE_U8, scores->same_top, scores->count, "%s.%s.same_top", scheme, phase);
+    add_array(list, QM_DTYPE_U8, scores->hit, scores->count, "%s.%s.hit", scheme, phase);
+    add_array(list, QM_DTYPE_U8, scores->hit_reference, scores->count, "%s.%s.hit_reference", scheme, phase);
+    add_array(list, QM_DTYPE_U32, scores->sequence, scores->count, "%s.%s.sequence", scheme, phase);
+}
+
+static void add_times(struct sample_list *list, const struct qm_point_run *point, const char *scheme)
+{
+    char what[96];
+    size_t steps = point->is_decode ? point->steps : 1;
+    snprintf(what, sizeof(what), "%s.batch%u.%u", point->is_decode ? "decode" : "prefill", point->batch,
+             point->is_decode ? point->depth : point->tokens);
+    char name[128];
+    if (point->has_device_time) {
+        snprintf(name, sizeof(name), "%s.device_ns", what);
+        add_doubles(list, point->device_ns, point->count, scheme, name);
+    }
+    snprintf(name, sizeof(name), "%s.wall_ns", what);
+    add_doubles(list, point->wall_ns, point->count, scheme, name);
+    snprintf(name, sizeof(name), "%s.step_ns", what);
+    add_doubles(list, point->step_ns, point->count * steps, scheme, name);
+}
+
+// The evaluation set itself, so that a stranger can score an artifact without this program: tokens
+// [windows * (window_tokens + 1)], and 1 where the next token is scored [windows * window_tokens]. Both are freed by the
+// caller. And of each sequence: its cell if that is graded, else 2^32 - 1; its set; and 1 where its text is exact.
+static enum qm_status add_evaluation(struct sample_list *list, const struct qm_evaluation *evaluation,
+                                     uint32_t **tokens, uint8_t **scored)
+{
+    size_t windows = evaluation->set.windows, length = evaluation->set.window_tokens;
+    *tokens = calloc(windows * (length + 1), sizeof(**tokens));
+    *scored = calloc(windows * length, sizeof(**scored));
+    if (!*tokens || !*scored)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for samples");
+    for (size_t w = 0; w < windows; ++w) {
+        for (size_t p = 0; p <= length; ++p)
+            (*tokens)[w * (length + 1) + p] = evaluation->windows[w].tokens[p];
+    }
+    for (size_t i = 0; i < evaluation->scored_count; ++i)
+        (*scored)[evaluation->scored[i].window * length + evaluation->scored[i].position] = 1;
+    add_array(list, QM_DTYPE_U32, *tokens, windows * (length + 1), "evaluation.tokens");
+    add_array(list, QM_DTYPE_U8, *scored, windows * length, "evaluation.scored");
+    add_array(list, QM_DTYPE_U32, evaluation->graded_cell, evaluation->sequence_count, "evaluation.graded_cell");
+    add_array(list, QM_DTYPE_U32, evaluation->set_of, evaluation->sequence_count, "evaluation.set");
+    add_array(list, QM_DTYPE_U8, evaluation->is_answer, evaluation->sequence_count, "evaluation.is_answer");
+    return QM_OK;
+}
+
+enum qm_status qm_samples_write(const struct qm_raw *raw, struct qm_node *result, const char *directory)
+{
+    enum qm_status status = QM_OK;
+    struct sample_list list = {.tensors = calloc(SAMPLE_TENSORS_MAX, sizeof(struct qm_tensor)),
+                               .names = calloc(SAMPLE_TENSORS_MAX, sizeof(*list.names))};
+    void *bytes = NULL;
+    uint32_t *tokens = NULL;
+    uint8_t *scored = NULL;
+    size_t count = 0;
+    if (!list.tensors || !list.names) {
+        status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for samples");
+        goto done;
+    }
+    for (size_t s = 0; s < raw->scheme_count; ++s) {
+        const struct qm_raw_scheme *scheme = &raw->schemes[s];
+        const struct qm_widening_run *widening = scheme->widening;
+        const char *name = scheme->scheme->name;
+        if (!scheme->scores)
+            continue;
+        add_scores(&list, scheme->scores, name, "prefill");
+        if (widening) {
+            add_scores(&list, widening->scores, name, "widening");
+            add_doubles(&list, widening->tiled_ns, widening->pairs, name, "widening.tiled_ns");
+            add_doubles(&list, widening->random_ns, widening->pairs, name, "widening.random_ns");
+        }
+        add_scores(&list, scheme->decode_scores, name, "decode");
+        for (size_t i = 0; i < scheme->point_count; ++i)
+            add_times(&list, &scheme->points[i], name);
+    }
+    if (list.count == 0)
+        goto done;
+    QM_GUARD(add_evaluation(&list, raw->evaluation, &tokens, &scored));
+    char base[QM_RESULT_NAME_BYTES], name[QM_RESULT_NAME_BYTES + 32], path[QM_PATH_BYTES], hash[QM_HASH_TEXT_BYTES];
+    qm_result_file_name(result, base);
+    base[strlen(base) - strlen(".yaml")] = '\0';
+    snprintf(name, sizeof(name), "%s.samples.safetensors", base);
+    QM_GUARD(qm_path_join(path, directory, name));
+    struct qm_tensor_text text_of_format = {"qmark_samples", "1"};
+    QM_GUARD(qm_safetensors_encode(name, list.tensors, list.count, &text_of_format, 1, &bytes, &count));
+    QM_GUARD(qm_file_write(path, bytes, count));
+    qm_hash_bytes(bytes, count, hash);
+    struct qm_node *samples = qm_node_add_mapping(result, "samples");
+    qm_node_set_text(samples, "file", name);
+    qm_node_set_text(samples, "sha256", hash);
+done:
+    free(bytes);
+    free(tokens);
+    free(scored);
+    free(list.tensors);
+    free(list.names);
+    return status;
+}
