@@ -11,7 +11,7 @@ struct qm_client {
     int is_alive;
 };
 
-enum qm_status qm_client_start(struct qm_client **out)
+enum qm_status qm_client_start(const char *const *environment, struct qm_client **out)
 {
     *out = NULL;
     char path[QM_PATH_BYTES];
@@ -20,7 +20,7 @@ enum qm_status qm_client_start(struct qm_client **out)
     if (!client)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a worker");
     const char *arguments[] = {path, "worker", NULL};
-    enum qm_status status = qm_process_start(arguments, &client->process);
+    enum qm_status status = qm_process_start(arguments, environment, &client->process);
     if (status != QM_OK) {
         free(client);
         return status;

@@ -11,7 +11,7 @@
 struct qm_client;
 
 // Starts a worker: this program again, with the hidden verb `worker`.
-QM_MUST_USE enum qm_status qm_client_start(struct qm_client **out);
+QM_MUST_USE enum qm_status qm_client_start(const char *const *environment, struct qm_client **out);
 
 // Sends `request` (taken, as json_pack gives it) and waits for the answer, which the caller releases with json_decref.
 // An answer that is not ok gives its status and text, and no answer. A worker that ended gives QM_DEVICE_LOST, one that

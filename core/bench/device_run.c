@@ -348,25 +348,27 @@ static enum qm_status read_memory(struct qm_session *session)
 }
 
 // Widened, only the windows that timing repeats are scored before it, and the rest of the set at the end: that is long.
-static enum qm_status score_and_time(struct qm_session *session)
+static enum qm_status score_before_timing(struct qm_session *session)
 {
-    uint32_t groups = qm_session_group_count(session);
     QM_TRY(qm_session_score_begin(session));
     if (session->run->widen == 1) // the first group comes last, so that timing finds it on the device
-        QM_TRY(qm_session_score_groups(session, 1, groups));
+        QM_TRY(qm_session_score_groups(session, 1, qm_session_group_count(session)));
     QM_TRY(qm_session_score_groups(session, 0, 1));
-    if (session->run->widen > 1) {
-        QM_TRY(qm_session_time(session));
-        QM_TRY(qm_session_time_random(session));
-        QM_TRY(qm_session_score_groups(session, 1, groups));
-        return qm_session_score_end(session);
-    }
-    QM_TRY(qm_session_score_end(session));
-    return qm_session_time(session);
+    return session->run->widen == 1 ? qm_session_score_end(session) : QM_OK;
 }
 
-static enum qm_status measure(struct qm_session *session)
+static enum qm_status score_after_timing(struct qm_session *session)
 {
+    if (session->run->widen == 1)
+        return QM_OK;
+    QM_TRY(qm_session_time_random(session));
+    QM_TRY(qm_session_score_groups(session, 1, qm_session_group_count(session)));
+    return qm_session_score_end(session);
+}
+
+static enum qm_status begin(struct qm_session *session)
+{
+    QM_TRY(qm_client_start(session->params->environment, &session->client));
     QM_TRY(open_device(session));
     QM_TRY(open_engine(session));
     QM_TRY(create_points(session));
@@ -378,42 +380,60 @@ static enum qm_status measure(struct qm_session *session)
     QM_TRY(check_kernels(session));
     judge_selftest(session);
     judge_kernels(session);
-    QM_TRY(score_and_time(session));
-    return read_memory(session);
+    return score_before_timing(session);
 }
 
-enum qm_status qm_device_run(const struct qm_device_run_params *params, struct qm_device_run **out)
+enum qm_status qm_session_begin(const struct qm_device_run_params *params, struct qm_session *session)
 {
-    *out = NULL;
-    struct qm_device_run *run = calloc(1, sizeof(*run));
+    *session =
+        (struct qm_session){.params = params, .prepared = params->prepared, .profile = params->prepared->profile};
+    struct qm_device_run *run = session->run = calloc(1, sizeof(*run));
     if (!run)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a run");
-    struct qm_session session = {
-        .params = params, .prepared = params->prepared, .profile = params->prepared->profile, .run = run};
     snprintf(run->id, sizeof(run->id), "%s", params->device);
     run->scheme_count = params->prepared->scheme_count;
     run->widen = params->prepared->profile->widen;
     qm_time_utc(run->started);
-    plan_sequences(&session);
-    size_t points = session.profile->prefill_count + session.profile->decode_count;
+    plan_sequences(session);
+    size_t points = session->profile->prefill_count + session->profile->decode_count;
     uint32_t windows = params->prepared->evaluation->set.windows;
-    session.total = (double)run->scheme_count *
-                    (windows + (double)points * (session.profile->repeats + 1) +
-                     (session.profile->sustained == QM_PROFILE_SUSTAINED_NONE ? 0 : session.profile->sustained_s));
-    enum qm_status status = qm_client_start(&session.client);
+    session->total = (double)run->scheme_count *
+                     (windows + (double)points * (session->profile->repeats + 1) +
+                      (session->profile->sustained == QM_PROFILE_SUSTAINED_NONE ? 0 : session->profile->sustained_s));
+    return begin(session);
+}
+
+enum qm_status qm_session_end(struct qm_session *session, enum qm_status status, struct qm_device_run **out)
+{
+    struct qm_device_run *run = session->run;
+    *out = NULL;
+    if (!run)
+        return status;
     if (status == QM_OK)
-        status = measure(&session);
+        status = score_after_timing(session);
+    if (status == QM_OK)
+        status = read_memory(session);
     // What ended the worker ended every row that was not complete.
     for (size_t s = 0; status != QM_OK && s < run->scheme_count; ++s)
-        qm_session_fail(&session, s, status);
-    qm_client_end(&session.client);
+        qm_session_fail(session, s, status);
+    qm_client_end(&session->client);
     qm_time_utc(run->finished);
     if (!run->info) { // nothing is known of the device: there is no result to write
-        qm_device_run_destroy(&run);
+        qm_device_run_destroy(&session->run);
         return status;
     }
     *out = run;
+    session->run = NULL;
     return QM_OK;
+}
+
+enum qm_status qm_device_run(const struct qm_device_run_params *params, struct qm_device_run **out)
+{
+    struct qm_session session;
+    enum qm_status status = qm_session_begin(params, &session);
+    if (status == QM_OK)
+        status = qm_session_time(&session);
+    return qm_session_end(&session, status, out);
 }
 
 void qm_device_run_destroy(struct qm_device_run **run)

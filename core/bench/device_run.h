@@ -78,7 +78,9 @@ struct qm_device_run {
 
 struct qm_device_run_params {
     const struct qm_prepared *prepared;
-    const char *device;          // id
+    const char *device; // id
+    // "NAME=value", set for the worker only, ends with NULL; may be NULL.
+    const char *const *environment;
     const char *cache_directory; // for pipelines and binaries
     const char *scratch_path;    // a file that may be written, read and removed
     bool is_debug;

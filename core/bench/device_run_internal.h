@@ -20,6 +20,13 @@ struct qm_session {
     double done, total;   // units of work, for progress
 };
 
+// Opens the device in a worker of its own, loads and verifies every scheme and scores what timed passes will repeat.
+// qm_session_end follows whatever came of it, with the status that it should end with: it ends the worker and hands over
+// the run, or, where nothing is known of the device, none and the status.
+QM_MUST_USE enum qm_status qm_session_begin(const struct qm_device_run_params *params, struct qm_session *session);
+QM_MUST_USE enum qm_status qm_session_end(struct qm_session *session, enum qm_status status,
+                                          struct qm_device_run **out);
+
 void qm_session_tell(struct qm_session *session, const char *what, double units);
 // Ends a scheme's run with a status and the current error text; a wrong one loses its speed.
 void qm_session_fail(struct qm_session *session, size_t scheme, enum qm_status status);

@@ -30,7 +30,7 @@ static void add_entry(struct qm_device_list *list, json_t *row)
     ++list->count;
 }
 
-static void list_api(struct qm_device_list *list, const char *api)
+static void list_api(struct qm_device_list *list, const char *api, const char *const *environment)
 {
     struct qm_client *client = NULL;
     json_t *answer = NULL;
@@ -39,7 +39,7 @@ static void list_api(struct qm_device_list *list, const char *api)
     size_t reason_size = sizeof(list->apis[0].reason), before = list->count;
     reason[0] = '\0';
     ++list->api_count;
-    enum qm_status status = qm_client_start(&client);
+    enum qm_status status = qm_client_start(environment, &client);
     if (status == QM_OK)
         status = qm_client_ask(client, 120, json_pack("{s:s, s:s}", "do", "list", "api", api), &answer);
     if (status == QM_OK) {
@@ -55,12 +55,12 @@ static void list_api(struct qm_device_list *list, const char *api)
     qm_client_end(&client);
 }
 
-enum qm_status qm_device_list_make(struct qm_device_list *out)
+enum qm_status qm_device_list_make(const char *const *environment, struct qm_device_list *out)
 {
     out->count = out->api_count = 0;
     for (const struct qm_backend *const *backend = qm_backends; *backend; ++backend) {
         if (*backend != &qm_backend_reference)
-            list_api(out, (*backend)->name);
+            list_api(out, (*backend)->name, environment);
     }
     return QM_OK;
 }

@@ -30,7 +30,8 @@ struct qm_device_list {
     size_t api_count;
 };
 
-// Lists Vulkan's and OpenCL's devices, without the reference backend.
-QM_MUST_USE enum qm_status qm_device_list_make(struct qm_device_list *out);
+// Lists Vulkan's and OpenCL's devices, without the reference backend, as they are with `environment` ("NAME=value", ends
+// with NULL; may be NULL) set.
+QM_MUST_USE enum qm_status qm_device_list_make(const char *const *environment, struct qm_device_list *out);
 
 #endif

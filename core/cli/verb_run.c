@@ -47,7 +47,7 @@ static bool is_chosen(const char *list, const struct qm_device_entry *entry)
 
 static enum qm_status choose_devices(const struct run_options *options, struct qm_device_list *list)
 {
-    QM_TRY(qm_device_list_make(list));
+    QM_TRY(qm_device_list_make(NULL, list));
     for (size_t i = 0; i < list->api_count; ++i) {
         if (list->apis[i].reason[0])
             fprintf(stderr, "%s: %s\n", list->apis[i].api, list->apis[i].reason);

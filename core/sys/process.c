@@ -89,7 +89,30 @@ static void on_timer(uv_timer_t *timer)
     ((struct qm_process *)timer->data)->timed_out = true;
 }
 
-enum qm_status qm_process_start(const char *const *arguments, struct qm_process **out)
+// This process's environment with some variables set, to be freed; NULL without memory.
+static char **merge_environment(const char *const *set)
+{
+    size_t count = 0, own = 0, used = 0;
+    while (set[count])
+        ++count;
+    while (environ[own])
+        ++own;
+    char **merged = calloc(own + count + 1, sizeof(*merged));
+    for (size_t i = 0; i < own && merged; ++i) {
+        bool is_set = false;
+        for (size_t k = 0; k < count; ++k) {
+            size_t name = strcspn(set[k], "=") + 1;
+            is_set = is_set || strncmp(environ[i], set[k], name) == 0;
+        }
+        if (!is_set)
+            merged[used++] = environ[i];
+    }
+    for (size_t k = 0; k < count && merged; ++k)
+        merged[used++] = (char *)(uintptr_t)set[k];
+    return merged;
+}
+
+enum qm_status qm_process_start(const char *const *arguments, const char *const *environment, struct qm_process **out)
 {
     *out = NULL;
     struct qm_process *process = calloc(1, sizeof(*process));
@@ -109,7 +132,9 @@ enum qm_status qm_process_start(const char *const *arguments, struct qm_process 
     };
     uv_process_options_t options = {.exit_cb = on_child_exit, .file = arguments[0], .stdio_count = 3, .stdio = streams};
     options.args = (char **)(uintptr_t)arguments;
+    options.env = environment ? merge_environment(environment) : NULL;
     int code = uv_spawn(&process->loop, &process->handle, &options);
+    free(options.env);
     if (code != 0) {
         process->has_ended = true;
         enum qm_status status = QM_FAIL(QM_FAILED, "cannot start %s: %s", arguments[0], uv_strerror(code));

@@ -10,8 +10,10 @@
 struct qm_process;
 
 // Starts `arguments[0]` (a path) with the arguments, which end with NULL. Its standard error is kept, the last 2,000
-// bytes, for messages. The caller ends it with qm_process_end.
-QM_MUST_USE enum qm_status qm_process_start(const char *const *arguments, struct qm_process **out);
+// bytes, for messages. `environment` ("NAME=value", ends with NULL; may be NULL) is set in it beside what this process
+// has. The caller ends it with qm_process_end.
+QM_MUST_USE enum qm_status qm_process_start(const char *const *arguments, const char *const *environment,
+                                            struct qm_process **out);
 
 // Writes the text and a newline. QM_FAILED where the child has ended.
 QM_MUST_USE enum qm_status qm_process_send(struct qm_process *process, const char *text);
