@@ -48,11 +48,19 @@ static enum qm_status find(const struct qm_command *command, const char *name, s
 
 static enum qm_status set_value(const struct qm_command *command, const struct qm_option *option, const char *value)
 {
-    if (option->kind == QM_OPTION_TEXT) {
+    if (option->kind == QM_OPTION_TEXT || option->kind == QM_OPTION_TEXTS) {
         if (!*value)
             return QM_FAIL(QM_INVALID, "%s: option '--%s' has an empty value; expected %s", command->verb, option->name,
                            option->argument);
-        *(const char **)option->out = value;
+        if (option->kind == QM_OPTION_TEXT) {
+            *(const char **)option->out = value;
+            return QM_OK;
+        }
+        struct qm_option_texts *texts = option->out;
+        if (texts->count == QM_OPTION_TEXTS_MAX)
+            return QM_FAIL(QM_INVALID, "%s: option '--%s' is given more than %d times", command->verb, option->name,
+                           QM_OPTION_TEXTS_MAX);
+        texts->items[texts->count++] = value;
         return QM_OK;
     }
     errno = 0;
@@ -96,7 +104,7 @@ enum qm_status qm_command_parse(const struct qm_command *command, int argc, char
         size_t length = strcspn(name, "=");
         QM_TRY(find(command, name, length, &index));
         const struct qm_option *option = &command->options[index];
-        if (given[index])
+        if (given[index] && option->kind != QM_OPTION_TEXTS)
             return QM_FAIL(QM_INVALID, "%s: option '--%s' is given twice; give it once", command->verb, option->name);
         given[index] = true;
         if (option->kind == QM_OPTION_FLAG) {

@@ -12,6 +12,16 @@ enum qm_option_kind {
     QM_OPTION_FLAG,  // bool; set by --name
     QM_OPTION_TEXT,  // const char *; --name VALUE or --name=VALUE
     QM_OPTION_WHOLE, // uint64_t; likewise
+    QM_OPTION_TEXTS, // struct qm_option_texts; may be given several times
+};
+
+enum {
+    QM_OPTION_TEXTS_MAX = 16
+};
+
+struct qm_option_texts {
+    const char *items[QM_OPTION_TEXTS_MAX + 1]; // ends with NULL
+    size_t count;
 };
 
 struct qm_option {
