@@ -20,6 +20,7 @@ libyaml-dev|hdr:yaml.h|reads profiles, writes results
 libjansson-dev|hdr:jansson.h|JSON: model files, --json
 libsodium-dev|hdr:sodium.h|hashes and signatures
 libuv1-dev|hdr:uv.h|processes, timers, files
+libsqlite3-dev|hdr:sqlite3.h|the history of results
 libvulkan-dev|hdr:vulkan/vulkan.h|Vulkan headers
 libvulkan-volk-dev|hdr:volk.h|loads Vulkan at run time
 opencl-c-headers|hdr:CL/cl.h|OpenCL headers'

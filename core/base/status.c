@@ -1,4 +1,5 @@
 #include "base/status.h"
+#include "base/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,14 +8,6 @@
 static _Thread_local char error_text[1024];
 static _Thread_local char error_place[256];
 
-// Texts quote what was read from files and drivers: nothing in them may break the line or steer a terminal.
-static void keep_one_line(char *text)
-{
-    for (; *text; ++text)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            *text = ' ';
-}
-
 enum qm_status qm_fail_at(const char *file, int line, enum qm_status status, const char *format, ...)
 {
     char text[sizeof(error_text)]; // formatted aside: the arguments may point into error_text
@@ -22,7 +15,7 @@ enum qm_status qm_fail_at(const char *file, int line, enum qm_status status, con
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    keep_one_line(text);
+    qm_text_clean(text); // it quotes what was read from files and drivers
     memcpy(error_text, text, sizeof(text));
     snprintf(error_place, sizeof(error_place), "%s:%d", file, line);
     return status;
@@ -46,7 +39,7 @@ void qm_error_prefix(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(prefix, sizeof(prefix), format, arguments);
     va_end(arguments);
-    keep_one_line(prefix);
+    qm_text_clean(prefix);
     memcpy(text, error_text, sizeof(text));
     size_t used = strlen(prefix);
     memcpy(error_text, prefix, used);

@@ -23,8 +23,8 @@ enum qm_status {
 #define QM_MUST_USE __attribute__((warn_unused_result))
 #define QM_PRINTF(format_index, first_index) __attribute__((format(printf, format_index, first_index)))
 
-// Keeps the text (at most 1,023 bytes, formatted as printf does) as this thread's error; returns `status`. Control
-// characters become blanks, so that the text is one line whatever it quotes.
+// Keeps the text (at most 1,023 bytes, formatted as printf does) as this thread's error; returns `status`. It is
+// cleaned (base/text.h), so that it is one line and steers no terminal, whatever it quotes.
 QM_MUST_USE enum qm_status qm_fail_at(const char *file, int line, enum qm_status status, const char *format, ...)
     QM_PRINTF(4, 5);
 #ifndef __clang_analyzer__

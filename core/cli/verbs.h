@@ -30,6 +30,8 @@ int qm_verb_show(int argc, char **argv);
 int qm_verb_compare(int argc, char **argv);
 int qm_verb_audit(int argc, char **argv);
 int qm_verb_claim(int argc, char **argv);
+int qm_verb_history(int argc, char **argv);
+int qm_verb_sign(int argc, char **argv);
 int qm_verb_explain(int argc, char **argv);
 int qm_verb_help(int argc, char **argv);
 

@@ -1,4 +1,5 @@
 #include "report/table.h"
+#include "base/text.h"
 
 #include <stdarg.h>
 #include <stdint.h>
@@ -90,6 +91,7 @@ static void add_cell(struct qm_table *table, bool is_span, const char *format, v
         table->failed = true;
         return;
     }
+    qm_text_clean(text);
     table->cells[(table->row_count - 1) * COLUMNS_MAX + table->next++] = (struct cell){text, is_span};
 }
 

@@ -1,6 +1,6 @@
 // Tables of text with aligned columns, for terminals and pipes.
 //
-// Cells are UTF-8 and measured in terminal columns. Building never fails visibly: without memory the table is marked,
+// Cells are UTF-8, cleaned of what steers a terminal (base/text.h), and measured in terminal columns. Building never fails visibly: without memory the table is marked,
 // and qm_table_write says so.
 #ifndef QM_REPORT_TABLE_H
 #define QM_REPORT_TABLE_H

@@ -9,7 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define FILE_MODE 0666      // less the user's umask
+#define FILE_MODE 0666 // less the user's umask
+#define SECRET_MODE 0600
 #define DIRECTORY_MODE 0777 // likewise
 
 // What to do about an error, where there is something to do.
@@ -207,6 +208,74 @@ enum qm_status qm_file_write(const char *path, const void *bytes, size_t count)
     return QM_OK;
 }
 
+enum qm_status qm_file_write_new(const char *path, const void *bytes, size_t count, bool is_secret)
+{
+    int file = open_at(path, O_WRONLY | O_CREAT | O_EXCL, is_secret ? SECRET_MODE : FILE_MODE);
+    if (file == UV_EEXIST)
+        return QM_FAIL(QM_INVALID, "%s: is there already and is not replaced; choose another name", path);
+    if (file < 0)
+        return fail(QM_INVALID, "write", path, file);
+    int error = write_all(file, bytes, count);
+    if (error == 0)
+        error = flush(file);
+    int close_error = close_file(file);
+    if (error == 0)
+        error = close_error;
+    if (error < 0) {
+        unlink_at(path);
+        return fail(QM_FAILED, "write", path, error);
+    }
+    flush_directory_of(path);
+    return QM_OK;
+}
+
+enum qm_status qm_file_read_secret(const char *path, size_t limit, void **bytes, size_t *count)
+{
+    uv_fs_t request;
+    *bytes = NULL;
+    *count = 0;
+    // Without waiting: the name may be that of a pipe.
+    int file = open_at(path, O_RDONLY | O_NONBLOCK, 0);
+    if (file < 0)
+        return fail(QM_INVALID, "read", path, file);
+    int error = uv_fs_fstat(NULL, &request, file, NULL);
+    uv_stat_t info = request.statbuf;
+    uv_fs_req_cleanup(&request);
+    enum qm_status status = QM_OK;
+    char *data = NULL;
+    size_t used = 0;
+    if (error < 0)
+        QM_GUARD(fail(QM_INVALID, "read", path, error));
+    if ((info.st_mode & S_IFMT) != S_IFREG)
+        QM_GUARD(QM_FAIL(QM_INVALID, "%s: is no file; name a file with a secret key", path));
+    if (info.st_mode & 077)
+        QM_GUARD(QM_FAIL(QM_INVALID, "%s: others may use it (mode %03o) and it is secret; run 'chmod 600 %s'", path,
+                         (unsigned)(info.st_mode & 0777), path));
+    if (info.st_size > limit)
+        QM_GUARD(QM_FAIL(QM_INVALID, "%s:1: the file has %llu bytes; at most %zu are read", path,
+                         (unsigned long long)info.st_size, limit));
+    data = calloc(1, (size_t)info.st_size + 1); // exactly, so that no copy of it is left behind by growing
+    if (!data)
+        QM_GUARD(fail(QM_OUT_OF_MEMORY, "read", path, UV_ENOMEM));
+    while (used < info.st_size) {
+        ssize_t done = read_some(file, data + used, (size_t)info.st_size - used);
+        if (done < 0)
+            QM_GUARD(fail(QM_INVALID, "read", path, (int)done));
+        if (done == 0)
+            break;
+        used += (size_t)done;
+    }
+    *bytes = data;
+    *count = used;
+    data = NULL;
+done:
+    close_file(file);
+    if (data)
+        explicit_bzero(data, used);
+    free(data);
+    return status;
+}
+
 enum qm_status qm_file_append(const char *path, const void *bytes, size_t count)
 {
     int file = open_at(path, O_WRONLY | O_CREAT | O_APPEND, FILE_MODE);
@@ -235,6 +304,15 @@ bool qm_directory_exists(const char *path)
 {
     uv_stat_t info;
     return stat_of(path, &info) == 0 && (info.st_mode & S_IFMT) == S_IFDIR;
+}
+
+bool qm_path_is_link(const char *path)
+{
+    uv_fs_t request;
+    int error = uv_fs_lstat(NULL, &request, path, NULL);
+    bool is_link = error == 0 && (request.statbuf.st_mode & S_IFMT) == S_IFLNK;
+    uv_fs_req_cleanup(&request);
+    return is_link;
 }
 
 enum qm_status qm_file_size(const char *path, uint64_t *bytes)
@@ -355,6 +433,20 @@ enum qm_status qm_cache_directory(char path[QM_PATH_BYTES])
         return QM_FAIL(QM_FAILED, "no home directory is known (%s); set QM_CACHE_DIR to a directory for cached files",
                        uv_strerror(error));
     return qm_path_join(path, home, ".cache/qmark");
+}
+
+enum qm_status qm_user_directory(char path[QM_PATH_BYTES])
+{
+    const char *data = getenv("XDG_DATA_HOME");
+    char home[QM_PATH_BYTES];
+    size_t size = sizeof(home);
+    if (data && data[0] == '/') // the standard says to ignore a relative one
+        return qm_path_join(path, data, "qmark");
+    int error = uv_os_homedir(home, &size);
+    if (error < 0)
+        return QM_FAIL(QM_FAILED, "no home directory is known (%s); set XDG_DATA_HOME to a directory for your data",
+                       uv_strerror(error));
+    return qm_path_join(path, home, ".local/share/qmark");
 }
 
 enum qm_status qm_program_directory(char path[QM_PATH_BYTES])

@@ -18,6 +18,14 @@ QM_MUST_USE enum qm_status qm_file_read(const char *path, size_t limit, void **b
 // Writes the file whole or not at all: into a new file beside it, flushed to the disk, then renamed over it.
 QM_MUST_USE enum qm_status qm_file_write(const char *path, const void *bytes, size_t count);
 
+// Makes a file that is not there yet; with `is_secret`, nobody but its owner may read it from the first moment on.
+// QM_INVALID if anything of that name is there, which stays as it is. What a failure left half written is removed.
+QM_MUST_USE enum qm_status qm_file_write_new(const char *path, const void *bytes, size_t count, bool is_secret);
+
+// As qm_file_read, for what only its owner may read: QM_INVALID, with what to do, if others may. The file that is read
+// is the one that was looked at. The caller overwrites the bytes before it frees them.
+QM_MUST_USE enum qm_status qm_file_read_secret(const char *path, size_t limit, void **bytes, size_t *count);
+
 // Puts bytes at the end of a file, which is made if it is not there. Not atomic: for logs.
 QM_MUST_USE enum qm_status qm_file_append(const char *path, const void *bytes, size_t count);
 
@@ -26,6 +34,7 @@ QM_MUST_USE enum qm_status qm_file_remove(const char *path);
 
 bool qm_file_exists(const char *path); // of any kind
 bool qm_directory_exists(const char *path);
+bool qm_path_is_link(const char *path); // a symbolic link, wherever it leads
 QM_MUST_USE enum qm_status qm_file_size(const char *path, uint64_t *bytes);
 
 // Makes the directory and those above it that are missing. QM_INVALID where that cannot be, as with the next.
@@ -43,6 +52,9 @@ void qm_name_list_free(struct qm_name_list *list);
 
 // $XDG_CACHE_HOME/qmark, else ~/.cache/qmark; QM_CACHE_DIR goes before both. Not made; see qm_directory_make.
 QM_MUST_USE enum qm_status qm_cache_directory(char path[QM_PATH_BYTES]);
+
+// $XDG_DATA_HOME/qmark, else ~/.local/share/qmark: what is kept until the user removes it. Not made.
+QM_MUST_USE enum qm_status qm_user_directory(char path[QM_PATH_BYTES]);
 
 // "a/b" from "a" and "b". QM_INVALID if that is longer than QM_PATH_BYTES.
 QM_MUST_USE enum qm_status qm_path_join(char out[QM_PATH_BYTES], const char *directory, const char *name);
