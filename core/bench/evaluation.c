@@ -7,18 +7,22 @@
 #include "record/node.h"
 #include "sys/file.h"
 
+void qm_evaluation_hash_token(struct qm_hash *hash, uint32_t token, bool is_scored)
+{
+    uint32_t word = token | (is_scored ? 0x10000u : 0u);
+    const unsigned char bytes[4] = {(unsigned char)word, (unsigned char)(word >> 8), (unsigned char)(word >> 16),
+                                    (unsigned char)(word >> 24)};
+    qm_hash_add(hash, bytes, sizeof(bytes));
+}
+
 static void hash_windows(struct qm_evaluation *evaluation)
 {
     struct qm_hash hash;
     qm_hash_begin(&hash);
     for (uint32_t w = 0; w < evaluation->set.windows; ++w) {
         const struct qm_window *window = &evaluation->windows[w];
-        for (uint32_t p = 0; p <= window->length; ++p) {
-            uint32_t token = window->tokens[p] | (p < window->length && window->scored[p] ? 0x10000u : 0u);
-            unsigned char bytes[4] = {(unsigned char)token, (unsigned char)(token >> 8), (unsigned char)(token >> 16),
-                                      0};
-            qm_hash_add(&hash, bytes, sizeof(bytes));
-        }
+        for (uint32_t p = 0; p <= window->length; ++p)
+            qm_evaluation_hash_token(&hash, window->tokens[p], p < window->length && window->scored[p]);
     }
     qm_hash_end(&hash, evaluation->sha256);
 }
@@ -58,7 +62,7 @@ static uint32_t find_cell(const struct qm_evaluation *evaluation, const struct q
     return QM_CELL_NONE;
 }
 
-static enum qm_status create_cells(struct qm_evaluation *evaluation)
+enum qm_status qm_evaluation_create_cells(struct qm_evaluation *evaluation)
 {
     for (int pass = 0; pass < 2; ++pass) {
         uint32_t count = 0;
@@ -109,6 +113,16 @@ static void list_scored(struct qm_evaluation *evaluation)
     }
 }
 
+void qm_evaluation_set_name(enum qm_split split, const struct qm_profile_set *set, char name[QM_EVALUATION_NAME_BYTES])
+{
+    const char *kind = split == QM_SPLIT_CALIBRATION ? "calibration" : "evaluation";
+    if (set->sets > 1)
+        snprintf(name, QM_EVALUATION_NAME_BYTES, "built-in %s, %u seeds from %llu", kind, set->sets,
+                 (unsigned long long)set->seed);
+    else
+        snprintf(name, QM_EVALUATION_NAME_BYTES, "built-in %s, seed %llu", kind, (unsigned long long)set->seed);
+}
+
 enum qm_status qm_evaluation_create(enum qm_split split, const struct qm_profile_set *set, const char *model_directory,
                                     struct qm_evaluation **out)
 {
@@ -118,13 +132,7 @@ enum qm_status qm_evaluation_create(enum qm_split split, const struct qm_profile
     if (!evaluation)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for an evaluation set");
     evaluation->set = *set;
-    const char *kind = split == QM_SPLIT_CALIBRATION ? "calibration" : "evaluation";
-    if (set->sets > 1)
-        snprintf(evaluation->name, sizeof(evaluation->name), "built-in %s, %u seeds from %llu", kind, set->sets,
-                 (unsigned long long)set->seed);
-    else
-        snprintf(evaluation->name, sizeof(evaluation->name), "built-in %s, seed %llu", kind,
-                 (unsigned long long)set->seed);
+    qm_evaluation_set_name(split, set, evaluation->name);
     evaluation->windows = calloc(set->windows, sizeof(*evaluation->windows));
     if (!evaluation->windows) {
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %u windows", set->windows);
@@ -146,7 +154,7 @@ enum qm_status qm_evaluation_create(enum qm_split split, const struct qm_profile
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for an evaluation set");
         goto done;
     }
-    QM_GUARD(create_cells(evaluation));
+    QM_GUARD(qm_evaluation_create_cells(evaluation));
     QM_GUARD(read_grading(evaluation, model_directory));
     list_scored(evaluation);
     hash_windows(evaluation);

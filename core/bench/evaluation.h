@@ -10,6 +10,10 @@
 #include "score/details.h"
 #include "score/summary.h"
 
+enum {
+    QM_EVALUATION_NAME_BYTES = 64
+};
+
 // A scored position.
 struct qm_scored_token {
     uint32_t window, position;
@@ -25,10 +29,10 @@ struct qm_cell {
 
 struct qm_evaluation {
     struct qm_profile_set set;
-    char name[64];                   // "built-in evaluation, seed 123", "built-in evaluation, 4 seeds from 123"
-    char sha256[QM_HASH_TEXT_BYTES]; // over windows, their tokens and masks, as little-endian 32-bit words
-    struct qm_window *windows;       // set.windows of them
-    struct qm_scored_token *scored;  // in the order of windows and positions
+    char name[QM_EVALUATION_NAME_BYTES]; // "built-in evaluation, seed 123", "built-in evaluation, 4 seeds from 123"
+    char sha256[QM_HASH_TEXT_BYTES];     // over windows, their tokens and masks, as little-endian 32-bit words
+    struct qm_window *windows;           // set.windows of them
+    struct qm_scored_token *scored;      // in the order of windows and positions
     size_t scored_count;
     uint32_t sequence_count;
     uint32_t *cell;        // [sequence_count]: index into cells
@@ -63,6 +67,11 @@ bool qm_evaluation_source(const struct qm_evaluation *evaluation, const struct q
 // How many examples of `evaluation` stand in `other` with the same tokens. Facts are not counted: all are in every split.
 QM_MUST_USE enum qm_status qm_evaluation_overlap(const struct qm_evaluation *evaluation,
                                                  const struct qm_evaluation *other, uint32_t *count);
+// Parts of the above, for sets that come from a samples file: the name, one token's part of the hash, and the list of all
+// cells, none of them graded.
+void qm_evaluation_set_name(enum qm_split split, const struct qm_profile_set *set, char name[QM_EVALUATION_NAME_BYTES]);
+void qm_evaluation_hash_token(struct qm_hash *hash, uint32_t token, bool is_scored);
+QM_MUST_USE enum qm_status qm_evaluation_create_cells(struct qm_evaluation *evaluation);
 void qm_evaluation_destroy(struct qm_evaluation **evaluation);
 
 #endif

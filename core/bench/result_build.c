@@ -126,10 +126,15 @@ static void add_device(struct qm_node *root, const struct qm_device_run *run, un
     qm_node_set_node(root, "device", device);
 }
 
-static bool is_standard_class(const struct qm_prepared *prepared)
+const char *qm_result_class(const struct qm_profile *profile, const char *source)
 {
     // A released build has no commit behind its version; until there is one, everything is custom.
-    return prepared->profile->is_stock && !prepared->profile->is_tuned && strcmp(QM_SOURCE_COMMIT, "released") == 0;
+    return profile->is_stock && !profile->is_tuned && strcmp(source, "released") == 0 ? "standard" : "custom";
+}
+
+const char *qm_result_source(void)
+{
+    return QM_SOURCE_COMMIT;
 }
 
 // ---- Disclosure ---------------------------------------------------------------------------------------------------
@@ -145,54 +150,54 @@ static void add_evaluation_set(struct qm_node *disclosure, const struct qm_evalu
 
 // Hashes over all variants that the scheme uses: names with bodies, which are the same for every tile (each kernel's own
 // hash covers its tile too), and SPIR-V.
-static void add_kernel_hashes(struct qm_node *chain, const struct qm_scheme_run *scheme, const char *tile,
+static void add_kernel_hashes(struct qm_node *chain, const struct qm_raw_scheme *scheme, const char *tile,
                               bool is_vulkan)
 {
     struct qm_hash bodies, modules;
-    size_t index;
-    json_t *name;
+    bool has_kernels = scheme->variant_count > 0;
     qm_hash_begin(&bodies);
     qm_hash_begin(&modules);
-    json_array_foreach(scheme->variants, index, name)
-    {
-        const struct qm_kernel_variant *variant = qm_kernel_find(json_string_value(name), tile);
+    for (size_t i = 0; i < scheme->variant_count; ++i) {
+        const struct qm_kernel_variant *variant = qm_kernel_find(scheme->variants[i], tile);
         if (!variant)
             continue;
-        qm_hash_add_text(&bodies, json_string_value(name));
+        qm_hash_add_text(&bodies, scheme->variants[i]);
         qm_hash_add_text(&bodies, variant->body);
         if (variant->spirv)
             qm_hash_add(&modules, variant->spirv, variant->spirv_bytes);
     }
     char text_of_hash[QM_HASH_TEXT_BYTES];
     qm_hash_end(&bodies, text_of_hash);
-    qm_node_set_text(chain, "kernel_hash", scheme->variants ? text_of_hash : "undisclosed");
+    qm_node_set_text(chain, "kernel_hash", has_kernels ? text_of_hash : "undisclosed");
     qm_node_set_text(chain, "tiles", "fixed");
     qm_hash_end(&modules, text_of_hash);
     // An OpenCL driver's binary differs from run to run on some drivers, so it would only mislead.
-    qm_node_set_text(chain, "binary_hash", is_vulkan && scheme->variants ? text_of_hash : "undisclosed");
+    qm_node_set_text(chain, "binary_hash", is_vulkan && has_kernels ? text_of_hash : "undisclosed");
 }
 
-static void add_tool_chain(struct qm_node *disclosure, const struct qm_prepared *prepared,
-                           const struct qm_device_run *run, const struct qm_scheme_run *scheme)
+static void add_tool_chain(struct qm_node *disclosure, const struct qm_result_scheme *parts)
 {
-    bool is_vulkan = strcmp(text(run->info, "api"), "vulkan") == 0;
+    const struct qm_raw_scheme *scheme = &parts->raw->schemes[parts->index];
+    const struct qm_node *device = parts->device;
+    const char *tile = parts->raw->tile, *compiler = qm_node_text_at(device, "compiler", "undisclosed");
+    bool is_vulkan = strcmp(qm_node_text_at(device, "api", ""), "vulkan") == 0;
     struct qm_node *chain = qm_node_add_mapping(disclosure, "tool_chain");
-    add_kernel_hashes(chain, scheme, run->tile, is_vulkan);
+    add_kernel_hashes(chain, scheme, tile, is_vulkan);
     if (is_vulkan)
-        qm_node_set_textf(chain, "compiler", "%s, then %s", QM_GLSLC_VERSION, text(run->info, "compiler"));
+        qm_node_set_textf(chain, "compiler", "%s, then %s", QM_GLSLC_VERSION, compiler);
     else
-        qm_node_set_text(chain, "compiler", text(run->info, "compiler"));
+        qm_node_set_text(chain, "compiler", compiler);
     qm_node_set_textf(chain, "build_options", "%s, tile %s", is_vulkan ? "-O --target-env=vulkan1.1" : "-cl-std=CL1.2",
-                      run->tile);
-    qm_node_set_text(chain, "driver", text(run->info, "driver_version"));
-    qm_node_set_text(chain, "loader", text(run->info, "loader"));
+                      tile);
+    qm_node_set_text(chain, "driver", qm_node_text_at(device, "driver_version", "undisclosed"));
+    qm_node_set_text(chain, "loader", qm_node_text_at(device, "loader", "undisclosed"));
     bool has_device_time = scheme->point_count > 0 && scheme->points[0].has_device_time;
     qm_node_set_text(chain, "timer",
                      scheme->point_count == 0 ? "none"
                      : has_device_time        ? "device timestamps; wall clock beside them"
                                               : "wall clock; the device has no timestamps of use");
     // What was fitted to the device's speed is no part of the policy: it differs from run to run.
-    const struct qm_profile *profile = prepared->profile;
+    const struct qm_profile *profile = parts->raw->profile;
     qm_node_set_textf(chain, "policy",
                       "program recorded once, full barrier between dispatches, submissions of %u ms at most by "
                       "measurement and of %u dispatches at most (0: no limit)",
@@ -249,42 +254,58 @@ static uint64_t bytes_of_others(const struct qm_device_run *run, size_t scheme)
     return bytes < run->peak_bytes ? bytes : 0;
 }
 
-static void add_scheme(struct qm_node *list, const struct qm_prepared *prepared, const struct qm_device_run *run,
-                       const struct qm_raw *raw, size_t s)
+struct qm_node *qm_result_add_scheme(struct qm_node *list, const struct qm_result_scheme *parts)
 {
-    const struct qm_derived derived = derived_of(&run->schemes[s]);
-    const struct qm_prepared_scheme *prepared_scheme = &prepared->schemes[s];
-    const struct qm_scheme_run *scheme = &run->schemes[s];
+    const struct qm_raw_scheme *scheme = &parts->raw->schemes[parts->index];
     struct qm_node *row = qm_node_append_mapping(list);
     char identity[QM_HASH_TEXT_BYTES];
-    qm_scheme_hash(&prepared_scheme->scheme, identity);
-    qm_node_set_text(row, "name", prepared_scheme->scheme.name);
+    qm_scheme_hash(scheme->scheme, identity);
+    qm_node_set_text(row, "name", scheme->scheme->name);
     qm_node_set_text(row, "identity", identity);
-    qm_node_set_text(row, "status",
-                     scheme->status == QM_OK             ? "ok"
-                     : scheme->status == QM_WRONG_RESULT ? "wrong"
-                     : scheme->status == QM_UNSUPPORTED  ? "unsupported"
-                                                         : "failed");
-    if (scheme->status != QM_OK)
-        qm_node_set_text(row, "reason", scheme->reason[0] ? scheme->reason : "undisclosed");
-    if (prepared_scheme->artifact) {
+    qm_node_set_text(row, "status", parts->status);
+    if (!scheme->is_ok)
+        qm_node_set_text(row, "reason", parts->reason[0] ? parts->reason : "undisclosed");
+    if (parts->artifact) {
         struct qm_node *artifact = qm_node_add_mapping(row, "artifact");
-        qm_node_set_text(artifact, "id", prepared_scheme->artifact->id);
+        qm_node_set_text(artifact, "id", parts->artifact->id);
         qm_node_set_text(artifact, "layout", QM_LAYOUT_NAME);
     } else {
         qm_node_set_text(row, "artifact", "absent");
     }
     struct qm_node *disclosure = qm_node_add_mapping(row, "disclosure");
-    qm_disclosure_add_precision(disclosure, prepared_scheme);
-    qm_disclosure_add_calibration(disclosure, prepared, s);
-    add_evaluation_set(disclosure, prepared->evaluation);
-    add_tool_chain(disclosure, prepared, run, scheme);
-    qm_derive_add_accuracy(row, raw, &derived);
-    qm_result_add_widening(row, raw, s, &derived);
-    if (scheme->status == QM_OK) {
-        qm_derive_add_throughput(row, raw, s);
+    qm_disclosure_add_precision(disclosure, scheme->scheme, parts->artifact);
+    qm_disclosure_add_calibration(disclosure, scheme->scheme, parts->artifact, &parts->sets);
+    add_evaluation_set(disclosure, parts->raw->evaluation);
+    add_tool_chain(disclosure, parts);
+    qm_derive_add_accuracy(row, parts->raw, parts->derived);
+    qm_result_add_widening(row, parts->raw, parts->index, parts->derived);
+    if (scheme->is_ok) {
+        qm_derive_add_throughput(row, parts->raw, parts->index);
         qm_node_set_text(row, "sustained", "not measured");
     }
+    return row;
+}
+
+static void add_scheme(struct qm_node *root, const struct qm_prepared *prepared, const struct qm_device_run *run,
+                       const struct qm_raw *raw, size_t s)
+{
+    const struct qm_derived derived = derived_of(&run->schemes[s]);
+    const struct qm_scheme_run *scheme = &run->schemes[s];
+    const struct qm_artifact *artifact = prepared->schemes[s].artifact;
+    struct qm_result_scheme parts = {.raw = raw,
+                                     .index = s,
+                                     .derived = &derived,
+                                     .artifact = artifact,
+                                     .device = qm_node_child(root, "device"),
+                                     .sets = {.overlap = prepared->overlap},
+                                     .reason = scheme->reason};
+    parts.sets.calibration = artifact && artifact->activations ? &artifact->activations->set : NULL;
+    parts.sets.examples = prepared->evaluation->sequence_count;
+    parts.status = scheme->status == QM_OK             ? "ok"
+                   : scheme->status == QM_WRONG_RESULT ? "wrong"
+                   : scheme->status == QM_UNSUPPORTED  ? "unsupported"
+                                                       : "failed";
+    struct qm_node *row = qm_result_add_scheme(qm_node_child(root, "schemes"), &parts);
     struct qm_node *memory = qm_node_add_mapping(row, "memory");
     qm_result_set_number(memory, "weights_bytes", scheme->weight_bytes > 0, (double)scheme->weight_bytes,
                          "not measured");
@@ -310,7 +331,7 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
     struct qm_node *this_run = qm_node_add_mapping(root, "run");
     qm_node_set_text(this_run, "started", run->started);
     qm_node_set_text(this_run, "finished", run->finished);
-    qm_node_set_text(this_run, "class", is_standard_class(prepared) ? "standard" : "custom");
+    qm_node_set_text(this_run, "class", qm_result_class(prepared->profile, QM_SOURCE_COMMIT));
     qm_node_set_text(this_run, "profile_hash", prepared->profile->hash);
     add_host(root);
     add_device(root, run, ordinal);
@@ -324,9 +345,9 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
     qm_node_set_text(model, "cache_resident", "undisclosed");
     qm_node_set_node(root, "profile", qm_profile_expand(prepared->profile));
     qm_node_set_text(root, "samples", "absent");
-    struct qm_node *schemes = qm_node_add_sequence(root, "schemes");
+    qm_node_add_sequence(root, "schemes");
     for (size_t s = 0; s < run->scheme_count; ++s)
-        add_scheme(schemes, prepared, run, raw, s);
+        add_scheme(root, prepared, run, raw, s);
     free(raw);
     return root;
 }

@@ -104,9 +104,9 @@ static void add_tensor_rows(struct qm_node *tensors, const struct qm_artifact *a
     }
 }
 
-void qm_disclosure_add_precision(struct qm_node *disclosure, const struct qm_prepared_scheme *prepared)
+void qm_disclosure_add_precision(struct qm_node *disclosure, const struct qm_scheme *scheme,
+                                 const struct qm_artifact *artifact)
 {
-    const struct qm_scheme *scheme = &prepared->scheme;
     const struct qm_format_info *weights = qm_weight_format_info(scheme->weights);
     const struct qm_format_info *activations = qm_activation_format_info(scheme->activations);
     struct qm_node *precision = qm_node_add_mapping(disclosure, "precision");
@@ -137,27 +137,25 @@ void qm_disclosure_add_precision(struct qm_node *disclosure, const struct qm_pre
                  scheme->kv_last);
     qm_node_set_textf(tensors, "kv_cache", "keys (after the rotary embedding) and values %s%s%s",
                       qm_kv_format_info(scheme->kv)->title, cache_scales, exact);
-    if (prepared->artifact)
-        add_tensor_rows(tensors, prepared->artifact);
+    if (artifact)
+        add_tensor_rows(tensors, artifact);
 }
 
 // ---- Calibration ---------------------------------------------------------------------------------------------------
 
-static void add_set(struct qm_node *disclosure, const struct qm_prepared *prepared,
-                    const struct qm_activation_scales *scales)
+static void add_set(struct qm_node *disclosure, const struct qm_disclosed_sets *sets)
 {
-    if (!scales) {
+    if (!sets->calibration) {
         qm_node_set_text(disclosure, "calibration_set", "none");
         return;
     }
     struct qm_node *set = qm_node_add_mapping(disclosure, "calibration_set");
-    qm_node_set_text(set, "name", scales->set.name);
-    qm_node_set_text(set, "sha256", scales->set.sha256);
-    qm_node_set_u64(set, "sequences", scales->set.windows);
-    qm_node_set_u64(set, "tokens", scales->set.tokens);
-    if (prepared->overlap > 0)
-        qm_node_set_textf(set, "overlap", "%u of the %u examples that are scored", prepared->overlap,
-                          prepared->evaluation->sequence_count);
+    qm_node_set_text(set, "name", sets->calibration->name);
+    qm_node_set_text(set, "sha256", sets->calibration->sha256);
+    qm_node_set_u64(set, "sequences", sets->calibration->windows);
+    qm_node_set_u64(set, "tokens", sets->calibration->tokens);
+    if (sets->overlap > 0)
+        qm_node_set_textf(set, "overlap", "%u of the %u examples that are scored", sets->overlap, sets->examples);
     else
         qm_node_set_text(set, "overlap", "none");
 }
@@ -206,13 +204,12 @@ static void add_parameters(struct qm_node *method, const struct qm_scheme *schem
                       alpha_min, alpha_max, low, high);
 }
 
-void qm_disclosure_add_calibration(struct qm_node *disclosure, const struct qm_prepared *prepared, size_t scheme_index)
+void qm_disclosure_add_calibration(struct qm_node *disclosure, const struct qm_scheme *scheme,
+                                   const struct qm_artifact *artifact, const struct qm_disclosed_sets *sets)
 {
-    const struct qm_scheme *scheme = &prepared->schemes[scheme_index].scheme;
-    const struct qm_artifact *artifact = prepared->schemes[scheme_index].artifact;
     const struct qm_activation_scales *scales = artifact ? artifact->activations : NULL;
-    add_set(disclosure, prepared, scales);
-    if (qm_weight_format_info(scheme->weights)->is_float && !scales) {
+    add_set(disclosure, sets);
+    if (qm_weight_format_info(scheme->weights)->is_float && !sets->calibration) {
         qm_node_set_text(disclosure, "calibration_method", "none");
         return;
     }
@@ -235,7 +232,7 @@ void qm_disclosure_add_calibration(struct qm_node *disclosure, const struct qm_p
         qm_node_set_text(method, "clipped_fraction", "undisclosed");
     else
         qm_node_set_double(method, "clipped_fraction",
-                           scheme->is_static ? scales->clipped_fraction
+                           scheme->is_static ? scales ? scales->clipped_fraction : 0
                            : count > 0       ? (double)clipped / (double)count
                                              : 0);
     // In units of the step at the value; clipped values, whose fraction stands above, are not counted.

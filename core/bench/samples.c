@@ -5,17 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/samples_tensors.h"
 #include "model/safetensors.h"
 #include "record/result.h"
 #include "sys/file.h"
 
 enum {
-    SAMPLE_TENSORS_MAX = QM_PROFILE_SCHEMES_MAX * (3 * 13 + 2 + 2 * QM_PROFILE_POINTS_MAX * 3)
+    SAMPLE_TENSORS_MAX = QM_PROFILE_SCHEMES_MAX * (3 * 13 + 8 + 2 * QM_PROFILE_POINTS_MAX * 3) + 8,
+    VARIANTS_BYTES = QM_RAW_VARIANTS_MAX * 64,
 };
 
 struct sample_list {
     struct qm_tensor *tensors;
-    char (*names)[96];
+    char (*names)[QM_TENSOR_NAME_BYTES_MAX + 1];
+    char (*variants)[VARIANTS_BYTES]; // of each scheme
+    uint32_t (*widening)[QM_SAMPLES_WIDENING_WORDS];
     size_t count;
 };
 
@@ -97,7 +101,8 @@ static void add_times(struct sample_list *list, const struct qm_point_run *point
 
 // The evaluation set itself, so that a stranger can score an artifact without this program: tokens
 // [windows * (window_tokens + 1)], and 1 where the next token is scored [windows * window_tokens]. Both are freed by the
-// caller. And of each sequence: its cell if that is graded, else 2^32 - 1; its set; and 1 where its text is exact.
+// caller. And of each sequence: its cell; the same if that is graded, else 2^32 - 1; its set; and 1 where its text is
+// exact.
 static enum qm_status add_evaluation(struct sample_list *list, const struct qm_evaluation *evaluation,
                                      uint32_t **tokens, uint8_t **scored)
 {
@@ -114,51 +119,87 @@ static enum qm_status add_evaluation(struct sample_list *list, const struct qm_e
         (*scored)[evaluation->scored[i].window * length + evaluation->scored[i].position] = 1;
     add_array(list, QM_DTYPE_U32, *tokens, windows * (length + 1), "evaluation.tokens");
     add_array(list, QM_DTYPE_U8, *scored, windows * length, "evaluation.scored");
+    add_array(list, QM_DTYPE_U32, evaluation->cell, evaluation->sequence_count, "evaluation.cell");
     add_array(list, QM_DTYPE_U32, evaluation->graded_cell, evaluation->sequence_count, "evaluation.graded_cell");
     add_array(list, QM_DTYPE_U32, evaluation->set_of, evaluation->sequence_count, "evaluation.set");
     add_array(list, QM_DTYPE_U8, evaluation->is_answer, evaluation->sequence_count, "evaluation.is_answer");
     return QM_OK;
 }
 
+static void add_variants(struct sample_list *list, const struct qm_raw_scheme *scheme, char text[VARIANTS_BYTES])
+{
+    size_t used = 0;
+    for (size_t i = 0; i < scheme->variant_count && used < VARIANTS_BYTES; ++i)
+        used += (size_t)snprintf(text + used, VARIANTS_BYTES - used, "%s%s", i ? "\n" : "", scheme->variants[i]);
+    add_array(list, QM_DTYPE_U8, text, strlen(text), "%s.kernels", scheme->scheme->name);
+}
+
+static void add_widening(struct sample_list *list, const struct qm_raw_scheme *scheme,
+                         uint32_t about[QM_SAMPLES_WIDENING_WORDS])
+{
+    const struct qm_widening_run *widening = scheme->widening;
+    const char *name = scheme->scheme->name;
+    if (!widening || !widening->before)
+        return;
+    // A scheme that ended early has scores of its first windows alone.
+    struct qm_token_scores first = *widening->scores;
+    if (!scheme->scores) {
+        first.count = widening->before_tokens;
+        add_doubles(list, scheme->own_kl, first.count, name, "widening.own_kl");
+    }
+    about[QM_SAMPLES_WIDENING_ROWS] = widening->rows;
+    about[QM_SAMPLES_WIDENING_COLUMNS] = widening->columns;
+    about[QM_SAMPLES_WIDENING_PRODUCTS] = widening->products;
+    about[QM_SAMPLES_WIDENING_IS_DEVICE_TIME] = widening->has_device_time;
+    about[QM_SAMPLES_WIDENING_BEFORE] = (uint32_t)widening->before_tokens;
+    add_array(list, QM_DTYPE_U32, about, QM_SAMPLES_WIDENING_WORDS, "%s.widening.about", name);
+    add_scores(list, &first, name, "widening");
+    add_doubles(list, widening->tiled_ns, widening->pairs, name, "widening.tiled_ns");
+    add_doubles(list, widening->random_ns, widening->pairs, name, "widening.random_ns");
+}
+
+static void add_scheme(struct sample_list *list, const struct qm_raw *raw, size_t s)
+{
+    const struct qm_raw_scheme *scheme = &raw->schemes[s];
+    const char *name = scheme->scheme->name;
+    add_widening(list, scheme, list->widening[s]);
+    if (!scheme->scores)
+        return;
+    add_scores(list, scheme->scores, name, "prefill");
+    add_scores(list, scheme->decode_scores, name, "decode");
+    add_doubles(list, scheme->agreement->device, scheme->agreement->count, name, "check.device_kl");
+    add_doubles(list, scheme->agreement->own, scheme->agreement->count, name, "check.own_kl");
+    for (size_t i = 0; i < scheme->point_count; ++i)
+        add_times(list, &scheme->points[i], name);
+}
+
 enum qm_status qm_samples_write(const struct qm_raw *raw, struct qm_node *result, const char *directory)
 {
     enum qm_status status = QM_OK;
     struct sample_list list = {.tensors = calloc(SAMPLE_TENSORS_MAX, sizeof(struct qm_tensor)),
-                               .names = calloc(SAMPLE_TENSORS_MAX, sizeof(*list.names))};
+                               .names = calloc(SAMPLE_TENSORS_MAX, sizeof(*list.names)),
+                               .variants = calloc(QM_PROFILE_SCHEMES_MAX, sizeof(*list.variants)),
+                               .widening = calloc(QM_PROFILE_SCHEMES_MAX, sizeof(*list.widening))};
     void *bytes = NULL;
     uint32_t *tokens = NULL;
     uint8_t *scored = NULL;
     size_t count = 0;
-    if (!list.tensors || !list.names) {
+    if (!list.tensors || !list.names || !list.variants || !list.widening) {
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for samples");
         goto done;
     }
-    for (size_t s = 0; s < raw->scheme_count; ++s) {
-        const struct qm_raw_scheme *scheme = &raw->schemes[s];
-        const struct qm_widening_run *widening = scheme->widening;
-        const char *name = scheme->scheme->name;
-        if (!scheme->scores)
-            continue;
-        add_scores(&list, scheme->scores, name, "prefill");
-        if (widening) {
-            add_scores(&list, widening->scores, name, "widening");
-            add_doubles(&list, widening->tiled_ns, widening->pairs, name, "widening.tiled_ns");
-            add_doubles(&list, widening->random_ns, widening->pairs, name, "widening.random_ns");
-        }
-        add_scores(&list, scheme->decode_scores, name, "decode");
-        for (size_t i = 0; i < scheme->point_count; ++i)
-            add_times(&list, &scheme->points[i], name);
-    }
+    for (size_t s = 0; s < raw->scheme_count; ++s)
+        add_scheme(&list, raw, s);
     if (list.count == 0)
         goto done;
+    for (size_t s = 0; s < raw->scheme_count; ++s)
+        add_variants(&list, &raw->schemes[s], list.variants[s]);
     QM_GUARD(add_evaluation(&list, raw->evaluation, &tokens, &scored));
-    char base[QM_RESULT_NAME_BYTES], name[QM_RESULT_NAME_BYTES + 32], path[QM_PATH_BYTES], hash[QM_HASH_TEXT_BYTES];
-    qm_result_file_name(result, base);
-    base[strlen(base) - strlen(".yaml")] = '\0';
-    snprintf(name, sizeof(name), "%s.samples.safetensors", base);
+    char name[QM_SAMPLES_NAME_BYTES], path[QM_PATH_BYTES], hash[QM_HASH_TEXT_BYTES];
+    qm_samples_file_name(result, name);
     QM_GUARD(qm_path_join(path, directory, name));
-    struct qm_tensor_text text_of_format = {"qmark_samples", "1"};
-    QM_GUARD(qm_safetensors_encode(name, list.tensors, list.count, &text_of_format, 1, &bytes, &count));
+    struct qm_tensor_text texts[] = {{"qmark_samples", QM_SAMPLES_VERSION}, {"tile", raw->tile}};
+    QM_GUARD(qm_safetensors_encode(name, list.tensors, list.count, texts, 2, &bytes, &count));
     QM_GUARD(qm_file_write(path, bytes, count));
     qm_hash_bytes(bytes, count, hash);
     struct qm_node *samples = qm_node_add_mapping(result, "samples");
@@ -170,5 +211,15 @@ done:
     free(scored);
     free(list.tensors);
     free(list.names);
+    free(list.variants);
+    free(list.widening);
     return status;
+}
+
+void qm_samples_file_name(const struct qm_node *result, char name[QM_SAMPLES_NAME_BYTES])
+{
+    char base[QM_RESULT_NAME_BYTES];
+    qm_result_file_name(result, base);
+    base[strlen(base) - strlen(".yaml")] = '\0';
+    snprintf(name, QM_SAMPLES_NAME_BYTES, "%s.samples.safetensors", base);
 }

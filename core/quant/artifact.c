@@ -343,6 +343,27 @@ done:
     return status;
 }
 
+enum qm_status qm_artifact_outline(const struct qm_scheme *scheme, const struct qm_model_config *config,
+                                   struct qm_artifact **out)
+{
+    enum qm_status status = QM_OK;
+    *out = NULL;
+    struct qm_artifact *artifact = calloc(1, sizeof(*artifact));
+    if (!artifact)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for an artifact");
+    QM_GUARD(qm_artifact_plan(artifact, scheme, config));
+    for (size_t i = 0; i < artifact->tensor_count; i++) {
+        struct qm_artifact_tensor *tensor = &artifact->tensors[i];
+        tensor->record.bytes = tensor->code_bytes + tensor->scale_bytes +
+                               (qm_weight_codec(tensor->format)->has_tensor_scale ? sizeof(float) : 0);
+    }
+    *out = artifact;
+    artifact = NULL;
+done:
+    qm_artifact_destroy(&artifact);
+    return status;
+}
+
 void qm_artifact_destroy(struct qm_artifact **artifact)
 {
     struct qm_artifact *a = *artifact;

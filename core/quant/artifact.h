@@ -81,6 +81,10 @@ QM_MUST_USE enum qm_status qm_artifact_check_patterns(const struct qm_scheme *sc
                                                       const struct qm_model_config *config);
 // Encodes a model. QM_INVALID names the tensor that cannot be encoded. The caller destroys it.
 QM_MUST_USE enum qm_status qm_artifact_build(const struct qm_artifact_params *params, struct qm_artifact **out);
+// What of an artifact follows from scheme and configuration alone: names, formats, shapes, bounds and bytes. No codes, no
+// scales, no id, nothing in the records but `bytes`. The caller destroys it.
+QM_MUST_USE enum qm_status qm_artifact_outline(const struct qm_scheme *scheme, const struct qm_model_config *config,
+                                               struct qm_artifact **out);
 void qm_artifact_destroy(struct qm_artifact **artifact);
 
 // Files. Equal artifacts give equal bytes. Loading checks everything that can be checked without the model: each tensor's

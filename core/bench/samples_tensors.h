@@ -1,0 +1,21 @@
+// What the writer and the reader of samples files must agree on.
+#ifndef QM_BENCH_SAMPLES_TENSORS_H
+#define QM_BENCH_SAMPLES_TENSORS_H
+
+#define QM_SAMPLES_VERSION "2" // metadata `qmark_samples`; 1 lacked kernels, checks and cells
+
+// What a tensor SCHEME.widening.about holds.
+enum {
+    QM_SAMPLES_WIDENING_ROWS,
+    QM_SAMPLES_WIDENING_COLUMNS,
+    QM_SAMPLES_WIDENING_PRODUCTS,
+    QM_SAMPLES_WIDENING_IS_DEVICE_TIME,
+    QM_SAMPLES_WIDENING_BEFORE, // scored tokens before timing
+    QM_SAMPLES_WIDENING_WORDS
+};
+
+enum {
+    QM_SAMPLES_PAIRS_MAX = 10000 // of times on tiled and on random codes
+};
+
+#endif
