@@ -342,6 +342,8 @@ static enum qm_status read_memory(struct qm_session *session)
     QM_TRY(qm_session_ask(session, json_pack("{s:s}", "do", "memory"), &answer));
     if (session->run->peak_bytes == 0)
         session->run->peak_bytes = (uint64_t)json_integer_value(json_object_get(answer, "peak_bytes"));
+    session->run->compile_ns = (double)json_integer_value(json_object_get(answer, "compile_ns"));
+    session->run->compiled = (uint32_t)json_integer_value(json_object_get(answer, "compiled"));
     session->run->log_count = (uint64_t)json_integer_value(json_object_get(answer, "log_count"));
     json_decref(answer);
     return QM_OK;

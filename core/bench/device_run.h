@@ -63,6 +63,8 @@ struct qm_device_run {
     json_t *selftest; // as qm_selftest_node; NULL if it was not reached
     json_t *kernels;  // reports, as the worker gave them
     uint64_t peak_bytes, log_count;
+    double compile_ns; // all kernels that were created, from source, SPIR-V or the driver's cache
+    uint32_t compiled;
     // The baseline against itself, in turns, before anything else was timed: ln of the ratio of each block.
     double *noise;
     size_t noise_count;

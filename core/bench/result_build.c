@@ -9,6 +9,7 @@
 #include "bench/result_disclosure.h"
 #include "bench/result_nodes.h"
 #include "bench/result_widen.h"
+#include "bench/samples.h"
 #include "kernel/kernels.h"
 #include "quant/layout.h"
 #include "record/result.h"
@@ -350,4 +351,19 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
         add_scheme(root, prepared, run, raw, s);
     free(raw);
     return root;
+}
+
+enum qm_status qm_result_write_run(const struct qm_prepared *prepared, const struct qm_device_run *run,
+                                   unsigned ordinal, const char *directory, struct qm_node **result,
+                                   char path[QM_PATH_BYTES])
+{
+    struct qm_raw *raw = malloc(sizeof(*raw));
+    *result = NULL;
+    if (!raw)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a result");
+    qm_result_raw(prepared, run, raw);
+    *result = qm_result_build(prepared, run, ordinal);
+    enum qm_status status = qm_samples_write(raw, *result, directory);
+    free(raw);
+    return status == QM_OK ? qm_result_write(*result, directory, path) : status;
 }

@@ -34,4 +34,10 @@ const char *qm_result_source(void);
 // The raw arrays of a run, for qm_samples_write (samples.h); they stay the run's.
 void qm_result_raw(const struct qm_prepared *prepared, const struct qm_device_run *run, struct qm_raw *out);
 
+// The result and its samples, written into the directory; `*result` (owned by the caller, also where writing failed) and
+// `path` say what and where.
+QM_MUST_USE enum qm_status qm_result_write_run(const struct qm_prepared *prepared, const struct qm_device_run *run,
+                                               unsigned ordinal, const char *directory, struct qm_node **result,
+                                               char path[QM_PATH_BYTES]);
+
 #endif

@@ -11,6 +11,7 @@
 #include "bench/fit.h"
 #include "bench/kernel_check.h"
 #include "bench/selftest.h"
+#include "bench/worker_device.h"
 #include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/random_weight.h"
@@ -142,6 +143,7 @@ static enum qm_status do_open(struct worker *worker, json_t *request, json_t *an
                                             .cache_dir = json_string_value(json_object_get(request, "cache"))};
             QM_TRY((*backend)->open(&worker->info, &params, &worker->device));
             plant_little_memory(worker);
+            qm_worker_device_watch(worker->device, has_fault(worker, "delay") ? strtod(worker->fault, NULL) : 0);
             json_object_set_new(answer, "info", json_of_node(qm_device_node(worker->device->info)));
             return QM_OK;
         }
@@ -646,6 +648,10 @@ static enum qm_status do_request(struct worker *worker, json_t *request, json_t 
         worker->device->fns->memory(worker->device, &memory);
         json_object_set_new(answer, "buffers_bytes", json_integer((json_int_t)memory.buffers_bytes));
         json_object_set_new(answer, "peak_bytes", json_integer((json_int_t)memory.peak_bytes));
+        struct qm_compile_time compile;
+        qm_worker_device_compile_time(&compile);
+        json_object_set_new(answer, "compile_ns", json_integer((json_int_t)compile.ns));
+        json_object_set_new(answer, "compiled", json_integer(compile.kernels));
         json_object_set_new(answer, "log_count", json_integer(qm_device_log_count()));
         return QM_OK;
     }

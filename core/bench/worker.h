@@ -24,7 +24,7 @@
 //            -> block_begin_ns [..] (the host's clock), block_wall_ns [..], block_device_ns [..], checksums of all passes
 //   probe    -> begin_ns (the host's clock), wall_ns: see clock_probe.h
 //   clock    -> host_ns, device_ns; unsupported without a device clock
-//   memory   -> buffers_bytes, peak_bytes
+//   memory   -> buffers_bytes, peak_bytes, compile_ns, compiled (kernels), log_count
 //   quit
 // Decode is a `run` with tokens = 1 (the position moves), prefill one with more (the sequence moves).
 #ifndef QM_BENCH_WORKER_H
@@ -38,6 +38,7 @@ int qm_worker_main(void);
 //   wrong-pass=N       the N-th run that keeps no logits (counted from 1) sees another token
 //   wrong-widen=1      one product of every scheme has the factor of another width, unless it is loaded as narrow
 //   memory=BYTES       the driver says that there are no more
+//   delay=SHARE            every run is held back by that share of its time
 //   wrong-selftest=1   its self-test says that it is wrong
 //   crash=VERB         the process ends by a signal when it is asked for VERB
 //   hang=VERB          it never answers

@@ -142,15 +142,9 @@ static enum qm_status write_and_show(const struct qm_preparation *preparation, c
                                      struct qm_node *json)
 {
     char path[QM_PATH_BYTES];
-    struct qm_raw *raw = malloc(sizeof(*raw));
-    if (!raw)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a result");
-    qm_result_raw(&preparation->prepared, run, raw);
-    struct qm_node *result = qm_result_build(&preparation->prepared, run, entry->ordinal);
-    enum qm_status status = qm_samples_write(raw, result, options->directory);
-    free(raw);
-    if (status == QM_OK)
-        status = qm_result_write(result, options->directory, path);
+    struct qm_node *result = NULL;
+    enum qm_status status =
+        qm_result_write_run(&preparation->prepared, run, entry->ordinal, options->directory, &result, path);
     if (status == QM_OK && !options->as_json) {
         struct qm_show_style style = qm_show_style_of(1);
         status = qm_show_result(result, &style, stdout);
