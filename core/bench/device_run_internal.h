@@ -83,8 +83,6 @@ uint32_t qm_session_point_sequence(const struct qm_session *session, const struc
 bool qm_series_grow(double **values, size_t count, size_t *capacity, size_t each);
 // 0 .. count - 1 in an order drawn from the seed.
 void qm_turns_shuffle(uint64_t seed, uint64_t stream, size_t *order, size_t count);
-// ln(a's time / b's time) of every two blocks, there and back, by the wall clock; returns how many.
-size_t qm_point_pair_logs(const struct qm_point_run *a, const struct qm_point_run *b, double *logs);
 
 // Sustained runs (device_sustain.c): every scheme on its own, contiguously.
 QM_MUST_USE enum qm_status qm_session_sustain(struct qm_session *session);

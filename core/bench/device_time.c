@@ -2,6 +2,7 @@
 // first, so that whatever drifts evenly hits all of them alike (A B B A). Every pass ends in a checksum that must be that
 // of the scored pass.
 #include "bench/device_run_internal.h"
+#include "bench/result_speed.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -155,15 +156,6 @@ static enum qm_status time_round(struct qm_session *session, size_t index, int r
     return QM_OK;
 }
 
-size_t qm_point_pair_logs(const struct qm_point_run *a, const struct qm_point_run *b, double *logs)
-{
-    size_t count = a->count < b->count ? a->count : b->count, pairs = count / 2;
-    for (size_t i = 0; i < pairs; ++i)
-        logs[i] = 0.5 * (qm_log(a->wall_ns[2 * i]) + qm_log(a->wall_ns[2 * i + 1]) - qm_log(b->wall_ns[2 * i]) -
-                         qm_log(b->wall_ns[2 * i + 1]));
-    return pairs;
-}
-
 // Half the width of the 95 % interval of the least known gain, as a fraction.
 static enum qm_status widest_gain(const struct qm_session *session, size_t index, double *out)
 {
@@ -178,19 +170,10 @@ static enum qm_status widest_gain(const struct qm_session *session, size_t index
         if (s == session->profile->baseline || !qm_session_can_time(session, s, index))
             continue;
         size_t pairs = qm_point_pair_logs(baseline, &session->run->schemes[s].points[index], logs);
-        *out = fmax(*out, 1.96 * qm_gate_blocks_error(logs, pairs));
+        *out = fmax(*out, QM_SPEED_Z * qm_gate_blocks_error(logs, pairs));
     }
     free(logs);
     return QM_OK;
-}
-
-static void set_stopped(struct qm_session *session, size_t index, const char *word)
-{
-    for (size_t s = 0; s < session->run->scheme_count; ++s) {
-        if (qm_session_can_time(session, s, index))
-            snprintf(session->run->schemes[s].points[index].stopped, sizeof(session->run->schemes[s].points->stopped),
-                     "%s", word);
-    }
 }
 
 // Rounds until every gain is known well enough. The rule looks at the width of intervals and not at gains, so that
@@ -203,16 +186,13 @@ static enum qm_status time_point(struct qm_session *session, size_t index)
     QM_TRY(qm_session_read_clock(session));
     for (int round = -warmup; round < repeats; ++round)
         QM_TRY(time_round(session, index, round));
-    const char *stopped = "repeats";
     for (int round = repeats + repeats % 2;; round += 2) {
         QM_TRY(widest_gain(session, index, &half_width));
-        stopped = half_width <= session->profile->precision ? "precision" : limit_ns == 0 ? "repeats" : "time";
         if (half_width <= session->profile->precision || qm_clock_ns() - begin_ns >= limit_ns)
             break;
         QM_TRY(time_round(session, index, round));
         QM_TRY(time_round(session, index, round + 1));
     }
-    set_stopped(session, index, stopped);
     return QM_OK;
 }
 

@@ -19,7 +19,6 @@ struct qm_point_run {
     double *device_ns;      // [count]
     double *wall_ns;        // [count]
     double *step_ns;        // decode: [count * steps] latencies, device time where there is
-    char stopped[16];       // "precision", "time", "repeats": what ended the rounds; "" before
     uint32_t dispatches, dispatches_per_submission, repeats_per_submission;
     double operations;  // of one pass
     uint64_t *expected; // checksums of the scored passes: per window for prefill of whole windows, else of one block

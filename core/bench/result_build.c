@@ -8,6 +8,7 @@
 #include "bench/result_derive.h"
 #include "bench/result_disclosure.h"
 #include "bench/result_nodes.h"
+#include "bench/result_speed.h"
 #include "bench/result_widen.h"
 #include "bench/samples.h"
 #include "kernel/kernels.h"
@@ -37,6 +38,7 @@ static void raw_of_scheme(const struct qm_prepared *prepared, const struct qm_de
     out->agreement = &scheme->agreement;
     out->points = scheme->points;
     out->point_count = scheme->point_count;
+    out->sustained = &scheme->sustained;
     out->widening = run->widen > 1 ? &scheme->widening : NULL;
     size_t index;
     json_t *name;
@@ -55,6 +57,11 @@ void qm_result_raw(const struct qm_prepared *prepared, const struct qm_device_ru
     out->widen = run->widen;
     out->tile = run->tile;
     out->scheme_count = run->scheme_count;
+    out->noise = run->noise;
+    out->noise_count = run->noise_count;
+    out->clock_host_ns = run->clock_host_ns;
+    out->clock_device_ns = run->clock_device_ns;
+    out->clock_count = run->clock_count;
     for (size_t s = 0; s < run->scheme_count; ++s)
         raw_of_scheme(prepared, run, s, &out->schemes[s]);
 }
@@ -280,10 +287,8 @@ struct qm_node *qm_result_add_scheme(struct qm_node *list, const struct qm_resul
     add_tool_chain(disclosure, parts);
     qm_derive_add_accuracy(row, parts->raw, parts->derived);
     qm_result_add_widening(row, parts->raw, parts->index, parts->derived);
-    if (scheme->is_ok) {
-        qm_derive_add_throughput(row, parts->raw, parts->index);
-        qm_node_set_text(row, "sustained", "not measured");
-    }
+    if (scheme->is_ok)
+        qm_speed_add_scheme(row, parts->raw, parts->index);
     return row;
 }
 
@@ -336,6 +341,12 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
     qm_node_set_text(this_run, "profile_hash", prepared->profile->hash);
     add_host(root);
     add_device(root, run, ordinal);
+    if (run->compiled > 0) {
+        struct qm_node *compile = qm_node_add_mapping(root, "compile");
+        qm_node_set_double(compile, "milliseconds", run->compile_ns * 1e-6);
+        qm_node_set_u64(compile, "kernels", run->compiled);
+    }
+    qm_speed_add_timing(root, raw);
     struct qm_node *model = qm_node_add_mapping(root, "model");
     qm_node_set_text(model, "name", qm_path_name(prepared->model_directory));
     if (prepared->model->variant)

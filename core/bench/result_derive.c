@@ -5,7 +5,6 @@
 
 #include "bench/result_details.h"
 #include "bench/result_nodes.h"
-#include "kernel/kernels.h"
 #include "score/acceptance.h"
 
 // ---- Summaries ----------------------------------------------------------------------------------------------------
@@ -236,86 +235,4 @@ void qm_derive_add_accuracy(struct qm_node *row, const struct qm_raw *raw, const
     qm_node_set_u64(bootstrap, "resamples", summary->bootstrap.resamples);
     qm_node_set_double(bootstrap, "confidence", summary->bootstrap.confidence_permille / 1000.0);
     add_acceptance(accuracy, raw->profile, summary);
-}
-
-// ---- Throughput ---------------------------------------------------------------------------------------------------
-
-static void add_place(struct qm_node *row, const struct qm_point_run *point)
-{
-    qm_node_set_text(row, "phase", point->is_decode ? "decode" : "prefill");
-    qm_node_set_u64(row, "batch", point->batch);
-    if (point->is_decode)
-        qm_node_set_u64(row, "depth", point->depth);
-    else
-        qm_node_set_u64(row, "prompt", point->tokens);
-}
-
-static const double *times_of(const struct qm_point_run *point)
-{
-    return point->has_device_time ? point->device_ns : point->wall_ns;
-}
-
-// A pass is of the tier of the highest kernel in it.
-static const char *tier_of(const struct qm_raw_scheme *scheme, const char *tile)
-{
-    for (size_t i = 0; i < scheme->variant_count; ++i) {
-        const struct qm_kernel_variant *variant = qm_kernel_find(scheme->variants[i], tile);
-        if (variant && strcmp(qm_kernel_tier(variant), "base") != 0)
-            return qm_kernel_tier(variant);
-    }
-    return "base";
-}
-
-static void add_point(struct qm_node *list, const struct qm_raw *raw, const char *tier,
-                      const struct qm_point_run *point)
-{
-    const struct qm_bootstrap *bootstrap = &raw->profile->bootstrap;
-    size_t steps = point->is_decode ? point->steps : 1;
-    double tokens = (double)point->batch * point->tokens * (double)steps;
-    struct qm_estimate rate = {0}, wall = {0};
-    struct qm_latency latency = {0};
-    if (qm_rate(times_of(point), point->count, 1, tokens, bootstrap, &rate) != QM_OK ||
-        qm_rate(point->wall_ns, point->count, 1, tokens, bootstrap, &wall) != QM_OK ||
-        qm_latency_percentiles(point->step_ns, point->count * steps, steps, bootstrap, &latency) != QM_OK ||
-        rate.state == QM_ESTIMATE_NOT_MEASURED)
-        return;
-    struct qm_node *row = qm_node_append_mapping(list);
-    add_place(row, point);
-    qm_node_set_text(row, "tier", tier);
-    qm_node_set_u64(row, "widen", raw->widen);
-    qm_node_set_text(row, "protocol", "paired");
-    qm_node_set_text(row, "timer", point->has_device_time ? "device" : "wall");
-    qm_node_set_u64(row, "passes", point->count * steps);
-    qm_result_set_estimate(row, "rate_tokens_per_s", &rate);
-    qm_result_set_value(row, "wall_rate_tokens_per_s", &wall);
-    struct qm_node *ms = qm_node_add_mapping(row, "latency_ms");
-    qm_result_set_milliseconds(ms, "p50", &latency.p50);
-    qm_result_set_milliseconds(ms, "p95", &latency.p95);
-    qm_result_set_milliseconds(ms, "p99", &latency.p99);
-}
-
-static void add_gain(struct qm_node *list, const struct qm_raw *raw, const struct qm_raw_scheme *baseline,
-                     const struct qm_point_run *point, size_t index)
-{
-    struct qm_node *row = qm_node_append_mapping(list);
-    add_place(row, point);
-    qm_node_set_text(row, "baseline", raw->profile->schemes[raw->profile->baseline].name);
-    struct qm_estimate gain = {0};
-    if (baseline->is_ok && baseline->points[index].count == point->count)
-        (void)!qm_ratio_paired(times_of(&baseline->points[index]), times_of(point), point->count, 1,
-                               &raw->profile->bootstrap, &gain);
-    qm_result_set_estimate(row, "ratio", &gain);
-}
-
-void qm_derive_add_throughput(struct qm_node *row, const struct qm_raw *raw, size_t s)
-{
-    const struct qm_raw_scheme *scheme = &raw->schemes[s], *baseline = &raw->schemes[raw->profile->baseline];
-    struct qm_node *throughput = qm_node_add_sequence(row, "throughput");
-    for (size_t i = 0; i < scheme->point_count; ++i)
-        add_point(throughput, raw, tier_of(scheme, raw->tile), &scheme->points[i]);
-    struct qm_node *gain = qm_node_add_sequence(row, "gain");
-    for (size_t i = 0; i < scheme->point_count; ++i) {
-        if (scheme->points[i].count > 0)
-            add_gain(gain, raw, baseline, &scheme->points[i], i);
-    }
 }

@@ -1,5 +1,5 @@
-// What of a result follows from its raw arrays and its profile: summaries, and the nodes `accuracy`, `widening`,
-// `throughput` and `gain`. A run and `qmark verify` both go through here, so that whatever is written is recomputed by the
+// What of a result follows from its raw arrays and its profile: summaries, and the nodes `accuracy` and
+// `widening`; what follows from times is result_speed.h's. A run and `qmark verify` both go through here, so that whatever is written is recomputed by the
 // code that wrote it.
 #ifndef QM_BENCH_RESULT_DERIVE_H
 #define QM_BENCH_RESULT_DERIVE_H
@@ -49,7 +49,4 @@ void qm_derived_free(struct qm_derived *derived);
 
 // Adds `accuracy` to a scheme's row: a mapping, or the words.
 void qm_derive_add_accuracy(struct qm_node *row, const struct qm_raw *raw, const struct qm_derived *derived);
-// Adds `throughput` and `gain`, of a scheme that is ok.
-void qm_derive_add_throughput(struct qm_node *row, const struct qm_raw *raw, size_t scheme);
-
 #endif

@@ -11,7 +11,7 @@
 #include "sys/file.h"
 
 enum {
-    SAMPLE_TENSORS_MAX = QM_PROFILE_SCHEMES_MAX * (3 * 13 + 8 + 2 * QM_PROFILE_POINTS_MAX * 3) + 8,
+    SAMPLE_TENSORS_MAX = QM_PROFILE_SCHEMES_MAX * (3 * 13 + 16 + 2 * QM_PROFILE_POINTS_MAX * 3) + 16,
     VARIANTS_BYTES = QM_RAW_VARIANTS_MAX * 64,
 };
 
@@ -20,6 +20,7 @@ struct sample_list {
     char (*names)[QM_TENSOR_NAME_BYTES_MAX + 1];
     char (*variants)[VARIANTS_BYTES]; // of each scheme
     uint32_t (*widening)[QM_SAMPLES_WIDENING_WORDS];
+    uint32_t points[QM_PROFILE_SCHEMES_MAX]; // of the sustained runs
     size_t count;
 };
 
@@ -158,6 +159,21 @@ static void add_widening(struct sample_list *list, const struct qm_raw_scheme *s
     add_doubles(list, widening->random_ns, widening->pairs, name, "widening.random_ns");
 }
 
+static void add_sustained(struct sample_list *list, const struct qm_raw_scheme *scheme, uint32_t *point)
+{
+    const struct qm_sustained_run *run = scheme->sustained;
+    const char *name = scheme->scheme->name;
+    if (!run || run->count == 0 || !scheme->is_ok)
+        return;
+    *point = (uint32_t)run->point;
+    add_array(list, QM_DTYPE_U32, point, 1, "%s.sustained.point", name);
+    add_doubles(list, run->begin_ns, run->count, name, "sustained.begin_ns");
+    add_doubles(list, run->wall_ns, run->count, name, "sustained.wall_ns");
+    add_doubles(list, run->at_ns, run->window_count, name, "sustained.at_ns");
+    add_doubles(list, run->probe_ns, run->window_count, name, "sustained.probe_ns");
+    add_doubles(list, run->readings, run->window_count * QM_READING_COUNT, name, "sustained.readings");
+}
+
 static void add_scheme(struct sample_list *list, const struct qm_raw *raw, size_t s)
 {
     const struct qm_raw_scheme *scheme = &raw->schemes[s];
@@ -171,6 +187,7 @@ static void add_scheme(struct sample_list *list, const struct qm_raw *raw, size_
     add_doubles(list, scheme->agreement->own, scheme->agreement->count, name, "check.own_kl");
     for (size_t i = 0; i < scheme->point_count; ++i)
         add_times(list, &scheme->points[i], name);
+    add_sustained(list, scheme, &list->points[s]);
 }
 
 enum qm_status qm_samples_write(const struct qm_raw *raw, struct qm_node *result, const char *directory)
@@ -195,6 +212,9 @@ enum qm_status qm_samples_write(const struct qm_raw *raw, struct qm_node *result
     for (size_t s = 0; s < raw->scheme_count; ++s)
         add_variants(&list, &raw->schemes[s], list.variants[s]);
     QM_GUARD(add_evaluation(&list, raw->evaluation, &tokens, &scored));
+    add_doubles(&list, raw->noise, raw->noise_count, "timing", "noise");
+    add_doubles(&list, raw->clock_host_ns, raw->clock_count, "timing", "clock_host_ns");
+    add_doubles(&list, raw->clock_device_ns, raw->clock_count, "timing", "clock_device_ns");
     char name[QM_SAMPLES_NAME_BYTES], path[QM_PATH_BYTES], hash[QM_HASH_TEXT_BYTES];
     qm_samples_file_name(result, name);
     QM_GUARD(qm_path_join(path, directory, name));

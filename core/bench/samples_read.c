@@ -17,10 +17,12 @@ struct own {
         struct qm_token_scores *scores, *decode_scores;
         struct qm_agreement agreement;
         struct qm_widening_run widening;
+        struct qm_sustained_run sustained;
         double *own_kl;
         struct qm_point_run *points;
         char *variants; // names, each with its zero
     } schemes[QM_PROFILE_SCHEMES_MAX];
+    double *noise, *clock_host_ns, *clock_device_ns;
 };
 
 struct reader {
@@ -263,13 +265,12 @@ static enum qm_status read_check(struct reader *reader, const char *scheme, stru
 
 static enum qm_status read_point(struct reader *reader, const char *scheme, struct qm_point_run *point)
 {
-    const struct qm_profile *profile = reader->params->profile;
     char what[64], name[96], full[NAME_BYTES];
     size_t steps = point->is_decode ? point->steps : 1;
     snprintf(what, sizeof(what), "%s.batch%u.%u", point->is_decode ? "decode" : "prefill", point->batch,
              point->is_decode ? point->depth : point->tokens);
     snprintf(name, sizeof(name), "%s.wall_ns.f64", what);
-    QM_TRY(count_doubles(reader, scheme, name, profile->repeats, &point->count));
+    QM_TRY(count_doubles(reader, scheme, name, QM_SAMPLES_BLOCKS_MAX, &point->count));
     if (point->count == 0)
         return QM_OK;
     QM_TRY(new_doubles(reader, scheme, name, &point->wall_ns, point->count, 0));
@@ -348,6 +349,60 @@ static enum qm_status read_widening(struct reader *reader, const char *scheme, s
     return new_doubles(reader, scheme, "widening.random_ns.f64", &widening->random_ns, widening->pairs, 0);
 }
 
+// NaN stands for what no sensor told.
+static enum qm_status read_readings(const struct reader *reader, const char *scheme, struct qm_sustained_run *run)
+{
+    const struct qm_tensor *tensor = NULL;
+    size_t count = run->window_count * QM_READING_COUNT;
+    QM_TRY(need(reader, scheme, "sustained.readings.f64", QM_DTYPE_U32, 2 * (uint64_t)count, &tensor));
+    run->readings = calloc(count + 1, sizeof(*run->readings));
+    if (!run->readings)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for samples", reader->own->file.file);
+    memcpy(run->readings, tensor->data, count * sizeof(*run->readings));
+    for (size_t i = 0; i < count; ++i)
+        if (!isnan(run->readings[i]) && !(fabs(run->readings[i]) < 1e18))
+            return refuse(reader, tensor->name, "a reading is out of range");
+    return QM_OK;
+}
+
+static enum qm_status read_sustained(struct reader *reader, const char *scheme, struct own_scheme *own,
+                                     struct qm_raw_scheme *raw)
+{
+    struct qm_sustained_run *run = &own->sustained;
+    uint32_t point = 0;
+    QM_TRY(count_doubles(reader, scheme, "sustained.begin_ns.f64", QM_SAMPLES_BLOCKS_MAX, &run->count));
+    if (run->count == 0)
+        return QM_OK;
+    QM_TRY(read_words(reader, scheme, "sustained.point", &point, 1, (uint32_t)raw->point_count, 0));
+    QM_TRY(count_doubles(reader, scheme, "sustained.at_ns.f64", QM_SAMPLES_BLOCKS_MAX, &run->window_count));
+    QM_TRY(new_doubles(reader, scheme, "sustained.begin_ns.f64", &run->begin_ns, run->count, 0));
+    QM_TRY(new_doubles(reader, scheme, "sustained.wall_ns.f64", &run->wall_ns, run->count, 1));
+    QM_TRY(new_doubles(reader, scheme, "sustained.at_ns.f64", &run->at_ns, run->window_count, 0));
+    QM_TRY(new_doubles(reader, scheme, "sustained.probe_ns.f64", &run->probe_ns, run->window_count, 1));
+    run->point = point;
+    run->is_measured = true;
+    raw->sustained = run;
+    return read_readings(reader, scheme, run);
+}
+
+static enum qm_status read_timing(struct reader *reader)
+{
+    struct own *own = reader->own;
+    struct qm_raw *raw = reader->raw;
+    QM_TRY(count_doubles(reader, "timing", "noise.f64", QM_SAMPLES_BLOCKS_MAX, &raw->noise_count));
+    QM_TRY(count_doubles(reader, "timing", "clock_host_ns.f64", QM_SAMPLES_BLOCKS_MAX, &raw->clock_count));
+    if (raw->noise_count > 0)
+        QM_TRY(new_doubles(reader, "timing", "noise.f64", &own->noise, raw->noise_count, -100));
+    if (raw->clock_count > 0) {
+        QM_TRY(new_doubles(reader, "timing", "clock_host_ns.f64", &own->clock_host_ns, raw->clock_count, 0));
+        QM_TRY(new_doubles(reader, "timing", "clock_device_ns.f64", &own->clock_device_ns, raw->clock_count, 0));
+    }
+    raw->noise = own->noise;
+    raw->clock_host_ns = own->clock_host_ns;
+    raw->clock_device_ns = own->clock_device_ns;
+    return QM_OK;
+}
+
 static enum qm_status read_variants(struct reader *reader, const char *scheme, struct own_scheme *own,
                                     struct qm_raw_scheme *raw)
 {
@@ -394,7 +449,8 @@ static enum qm_status read_scheme(struct reader *reader, size_t s)
     raw->decode_scores = own->decode_scores;
     QM_TRY(read_check(reader, name, &own->agreement));
     raw->agreement = &own->agreement;
-    return read_points(reader, name, own, raw);
+    QM_TRY(read_points(reader, name, own, raw));
+    return read_sustained(reader, name, own, raw);
 }
 
 enum qm_status qm_samples_parse(void **bytes, size_t count, const char *name, const struct qm_samples_params *params,
@@ -425,6 +481,7 @@ enum qm_status qm_samples_parse(void **bytes, size_t count, const char *name, co
     QM_GUARD(read_evaluation(&reader));
     for (size_t s = 0; s < params->profile->scheme_count; ++s)
         QM_GUARD(read_scheme(&reader, s));
+    QM_GUARD(read_timing(&reader));
 done:
     if (status != QM_OK)
         qm_samples_free(out);
@@ -451,7 +508,15 @@ void qm_samples_free(struct qm_samples *samples)
             free(scheme->widening.tiled_ns);
             free(scheme->widening.random_ns);
             qm_agreement_clear(&scheme->agreement);
+            free(scheme->sustained.begin_ns);
+            free(scheme->sustained.wall_ns);
+            free(scheme->sustained.at_ns);
+            free(scheme->sustained.probe_ns);
+            free(scheme->sustained.readings);
         }
+        free(own->noise);
+        free(own->clock_host_ns);
+        free(own->clock_device_ns);
         qm_evaluation_destroy(&own->evaluation);
         qm_tensors_free(&own->file);
         free(own);

@@ -15,7 +15,8 @@ enum {
 };
 
 enum {
-    QM_SAMPLES_PAIRS_MAX = 10000 // of times on tiled and on random codes
+    QM_SAMPLES_PAIRS_MAX = 10000,    // of times on tiled and on random codes
+    QM_SAMPLES_BLOCKS_MAX = 10000000 // of a point, or of a sustained run
 };
 
 #endif

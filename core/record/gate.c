@@ -194,7 +194,7 @@ static enum qm_status add_speeds(struct qm_gate_report *report, const char *devi
         }
     }
     snprintf(row, sizeof(row), "%s sustained", name);
-    return add_runs(report, device, QM_GATE_SPEED, row, a, b, name, NULL, "sustained.rate_tokens_per_s", params);
+    return add_runs(report, device, QM_GATE_SPEED, row, a, b, name, NULL, "sustained.rate", params);
 }
 
 // ---- Accuracy, kernels, memory ---------------------------------------------------------------------------------------

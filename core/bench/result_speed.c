@@ -1,0 +1,178 @@
+#include "bench/result_speed.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/numeric.h"
+#include "bench/result_nodes.h"
+#include "kernel/kernels.h"
+#include "score/gate.h"
+
+// ---- Throughput ---------------------------------------------------------------------------------------------------
+
+static void add_place(struct qm_node *row, const struct qm_point_run *point)
+{
+    qm_node_set_text(row, "phase", point->is_decode ? "decode" : "prefill");
+    qm_node_set_u64(row, "batch", point->batch);
+    if (point->is_decode)
+        qm_node_set_u64(row, "depth", point->depth);
+    else
+        qm_node_set_u64(row, "prompt", point->tokens);
+}
+
+static const double *times_of(const struct qm_point_run *point)
+{
+    return point->has_device_time ? point->device_ns : point->wall_ns;
+}
+
+// A pass is of the tier of the highest kernel in it.
+static const char *tier_of(const struct qm_raw_scheme *scheme, const char *tile)
+{
+    for (size_t i = 0; i < scheme->variant_count; ++i) {
+        const struct qm_kernel_variant *variant = qm_kernel_find(scheme->variants[i], tile);
+        if (variant && strcmp(qm_kernel_tier(variant), "base") != 0)
+            return qm_kernel_tier(variant);
+    }
+    return "base";
+}
+
+// What a user waits for the first token: a pass of the prompt, by the host's clock, of all sequences together.
+static void add_first_token(struct qm_node *row, const struct qm_point_run *point, const struct qm_bootstrap *bootstrap)
+{
+    struct qm_latency latency = {0};
+    if (qm_latency_percentiles(point->wall_ns, point->count, 1, bootstrap, &latency) != QM_OK)
+        latency = (struct qm_latency){0};
+    struct qm_node *ms = qm_node_add_mapping(row, "time_to_first_token_ms");
+    qm_result_set_milliseconds(ms, "p50", &latency.p50);
+    qm_result_set_milliseconds(ms, "p95", &latency.p95);
+    qm_result_set_milliseconds(ms, "p99", &latency.p99);
+}
+
+static void add_point(struct qm_node *list, const struct qm_raw *raw, const char *tier, const char *stopped,
+                      const struct qm_point_run *point)
+{
+    const struct qm_bootstrap *bootstrap = &raw->profile->bootstrap;
+    size_t steps = point->is_decode ? point->steps : 1;
+    double tokens = (double)point->batch * point->tokens * (double)steps;
+    struct qm_estimate rate = {0}, wall = {0};
+    struct qm_latency latency = {0};
+    if (qm_rate(times_of(point), point->count, 2, tokens, bootstrap, &rate) != QM_OK ||
+        qm_rate(point->wall_ns, point->count, 2, tokens, bootstrap, &wall) != QM_OK ||
+        qm_latency_percentiles(point->step_ns, point->count * steps, steps, bootstrap, &latency) != QM_OK ||
+        rate.state == QM_ESTIMATE_NOT_MEASURED)
+        return;
+    struct qm_node *row = qm_node_append_mapping(list);
+    add_place(row, point);
+    qm_node_set_text(row, "tier", tier);
+    qm_node_set_u64(row, "widen", raw->widen);
+    qm_node_set_text(row, "protocol", "paired");
+    qm_node_set_text(row, "timer", point->has_device_time ? "device" : "wall");
+    qm_node_set_u64(row, "passes", point->count * steps);
+    qm_node_set_text(row, "stopped", stopped);
+    qm_result_set_estimate(row, "rate_tokens_per_s", &rate);
+    qm_result_set_value(row, "wall_rate_tokens_per_s", &wall);
+    if (point->is_decode)
+        qm_node_set_double(row, "rate_per_user_tokens_per_s", rate.value / point->batch);
+    else
+        add_first_token(row, point, bootstrap);
+    struct qm_node *ms = qm_node_add_mapping(row, "latency_ms");
+    qm_result_set_milliseconds(ms, "p50", &latency.p50);
+    qm_result_set_milliseconds(ms, "p95", &latency.p95);
+    qm_result_set_milliseconds(ms, "p99", &latency.p99);
+}
+
+static void add_gain(struct qm_node *list, const struct qm_raw *raw, const struct qm_raw_scheme *baseline,
+                     const struct qm_point_run *point, size_t index)
+{
+    struct qm_node *row = qm_node_append_mapping(list);
+    add_place(row, point);
+    qm_node_set_text(row, "baseline", raw->profile->schemes[raw->profile->baseline].name);
+    struct qm_estimate gain = {0};
+    if (baseline->is_ok && baseline->points[index].count == point->count)
+        (void)!qm_ratio_paired(times_of(&baseline->points[index]), times_of(point), point->count, 2,
+                               &raw->profile->bootstrap, &gain);
+    qm_result_set_estimate(row, "ratio", &gain);
+}
+
+size_t qm_point_pair_logs(const struct qm_point_run *a, const struct qm_point_run *b, double *logs)
+{
+    size_t count = a->count < b->count ? a->count : b->count, pairs = count / 2;
+    for (size_t i = 0; i < pairs; ++i)
+        logs[i] = 0.5 * (qm_log(a->wall_ns[2 * i]) + qm_log(a->wall_ns[2 * i + 1]) - qm_log(b->wall_ns[2 * i]) -
+                         qm_log(b->wall_ns[2 * i + 1]));
+    return pairs;
+}
+
+// What ended the rounds of a point: every gain known to the profile's precision, or not.
+static const char *stopped_by(const struct qm_raw *raw, size_t index)
+{
+    const struct qm_raw_scheme *baseline = &raw->schemes[raw->profile->baseline];
+    double widest = 0;
+    if (!baseline->is_ok)
+        return raw->profile->seconds > 0 ? "time" : "repeats";
+    for (size_t s = 0; s < raw->scheme_count; ++s) {
+        if (s == raw->profile->baseline || !raw->schemes[s].is_ok)
+            continue;
+        double *logs = calloc(baseline->points[index].count + 1, sizeof(*logs));
+        if (!logs)
+            return "repeats";
+        size_t pairs = qm_point_pair_logs(&baseline->points[index], &raw->schemes[s].points[index], logs);
+        widest = fmax(widest, QM_SPEED_Z * qm_gate_blocks_error(logs, pairs));
+        free(logs);
+    }
+    return widest <= raw->profile->precision ? "precision" : raw->profile->seconds > 0 ? "time" : "repeats";
+}
+
+// The largest decode batch of which 99 of 100 steps are within the bound, at each depth.
+static void add_latency_bounded(struct qm_node *row, const struct qm_raw *raw, const struct qm_raw_scheme *scheme)
+{
+    const struct qm_point_run *best = NULL;
+    struct qm_latency latency = {0};
+    struct qm_estimate p99 = {0}, rate = {0};
+    bool is_known = false;
+    for (size_t i = 0; i < scheme->point_count; ++i) {
+        const struct qm_point_run *point = &scheme->points[i];
+        if (!point->is_decode || qm_latency_percentiles(point->step_ns, point->count * point->steps, point->steps,
+                                                        &raw->profile->bootstrap, &latency) != QM_OK)
+            continue;
+        if (latency.p99.state == QM_ESTIMATE_NOT_MEASURED)
+            continue;
+        is_known = true;
+        if (latency.p99.value * 1e-6 <= raw->profile->latency_p99_ms && (!best || point->batch > best->batch)) {
+            best = point;
+            p99 = latency.p99;
+        }
+    }
+    if (!is_known) {
+        qm_node_set_text(row, "latency_bounded", "not measured");
+        return;
+    }
+    struct qm_node *bounded = qm_node_add_mapping(row, "latency_bounded");
+    qm_node_set_double(bounded, "p99_ms_at_most", raw->profile->latency_p99_ms);
+    if (!best) {
+        qm_node_set_text(bounded, "batch", "none");
+        return;
+    }
+    (void)!qm_rate(times_of(best), best->count, 2, (double)best->batch * best->steps, &raw->profile->bootstrap, &rate);
+    qm_node_set_u64(bounded, "batch", best->batch);
+    qm_node_set_u64(bounded, "depth", best->depth);
+    qm_result_set_milliseconds(bounded, "p99_ms", &p99);
+    qm_result_set_estimate(bounded, "rate_tokens_per_s", &rate);
+}
+
+void qm_speed_add_scheme(struct qm_node *row, const struct qm_raw *raw, size_t s)
+{
+    const struct qm_raw_scheme *scheme = &raw->schemes[s], *baseline = &raw->schemes[raw->profile->baseline];
+    struct qm_node *throughput = qm_node_add_sequence(row, "throughput");
+    for (size_t i = 0; i < scheme->point_count; ++i)
+        add_point(throughput, raw, tier_of(scheme, raw->tile), stopped_by(raw, i), &scheme->points[i]);
+    struct qm_node *gain = qm_node_add_sequence(row, "gain");
+    for (size_t i = 0; i < scheme->point_count; ++i) {
+        if (scheme->points[i].count > 0)
+            add_gain(gain, raw, baseline, &scheme->points[i], i);
+    }
+    add_latency_bounded(row, raw, scheme);
+    qm_speed_add_sustained(row, raw, s);
+}

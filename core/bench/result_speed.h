@@ -1,0 +1,23 @@
+// What of a result follows from times: `throughput`, `gain`, `latency_bounded` and `sustained` of a scheme, and `timing`,
+// what the device's clock and noise are worth. As with result_derive.h, a run and `qmark verify` both go through here.
+#ifndef QM_BENCH_RESULT_SPEED_H
+#define QM_BENCH_RESULT_SPEED_H
+
+#include "bench/raw.h"
+#include "record/node.h"
+
+// Adds `throughput`, `gain`, `latency_bounded` and `sustained`, of a scheme that is ok.
+void qm_speed_add_scheme(struct qm_node *row, const struct qm_raw *raw, size_t scheme);
+
+// `sustained` alone: a mapping, or the words (result_sustained.c).
+void qm_speed_add_sustained(struct qm_node *row, const struct qm_raw *raw, size_t scheme);
+
+// ln(a's time / b's time) of every two blocks, there and back, by the wall clock; returns how many. `logs` has room for
+// half as many as the shorter has blocks.
+size_t qm_point_pair_logs(const struct qm_point_run *a, const struct qm_point_run *b, double *logs);
+#define QM_SPEED_Z 1.96 // of the precision at which rounds stop: 95 %
+
+// Adds `timing` to the result: noise floor, device clock against the host's, host time per submission, order of turns.
+void qm_speed_add_timing(struct qm_node *root, const struct qm_raw *raw);
+
+#endif
