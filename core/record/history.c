@@ -60,7 +60,7 @@ static const char schema[] = "CREATE TABLE results (\n"
                              "CREATE INDEX results_bytes ON results (bytes_hash);\n"
                              "CREATE INDEX results_started ON results (started);\n"
                              "CREATE INDEX results_series ON results (device, model_hash, profile_hash, started);\n"
-                             "CREATE INDEX schemes_result ON schemes (result_id);\n"
+                             "CREATE INDEX schemes_result ON schemes (result_id, name);\n"
                              "CREATE INDEX schemes_name ON schemes (name);\n"
                              "CREATE INDEX points_scheme ON points (scheme_id);\n";
 

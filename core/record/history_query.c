@@ -49,13 +49,17 @@ static void set_text(struct qm_node *node, const char *key, sqlite3_stmt *row, i
     free(copy);
 }
 
-static void set_number(struct qm_node *node, const char *key, sqlite3_stmt *row, int column, const char *otherwise)
+static double number_of(sqlite3_stmt *row, int column)
 {
-    double value = sqlite3_column_double(row, column);
-    if (is_null(row, column) || !isfinite(value))
-        qm_node_set_text(node, key, otherwise);
-    else
+    return is_null(row, column) ? (double)NAN : sqlite3_column_double(row, column);
+}
+
+static void set_number(struct qm_node *node, const char *key, double value, const char *otherwise)
+{
+    if (isfinite(value))
         qm_node_set_double(node, key, value);
+    else
+        qm_node_set_text(node, key, otherwise);
 }
 
 static void set_whole(struct qm_node *node, const char *key, sqlite3_stmt *row, int column)
@@ -65,25 +69,25 @@ static void set_whole(struct qm_node *node, const char *key, sqlite3_stmt *row, 
         qm_node_set_u64(node, key, value < 0 ? 0 : (uint64_t)value);
 }
 
-// `kl_divergence`, or the words; columns: mean, low, high.
-static void set_accuracy(struct qm_node *node, sqlite3_stmt *row, int column)
+// `kl_divergence`, or the words; numbers: mean, low, high.
+static void set_accuracy(struct qm_node *node, const double *numbers)
 {
-    if (is_null(row, column)) {
+    if (!isfinite(numbers[0])) {
         qm_node_set_text(node, "accuracy", "not measured");
         return;
     }
     struct qm_node *divergence = qm_node_add_mapping(qm_node_add_mapping(node, "accuracy"), "kl_divergence");
-    set_number(divergence, "mean", row, column, "not measured");
-    set_number(divergence, "low", row, column + 1, "no interval");
-    set_number(divergence, "high", row, column + 2, "no interval");
+    qm_node_set_double(divergence, "mean", numbers[0]);
+    set_number(divergence, "low", numbers[1], "no interval");
+    set_number(divergence, "high", numbers[2], "no interval");
 }
 
-// Columns: rate, low, high.
-static void set_rate(struct qm_node *node, sqlite3_stmt *row, int column)
+// Numbers: rate, low, high.
+static void set_rate(struct qm_node *node, const double *numbers)
 {
-    set_number(node, "rate_tokens_per_s", row, column, "not measured");
-    set_number(node, "low", row, column + 1, "no interval");
-    set_number(node, "high", row, column + 2, "no interval");
+    set_number(node, "rate_tokens_per_s", numbers[0], "not measured");
+    set_number(node, "low", numbers[1], "no interval");
+    set_number(node, "high", numbers[2], "no interval");
 }
 
 static enum qm_status whole(struct qm_node **root, enum qm_status status, struct qm_node **out)
@@ -119,7 +123,7 @@ static enum qm_status add_point(struct list *list, struct qm_node *scheme, sqlit
         set_text(point, "tier", list->point, 3);
         set_whole(point, "widen", list->point, 4);
         set_text(point, "protocol", list->point, 5);
-        set_rate(point, list->point, 6);
+        set_rate(point, (double[]){number_of(list->point, 6), number_of(list->point, 7), number_of(list->point, 8)});
     }
     sqlite3_reset(list->point);
     return QM_OK;
@@ -139,7 +143,8 @@ static enum qm_status add_schemes(struct list *list, struct qm_node *result, sql
         if (!is_null(list->schemes, 3))
             set_text(scheme, "reason", list->schemes, 3);
         set_text(scheme, "kernel_hash", list->schemes, 4);
-        set_accuracy(scheme, list->schemes, 5);
+        set_accuracy(scheme,
+                     (double[]){number_of(list->schemes, 5), number_of(list->schemes, 6), number_of(list->schemes, 7)});
         QM_TRY(add_point(list, scheme, sqlite3_column_int64(list->schemes, 0), "prefill"));
         QM_TRY(add_point(list, scheme, sqlite3_column_int64(list->schemes, 0), "decode"));
         QM_TRY(qm_history_step(list->history, list->schemes, &has_row));
@@ -226,9 +231,23 @@ enum {
 static const char *const change_keys[CHANGE_COUNT] = {"driver_version", "kernel_hash", "artifact", "profile_hash"};
 static const char *const change_words[CHANGE_COUNT] = {"driver", "kernels", "artifact", "profile"};
 
+enum {
+    TEXT_STARTED,
+    TEXT_HASH,
+    TEXT_FILE,
+    TEXT_STATUS,
+    TEXT_REASON, // NULL for none
+    TEXT_CHANGES,
+    TEXT_COUNT = TEXT_CHANGES + CHANGE_COUNT,
+    NUMBER_COUNT = 6, // mean, low, high; rate, low, high
+};
+
+// As the row has it: the tree's texts of numbers are dear, and only the newest runs get into it.
 struct trend_run {
     sqlite3_int64 id;
-    struct qm_node *node; // a root of its own until it is placed
+    bool is_intact, has_point;
+    double numbers[NUMBER_COUNT]; // not finite for none
+    char *texts[TEXT_COUNT];      // owned
 };
 
 struct series {
@@ -264,22 +283,33 @@ static enum qm_status grow(void **items, size_t count, size_t *capacity, size_t 
 
 static enum qm_status add_run(struct series *series, sqlite3_stmt *row, bool has_point)
 {
+    static const int columns[TEXT_COUNT] = {STARTED,     HASH,        FILE_NAME,   STATUS,     REASON,
+                                            CHANGES + 0, CHANGES + 1, CHANGES + 2, CHANGES + 3};
     QM_TRY(grow((void **)&series->runs, series->count, &series->capacity, sizeof(*series->runs)));
-    struct qm_node *run = qm_node_new_mapping();
-    set_text(run, "started", row, STARTED);
-    set_text(run, "hash", row, HASH);
-    set_text(run, "file", row, FILE_NAME);
-    qm_node_set_bool(run, "intact", sqlite3_column_int(row, INTACT) != 0);
-    set_text(run, "status", row, STATUS);
-    if (!is_null(row, REASON))
-        set_text(run, "reason", row, REASON);
-    set_accuracy(run, row, MEAN);
-    if (has_point)
-        set_rate(run, row, RATE);
-    for (int i = 0; i < CHANGE_COUNT; i++)
-        set_text(run, change_keys[i], row, CHANGES + i);
-    series->runs[series->count++] = (struct trend_run){sqlite3_column_int64(row, ID), run};
+    struct trend_run *run = &series->runs[series->count++];
+    *run = (struct trend_run){
+        .id = sqlite3_column_int64(row, ID), .is_intact = sqlite3_column_int(row, INTACT) != 0, .has_point = has_point};
+    for (int i = 0; i < NUMBER_COUNT; i++) {
+        int column = i < 3 ? MEAN + i : RATE + i - 3;
+        bool is_there = (i < 3 || has_point) && !is_null(row, column);
+        run->numbers[i] = is_there ? sqlite3_column_double(row, column) : (double)NAN;
+    }
+    for (int i = 0; i < TEXT_COUNT; i++) {
+        if (i == TEXT_REASON && is_null(row, REASON))
+            continue;
+        run->texts[i] = copy_of(row, columns[i]);
+        if (!run->texts[i])
+            return no_memory();
+    }
     return QM_OK;
+}
+
+static void release_series(struct series *series)
+{
+    for (size_t i = 0; i < series->count; i++)
+        for (int k = 0; k < TEXT_COUNT; k++)
+            free(series->runs[i].texts[k]);
+    free(series->runs);
 }
 
 static enum qm_status add_series(struct trend *trend, sqlite3_stmt *row, bool has_point, struct series **out)
@@ -303,8 +333,13 @@ static enum qm_status add_series(struct trend *trend, sqlite3_stmt *row, bool ha
 
 static bool is_same(const struct series *series, const char *key, sqlite3_stmt *row, int column)
 {
-    char *text = is_null(row, column) ? NULL : copy_of(row, column);
-    bool same = text ? strcmp(qm_node_text_at(series->node, key, ""), text) == 0 : !qm_node_child(series->node, key);
+    const struct qm_node *own = qm_node_child(series->node, key);
+    if (is_null(row, column) || !own)
+        return is_null(row, column) && !own;
+    if (strcmp(qm_node_text(own), text_of(row, column)) == 0)
+        return true;
+    char *text = copy_of(row, column); // what was cleaned before it got into the tree
+    bool same = text && strcmp(qm_node_text(own), text) == 0;
     free(text);
     return same;
 }
@@ -359,8 +394,28 @@ static int by_time(const void *a, const void *b)
 {
     const struct trend_run *left = a;
     const struct trend_run *right = b;
-    int order = strcmp(qm_node_text_at(left->node, "started", ""), qm_node_text_at(right->node, "started", ""));
+    int order = strcmp(left->texts[TEXT_STARTED], right->texts[TEXT_STARTED]);
     return order ? order : (left->id > right->id) - (left->id < right->id);
+}
+
+static void place_run(struct qm_node *list, const struct trend_run *run, const struct trend_run *before)
+{
+    static const char *const keys[] = {"started", "hash", "file", "status"};
+    struct qm_node *node = qm_node_append_mapping(list);
+    for (int i = 0; i <= TEXT_STATUS; i++)
+        qm_node_set_text(node, keys[i], run->texts[i]);
+    if (run->texts[TEXT_REASON])
+        qm_node_set_text(node, "reason", run->texts[TEXT_REASON]);
+    qm_node_set_bool(node, "intact", run->is_intact);
+    set_accuracy(node, run->numbers);
+    if (run->has_point)
+        set_rate(node, run->numbers + 3);
+    struct qm_node *changed = qm_node_add_sequence(node, "changed");
+    for (int i = 0; i < CHANGE_COUNT; i++) {
+        qm_node_set_text(node, change_keys[i], run->texts[TEXT_CHANGES + i]);
+        if (before && strcmp(run->texts[TEXT_CHANGES + i], before->texts[TEXT_CHANGES + i]) != 0)
+            qm_node_append_text(changed, change_words[i]);
+    }
 }
 
 // Puts the newest `limit` runs into the tree, oldest first, each with what changed since the one before it.
@@ -370,17 +425,8 @@ static void place_runs(struct series *series, size_t limit)
     if (series->count > 0)
         qsort(series->runs, series->count, sizeof(*series->runs), by_time);
     size_t begin = limit > 0 && series->count > limit ? series->count - limit : 0;
-    for (size_t i = begin; i < series->count; i++) {
-        struct qm_node *changed = qm_node_add_sequence(series->runs[i].node, "changed");
-        for (int k = 0; k < CHANGE_COUNT && i > 0; k++)
-            if (strcmp(qm_node_text_at(series->runs[i].node, change_keys[k], ""),
-                       qm_node_text_at(series->runs[i - 1].node, change_keys[k], "")) != 0)
-                qm_node_append_text(changed, change_words[k]);
-    }
-    for (size_t i = begin; i < series->count; i++) {
-        qm_node_append_node(list, series->runs[i].node);
-        series->runs[i].node = NULL;
-    }
+    for (size_t i = begin; i < series->count; i++)
+        place_run(list, &series->runs[i], i > 0 ? &series->runs[i - 1] : NULL);
 }
 
 static void bind_optional(sqlite3_stmt *statement, int index, const uint64_t *value)
@@ -427,11 +473,8 @@ enum qm_status qm_history_trend(struct qm_history *history, const struct qm_hist
     for (size_t i = 0; i < trend.count; i++)
         place_runs(&trend.series[i], query->limit);
 done:
-    for (size_t i = 0; i < trend.count; i++) {
-        for (size_t k = 0; k < trend.series[i].count; k++)
-            qm_node_destroy(&trend.series[i].runs[k].node);
-        free(trend.series[i].runs);
-    }
+    for (size_t i = 0; i < trend.count; i++)
+        release_series(&trend.series[i]);
     free(trend.series);
     sqlite3_finalize(points);
     sqlite3_finalize(failures);
