@@ -13,6 +13,7 @@ const struct qm_verb qm_verbs[] = {
     {"calibrate", QM_VERB_MEASURE, "make the quantized artifacts of a profile", qm_verb_calibrate},
     {"show", QM_VERB_JUDGE, "print results as tables", qm_verb_show},
     {"compare", QM_VERB_JUDGE, "say whether results are comparable, and which fields differ", qm_verb_compare},
+    {"verify", QM_VERB_JUDGE, "recompute results from their raw samples, and say where they differ", qm_verb_verify},
     {"audit", QM_VERB_JUDGE, "say what a claim discloses, what follows from each gap, and what it is worth",
      qm_verb_audit},
     {"claim", QM_VERB_PUBLISH, "write the deployment-grade statement that a result supports", qm_verb_claim},
