@@ -296,6 +296,8 @@ static enum qm_status read_points(struct reader *reader, const char *scheme, str
 {
     const struct qm_profile *profile = reader->params->profile;
     size_t count = profile->prefill_count + profile->decode_count;
+    if (!raw->is_ok) // what ended a scheme took its times
+        return QM_OK;
     own->points = calloc(count + 1, sizeof(*own->points));
     if (!own->points)
         return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for samples", reader->own->file.file);

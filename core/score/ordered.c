@@ -1,6 +1,7 @@
 #include "score/ordered.h"
 
 #include "base/numeric.h"
+#include "score/counts.h"
 
 #include <math.h> // isfinite, fabs, floor, ceil and sqrt, which are exact everywhere
 #include <stdlib.h>
@@ -42,13 +43,6 @@ double qm_random_normal(struct qm_random *random)
         if (s > 0.0 && s < 1.0)
             return u * sqrt(-2.0 * qm_log(s) / s);
     }
-}
-
-double qm_normal_quantile(uint32_t confidence_permille)
-{
-    return confidence_permille == 900   ? 1.6448536269514722
-           : confidence_permille == 950 ? 1.959963984540054
-                                        : 2.5758293035489004;
 }
 
 double qm_normal_exceeded_by(double above)

@@ -1,6 +1,7 @@
 #include "score/sustained.h"
 
 #include "base/numeric.h"
+#include "score/counts.h"
 
 #include <math.h> // isfinite, fabs, floor, ceil and sqrt, which are exact everywhere
 #include <stdlib.h>
