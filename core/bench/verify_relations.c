@@ -138,7 +138,7 @@ static void check_status(struct qm_verify_state *state, size_t s)
     if (!scheme->scores)
         scheme_differs(state, s, "status", status, "failed", "no scores are in the samples");
     for (size_t i = 0; i < scheme->point_count; ++i)
-        if (scheme->points[i].count != 0 && scheme->points[i].count != profile->repeats)
+        if (scheme->points[i].count != 0 && scheme->points[i].count < profile->repeats)
             scheme_differs(state, s, "status", status, "failed", "a point has fewer passes than the profile's repeats");
     if (scheme->scores &&
         qm_derive_check(scheme->scheme, state->samples->raw.widen, scheme->agreement, &derived.check) == QM_OK) {
