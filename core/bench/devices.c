@@ -1,5 +1,6 @@
 #include "bench/devices.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -63,4 +64,31 @@ enum qm_status qm_device_list_make(const char *const *environment, struct qm_dev
             list_api(out, (*backend)->name, environment);
     }
     return QM_OK;
+}
+
+static bool is_in(const char *names, const char *name)
+{
+    for (const char *at = names; at;) {
+        size_t length = strcspn(at, ",");
+        if (strlen(name) == length && strncmp(name, at, length) == 0)
+            return true;
+        at = at[length] == ',' ? at + length + 1 : NULL;
+    }
+    return false;
+}
+
+void qm_device_list_select(struct qm_device_list *list, const char *names)
+{
+    size_t kept = 0;
+    if (!names)
+        return;
+    for (size_t i = 0; i < list->count; ++i) {
+        const struct qm_device_entry *entry = &list->entries[i];
+        if (is_in(names, entry->id) || is_in(names, entry->api) || is_in(names, entry->driver))
+            list->entries[kept++] = *entry;
+    }
+    if (is_in(names, "reference") && kept < QM_DEVICE_LIST_MAX)
+        list->entries[kept++] = (struct qm_device_entry){
+            .id = "reference", .api = "reference", .name = "reference backend", .driver = "reference", .type = "cpu"};
+    list->count = kept;
 }

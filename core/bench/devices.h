@@ -34,4 +34,8 @@ struct qm_device_list {
 // with NULL; may be NULL) set.
 QM_MUST_USE enum qm_status qm_device_list_make(const char *const *environment, struct qm_device_list *out);
 
+// Keeps those that `names` (ids, APIs or drivers, with commas between; NULL: all) names. The reference backend is no driver
+// and in no list, but can be named: it needs none to show what qmark does.
+void qm_device_list_select(struct qm_device_list *list, const char *names);
+
 #endif

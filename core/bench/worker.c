@@ -11,6 +11,7 @@
 #include "bench/fit.h"
 #include "bench/kernel_check.h"
 #include "bench/selftest.h"
+#include "bench/simulate.h"
 #include "bench/worker_device.h"
 #include "kernel/kernels.h"
 #include "model/engine.h"
@@ -52,6 +53,8 @@ struct worker {
     } passes[PASSES_MAX];
     size_t pass_count;
     struct qm_clock_probe *probe; // made when it is first asked for
+    bool is_simulated;
+    struct qm_simulation simulation;
 
     const char *fault; // what follows QM_FAULT's kind, or NULL
     char fault_kind[32];
@@ -126,6 +129,19 @@ static void plant_little_memory(struct worker *worker)
     worker->device->fns = &planted_fns;
 }
 
+// A simulated device says so in its name.
+static enum qm_status begin_simulation(struct worker *worker)
+{
+    static struct qm_device_info named;
+    QM_TRY(qm_simulation_read(getenv("QM_SIMULATE"), &worker->simulation, &worker->is_simulated));
+    if (!worker->is_simulated)
+        return QM_OK;
+    named = *worker->device->info;
+    snprintf(named.name, sizeof(named.name), "%.100s (simulated clock)", worker->device->info->name);
+    worker->device->info = &named;
+    return QM_OK;
+}
+
 static enum qm_status do_open(struct worker *worker, json_t *request, json_t *answer)
 {
     const char *id = text_of(request, "device");
@@ -144,6 +160,7 @@ static enum qm_status do_open(struct worker *worker, json_t *request, json_t *an
             QM_TRY((*backend)->open(&worker->info, &params, &worker->device));
             plant_little_memory(worker);
             qm_worker_device_watch(worker->device, has_fault(worker, "delay") ? strtod(worker->fault, NULL) : 0);
+            QM_TRY(begin_simulation(worker));
             json_object_set_new(answer, "info", json_of_node(qm_device_node(worker->device->info)));
             return QM_OK;
         }
@@ -184,7 +201,10 @@ static enum qm_status do_selftest(struct worker *worker, json_t *answer)
         if (strcmp(selftest.capabilities[i].name, "texel_buffers") == 0)
             worker->has_texels = selftest.capabilities[i].tried && selftest.capabilities[i].works;
     }
-    json_object_set_new(answer, "selftest", json_of_node(qm_selftest_node(&selftest)));
+    json_t *node = json_of_node(qm_selftest_node(&selftest));
+    if (worker->is_simulated)
+        json_object_set_new(node, "timer", json_string("simulated: no device was timed"));
+    json_object_set_new(answer, "selftest", node);
     return QM_OK;
 }
 
@@ -470,11 +490,34 @@ done:
     return status;
 }
 
+static enum qm_status simulate_block(struct worker *worker, size_t index, const struct qm_pass_start *start,
+                                     uint32_t repeats, uint64_t *times, struct qm_timing *timing)
+{
+    double operations = qm_pass_operations(worker->passes[index].pass, start->position) * repeats;
+    timing->wall_ns = (uint64_t)qm_simulation_pass_ns(&worker->simulation, operations);
+    timing->has_device_time = false;
+    for (uint32_t i = 0; i < repeats; ++i)
+        times[repeats + i] = timing->wall_ns / repeats;
+    return QM_OK;
+}
+
+static uint64_t worker_now(const struct worker *worker)
+{
+    return worker->is_simulated ? (uint64_t)worker->simulation.now_ns : qm_clock_ns();
+}
+
 // One block of `repeats` passes: times[0 .. repeats) by the device, then by the host, then checksums.
 static enum qm_status run_block(struct worker *worker, size_t index, const struct qm_pass_start *start,
                                 uint32_t repeats, uint64_t *times, struct qm_timing *timing)
 {
     *timing = (struct qm_timing){.repeat_device_ns = times, .repeat_wall_ns = times + repeats};
+    const struct qm_simulated_block block = {
+        .pass = index, .position = start->position, .sequence = start->sequence, .repeats = repeats};
+    const uint64_t *known = worker->is_simulated ? qm_simulation_find(&worker->simulation, &block) : NULL;
+    if (known) {
+        memcpy(times + 2 * (size_t)repeats, known, repeats * sizeof(*known));
+        return simulate_block(worker, index, start, repeats, times, timing);
+    }
     // The planted wrong pass: one token of the first sequence is another one while this pass runs.
     bool is_planted =
         has_fault(worker, "wrong-pass") && ++worker->runs_without_logits == strtol(worker->fault, NULL, 10);
@@ -485,6 +528,10 @@ static enum qm_status run_block(struct worker *worker, size_t index, const struc
     }
     QM_TRY(qm_pass_run(worker->passes[index].pass, start, repeats, &worker->passes[index].policy, timing));
     QM_TRY(qm_pass_read_checksums(worker->passes[index].pass, repeats, times + 2 * (size_t)repeats));
+    if (worker->is_simulated) {
+        QM_TRY(qm_simulation_keep(&worker->simulation, &block, times + 2 * (size_t)repeats));
+        QM_TRY(simulate_block(worker, index, start, repeats, times, timing));
+    }
     if (is_planted) {
         *planted ^= 1u;
         return qm_engine_write_tokens(worker->engine, worker->tokens, worker->sequences);
@@ -533,7 +580,7 @@ static enum qm_status run_blocks(struct worker *worker, size_t index, const stru
     bool has_device_time = false;
     for (uint32_t b = 0; b < blocks && status == QM_OK; ++b) {
         struct qm_timing timing;
-        begins[b] = qm_clock_ns();
+        begins[b] = worker_now(worker);
         status = run_block(worker, index, start, repeats, times, &timing);
         walls[b] = timing.wall_ns;
         has_device_time = timing.has_device_time;
@@ -553,6 +600,11 @@ static enum qm_status run_blocks(struct worker *worker, size_t index, const stru
 static enum qm_status do_probe(struct worker *worker, json_t *answer)
 {
     uint64_t ns = 0;
+    if (worker->is_simulated) {
+        json_object_set_new(answer, "begin_ns", json_integer((json_int_t)worker_now(worker)));
+        json_object_set_new(answer, "wall_ns", json_integer((json_int_t)qm_simulation_probe_ns(&worker->simulation)));
+        return QM_OK;
+    }
     if (!worker->probe)
         QM_TRY(qm_clock_probe_create(worker->device, &worker->probe));
     json_object_set_new(answer, "begin_ns", json_integer((json_int_t)qm_clock_ns()));
@@ -564,6 +616,8 @@ static enum qm_status do_probe(struct worker *worker, json_t *answer)
 static enum qm_status do_clock(struct worker *worker, json_t *answer)
 {
     struct qm_clock_sample sample;
+    if (worker->is_simulated)
+        return QM_FAIL(QM_UNSUPPORTED, "a simulated device has no clock of its own");
     QM_TRY(worker->device->fns->clock(worker->device, &sample));
     json_object_set_new(answer, "host_ns", json_integer((json_int_t)sample.host_ns));
     json_object_set_new(answer, "device_ns", json_integer((json_int_t)sample.device_ns));
@@ -679,6 +733,7 @@ static void answer_line(struct worker *worker, const char *line)
 static void close_all(struct worker *worker)
 {
     qm_clock_probe_destroy(&worker->probe);
+    qm_simulation_free(&worker->simulation);
     for (size_t i = 0; i < worker->pass_count; ++i)
         qm_pass_destroy(&worker->passes[i].pass);
     for (size_t i = 0; i < worker->network_count; ++i)

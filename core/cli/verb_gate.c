@@ -125,30 +125,11 @@ static enum qm_status complete_environment(struct qm_option_texts *texts, char o
     return QM_OK;
 }
 
-static bool is_named(const char *wanted, const struct qm_device_entry *entry)
-{
-    return !wanted || strcmp(wanted, entry->id) == 0 || strcmp(wanted, entry->api) == 0 ||
-           strcmp(wanted, entry->driver) == 0;
-}
-
 static enum qm_status choose_devices(const struct gate_options *options, struct qm_device_list lists[2])
 {
     for (size_t side = 0; side < 2; ++side) {
-        size_t kept = 0;
         QM_TRY(qm_device_list_make(options->environments[side].items, &lists[side]));
-        for (size_t i = 0; i < lists[side].count; ++i) {
-            if (is_named(options->device, &lists[side].entries[i]))
-                lists[side].entries[kept++] = lists[side].entries[i];
-        }
-        lists[side].count = kept;
-    }
-    // The reference backend is no driver, but tests of the gate itself need no driver either.
-    if (options->device && strcmp(options->device, "reference") == 0) {
-        for (size_t side = 0; side < 2; ++side) {
-            lists[side].entries[0] = (struct qm_device_entry){
-                .id = "reference", .api = "reference", .name = "reference", .driver = "reference"};
-            lists[side].count = 1;
-        }
+        qm_device_list_select(&lists[side], options->device);
     }
     if (lists[0].count == 0 || lists[0].count != lists[1].count)
         return QM_FAIL(lists[0].count + lists[1].count == 0 ? QM_UNAVAILABLE : QM_INVALID,

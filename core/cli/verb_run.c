@@ -28,23 +28,6 @@ struct outcome {
     bool any_wrong, any_failed, any_result, was_interrupted;
 };
 
-// Whether a comma-separated list (ids, APIs or drivers) names the device; NULL names all.
-static bool is_chosen(const char *list, const struct qm_device_entry *entry)
-{
-    if (!list)
-        return true;
-    for (const char *at = list; at;) {
-        size_t length = strcspn(at, ",");
-        const char *const names[] = {entry->id, entry->api, entry->driver};
-        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i) {
-            if (strlen(names[i]) == length && strncmp(names[i], at, length) == 0)
-                return true;
-        }
-        at = at[length] == ',' ? at + length + 1 : NULL;
-    }
-    return false;
-}
-
 static enum qm_status choose_devices(const struct run_options *options, struct qm_device_list *list)
 {
     QM_TRY(qm_device_list_make(NULL, list));
@@ -52,19 +35,17 @@ static enum qm_status choose_devices(const struct run_options *options, struct q
         if (list->apis[i].reason[0])
             fprintf(stderr, "%s: %s\n", list->apis[i].api, list->apis[i].reason);
     }
-    if (list->count == 0)
-        return QM_FAIL(QM_UNAVAILABLE,
-                       "no device was found through Vulkan or OpenCL; 'qmark devices --check' says why");
-    size_t kept = 0;
+    size_t found = list->count;
     char known[512] = "";
     for (size_t i = 0; i < list->count; ++i) {
         size_t used = strlen(known);
         snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "", list->entries[i].id);
-        if (is_chosen(options->devices, &list->entries[i]))
-            list->entries[kept++] = list->entries[i];
     }
-    list->count = kept;
-    if (kept == 0)
+    qm_device_list_select(list, options->devices);
+    if (list->count == 0 && found == 0)
+        return QM_FAIL(QM_UNAVAILABLE,
+                       "no device was found through Vulkan or OpenCL; 'qmark devices --check' says why");
+    if (list->count == 0)
         return QM_FAIL(QM_INVALID, "--device %s names no device of this machine; there are %s", options->devices,
                        known);
     return QM_OK;
