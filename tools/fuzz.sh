@@ -35,6 +35,8 @@ readers() { # readers TARGET: the files that it is to cover; none: no least cove
     profile) echo core/bench/profile.c ;;
     node) echo core/record/node_read.c ;;
     safetensors) echo core/model/safetensors.c ;;
+    signature) echo core/record/sign.c ;;
+    history) echo core/record/history.c core/record/history_query.c ;;
     claim) [ ! -e "$root/core/record/claim.c" ] || echo core/record/claim.c ;;
     esac
 }
@@ -59,7 +61,9 @@ failed=
 for target in "$@"; do
     seeds=$root/test/fuzz/corpus/$target
     more= # files that we have anyway
+    longest=4096
     case $target in
+    history) longest=16384 ;; # the least result with a speed has 8 KiB
     claim) more=$root/profiles/claims ;;
     node) more=$root/profiles ;;
     esac
@@ -68,7 +72,7 @@ for target in "$@"; do
     mkdir -p "$corpus" "$build/findings"
     [ -d "$seeds" ] || seeds=
     [ -e "$words" ] || words=
-    LLVM_PROFILE_FILE=/dev/null "./fuzz_$target" -max_total_time="$seconds" -max_len=4096 -timeout=10 \
+    LLVM_PROFILE_FILE=/dev/null "./fuzz_$target" -max_total_time="$seconds" -max_len="$longest" -timeout=10 \
         -print_final_stats=1 -artifact_prefix="$build/findings/$target-" ${words:+-dict="$words"} \
         "$corpus" ${seeds:+"$seeds"} ${more:+"$more"} </dev/null >"$build/$target.log" 2>&1
     status=$?

@@ -311,11 +311,20 @@ enum qm_status qm_claim_check(const struct qm_node *claim)
 
 // ---- Texts on one line ----------------------------------------------------------------------------------------------
 
-// Control characters: C0, delete, and C1 in its two bytes of UTF-8.
+// Control characters: C0, delete, and C1 in its two bytes of UTF-8; and what base/text.h has beside them: separators of
+// lines, and characters that change the direction.
 static size_t control_bytes(const char *at)
 {
     unsigned char c = (unsigned char)at[0];
-    if (c == 0xc2 && (unsigned char)at[1] >= 0x80 && (unsigned char)at[1] < 0xa0)
+    unsigned char second = c ? (unsigned char)at[1] : 0;
+    unsigned char third = second ? (unsigned char)at[2] : 0;
+    if (c == 0xd8 && second == 0x9c)
+        return 2;
+    if (c == 0xe2 && second == 0x80 && (third == 0x8e || third == 0x8f || (third >= 0xa8 && third <= 0xae)))
+        return 3;
+    if (c == 0xe2 && second == 0x81 && third >= 0xa6 && third <= 0xa9)
+        return 3;
+    if (c == 0xc2 && second >= 0x80 && second < 0xa0)
         return 2;
     return (c < 0x20 && c != 0) || c == 0x7f ? 1 : 0;
 }

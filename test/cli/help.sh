@@ -7,6 +7,8 @@ qm help show
 qm help compare
 qm compare --help
 qm help calibrate
+qm help sign
+qm help history
 qm shwo
 qm frobnicate
 qm help shwo
