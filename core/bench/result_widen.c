@@ -84,7 +84,7 @@ static void add_random_codes(struct qm_node *widening, const struct qm_raw *raw,
 {
     const struct qm_widening_run *run = scheme->widening;
     struct qm_estimate ratio = {0};
-    if (!scheme->is_ok || run->pairs == 0 ||
+    if (!scheme->is_ok || !run || run->pairs == 0 ||
         qm_ratio_paired(run->random_ns, run->tiled_ns, run->pairs, 1, &raw->profile->bootstrap, &ratio) != QM_OK) {
         qm_node_set_text(widening, "random_codes", "not measured");
         return;

@@ -239,13 +239,18 @@ static uint32_t find_widen(const struct qm_verify_state *state)
     return (uint32_t)widen;
 }
 
+static bool is_ok(const struct qm_verify_state *state, size_t scheme)
+{
+    const struct qm_node *row = qm_node_at(qm_node_child(state->result, "schemes"), scheme);
+    return strcmp(qm_node_text_at(row, "status", ""), "ok") == 0;
+}
+
 static void read_samples(struct qm_verify_state *state, void **bytes, size_t count, uint32_t widen,
                          struct qm_samples *samples)
 {
     struct qm_samples_params params = {.profile = state->profile, .widen = widen};
-    const struct qm_node *schemes = qm_node_child(state->result, "schemes");
-    for (size_t s = 0; s < state->profile->scheme_count && s < qm_node_count(schemes); ++s)
-        params.is_ok[s] = strcmp(qm_node_text_at(qm_node_at(schemes, s), "status", ""), "ok") == 0;
+    for (size_t s = 0; s < state->profile->scheme_count; ++s)
+        params.is_ok[s] = is_ok(state, s);
     if (qm_samples_parse(bytes, count, qm_node_text_at(state->result, "samples.file", "samples"), &params, samples) ==
         QM_OK) {
         state->samples = samples;
@@ -298,8 +303,10 @@ static enum qm_status verify(struct qm_verify_state *state, void **bytes, size_t
         *plain = (struct qm_raw){.profile = state->profile, .widen = widen, .tile = ""};
         plain->evaluation = state->evaluation ? state->evaluation : &none;
         plain->scheme_count = state->profile->scheme_count;
-        for (size_t s = 0; s < plain->scheme_count; ++s)
+        for (size_t s = 0; s < plain->scheme_count; ++s) {
             plain->schemes[s].scheme = &state->profile->schemes[s];
+            plain->schemes[s].is_ok = is_ok(state, s);
+        }
         raw = plain;
     }
     QM_GUARD(expect_all(state, raw, sha256, &expected));

@@ -11,7 +11,7 @@
 #define PLACE "schemes[].disclosure."
 
 static const struct qm_result_check_rule rules[] = {
-    {"schema", PROFILE, "1"},
+    {"schema", PROFILE, "the version of the format, 1"},
     {"qmark", RAW, "which program measured is told by the program"},
     {"run", PROFILE, "the keys that it holds"},
     {"run.started", RELATED, "a time of day that is not after run.finished"},
@@ -42,11 +42,15 @@ static const struct qm_result_check_rule rules[] = {
     {"samples.file", PROFILE, "device.name, device.ordinal and device.api"},
     {"samples.sha256", SAMPLES, "the file's bytes"},
     {"schemes", PROFILE, "profile.schemes, in its order"},
+    {"schemes[].name", PROFILE, "profile.schemes"},
+    {"schemes[].identity", PROFILE, "the scheme's name"},
+    {"schemes[].disclosure", PROFILE, "the scheme"},
+    {"schemes[].sustained", PROFILE, "nothing measures it yet"},
     {"schemes[].status", RELATED, "one that is ok has all its samples, and is within its bounds"},
     {"schemes[].reason", RELATED, "there where status is not ok; what it says was seen by the run alone"},
     {"schemes[].artifact", RELATED, "a mapping, or absent"},
     {"schemes[].artifact.id", RELATED, "64 digits; equal for schemes with one artifact and for no others"},
-    {"schemes[].artifact.layout", PROFILE, "there is one"},
+    {"schemes[].artifact.layout", PROFILE, "the layout that there is"},
     {PLACE "tensors.formats", PROFILE, "scheme, profile and the built-in model's shapes; of any other model it is raw"},
     {PLACE "tensors.formats[].scale_min", RAW, "of the artifact, which 'qmark calibrate' makes again"},
     {PLACE "tensors.formats[].scale_max", RAW, "of the artifact, which 'qmark calibrate' makes again"},
