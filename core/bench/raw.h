@@ -8,6 +8,7 @@
 #include "score/agreement.h"
 #include "score/details.h"
 #include "score/summary.h"
+#include "score/timer.h"
 
 // A point of throughput.
 struct qm_point_run {
@@ -96,6 +97,7 @@ struct qm_raw {
     size_t noise_count;
     const double *clock_host_ns, *clock_device_ns; // pairs of readings
     size_t clock_count;
+    struct qm_timer_check timer; // filled by qm_speed_judge_timer: whether device times are worth anything
 };
 
 #endif

@@ -64,6 +64,8 @@ void qm_result_raw(const struct qm_prepared *prepared, const struct qm_device_ru
     out->clock_count = run->clock_count;
     for (size_t s = 0; s < run->scheme_count; ++s)
         raw_of_scheme(prepared, run, s, &out->schemes[s]);
+    if (qm_speed_judge_timer(out) != QM_OK) // without memory for it nothing is known of the timer
+        out->timer = (struct qm_timer_check){0};
 }
 
 // What the run has computed already; it stays the run's.

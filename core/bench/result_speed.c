@@ -9,6 +9,7 @@
 #include "bench/result_nodes.h"
 #include "kernel/kernels.h"
 #include "score/gate.h"
+#include "score/series.h"
 
 // ---- Throughput ---------------------------------------------------------------------------------------------------
 
@@ -22,9 +23,32 @@ static void add_place(struct qm_node *row, const struct qm_point_run *point)
         qm_node_set_u64(row, "prompt", point->tokens);
 }
 
-static const double *times_of(const struct qm_point_run *point)
+static bool uses_device(const struct qm_raw *raw, const struct qm_point_run *point)
 {
-    return point->has_device_time ? point->device_ns : point->wall_ns;
+    return point->has_device_time && raw->timer.state != QM_TIMER_VOID;
+}
+
+static const double *times_of(const struct qm_raw *raw, const struct qm_point_run *point)
+{
+    return uses_device(raw, point) ? point->device_ns : point->wall_ns;
+}
+
+// Of steps where their own times are worth something, else of blocks, by the step.
+static enum qm_status latency_of(const struct qm_raw *raw, const struct qm_point_run *point, struct qm_latency *out)
+{
+    size_t steps = point->is_decode ? point->steps : 1;
+    const struct qm_bootstrap *bootstrap = &raw->profile->bootstrap;
+    if (!point->has_device_time || uses_device(raw, point))
+        return qm_latency_percentiles(point->step_ns, point->count * steps, steps, bootstrap, out);
+    double *each = calloc(point->count + 1, sizeof(*each));
+    *out = (struct qm_latency){0};
+    if (!each)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for latencies");
+    for (size_t i = 0; i < point->count; ++i)
+        each[i] = point->wall_ns[i] / (double)steps;
+    enum qm_status status = qm_latency_percentiles(each, point->count, 1, bootstrap, out);
+    free(each);
+    return status;
 }
 
 // A pass is of the tier of the highest kernel in it.
@@ -50,6 +74,17 @@ static void add_first_token(struct qm_node *row, const struct qm_point_run *poin
     qm_result_set_milliseconds(ms, "p99", &latency.p99);
 }
 
+// Outliers, two modes, a slow start: named, and never taken out.
+static void add_oddities(struct qm_node *row, const struct qm_point_run *point)
+{
+    struct qm_series series;
+    char text[QM_SERIES_TEXT_BYTES];
+    if (qm_series_describe(point->wall_ns, point->count, &series) != QM_OK)
+        return;
+    qm_series_text(&series, text, sizeof(text));
+    qm_node_set_text(row, "oddities", text);
+}
+
 static void add_point(struct qm_node *list, const struct qm_raw *raw, const char *tier, const char *stopped,
                       const struct qm_point_run *point)
 {
@@ -58,19 +93,19 @@ static void add_point(struct qm_node *list, const struct qm_raw *raw, const char
     double tokens = (double)point->batch * point->tokens * (double)steps;
     struct qm_estimate rate = {0}, wall = {0};
     struct qm_latency latency = {0};
-    if (qm_rate(times_of(point), point->count, 2, tokens, bootstrap, &rate) != QM_OK ||
+    if (qm_rate(times_of(raw, point), point->count, 2, tokens, bootstrap, &rate) != QM_OK ||
         qm_rate(point->wall_ns, point->count, 2, tokens, bootstrap, &wall) != QM_OK ||
-        qm_latency_percentiles(point->step_ns, point->count * steps, steps, bootstrap, &latency) != QM_OK ||
-        rate.state == QM_ESTIMATE_NOT_MEASURED)
+        latency_of(raw, point, &latency) != QM_OK || rate.state == QM_ESTIMATE_NOT_MEASURED)
         return;
     struct qm_node *row = qm_node_append_mapping(list);
     add_place(row, point);
     qm_node_set_text(row, "tier", tier);
     qm_node_set_u64(row, "widen", raw->widen);
     qm_node_set_text(row, "protocol", "paired");
-    qm_node_set_text(row, "timer", point->has_device_time ? "device" : "wall");
+    qm_node_set_text(row, "timer", uses_device(raw, point) ? "device" : "wall");
     qm_node_set_u64(row, "passes", point->count * steps);
     qm_node_set_text(row, "stopped", stopped);
+    add_oddities(row, point);
     qm_result_set_estimate(row, "rate_tokens_per_s", &rate);
     qm_result_set_value(row, "wall_rate_tokens_per_s", &wall);
     if (point->is_decode)
@@ -91,7 +126,7 @@ static void add_gain(struct qm_node *list, const struct qm_raw *raw, const struc
     qm_node_set_text(row, "baseline", raw->profile->schemes[raw->profile->baseline].name);
     struct qm_estimate gain = {0};
     if (baseline->is_ok && baseline->points[index].count == point->count)
-        (void)!qm_ratio_paired(times_of(&baseline->points[index]), times_of(point), point->count, 2,
+        (void)!qm_ratio_paired(times_of(raw, &baseline->points[index]), times_of(raw, point), point->count, 2,
                                &raw->profile->bootstrap, &gain);
     qm_result_set_estimate(row, "ratio", &gain);
 }
@@ -134,8 +169,7 @@ static void add_latency_bounded(struct qm_node *row, const struct qm_raw *raw, c
     bool is_known = false;
     for (size_t i = 0; i < scheme->point_count; ++i) {
         const struct qm_point_run *point = &scheme->points[i];
-        if (!point->is_decode || qm_latency_percentiles(point->step_ns, point->count * point->steps, point->steps,
-                                                        &raw->profile->bootstrap, &latency) != QM_OK)
+        if (!point->is_decode || latency_of(raw, point, &latency) != QM_OK)
             continue;
         if (latency.p99.state == QM_ESTIMATE_NOT_MEASURED)
             continue;
@@ -155,7 +189,8 @@ static void add_latency_bounded(struct qm_node *row, const struct qm_raw *raw, c
         qm_node_set_text(bounded, "batch", "none");
         return;
     }
-    (void)!qm_rate(times_of(best), best->count, 2, (double)best->batch * best->steps, &raw->profile->bootstrap, &rate);
+    (void)!qm_rate(times_of(raw, best), best->count, 2, (double)best->batch * best->steps, &raw->profile->bootstrap,
+                   &rate);
     qm_node_set_u64(bounded, "batch", best->batch);
     qm_node_set_u64(bounded, "depth", best->depth);
     qm_result_set_milliseconds(bounded, "p99_ms", &p99);

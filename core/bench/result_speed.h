@@ -6,6 +6,10 @@
 #include "bench/raw.h"
 #include "record/node.h"
 
+// Compares the device's times of long blocks with the host's, into raw->timer; before anything below. A device timer that
+// is void is not used: rates, gains and latencies are then by the host's clock.
+QM_MUST_USE enum qm_status qm_speed_judge_timer(struct qm_raw *raw);
+
 // Adds `throughput`, `gain`, `latency_bounded` and `sustained`, of a scheme that is ok.
 void qm_speed_add_scheme(struct qm_node *row, const struct qm_raw *raw, size_t scheme);
 

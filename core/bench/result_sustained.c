@@ -1,13 +1,11 @@
-// The sustained run of a scheme, and what the device's timers are worth.
+// The sustained run of a scheme.
 #include "bench/result_speed.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/numeric.h"
 #include "bench/result_nodes.h"
-#include "score/gate.h"
 #include "score/sustained.h"
 
 static enum qm_status summarize(const struct qm_raw *raw, const struct qm_point_run *point,
@@ -212,33 +210,4 @@ void qm_speed_add_sustained(struct qm_node *row, const struct qm_raw *raw, size_
     add_reading(telemetry, "busy_percent", run, QM_READING_BUSY_PERCENT);
     add_energy(telemetry, point, run);
     qm_sustained_free(&s);
-}
-
-// ---- Timing -----------------------------------------------------------------------------------------------------------
-
-static void add_noise(struct qm_node *timing, const struct qm_raw *raw)
-{
-    double mean = 0, squares = 0;
-    if (raw->noise_count < 2) {
-        qm_node_set_text(timing, "noise_floor", "not measured");
-        return;
-    }
-    for (size_t i = 0; i < raw->noise_count; ++i)
-        mean += raw->noise[i] / (double)raw->noise_count;
-    for (size_t i = 0; i < raw->noise_count; ++i)
-        squares += (raw->noise[i] - mean) * (raw->noise[i] - mean);
-    double deviation = sqrt(squares / (double)(raw->noise_count - 1));
-    struct qm_node *noise = qm_node_add_mapping(timing, "noise_floor");
-    qm_node_set_u64(noise, "blocks", raw->noise_count);
-    qm_node_set_double(noise, "deviation", deviation);
-    // With 95 % confidence, in 4 cases of 5, from as many blocks: (1.96 + 0.84) sd / sqrt(n).
-    qm_node_set_double(noise, "detectable", qm_exp(2.8 * deviation / sqrt((double)raw->noise_count)) - 1);
-    qm_node_set_double(noise, "difference", qm_exp(mean));
-}
-
-void qm_speed_add_timing(struct qm_node *root, const struct qm_raw *raw)
-{
-    struct qm_node *timing = qm_node_add_mapping(root, "timing");
-    qm_node_set_u64(timing, "order_seed", raw->profile->order_seed);
-    add_noise(timing, raw);
 }

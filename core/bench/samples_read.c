@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/result_speed.h"
 #include "bench/samples_tensors.h"
 #include "model/safetensors.h"
 
@@ -484,6 +485,7 @@ enum qm_status qm_samples_parse(void **bytes, size_t count, const char *name, co
     for (size_t s = 0; s < params->profile->scheme_count; ++s)
         QM_GUARD(read_scheme(&reader, s));
     QM_GUARD(read_timing(&reader));
+    QM_GUARD(qm_speed_judge_timer(&out->raw));
 done:
     if (status != QM_OK)
         qm_samples_free(out);

@@ -1,6 +1,7 @@
 #include "score/series.h"
 
 #include "base/numeric.h"
+#include "score/counts.h"
 #include "score/ordered.h"
 
 #include <math.h> // isfinite, fabs, ceil and sqrt, which are exact everywhere

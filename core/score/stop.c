@@ -1,6 +1,7 @@
 #include "score/stop.h"
 
 #include "base/numeric.h"
+#include "score/counts.h"
 #include "score/ordered.h"
 
 #include <math.h> // isfinite and sqrt, which is exact everywhere
