@@ -1,4 +1,5 @@
 // Tables: alignment, characters that are wider or narrower than their bytes, spans, and parts for narrow terminals.
+#include "base/text.h"
 #include "report/table.h"
 
 #include <setjmp.h>
@@ -140,11 +141,55 @@ static void test_misuse(void **state)
     qm_table_destroy(&table);
 }
 
+// What steers a terminal, or turns the direction of what follows, and what is no UTF-8; the rest stays as it is.
+static void test_cleaning(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *clean;
+    } rows[] = {
+        {"", ""},
+        {"plain \xc2\xb5 \xe6\xbc\xa2 \xf0\x9f\x98\x80", "plain \xc2\xb5 \xe6\xbc\xa2 \xf0\x9f\x98\x80"},
+        {"a\x1b[2J\nb\tc\x7f", "a [2J b c "},
+        {"a\xc2\x9b"
+         "31mb\xc2\x85",
+         "a 31mb "}, // CSI, next line
+        {"a\xe2\x80\xae"
+         "b\xe2\x81\xa6"
+         "c\xe2\x80\xa8",
+         "a b c "},
+        {"a\x9b"
+         "b\xff",
+         "a?b?"},                                         // bytes that an 8-bit terminal obeys
+        {"\xc0\x9b\xe0\x80\x9b\xed\xa0\x80", "????????"}, // too long, and half of a pair
+        {"cut \xe6\xbc", "cut ??"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[64];
+        strcpy(text, rows[i].text);
+        qm_text_clean(text);
+        assert_string_equal(text, rows[i].clean);
+    }
+    struct qm_table *table = qm_table_create();
+    qm_table_column(table, "name", false);
+    qm_table_row(table);
+    qm_table_cell(table, "%s", "a\x1b[31mb\nc");
+    char *text = written(table, 0, false);
+    assert_string_equal(text, "name\n---------\na [31mb c\n");
+    free(text);
+    qm_table_destroy(&table);
+    assert_int_equal(QM_FAIL(QM_INVALID, "%s",
+                             "a\xc2\x9b"
+                             "31m"),
+                     QM_INVALID);
+    assert_string_equal(qm_error_text(), "a 31m");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_write),   cmocka_unit_test(test_parts),  cmocka_unit_test(test_kept),
-        cmocka_unit_test(test_columns), cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_columns), cmocka_unit_test(test_misuse), cmocka_unit_test(test_cleaning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

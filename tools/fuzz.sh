@@ -35,8 +35,8 @@ readers() { # readers TARGET: the files that it is to cover; none: no least cove
     profile) echo core/bench/profile.c ;;
     node) echo core/record/node_read.c ;;
     safetensors) echo core/model/safetensors.c ;;
-    signature) echo core/record/sign.c ;;
-    history) echo core/record/history.c core/record/history_query.c ;;
+    signature) echo core/record/sign_text.c ;;
+    history) echo core/record/history_store.c core/record/history_query.c ;;
     claim) [ ! -e "$root/core/record/claim.c" ] || echo core/record/claim.c ;;
     esac
 }

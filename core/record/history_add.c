@@ -221,28 +221,24 @@ done:
 enum qm_status qm_history_add(struct qm_history *history, const void *bytes, size_t count, const char *name,
                               bool *is_new)
 {
-    struct item item = {.count = count};
+    // Path and bytes stay the caller's.
+    struct item item = {.path = (char *)(uintptr_t)name, .bytes = (void *)(uintptr_t)bytes, .count = count};
     enum qm_status status = QM_OK;
     *is_new = false;
-    item.path = strdup(name);
-    item.bytes = malloc(count + 1);
-    if (!item.path || !item.bytes)
-        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory to read it; close other programs and try again", name));
-    memcpy(item.bytes, bytes, count);
     check(&item);
     if (item.status != QM_OK)
         QM_GUARD(item.status);
-    qm_hash_bytes(item.bytes, item.count, item.bytes_hash);
+    qm_hash_bytes(bytes, count, item.bytes_hash);
     const struct qm_history_item stored = {.result = item.result,
-                                           .bytes = item.bytes,
-                                           .count = item.count,
-                                           .name = item.path,
+                                           .bytes = bytes,
+                                           .count = count,
+                                           .name = name,
                                            .hash = item.hash,
                                            .bytes_hash = item.bytes_hash,
                                            .is_intact = item.is_intact};
     QM_GUARD(qm_history_execute(history, "BEGIN IMMEDIATE"));
     QM_GUARD(finish(history, qm_history_store(history, &stored, is_new)));
 done:
-    release(&item);
+    qm_node_destroy(&item.result);
     return status;
 }

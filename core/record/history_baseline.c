@@ -29,7 +29,7 @@ static enum qm_status keep(struct qm_history_runs *out, sqlite3_stmt *row, const
         run->text_bytes = text ? (size_t)sqlite3_column_bytes(row, 2) : 0;
         run->text = malloc(run->text_bytes + 1);
         snprintf(run->hash, sizeof(run->hash), "%s", hash);
-        if (run->text && run->text_bytes > 0)
+        if (run->text && text)
             memcpy(run->text, text, run->text_bytes);
         if (run->text)
             run->text[run->text_bytes] = '\0';

@@ -1,181 +1,19 @@
+// Files of keys and signatures. sign_text.c has what is in them.
 #include "record/sign.h"
 #include "base/text.h"
 #include "record/node.h"
+#include "record/sign_internal.h"
 
 #include <sodium.h>
 
-#include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-_Static_assert(crypto_sign_PUBLICKEYBYTES == 32 && crypto_sign_SECRETKEYBYTES == 64 && crypto_sign_SEEDBYTES == 32 &&
-                   crypto_sign_BYTES == 64,
-               "Ed25519");
-
-#define SECRET_HEADER "qmark-ed25519-secret-key 1"
-#define PUBLIC_WORD "qmark-ed25519"
-#define SIGNATURE_HEADER "qmark-signature 1"
-#define DOMAIN "qmark result v1\n" // no signature of ours is one of anything else
-
 enum {
-    KEY_TEXT_BYTES = 45,       // 44 characters of base64 and the zero
-    SIGNATURE_CODE_BYTES = 89, // 88 characters
-    LINE_BYTES = 256,
-    MESSAGE_BYTES = sizeof(DOMAIN) - 1 + 64,
+    KEY_TEXT_BYTES = 45, // 44 characters of base64 and the zero
+    TEXT_BYTES = 256,
 };
-
-// ---- Lines --------------------------------------------------------------------------------------------------------
-
-struct lines {
-    const char *at, *end;
-    const char *name;
-    size_t number; // of the latest line
-};
-
-// The next line, without its end, which may be "\n", "\r\n" or that of the text.
-static enum qm_status next_line(struct lines *lines, const char *expected, char out[LINE_BYTES])
-{
-    lines->number++;
-    if (lines->at >= lines->end)
-        return QM_FAIL(QM_INVALID, "%s:%zu: the file ends here; expected '%s'", lines->name, lines->number, expected);
-    const char *stop = memchr(lines->at, '\n', (size_t)(lines->end - lines->at));
-    size_t length = (size_t)((stop ? stop : lines->end) - lines->at);
-    const char *line = lines->at;
-    lines->at = stop ? stop + 1 : lines->end;
-    length -= length > 0 && line[length - 1] == '\r';
-    if (length >= LINE_BYTES || memchr(line, '\0', length))
-        return QM_FAIL(QM_INVALID, "%s:%zu: no line of such a file; expected '%s'", lines->name, lines->number,
-                       expected);
-    memcpy(out, line, length);
-    out[length] = '\0';
-    return QM_OK;
-}
-
-static enum qm_status no_more_lines(const struct lines *lines)
-{
-    if (lines->at < lines->end)
-        return QM_FAIL(QM_INVALID, "%s:%zu: more than such a file has; expected its end", lines->name,
-                       lines->number + 1);
-    return QM_OK;
-}
-
-static enum qm_status expect_line(struct lines *lines, const char *text)
-{
-    char line[LINE_BYTES];
-    QM_TRY(next_line(lines, text, line));
-    if (strcmp(line, text) != 0)
-        return QM_FAIL(QM_INVALID, "%s:%zu: another file than expected; its line here is '%s'", lines->name,
-                       lines->number, text);
-    return QM_OK;
-}
-
-// The value of a line "WORD VALUE". Messages do not quote the line: it may be secret.
-static enum qm_status word_line(struct lines *lines, const char *word, const char *kind, char value[LINE_BYTES])
-{
-    char line[LINE_BYTES];
-    char expected[64];
-    size_t length = strlen(word);
-    snprintf(expected, sizeof(expected), "%s %s", word, kind);
-    enum qm_status status = next_line(lines, expected, line);
-    if (status == QM_OK && (strncmp(line, word, length) != 0 || line[length] != ' '))
-        status = QM_FAIL(QM_INVALID, "%s:%zu: expected '%s'", lines->name, lines->number, expected);
-    if (status == QM_OK)
-        memcpy(value, line + length + 1, strlen(line + length + 1) + 1);
-    sodium_memzero(line, sizeof(line));
-    return status;
-}
-
-// Base64 of exactly `count` bytes, with padding (RFC 4648, section 4), and nothing else.
-static enum qm_status decode(const struct lines *lines, const char *text, size_t length, unsigned char *out,
-                             size_t count)
-{
-    size_t used = 0;
-    const char *end = NULL;
-    if (sodium_base642bin(out, count, text, length, NULL, &used, &end, sodium_base64_VARIANT_ORIGINAL) != 0 ||
-        used != count || end != text + length)
-        return QM_FAIL(QM_INVALID, "%s:%zu: expected base64 of %zu bytes", lines->name, lines->number, count);
-    return QM_OK;
-}
-
-static enum qm_status hash_line(struct lines *lines, const char *word, char hash[QM_HASH_TEXT_BYTES])
-{
-    char value[LINE_BYTES];
-    QM_TRY(word_line(lines, word, "HASH", value));
-    if (strlen(value) != 64 || strspn(value, "0123456789abcdef") != 64)
-        return QM_FAIL(QM_INVALID, "%s:%zu: expected '%s' and 64 hexadecimal digits in lower case", lines->name,
-                       lines->number, word);
-    memcpy(hash, value, QM_HASH_TEXT_BYTES);
-    return QM_OK;
-}
-
-static enum qm_status begin(struct lines *lines, const void *bytes, size_t count, const char *name)
-{
-    *lines = (struct lines){.at = bytes, .end = (const char *)bytes + count, .name = name};
-    if (sodium_init() < 0)
-        return QM_FAIL(QM_FAILED, "libsodium does not start: the system gives no random numbers; try again later");
-    if (count > QM_SIGN_BYTES_MAX)
-        return QM_FAIL(QM_INVALID, "%s:1: %zu bytes; at most %d are read", name, count, QM_SIGN_BYTES_MAX);
-    return QM_OK;
-}
-
-// ---- Keys ---------------------------------------------------------------------------------------------------------
-
-enum qm_status qm_public_key_parse(const void *bytes, size_t count, const char *name, struct qm_public_key *out)
-{
-    struct lines lines;
-    char value[LINE_BYTES];
-    *out = (struct qm_public_key){0};
-    QM_TRY(begin(&lines, bytes, count, name));
-    QM_TRY(word_line(&lines, PUBLIC_WORD, "KEY COMMENT", value));
-    QM_TRY(no_more_lines(&lines));
-    size_t length = strcspn(value, " ");
-    QM_TRY(decode(&lines, value, length, out->bytes, sizeof(out->bytes)));
-    const char *comment = value + length + (value[length] == ' ');
-    if (strlen(comment) >= sizeof(out->comment))
-        return QM_FAIL(QM_INVALID, "%s:1: the comment has %zu bytes; expected %d at most", name, strlen(comment),
-                       QM_SIGN_COMMENT_BYTES - 1);
-    snprintf(out->comment, sizeof(out->comment), "%s", comment);
-    qm_text_clean(out->comment);
-    qm_hash_bytes(out->bytes, sizeof(out->bytes), out->fingerprint);
-    return QM_OK;
-}
-
-enum qm_status qm_secret_key_parse(const void *bytes, size_t count, const char *name, struct qm_secret_key *out)
-{
-    struct lines lines;
-    char value[LINE_BYTES];
-    unsigned char seed[crypto_sign_SEEDBYTES];
-    unsigned char stated[crypto_sign_PUBLICKEYBYTES];
-    unsigned char public[crypto_sign_PUBLICKEYBYTES];
-    enum qm_status status = QM_OK;
-    *out = (struct qm_secret_key){0};
-    QM_GUARD(begin(&lines, bytes, count, name));
-    QM_GUARD(expect_line(&lines, SECRET_HEADER));
-    QM_GUARD(word_line(&lines, "seed", "BASE64", value));
-    QM_GUARD(decode(&lines, value, strlen(value), seed, sizeof(seed)));
-    QM_GUARD(word_line(&lines, "public", "BASE64", value));
-    QM_GUARD(decode(&lines, value, strlen(value), stated, sizeof(stated)));
-    QM_GUARD(no_more_lines(&lines));
-    crypto_sign_seed_keypair(public, out->bytes, seed);
-    // A damaged seed would be another key, and nobody would notice.
-    if (memcmp(public, stated, sizeof(public)) != 0)
-        QM_GUARD(QM_FAIL(QM_INVALID, "%s:3: the public key is not that of the seed; the file is damaged, take a copy",
-                         name));
-    qm_hash_bytes(public, sizeof(public), out->fingerprint);
-done:
-    sodium_memzero(seed, sizeof(seed));
-    sodium_memzero(value, sizeof(value));
-    if (status != QM_OK)
-        qm_secret_key_wipe(out);
-    return status;
-}
-
-void qm_secret_key_wipe(struct qm_secret_key *key)
-{
-    sodium_memzero(key, sizeof(*key));
-}
 
 enum qm_status qm_secret_key_load(const char *path, struct qm_secret_key *out)
 {
@@ -208,7 +46,7 @@ enum qm_status qm_key_pair_create(const char *path, const char *comment, struct 
     struct qm_secret_key key = {0};
     char seed_text[KEY_TEXT_BYTES];
     char public_text[KEY_TEXT_BYTES];
-    char text[LINE_BYTES];
+    char text[TEXT_BYTES];
     char public_path[QM_PATH_BYTES];
     enum qm_status status = QM_OK;
     *out = (struct qm_public_key){0};
@@ -226,9 +64,9 @@ enum qm_status qm_key_pair_create(const char *path, const char *comment, struct 
     sodium_bin2base64(public_text, sizeof(public_text), out->bytes, sizeof(out->bytes), sodium_base64_VARIANT_ORIGINAL);
     qm_hash_bytes(out->bytes, sizeof(out->bytes), out->fingerprint);
     snprintf(out->comment, sizeof(out->comment), "%s", comment);
-    snprintf(text, sizeof(text), SECRET_HEADER "\nseed %s\npublic %s\n", seed_text, public_text);
+    snprintf(text, sizeof(text), QM_SECRET_KEY_HEADER "\nseed %s\npublic %s\n", seed_text, public_text);
     QM_GUARD(qm_file_write_new(path, text, strlen(text), true));
-    snprintf(text, sizeof(text), PUBLIC_WORD " %s%s%s\n", public_text, *comment ? " " : "", comment);
+    snprintf(text, sizeof(text), QM_PUBLIC_KEY_WORD " %s%s%s\n", public_text, *comment ? " " : "", comment);
     status = qm_file_write_new(public_path, text, strlen(text), false);
     if (status != QM_OK && qm_file_remove(path) != QM_OK)
         status = QM_FAIL(QM_FAILED, "%s: a secret key without a public one was left; remove it", path);
@@ -238,47 +76,6 @@ done:
     sodium_memzero(text, sizeof(text));
     qm_secret_key_wipe(&key);
     return status;
-}
-
-// ---- Signing ------------------------------------------------------------------------------------------------------
-
-static void make_message(const char *content, unsigned char message[MESSAGE_BYTES])
-{
-    memcpy(message, DOMAIN, sizeof(DOMAIN) - 1);
-    memcpy(message + sizeof(DOMAIN) - 1, content, 64);
-}
-
-enum qm_status qm_signature_make(const struct qm_secret_key *key, const char *content,
-                                 char text[QM_SIGNATURE_TEXT_BYTES])
-{
-    unsigned char message[MESSAGE_BYTES];
-    unsigned char signature[crypto_sign_BYTES];
-    char code[SIGNATURE_CODE_BYTES];
-    if (strlen(content) != 64)
-        return QM_FAIL(QM_INVALID, "'%.80s' is no content hash; expected 64 hexadecimal digits", content);
-    if (sodium_init() < 0)
-        return QM_FAIL(QM_FAILED, "libsodium does not start: the system gives no random numbers; try again later");
-    make_message(content, message);
-    crypto_sign_detached(signature, NULL, message, sizeof(message), key->bytes);
-    sodium_bin2base64(code, sizeof(code), signature, sizeof(signature), sodium_base64_VARIANT_ORIGINAL);
-    snprintf(text, QM_SIGNATURE_TEXT_BYTES, SIGNATURE_HEADER "\nalgorithm ed25519\nkey %s\ncontent %s\nsignature %s\n",
-             key->fingerprint, content, code);
-    return QM_OK;
-}
-
-enum qm_status qm_signature_parse(const void *bytes, size_t count, const char *name, struct qm_signature *out)
-{
-    struct lines lines;
-    char value[LINE_BYTES];
-    *out = (struct qm_signature){0};
-    QM_TRY(begin(&lines, bytes, count, name));
-    QM_TRY(expect_line(&lines, SIGNATURE_HEADER));
-    QM_TRY(expect_line(&lines, "algorithm ed25519"));
-    QM_TRY(hash_line(&lines, "key", out->fingerprint));
-    QM_TRY(hash_line(&lines, "content", out->content));
-    QM_TRY(word_line(&lines, "signature", "BASE64", value));
-    QM_TRY(decode(&lines, value, strlen(value), out->bytes, sizeof(out->bytes)));
-    return no_more_lines(&lines);
 }
 
 static enum qm_status signature_path(const char *result_path, char path[QM_PATH_BYTES])
@@ -322,84 +119,6 @@ enum qm_status qm_signature_write(const char *path, const struct qm_node *result
     return qm_file_write(written, text, strlen(text));
 }
 
-// ---- Checking -----------------------------------------------------------------------------------------------------
-
-const char *qm_signature_state_name(enum qm_signature_state state)
-{
-    static const char *const names[] = {"good",      "absent", "unreadable", "key unreadable",
-                                        "other key", "forged", "altered",    "failed"};
-    return (size_t)state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
-}
-
-// Sets the reason and gives the state back.
-QM_PRINTF(3, 4)
-static enum qm_signature_state judged(enum qm_signature_state state, char *reason, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(reason, QM_SIGNATURE_REASON_BYTES, format, arguments);
-    va_end(arguments);
-    qm_text_clean(reason);
-    return state;
-}
-
-// State of a text that could not be read: by this thread's error.
-static enum qm_signature_state unread(enum qm_status status, enum qm_signature_state state, char *reason)
-{
-    bool is_theirs = status == QM_INVALID;
-    return judged(is_theirs ? state : QM_SIGNATURE_FAILED, reason, "%.480s", qm_error_text());
-}
-
-static enum qm_signature_state check(const struct qm_node *result, const struct qm_signature *signature,
-                                     const struct qm_public_key *key, char *reason)
-{
-    char content[QM_HASH_TEXT_BYTES];
-    unsigned char message[MESSAGE_BYTES];
-    if (strcmp(signature->fingerprint, key->fingerprint) != 0)
-        return judged(QM_SIGNATURE_OTHER_KEY, reason, "key %.16s... signed it, and not this key, %.16s...",
-                      signature->fingerprint, key->fingerprint);
-    make_message(signature->content, message);
-    if (crypto_sign_verify_detached(signature->bytes, message, sizeof(message), key->bytes) != 0)
-        return judged(QM_SIGNATURE_FORGED, reason,
-                      "it names key %.16s..., which did not make it: the signature is damaged or forged",
-                      key->fingerprint);
-    enum qm_status status = qm_node_hash(result, "hash", content);
-    if (status != QM_OK)
-        return unread(status, QM_SIGNATURE_FAILED, reason);
-    if (strcmp(content, signature->content) != 0)
-        return judged(QM_SIGNATURE_ALTERED, reason, "key %.16s... signed content %.16s..., and this is %.16s...",
-                      key->fingerprint, signature->content, content);
-    if (strcmp(content, qm_node_text_at(result, "hash", "")) != 0)
-        return judged(QM_SIGNATURE_ALTERED, reason,
-                      "the content is what key %.16s... signed, and the result's 'hash' is not that of it",
-                      key->fingerprint);
-    return judged(QM_SIGNATURE_GOOD, reason, "key %s%s%s%s vouched for this content", key->fingerprint,
-                  key->comment[0] ? " (" : "", key->comment, key->comment[0] ? ")" : "");
-}
-
-static enum qm_signature_state check_texts(const struct qm_node *result, const void *signature, size_t signature_bytes,
-                                           const char *signature_name, const void *public_key, size_t public_key_bytes,
-                                           const char *key_name, char *reason)
-{
-    struct qm_public_key key;
-    struct qm_signature read;
-    enum qm_status status = qm_public_key_parse(public_key, public_key_bytes, key_name, &key);
-    if (status != QM_OK)
-        return unread(status, QM_SIGNATURE_KEY_UNREADABLE, reason);
-    status = qm_signature_parse(signature, signature_bytes, signature_name, &read);
-    if (status != QM_OK)
-        return unread(status, QM_SIGNATURE_UNREADABLE, reason);
-    return check(result, &read, &key, reason);
-}
-
-enum qm_signature_state qm_signature_check(const struct qm_node *result, const void *signature, size_t signature_bytes,
-                                           const void *public_key, size_t public_key_bytes,
-                                           char reason[QM_SIGNATURE_REASON_BYTES])
-{
-    return check_texts(result, signature, signature_bytes, "signature", public_key, public_key_bytes, "public key",
-                       reason);
-}
-
 enum qm_signature_state qm_signature_verify_file(const char *result_path, const struct qm_node *result,
                                                  const char *public_key_path, char reason[QM_SIGNATURE_REASON_BYTES])
 {
@@ -411,18 +130,19 @@ enum qm_signature_state qm_signature_verify_file(const char *result_path, const 
     enum qm_signature_state state;
     enum qm_status status = qm_file_read(public_key_path, QM_SIGN_BYTES_MAX, &key, &key_bytes);
     if (status != QM_OK)
-        return unread(status, QM_SIGNATURE_KEY_UNREADABLE, reason);
+        return qm_signature_unread(status, QM_SIGNATURE_KEY_UNREADABLE, reason);
     status = signature_path(result_path, path);
     if (status == QM_OK && !qm_file_exists(path)) {
-        state = judged(QM_SIGNATURE_ABSENT, reason, "%.400s: is not there; the result is not signed", path);
+        state =
+            qm_signature_judged(QM_SIGNATURE_ABSENT, reason, "%.400s: is not there; the result is not signed", path);
         free(key);
         return state;
     }
     if (status == QM_OK)
         status = qm_file_read(path, QM_SIGN_BYTES_MAX, &signature, &signature_bytes);
-    state = status != QM_OK
-                ? unread(status, QM_SIGNATURE_UNREADABLE, reason)
-                : check_texts(result, signature, signature_bytes, path, key, key_bytes, public_key_path, reason);
+    state = status != QM_OK ? qm_signature_unread(status, QM_SIGNATURE_UNREADABLE, reason)
+                            : qm_signature_check_named(result, signature, signature_bytes, path, key, key_bytes,
+                                                       public_key_path, reason);
     free(signature);
     free(key);
     return state;
