@@ -446,6 +446,8 @@ static void open_readers(struct qm_telemetry *telemetry)
         open_pci(telemetry, pci);
     } else if (telemetry->pci_address[0] == '\0' && vendor != 0x10de && vendor != 0x1002 && vendor != 0x8086) {
         // A GPU of a system on a chip: there is one of it.
+        for (int q = 0; q < QM_TELEMETRY_QUANTITIES; ++q)
+            qm_telemetry_fail(telemetry, (enum qm_telemetry_quantity)q, "no kgsl and no devfreq of a GPU shows it");
         qm_telemetry_open_kgsl(telemetry);
         qm_telemetry_open_devfreq(telemetry);
         qm_telemetry_open_thermal(telemetry, false);

@@ -41,7 +41,8 @@ void qm_telemetry_open_i915(struct qm_telemetry *telemetry, const char *pci)
                                    "i915 gt0 rps_act_freq_mhz");
         }
         qm_telemetry_gauge(telemetry, QM_TELEMETRY_CLOCK, card, "gt_act_freq_mhz", 1, "i915 gt_act_freq_mhz");
-        qm_telemetry_intel_throttle(telemetry, directories, count, "throttle_reason_", "i915 gt throttle_reason_*");
+        qm_telemetry_intel_throttle(telemetry, directories, count, "throttle_reason_status", "throttle_reason_",
+                                    "i915 gt throttle_reason_*");
     } else {
         qm_telemetry_fail(telemetry, QM_TELEMETRY_CLOCK, "no drm/card below the PCI device");
         qm_telemetry_fail(telemetry, QM_TELEMETRY_THROTTLE, "no drm/card below the PCI device");

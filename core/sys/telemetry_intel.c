@@ -2,14 +2,13 @@
 
 #include <uv.h>
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct state {
     char directories[QM_INTEL_GTS_MAX][QM_PATH_BYTES];
     size_t count;
-    char prefix[24];
+    const char *status, *prefix; // of literals
 };
 
 // PL1, PL2: limits of the sustained and of the short power; PL4: of the current that the regulator may give; PSYS: of the
@@ -49,7 +48,7 @@ static void read_state(struct qm_telemetry *telemetry, void *reader, struct qm_t
     for (size_t i = 0; i < state->count; ++i) {
         uint64_t value = 0;
         uint32_t found = 0;
-        if (!qm_tree_path(path, state->directories[i], "/%sstatus", state->prefix))
+        if (!qm_tree_path(path, state->directories[i], "/%s", state->status))
             continue;
         int result = qm_tree_unsigned(path, &value);
         if (result != 0) {
@@ -72,7 +71,7 @@ static void read_state(struct qm_telemetry *telemetry, void *reader, struct qm_t
 }
 
 void qm_telemetry_intel_throttle(struct qm_telemetry *telemetry, char (*directories)[QM_PATH_BYTES], size_t count,
-                                 const char *prefix, const char *source)
+                                 const char *status, const char *prefix, const char *source)
 {
     const struct qm_reader reader = {.read = read_state, .close = free, .state = calloc(1, sizeof(struct state))};
     struct state *state = reader.state;
@@ -80,7 +79,7 @@ void qm_telemetry_intel_throttle(struct qm_telemetry *telemetry, char (*director
         char path[QM_PATH_BYTES];
         uint64_t value;
         int result = UV_ENOENT;
-        if (qm_tree_path(path, directories[i], "/%sstatus", prefix))
+        if (qm_tree_path(path, directories[i], "/%s", status))
             result = qm_tree_unsigned(path, &value);
         if (result == 0)
             memcpy(state->directories[state->count++], directories[i], QM_PATH_BYTES);
@@ -92,7 +91,8 @@ void qm_telemetry_intel_throttle(struct qm_telemetry *telemetry, char (*director
         return;
     }
     if (state) {
-        snprintf(state->prefix, sizeof(state->prefix), "%s", prefix);
+        state->status = status;
+        state->prefix = prefix;
         qm_telemetry_take(telemetry, QM_TELEMETRY_THROTTLE, QM_COMBINE_MAXIMUM, "%s", source);
     }
     qm_telemetry_reader(telemetry, &reader);

@@ -49,7 +49,7 @@ void qm_telemetry_open_xe(struct qm_telemetry *telemetry, const char *pci)
                           tiles > 1 ? ", the highest of the tiles" : "");
     for (size_t i = 0; i < tiles; ++i)
         qm_telemetry_input(telemetry, &clocks[i]);
-    qm_telemetry_intel_throttle(telemetry, directories, count, "", "xe freq0/throttle");
+    qm_telemetry_intel_throttle(telemetry, directories, count, "status", "reason_", "xe freq0/throttle");
     free(directories);
     if (!qm_telemetry_hwmon(pci, "xe", hwmon)) {
         qm_telemetry_fail(telemetry, QM_TELEMETRY_ENERGY, "no hwmon below the PCI device");
