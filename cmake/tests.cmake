@@ -32,6 +32,12 @@ enable_testing()
 add_library(qm_native STATIC test/native/device.c ${QM_NATIVE_SOURCES})
 target_link_libraries(qm_native PUBLIC qmark_core)
 
+# Stand-ins for NVIDIA's library, one of them as old drivers had it: opened at run time by test_telemetry.
+foreach(name fake_nvml fake_nvml_old)
+    add_library(${name} MODULE EXCLUDE_FROM_ALL test/fake_nvml.c)
+endforeach()
+target_compile_definitions(fake_nvml_old PRIVATE FAKE_NVML_OLD)
+
 file(GLOB QM_TEST_SOURCES CONFIGURE_DEPENDS test/test_*.c)
 if(QM_SANITIZE) # of the drivers' arithmetic the sanitizers see nothing
     list(FILTER QM_TEST_SOURCES EXCLUDE REGEX "/test_agreement\\.c$")
@@ -44,6 +50,9 @@ foreach(source ${QM_TEST_SOURCES})
     add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900)
 endforeach()
+add_dependencies(test_telemetry fake_nvml fake_nvml_old)
+target_compile_definitions(test_telemetry PRIVATE QM_FAKE_NVML="$<TARGET_FILE:fake_nvml>"
+    QM_FAKE_NVML_OLD="$<TARGET_FILE:fake_nvml_old>")
 # The longest first, so that none is left for the end; a fresh build folder knows no earlier times.
 set_tests_properties(test_kernels PROPERTIES COST 100 TIMEOUT 1200)
 set_tests_properties(test_run PROPERTIES COST 90)

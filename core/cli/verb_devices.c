@@ -4,6 +4,7 @@
 #include "cli/options.h"
 #include "cli/verbs.h"
 #include "kernel/kernels.h"
+#include "report/readings.h"
 #include "report/table.h"
 #include "sys/host.h"
 #include "sys/inspect.h"
@@ -11,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define TELEMETRY_NS 100000000u // between the begin of counters and the reading: what is a share of time needs some
 
 enum {
     DEVICES_MAX = 64,
@@ -23,6 +26,8 @@ struct entry {
     char failure[256]; // why the self-test has no answer; "" where it has
     size_t physical;   // index of the first entry of the same physical device
     char joined_by[64];
+    struct qm_telemetry *telemetry; // NULL where it was not asked for
+    struct qm_telemetry_sample reading;
 };
 
 struct listing {
@@ -110,6 +115,31 @@ static void join_devices(struct listing *list)
     }
 }
 
+// One reading of each device, while nothing of ours runs on it.
+static enum qm_status read_telemetry(struct listing *list)
+{
+    for (size_t i = 0; i < list->count; ++i) {
+        const struct qm_device_info *info = &list->entries[i].info;
+        const struct qm_telemetry_params params = {.root = "",
+                                                   .pci_address = info->pci_address,
+                                                   .vendor_id = info->vendor_id,
+                                                   .is_cpu = info->type == QM_DEVICE_CPU ||
+                                                             strcmp(info->api, "reference") == 0};
+        QM_TRY(qm_telemetry_open(&params, &list->entries[i].telemetry));
+    }
+    qm_sleep_ns(TELEMETRY_NS);
+    for (size_t i = 0; i < list->count; ++i)
+        qm_telemetry_read(list->entries[i].telemetry, &list->entries[i].reading);
+    return QM_OK;
+}
+
+static void free_listing(struct listing *list)
+{
+    for (size_t i = 0; list->entries && i < list->count; ++i)
+        qm_telemetry_close(&list->entries[i].telemetry);
+    free(list->entries);
+}
+
 // ---- As a tree ----------------------------------------------------------------------------------------------------
 
 static void add_capabilities(struct qm_node *device, const struct qm_selftest *selftest)
@@ -143,6 +173,8 @@ static struct qm_node *node_of_entry(const struct entry *entry, const struct lis
         qm_node_remove(selftest, "capabilities"); // they stand above, in full
         qm_node_set_node(node, "self_test", selftest);
     }
+    if (entry->telemetry)
+        qm_node_set_node(node, "telemetry", qm_readings_node(entry->telemetry, &entry->reading));
     if (entry->joined_by[0]) {
         qm_node_set_text(node, "same_device_as", list->entries[entry->physical].info.id);
         qm_node_set_text(node, "joined_by", entry->joined_by);
@@ -181,14 +213,10 @@ static struct qm_node *node_of(const struct listing *list, const struct qm_inspe
 
 // ---- As text ------------------------------------------------------------------------------------------------------
 
-static void print_details(const struct entry *entry)
+static void print_capabilities(const struct entry *entry)
 {
     const struct qm_device_info *info = &entry->info;
     char text[192];
-    printf("\n%s  %s\n", info->id, info->name);
-    printf("  driver                %s; %s; loader %s\n", info->driver, info->api_version, info->loader);
-    if (strcmp(info->api, "reference") == 0)
-        return; // has no limits but the host's memory
     printf(
         "  limits                %llu MiB a binding, %llu MiB an allocation, %u invocations a workgroup, %u KiB local, "
         "offsets of %u bytes\n",
@@ -212,6 +240,16 @@ static void print_details(const struct entry *entry)
         printf("  self-test             passed: rounding, qmark's own functions to the bit, loops\n");
     for (uint32_t i = 0; i < entry->selftest.note_count; ++i)
         printf("  note                  %s\n", entry->selftest.notes[i]);
+}
+
+static enum qm_status print_details(const struct entry *entry)
+{
+    const struct qm_device_info *info = &entry->info;
+    printf("\n%s  %s\n", info->id, info->name);
+    printf("  driver                %s; %s; loader %s\n", info->driver, info->api_version, info->loader);
+    if (strcmp(info->api, "reference") != 0) // which has no limits but the host's memory
+        print_capabilities(entry);
+    return entry->telemetry ? qm_readings_write(entry->telemetry, &entry->reading, stdout) : QM_OK;
 }
 
 static enum qm_status print_table(const struct listing *list)
@@ -248,7 +286,7 @@ static enum qm_status print_listing(const struct listing *list)
 {
     QM_TRY(print_table(list));
     for (size_t i = 0; i < list->count; ++i)
-        print_details(&list->entries[i]);
+        QM_TRY(print_details(&list->entries[i]));
     printf("\n");
     for (size_t b = 0; qm_backends[b]; ++b) {
         if (list->missing[b][0])
@@ -287,11 +325,13 @@ static int exit_code(const struct listing *list, const struct qm_inspection *ins
 
 int qm_verb_devices(int argc, char **argv)
 {
-    bool as_json = false, check = false, done = false;
+    bool as_json = false, check = false, telemetry = false, done = false;
     const struct qm_option options[] = {
         {"check", QM_OPTION_FLAG, &check, NULL,
          "say what is wrong with loaders, drivers and permissions, and the repair"},
         {"json", QM_OPTION_FLAG, &as_json, NULL, "print the list as JSON"},
+        {"telemetry", QM_OPTION_FLAG, &telemetry, NULL,
+         "read clock, power, temperature and load of each device, and say from where"},
     };
     const struct qm_command command = {
         .verb = "devices",
@@ -311,8 +351,10 @@ int qm_verb_devices(int argc, char **argv)
     struct listing list = {0};
     struct qm_inspection *inspection = check ? calloc(1, sizeof(*inspection)) : NULL;
     status = find_devices(&list);
+    if (status == QM_OK && telemetry)
+        status = read_telemetry(&list);
     if (status != QM_OK || (check && !inspection)) {
-        free(list.entries);
+        free_listing(&list);
         free(inspection);
         return qm_verb_fail(status != QM_OK ? status : QM_FAIL(QM_OUT_OF_MEMORY, "no memory for --check"));
     }
@@ -334,7 +376,7 @@ int qm_verb_devices(int argc, char **argv)
         }
         code = status != QM_OK ? qm_verb_fail(status) : code;
     }
-    free(list.entries);
+    free_listing(&list);
     free(inspection);
     return code;
 }

@@ -1,4 +1,5 @@
 #include "sys/host.h"
+#include "sys/tree.h"
 
 #include <uv.h>
 
@@ -56,6 +57,34 @@ void qm_host_describe(struct qm_host *out)
         count = CPU_COUNT(&usable);
     out->cores = count > 0 ? (uint32_t)count : 0;
     out->memory_bytes = uv_get_total_memory();
+    out->last_level_cache_bytes = qm_host_cache_bytes("");
+}
+
+// Layout: Documentation/ABI/testing/sysfs-devices-system-cpu: cpu0/cache/index<n>/level, type and size as "32768K".
+uint64_t qm_host_cache_bytes(const char *root)
+{
+    uint64_t highest = 0, bytes = 0;
+    for (int i = 0; i < 8; ++i) {
+        char path[QM_PATH_BYTES], type[32], text[32];
+        uint64_t level, size;
+        if (!qm_tree_path(path, root, "/sys/devices/system/cpu/cpu0/cache/index%d/level", i) ||
+            qm_tree_unsigned(path, &level) != 0 || level <= highest ||
+            !qm_tree_path(path, root, "/sys/devices/system/cpu/cpu0/cache/index%d/type", i) ||
+            qm_tree_line(path, type, sizeof(type)) != 0 || strcmp(type, "Instruction") == 0 ||
+            !qm_tree_path(path, root, "/sys/devices/system/cpu/cpu0/cache/index%d/size", i) ||
+            qm_tree_line(path, text, sizeof(text)) != 0)
+            continue;
+        size_t digits = strspn(text, "0123456789");
+        uint64_t unit = text[digits] == 'M' ? 1048576 : 1024; // K
+        if (text[digits] != 'K' && text[digits] != 'M')
+            continue;
+        text[digits] = '\0';
+        if (!qm_text_unsigned(text, &size) || size > UINT64_MAX / unit)
+            continue;
+        highest = level;
+        bytes = size * unit;
+    }
+    return bytes;
 }
 
 uint64_t qm_host_available_bytes(void)

@@ -15,10 +15,15 @@ struct qm_host {
     char processor[128]; // "undisclosed" where the system does not say
     uint32_t cores;      // that this process may use
     uint64_t memory_bytes;
+    uint64_t last_level_cache_bytes; // see qm_host_cache_bytes
 };
 
 // Never fails: what cannot be found is "undisclosed" or 0.
 void qm_host_describe(struct qm_host *out);
+
+// The size of the last cache before memory that the first processor has, 0 where unknown. Processors of several dies have
+// one on each. `root` is "" for this machine, else a directory with its /sys.
+uint64_t qm_host_cache_bytes(const char *root);
 
 // Memory that this process could still take without the system running out; UINT64_MAX where it does not say.
 uint64_t qm_host_available_bytes(void);
