@@ -35,6 +35,8 @@ readers() { # readers TARGET: the files that it is to cover; none: no least cove
     profile) echo core/bench/profile.c ;;
     node) echo core/record/node_read.c ;;
     safetensors) echo core/model/safetensors.c ;;
+    samples) echo core/bench/samples_read.c ;;
+    result) echo core/bench/verify_compare.c ;;
     claim) [ ! -e "$root/core/record/claim.c" ] || echo core/record/claim.c ;;
     esac
 }
@@ -59,16 +61,18 @@ failed=
 for target in "$@"; do
     seeds=$root/test/fuzz/corpus/$target
     more= # files that we have anyway
+    longest=4096
     case $target in
     claim) more=$root/profiles/claims ;;
     node) more=$root/profiles ;;
+    result | samples) longest=32768 ;;
     esac
     words=$root/test/fuzz/$target.dict
     corpus=$build/corpus-$target
     mkdir -p "$corpus" "$build/findings"
     [ -d "$seeds" ] || seeds=
     [ -e "$words" ] || words=
-    LLVM_PROFILE_FILE=/dev/null "./fuzz_$target" -max_total_time="$seconds" -max_len=4096 -timeout=10 \
+    LLVM_PROFILE_FILE=/dev/null "./fuzz_$target" -max_total_time="$seconds" -max_len=$longest -timeout=10 \
         -print_final_stats=1 -artifact_prefix="$build/findings/$target-" ${words:+-dict="$words"} \
         "$corpus" ${seeds:+"$seeds"} ${more:+"$more"} </dev/null >"$build/$target.log" 2>&1
     status=$?
