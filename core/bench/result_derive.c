@@ -301,7 +301,7 @@ static void add_gain(struct qm_node *list, const struct qm_raw *raw, const struc
     add_place(row, point);
     qm_node_set_text(row, "baseline", raw->profile->schemes[raw->profile->baseline].name);
     struct qm_estimate gain = {0};
-    if (baseline->is_ok && baseline->points[index].count == point->count)
+    if (baseline->is_ok && index < baseline->point_count && baseline->points[index].count == point->count)
         (void)!qm_ratio_paired(times_of(&baseline->points[index]), times_of(point), point->count, 1,
                                &raw->profile->bootstrap, &gain);
     qm_result_set_estimate(row, "ratio", &gain);
