@@ -14,7 +14,7 @@ QM_MUST_USE struct qm_node *qm_result_build(const struct qm_prepared *prepared, 
                                             unsigned ordinal);
 
 // A scheme's row as far as it follows from raw arrays, profile, device and, where there is one, the artifact. A run adds
-// what it found besides; `qmark verify` (verify.h) compares.
+// what it found besides; qmark verify (verify.h) compares.
 struct qm_result_scheme {
     const struct qm_raw *raw;
     size_t index;

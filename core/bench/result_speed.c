@@ -125,7 +125,7 @@ static void add_gain(struct qm_node *list, const struct qm_raw *raw, const struc
     add_place(row, point);
     qm_node_set_text(row, "baseline", raw->profile->schemes[raw->profile->baseline].name);
     struct qm_estimate gain = {0};
-    if (baseline->is_ok && baseline->points[index].count == point->count)
+    if (baseline->is_ok && index < baseline->point_count && baseline->points[index].count == point->count)
         (void)!qm_ratio_paired(times_of(raw, &baseline->points[index]), times_of(raw, point), point->count, 2,
                                &raw->profile->bootstrap, &gain);
     qm_result_set_estimate(row, "ratio", &gain);
@@ -145,10 +145,10 @@ static const char *stopped_by(const struct qm_raw *raw, size_t index)
 {
     const struct qm_raw_scheme *baseline = &raw->schemes[raw->profile->baseline];
     double widest = 0;
-    if (!baseline->is_ok)
+    if (!baseline->is_ok || index >= baseline->point_count)
         return raw->profile->seconds > 0 ? "time" : "repeats";
     for (size_t s = 0; s < raw->scheme_count; ++s) {
-        if (s == raw->profile->baseline || !raw->schemes[s].is_ok)
+        if (s == raw->profile->baseline || !raw->schemes[s].is_ok || index >= raw->schemes[s].point_count)
             continue;
         double *logs = calloc(baseline->points[index].count + 1, sizeof(*logs));
         if (!logs)

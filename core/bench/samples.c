@@ -18,9 +18,6 @@ enum {
 struct sample_list {
     struct qm_tensor *tensors;
     char (*names)[QM_TENSOR_NAME_BYTES_MAX + 1];
-    char (*variants)[VARIANTS_BYTES]; // of each scheme
-    uint32_t (*widening)[QM_SAMPLES_WIDENING_WORDS];
-    uint32_t points[QM_PROFILE_SCHEMES_MAX]; // of the sustained runs
     size_t count;
 };
 
@@ -174,11 +171,11 @@ static void add_sustained(struct sample_list *list, const struct qm_raw_scheme *
     add_doubles(list, run->readings, run->window_count * QM_READING_COUNT, name, "sustained.readings");
 }
 
-static void add_scheme(struct sample_list *list, const struct qm_raw *raw, size_t s)
+static void add_scheme(struct sample_list *list, const struct qm_raw_scheme *scheme,
+                       uint32_t about[QM_SAMPLES_WIDENING_WORDS], uint32_t *point)
 {
-    const struct qm_raw_scheme *scheme = &raw->schemes[s];
     const char *name = scheme->scheme->name;
-    add_widening(list, scheme, list->widening[s]);
+    add_widening(list, scheme, about);
     if (!scheme->scores)
         return;
     add_scores(list, scheme->scores, name, "prefill");
@@ -187,30 +184,31 @@ static void add_scheme(struct sample_list *list, const struct qm_raw *raw, size_
     add_doubles(list, scheme->agreement->own, scheme->agreement->count, name, "check.own_kl");
     for (size_t i = 0; i < scheme->point_count; ++i)
         add_times(list, &scheme->points[i], name);
-    add_sustained(list, scheme, &list->points[s]);
+    add_sustained(list, scheme, point);
 }
 
 enum qm_status qm_samples_write(const struct qm_raw *raw, struct qm_node *result, const char *directory)
 {
     enum qm_status status = QM_OK;
     struct sample_list list = {.tensors = calloc(SAMPLE_TENSORS_MAX, sizeof(struct qm_tensor)),
-                               .names = calloc(SAMPLE_TENSORS_MAX, sizeof(*list.names)),
-                               .variants = calloc(QM_PROFILE_SCHEMES_MAX, sizeof(*list.variants)),
-                               .widening = calloc(QM_PROFILE_SCHEMES_MAX, sizeof(*list.widening))};
+                               .names = calloc(SAMPLE_TENSORS_MAX, sizeof(*list.names))};
+    char(*variants)[VARIANTS_BYTES] = calloc(QM_PROFILE_SCHEMES_MAX, sizeof(*variants));
+    uint32_t(*widening)[QM_SAMPLES_WIDENING_WORDS] = calloc(QM_PROFILE_SCHEMES_MAX, sizeof(*widening));
+    uint32_t points[QM_PROFILE_SCHEMES_MAX] = {0}; // of the sustained runs
     void *bytes = NULL;
     uint32_t *tokens = NULL;
     uint8_t *scored = NULL;
     size_t count = 0;
-    if (!list.tensors || !list.names || !list.variants || !list.widening) {
+    if (!list.tensors || !list.names || !variants || !widening) {
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for samples");
         goto done;
     }
     for (size_t s = 0; s < raw->scheme_count; ++s)
-        add_scheme(&list, raw, s);
+        add_scheme(&list, &raw->schemes[s], widening[s], &points[s]);
     if (list.count == 0)
         goto done;
     for (size_t s = 0; s < raw->scheme_count; ++s)
-        add_variants(&list, &raw->schemes[s], list.variants[s]);
+        add_variants(&list, &raw->schemes[s], variants[s]);
     QM_GUARD(add_evaluation(&list, raw->evaluation, &tokens, &scored));
     add_doubles(&list, raw->noise, raw->noise_count, "timing", "noise");
     add_doubles(&list, raw->clock_host_ns, raw->clock_count, "timing", "clock_host_ns");
@@ -231,8 +229,8 @@ done:
     free(scored);
     free(list.tensors);
     free(list.names);
-    free(list.variants);
-    free(list.widening);
+    free(variants);
+    free(widening);
     return status;
 }
 

@@ -12,6 +12,7 @@
 #include "kernel/kernels.h"
 #include "model/outliers.h"
 #include "record/result.h"
+#include "sys/parallel.h"
 
 #define BUILT_IN_MODEL "models/qmark-3m"
 
@@ -82,6 +83,28 @@ static enum qm_status generate_sets(struct qm_verify_state *state)
     return qm_evaluation_overlap(state->evaluation, state->calibration, &state->overlap);
 }
 
+// ---- Summaries ------------------------------------------------------------------------------------------------------
+
+struct summaries {
+    const struct qm_raw *raw;
+    struct summary {
+        struct qm_derived derived;
+        enum qm_status status;
+        char text[QM_VERIFY_TEXT_BYTES]; // why not
+    } of[QM_PROFILE_SCHEMES_MAX];
+};
+
+static void derive_range(void *context, size_t begin, size_t end)
+{
+    struct summaries *summaries = context;
+    for (size_t s = begin; s < end; ++s) {
+        struct summary *summary = &summaries->of[s];
+        summary->status = qm_derive_scheme(summaries->raw, s, &summary->derived);
+        if (summary->status != QM_OK)
+            snprintf(summary->text, sizeof(summary->text), "%.150s", qm_error_text());
+    }
+}
+
 // ---- What should stand there ----------------------------------------------------------------------------------------
 
 static void expect_model(const struct qm_verify_state *state, struct qm_node *root, uint32_t widen)
@@ -131,19 +154,18 @@ static void expect_kernels(struct qm_node *row, const struct qm_node *is, const 
 
 // The row of one scheme. `derived` is all zero without samples.
 static enum qm_status expect_scheme(struct qm_verify_state *state, struct qm_node *root, const struct qm_raw *raw,
-                                    size_t s)
+                                    const struct qm_derived *derived, size_t s)
 {
     const struct qm_node *is = qm_node_at(qm_node_child(state->result, "schemes"), s);
     const struct qm_scheme *scheme = &state->profile->schemes[s];
     const struct qm_model *model = state->model ? state->model : state->verifier->model;
-    struct qm_derived derived = {0};
     struct qm_artifact *outline = NULL;
     struct qm_calibration_set set = {0};
     bool has_artifact = qm_node_is_mapping(qm_node_child(is, "artifact"));
     enum qm_status status = QM_OK;
     struct qm_result_scheme parts = {.raw = raw,
                                      .index = s,
-                                     .derived = &derived,
+                                     .derived = derived,
                                      .device = qm_node_child(state->result, "device"),
                                      .sets = {.overlap = state->overlap},
                                      .status = qm_node_text_at(is, "status", ""),
@@ -160,15 +182,48 @@ static enum qm_status expect_scheme(struct qm_verify_state *state, struct qm_nod
         set.tokens = set.windows * state->calibration->set.window_tokens;
         parts.sets.calibration = &set;
     }
-    if (state->samples)
-        QM_GUARD(qm_derive_scheme(raw, s, &derived));
     struct qm_node *row = qm_result_add_scheme(qm_node_child(root, "schemes"), &parts);
     if (has_artifact && !outline) // without a model nothing is known of it
         qm_node_set_node(row, "artifact", qm_node_copy(qm_node_child(is, "artifact")));
     expect_kernels(row, is, raw);
 done:
-    qm_derived_free(&derived);
     qm_artifact_destroy(&outline);
+    return status;
+}
+
+// The rows of all schemes. One whose summary cannot be made is a difference, and is compared no further.
+static enum qm_status expect_schemes(struct qm_verify_state *state, const struct qm_raw *raw, struct qm_node *root)
+{
+    const struct qm_node *schemes = qm_node_child(state->result, "schemes");
+    size_t count = state->profile->scheme_count;
+    struct summaries *summaries = calloc(1, sizeof(*summaries));
+    enum qm_status status = QM_OK;
+    if (!summaries)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to verify");
+    summaries->raw = raw;
+    if (state->samples)
+        qm_parallel_for(count, derive_range, summaries);
+    qm_node_add_sequence(root, "schemes");
+    for (size_t s = 0; s < count && s < qm_node_count(schemes) && status == QM_OK; ++s) {
+        struct summary *summary = &summaries->of[s];
+        enum qm_status made = summary->status;
+        if (made == QM_OK) {
+            made = expect_scheme(state, root, raw, &summary->derived, s);
+            if (made != QM_OK)
+                snprintf(summary->text, sizeof(summary->text), "%.150s", qm_error_text());
+        }
+        if (made == QM_OUT_OF_MEMORY)
+            status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory to verify");
+        if (made == QM_OK)
+            continue;
+        char path[QM_VERIFY_TEXT_BYTES];
+        snprintf(path, sizeof(path), "schemes[%.100s]", state->profile->schemes[s].name);
+        qm_verify_differs(state, path, "samples that give no summary", "", summary->text);
+        qm_node_append_node(qm_node_child(root, "schemes"), qm_node_copy(qm_node_at(schemes, s)));
+    }
+    for (size_t s = 0; s < count; ++s)
+        qm_derived_free(&summaries->of[s].derived);
+    free(summaries);
     return status;
 }
 
@@ -191,20 +246,7 @@ static enum qm_status expect_all(struct qm_verify_state *state, const struct qm_
     expect_model(state, root, raw->widen);
     qm_node_set_node(root, "profile", qm_profile_expand(state->profile));
     expect_samples(state, root, samples_sha256);
-    qm_node_add_sequence(root, "schemes");
-    const size_t count = qm_node_count(qm_node_child(state->result, "schemes"));
-    for (size_t s = 0; s < state->profile->scheme_count && s < count; ++s) {
-        enum qm_status status = expect_scheme(state, root, raw, s);
-        if (status == QM_OUT_OF_MEMORY)
-            return status;
-        if (status != QM_OK) {
-            char path[QM_VERIFY_TEXT_BYTES];
-            snprintf(path, sizeof(path), "schemes[%.100s]", state->profile->schemes[s].name);
-            qm_verify_differs(state, path, "samples that give no summary", "", qm_error_text());
-            qm_node_append_node(qm_node_child(root, "schemes"),
-                                qm_node_copy(qm_node_at(qm_node_child(state->result, "schemes"), s)));
-        }
-    }
+    QM_TRY(expect_schemes(state, raw, root));
     QM_TRY(qm_node_hash(state->result, "hash", hash));
     qm_node_set_text(root, "hash", hash);
     if (!qm_node_ok(root))

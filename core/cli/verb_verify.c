@@ -129,7 +129,7 @@ int qm_verb_verify(int argc, char **argv)
         .operands_max = 1000,
         .meaning = "Recompute results from their raw samples, and say where they differ.",
         .details = "Exit: 0 if everything agrees, 1 if something differs or the samples are absent, 2 if a file\n"
-                   "cannot be read. docs/VERIFY.md says what can be recomputed and what cannot.\n",
+                   "cannot be read. docs/VERIFY.md says what can be recomputed and what cannot.",
         .options = options,
         .option_count = sizeof(options) / sizeof(options[0])};
     const char **files = NULL;
