@@ -57,9 +57,9 @@ struct qm_telemetry_sample {
     uint32_t known;   // bit (1 << quantity) is set where the quantity has a value; see qm_telemetry_has
     double clock_mhz; // NaN where there is no value, as with all that follow
     double memory_clock_mhz;
-    double power_w;             // averaged by the source over its own time: see docs/TELEMETRY.md
-    double energy_j;            // since the telemetry was opened; never goes back
-    double temperature_c;       //
+    double power_w;  // averaged by the source over its own time: see docs/TELEMETRY.md
+    double energy_j; // since the telemetry was opened; never goes back
+    double temperature_c;
     uint64_t memory_used_bytes; // UINT64_MAX where there is no value
     double busy_percent;
     uint32_t throttle; // enum qm_throttle_reason bits; 0 says "not throttled" only where it is known
