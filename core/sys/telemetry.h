@@ -71,8 +71,8 @@ struct qm_telemetry;
 // quantities have a reason. Fails with QM_OUT_OF_MEMORY only; *out is NULL then. Ends with qm_telemetry_close.
 QM_MUST_USE enum qm_status qm_telemetry_open(const struct qm_telemetry_params *params, struct qm_telemetry **out);
 
-// Never fails: a quantity whose source could not be read this time has no value. Below 1 ms with every driver tried;
-// allocates nothing.
+// Never fails: a quantity whose source could not be read this time has no value. Allocates nothing. Some 0.1 ms for a
+// device on the processor; a GPU's driver may wait for its firmware, so that no timed pass should have it inside.
 void qm_telemetry_read(struct qm_telemetry *telemetry, struct qm_telemetry_sample *out);
 
 void qm_telemetry_close(struct qm_telemetry **telemetry);
