@@ -4,7 +4,7 @@
 #define QM_BENCH_GATE_LIVE_H
 
 #include "bench/device_run.h"
-#include "record/gate.h"
+#include "score/gate_rows.h"
 
 struct qm_gate_live_params {
     struct qm_device_run_params sides[2]; // A and B: device, environment, scratch path of each; the same `prepared`

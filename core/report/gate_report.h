@@ -3,9 +3,9 @@
 #ifndef QM_REPORT_GATE_REPORT_H
 #define QM_REPORT_GATE_REPORT_H
 
-#include "record/gate.h"
 #include "record/node.h"
 #include "report/show.h"
+#include "score/gate_rows.h"
 
 #include <stdio.h>
 

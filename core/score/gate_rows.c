@@ -1,4 +1,4 @@
-#include "record/gate.h"
+#include "score/gate_rows.h"
 
 #include <math.h>
 #include <stdio.h>

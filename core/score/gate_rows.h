@@ -4,8 +4,8 @@
 // time that kernels take to compile, its status. Speed is judged by score/gate.h; this file judges the rest, finds the
 // rows that two sets of results have in common, applies the list of known failures and concludes. docs/GATE.md has the
 // rules in words.
-#ifndef QM_RECORD_GATE_H
-#define QM_RECORD_GATE_H
+#ifndef QM_SCORE_GATE_ROWS_H
+#define QM_SCORE_GATE_ROWS_H
 
 #include "base/status.h"
 #include "score/gate.h"
