@@ -43,7 +43,10 @@ static const char profile_text[] =
     "evaluation: {set: built-in, seed: 31926937667174403, windows: 2, window_tokens: 128, scored_tokens: 64, sets: 2}\n"
     "calibration: {set: built-in, seed: 31926937667174402, windows: 2, window_tokens: 128}\n"
     "prefill:\n  - {batch: 1, prompt: 128}\ndecode:\n  - {batch: 1, depth: 96, steps: 8}\n"
-    "timing: {protocol: paired, warmup: 1, repeats: 3}\n"
+    "timing: {protocol: paired, warmup: 1, repeats: 3, precision: 1, seconds: 0, order_seed: 1}\n"
+    "sustained: {phase: none, seconds: 0, cool_down_s: 0, temperature_most_c: none}\n"
+    "latency: {p99_ms: 100}\ncaches: {last_level_bytes: host}\n"
+    "gate: {false_alarm: 0.0005, minimum_effect: 0.02, tolerance: 0.05, seconds: 1}\n"
     "policy: {dispatches_per_submission: 0, submission_ms: 200}\ntier: best\ntiles: fixed\nwiden: 1\n"
     "bootstrap: {seed: 31926937667174404, resamples: 199, confidence: 0.95}\n"
     "acceptance:\n  at_most: {kl_divergence_mean: 0.05}\n  at_least: {exact_match_ratio: 0.5}\n";

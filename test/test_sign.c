@@ -24,7 +24,7 @@ static struct qm_node *load(const char *path)
     return node;
 }
 
-static char *read_text(const char *path)
+__attribute__((noinline)) static char *read_text(const char *path)
 {
     void *bytes = NULL;
     size_t count = 0;
