@@ -44,13 +44,6 @@ double qm_random_normal(struct qm_random *random)
     }
 }
 
-double qm_normal_quantile(uint32_t confidence_permille)
-{
-    return confidence_permille == 900   ? 1.6448536269514722
-           : confidence_permille == 950 ? 1.959963984540054
-                                        : 2.5758293035489004;
-}
-
 double qm_normal_exceeded_by(double above)
 {
     double t = sqrt(-2.0 * qm_log(above));

@@ -6,6 +6,7 @@
 #ifndef QM_SCORE_ORDERED_H
 #define QM_SCORE_ORDERED_H
 
+#include "score/counts.h"
 #include "score/ratio.h"
 
 // Sorts from the smallest to the largest.
@@ -20,9 +21,8 @@ void qm_median_mad(const double *values, size_t count, double *room, double *med
 // A draw from the standard normal distribution by Marsaglia's polar method; one of the two it gives is thrown away.
 double qm_random_normal(struct qm_random *random);
 
-// Quantiles of the standard normal distribution. Two-sided for a confidence of 900, 950 or 990 permille, exact; and the
-// value that a share `above` (0 < above < 0.5) of all draws exceeds, within 4.5e-4 (Abramowitz and Stegun 26.2.23).
-double qm_normal_quantile(uint32_t confidence_permille);
+// The value that a share `above` (0 < above < 0.5) of draws from the standard normal distribution exceeds, within 4.5e-4
+// (Abramowitz and Stegun 26.2.23). The exact two-sided ones are in counts.h.
 double qm_normal_exceeded_by(double above);
 // The quantile of Student's t with `freedom` (>= 1, need not be whole) degrees of freedom where the normal distribution
 // has `z`, by its expansion in 1/freedom (Abramowitz and Stegun 26.7.5); some 2 % too low for 2 degrees.

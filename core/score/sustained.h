@@ -49,7 +49,7 @@
 struct qm_sustained_samples {
     size_t count;           // blocks, in the order of time
     const double *begin_ns; // [count] since the start of the run; blocks do not overlap
-    const double *wall_ns;  // [count] how long each took on the host's clock; above 0
+    const double *wall_ns;  // [count] how long each took on the host's clock; at least 1
     double units;           // tokens per block; above 0
     size_t probe_count;
     const double *probe_at_ns; // [probe_count] since the start of the run
@@ -116,7 +116,7 @@ struct qm_sustained {
     size_t tagged_telemetry, tagged_probe, holes;
 };
 
-// QM_INVALID names the block, probe or parameter that is wrong. On failure nothing is owned.
+// QM_INVALID names the block, probe or parameter that is wrong, as for more than 20,000 windows. On failure nothing is owned.
 QM_MUST_USE enum qm_status qm_sustained_make(const struct qm_sustained_samples *samples,
                                              const struct qm_sustained_params *params, struct qm_sustained *out);
 // Frees the windows; all zero afterwards.
