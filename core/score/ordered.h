@@ -28,10 +28,11 @@ double qm_normal_exceeded_by(double above);
 // has `z`, by its expansion in 1/freedom (Abramowitz and Stegun 26.7.5); some 2 % too low for 2 degrees.
 double qm_student_quantile(double z, double freedom);
 
-// Correlation of neighbours in `residuals` whose mean (fitted = 1) or straight line (fitted = 2) was taken off. The plain
-// estimate r is too low in short lists because the fit follows the noise; to first order E r = rho - (1 + 3 rho)/n after
-// a mean and rho - (2 + 4 rho)/n after a line (Marriott and Pope, Biometrika 41, 1954), which is solved for rho. 0 where
-// there are fewer than 8 values or no spread. Within -0.95 .. 0.95.
+// Correlation of neighbours in `residuals` whose mean (fitted = 1) or straight line (fitted = 2) was taken off. The
+// plain estimate r is too low in short lists because the fit follows the noise; to first order E r = rho - (1 + 3
+// rho)/n after a mean and rho - (2 + 4 rho)/n after a line (Marriott and Pope, Biometrika 41, 1954; Stine and Shaman,
+// Annals of Statistics 17, 1989), which is solved for rho. 0 where there are fewer than 8 values or no spread. Within
+// -0.95 .. 0.95.
 double qm_autocorrelation(const double *residuals, size_t count, int fitted);
 
 // The straight line of least squares through (at[i], values[i]), with the interval of its slope. As in Santer et al.
