@@ -6,6 +6,7 @@
 #ifndef QM_SCORE_ORDERED_H
 #define QM_SCORE_ORDERED_H
 
+#include "score/counts.h"
 #include "score/ratio.h"
 
 // Sorts from the smallest to the largest.
@@ -20,17 +21,18 @@ void qm_median_mad(const double *values, size_t count, double *room, double *med
 // A draw from the standard normal distribution by Marsaglia's polar method; one of the two it gives is thrown away.
 double qm_random_normal(struct qm_random *random);
 
-// The value that a share `above` (0 < above < 0.5) of all draws from the standard normal distribution exceeds, within
-// 4.5e-4 (Abramowitz and Stegun 26.2.23). Exact two-sided quantiles are in counts.h.
+// The value that a share `above` (0 < above < 0.5) of draws from the standard normal distribution exceeds, within 4.5e-4
+// (Abramowitz and Stegun 26.2.23). The exact two-sided ones are in counts.h.
 double qm_normal_exceeded_by(double above);
 // The quantile of Student's t with `freedom` (>= 1, need not be whole) degrees of freedom where the normal distribution
 // has `z`, by its expansion in 1/freedom (Abramowitz and Stegun 26.7.5); some 2 % too low for 2 degrees.
 double qm_student_quantile(double z, double freedom);
 
-// Correlation of neighbours in `residuals` whose mean (fitted = 1) or straight line (fitted = 2) was taken off. The plain
-// estimate r is too low in short lists because the fit follows the noise; to first order E r = rho - (1 + 3 rho)/n after
-// a mean and rho - (2 + 4 rho)/n after a line (Marriott and Pope, Biometrika 41, 1954), which is solved for rho. 0 where
-// there are fewer than 8 values or no spread. Within -0.95 .. 0.95.
+// Correlation of neighbours in `residuals` whose mean (fitted = 1) or straight line (fitted = 2) was taken off. The
+// plain estimate r is too low in short lists because the fit follows the noise; to first order E r = rho - (1 + 3
+// rho)/n after a mean and rho - (2 + 4 rho)/n after a line (Marriott and Pope, Biometrika 41, 1954; Stine and Shaman,
+// Annals of Statistics 17, 1989), which is solved for rho. 0 where there are fewer than 8 values or no spread. Within
+// -0.95 .. 0.95.
 double qm_autocorrelation(const double *residuals, size_t count, int fitted);
 
 // The straight line of least squares through (at[i], values[i]), with the interval of its slope. As in Santer et al.

@@ -95,7 +95,7 @@ static bool find_modes(const double *sorted, size_t count, double *sums, double 
         }
     }
     double far_enough = steps > 1 ? TICKS_MIN * tick : qm_log(MODE_RATIO_MIN_OF_TWO_VALUES);
-    return *separation > 3.7 + 15.0 / (double)count && (double)valley <= VALLEY_SHARE_MAX * n &&
+    return *separation > 3.6 + 20.0 / (double)count && (double)valley <= VALLEY_SHARE_MAX * n &&
            distance >= qm_log(MODE_RATIO_MIN) && distance >= far_enough;
 }
 

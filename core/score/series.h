@@ -8,7 +8,7 @@
 //   two modes    the sorted samples, a twentieth left aside at each end, are split in two where the sum of squares around the
 //                two means is least, each part having at least 13 % of all samples and at least 4. D = distance of the means
 //                / within-part standard deviation, pooled or root mean square of the two (Ashman, Bird and Zepf, AJ 108,
-//                1994), whichever makes D less. Two modes if D > 3.7 + 15/n, and at most 13 % lie in the middle third between
+//                1994), whichever makes D less. Two modes if D > 3.6 + 20/n, and at most 13 % lie in the middle third between
 //                the means, and the modes differ by 1 % and by four times the smallest step between samples (a clock's
 //                tick; with two different values only, by 5 %). The limits come from simulation, docs/STATISTICS.md.
 //   slow start   the first sample is an outlier on the slow side

@@ -27,6 +27,7 @@ static enum qm_status check_confidence(uint32_t permille)
 
 struct spread {
     double mean, sd, half; // `half`: of the interval of the mean
+    double stretch;        // what correlation does to the variance of the mean
 };
 
 // Of the means of the first `blocks` (>= BLOCKS_MIN) blocks. `room` holds as many doubles.
@@ -47,6 +48,7 @@ static struct spread spread_of(const double *logs, size_t block, size_t blocks, 
     out.sd = sqrt(squares / (n - 1.0));
     double rho = qm_autocorrelation(room, blocks, 1), stretch = rho > 0.0 ? (1.0 + rho) / (1.0 - rho) : 1.0;
     double freedom = n / stretch - 1.0;
+    out.stretch = stretch;
     out.half =
         qm_student_quantile(qm_normal_quantile(permille), freedom > 1.0 ? freedom : 1.0) * out.sd * sqrt(stretch / n);
     return out;
@@ -112,6 +114,7 @@ enum qm_status qm_noise_floor(const double *logs, size_t count, size_t block, si
     out->high = spread.mean + spread.half;
     out->sd = spread.sd;
     double n = (double)(blocks ? blocks : out->blocks);
-    out->effect = qm_exp((qm_normal_quantile(confidence_permille) + Z_POWER) * spread.sd / sqrt(n)) - 1.0;
+    out->effect =
+        qm_exp((qm_normal_quantile(confidence_permille) + Z_POWER) * spread.sd * sqrt(spread.stretch / n)) - 1.0;
     return QM_OK;
 }

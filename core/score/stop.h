@@ -13,7 +13,8 @@
 // docs/STATISTICS.md has the coverage that is left. Do not stop on a verdict ("is it above 1 yet?"): that does bias.
 //
 // Noise floor. From an A/A list (a scheme against itself), the smallest effect that a list of n blocks with this noise shows
-// in 4 cases of 5:  mde = exp((z_(1-a/2) + z_0.8) s / sqrt(n)) - 1,  s the standard deviation of block means.
+// in 4 cases of 5:  mde = exp((z_(1-a/2) + z_0.8) sqrt(V / n)) - 1,  V as above: the variance of block means where
+// these are independent.
 #ifndef QM_SCORE_STOP_H
 #define QM_SCORE_STOP_H
 

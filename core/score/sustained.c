@@ -7,7 +7,9 @@
 #include <stdlib.h>
 
 #define NS 1e-9
-#define WINDOWS_MAX 1e6
+#define WINDOWS_MAX 20000.0 // the search for the onset goes with the square
+#define WALL_MIN_NS 1.0
+#define UNITS_MAX 1e100
 #define PROBE_SLOW 1.05
 
 enum {
@@ -39,19 +41,20 @@ static enum qm_status check(const struct qm_sustained_samples *samples, const st
     if (!is_positive(params->burst_s) || !is_positive(params->window_s) || !is_positive(params->slope_span_s) ||
         !is_positive(params->slope_limit) || !isfinite(params->seconds_min) || params->seconds_min < 0.0)
         return QM_FAIL(QM_INVALID, "sustained rate: burst, window, span and limit must be numbers above 0");
-    if (samples->count > 0 && !is_positive(samples->units))
-        return QM_FAIL(QM_INVALID, "sustained rate: blocks of %g units: must be a number above 0", samples->units);
+    if (samples->count > 0 && (!is_positive(samples->units) || samples->units > UNITS_MAX))
+        return QM_FAIL(QM_INVALID, "sustained rate: blocks of %g units: must be above 0 and at most 1e100",
+                       samples->units);
     double free_from = 0.0;
     for (size_t i = 0; i < samples->count; ++i) {
         double begin = samples->begin_ns[i], wall = samples->wall_ns[i];
-        if (!is_positive(wall))
-            return QM_FAIL(QM_INVALID, "sustained rate: block %zu took %g ns: must be a number above 0", i, wall);
+        if (!isfinite(wall) || wall < WALL_MIN_NS)
+            return QM_FAIL(QM_INVALID, "sustained rate: block %zu took %g ns: must be 1 at least", i, wall);
         if (!isfinite(begin) || begin < free_from - 1.0) // 1 ns: sums of rounded times
             return QM_FAIL(QM_INVALID, "sustained rate: block %zu begins at %g ns, before the one ahead of it ends", i,
                            begin);
         free_from = begin + wall;
         if (!(free_from * NS <= WINDOWS_MAX * params->window_s))
-            return QM_FAIL(QM_INVALID, "sustained rate: block %zu ends after a million windows; take longer ones", i);
+            return QM_FAIL(QM_INVALID, "sustained rate: block %zu ends after 20,000 windows; take longer ones", i);
     }
     for (size_t i = 0; i < samples->probe_count; ++i)
         if (!isfinite(samples->probe_at_ns[i]) || samples->probe_at_ns[i] < 0.0 || !is_positive(samples->probe_ns[i]))
@@ -99,17 +102,18 @@ static enum qm_status make_windows(const struct qm_sustained_samples *samples, c
     for (size_t i = 0; i < samples->count; ++i) {
         double begin = samples->begin_ns[i] * NS, wall = samples->wall_ns[i] * NS, end = begin + wall;
         busy += wall;
-        for (size_t w = window_at(out, begin < 0.0 ? 0.0 : begin); w < out->window_count; ++w) {
+        size_t first = window_at(out, begin < 0.0 ? 0.0 : begin);
+        for (size_t w = first; w < out->window_count; ++w) {
             struct qm_sustained_window *window = &out->windows[w];
-            bool is_last = w + 1 == out->window_count;
             double border = window->begin_s + window->length_s;
-            double from = begin > window->begin_s || w == 0 ? begin : window->begin_s;
-            double to = end < border || is_last ? end : border;
-            if (to > from) {
-                window->busy_s += to - from;
-                window->units += samples->units * (to - from) / wall;
+            bool is_end = end <= border || w + 1 == out->window_count;
+            double from = w == first ? begin : window->begin_s;
+            double part = w == first && is_end ? wall : (is_end ? end : border) - from;
+            if (part > 0.0) {
+                window->busy_s += part;
+                window->units += samples->units * part / wall;
             }
-            if (end <= border)
+            if (is_end)
                 break;
         }
     }

@@ -10,22 +10,23 @@
 // W is params.window_s, or twice the median block where that is longer, in whole multiples of window_s: windows shorter
 // than a block would repeat one number.
 //
-// Burst: the blocks that begin before burst_s, units over their busy time. Sustained: the windows that begin in the last
-// third of the run, the same. Both intervals are moving block bootstraps (ordered.h; pieces are blocks and windows).
-// Blocks of 2 s say nothing of how one second differs from the next, so the burst's interval is made at least as wide as
-// that of a mean of burst_s of windows with the noise and correlation of those before the onset (below), or without an onset of
-// the last third; it has none where these are fewer than 10. The
-// interval of ratio = sustained / burst joins the two on the scale of the logarithm (MOVER, Zou and Donner, "Construction of
-// confidence limits about effect measures", Statistics in Medicine 27, 2008): low = ln ratio - sqrt((ln s - ln s_low)^2 +
-// (ln b_high - ln b)^2), high alike.
+// Burst: the blocks that begin before burst_s, units over their busy time. Sustained: the windows that begin in the
+// last third of the run, the same. Both intervals are moving block bootstraps (ordered.h; pieces are blocks and
+// windows). Blocks of 2 s say nothing of how one second differs from the next, so the burst's interval is made at least
+// as wide as that of a mean of burst_s of windows with the noise and correlation of those before the onset (below), or
+// without an onset of the last third; it has none where these are fewer than 10. The interval of ratio = sustained /
+// burst joins the two on the scale of the logarithm (MOVER, Zou and Donner, "Construction of confidence limits about
+// effect measures", Statistics in Medicine 27, 2008): low = ln ratio - sqrt((ln s - ln s_low)^2 + (ln b_high - ln
+// b)^2), high alike.
 //
 // Steady. A span of windows has a slope with a 95 % interval that accounts for autocorrelation (qm_slope_fit). Change =
 // slope * slope_span_s / mean: how much the rate changes over slope_span_s, relative to the span's mean. The run is
 // steady from window t if the change from t to the end of the run has its interval wholly within +-slope_limit, and no
-// one of the consecutive spans of slope_span_s counted back from the end to t has its interval wholly outside (at a confidence that holds
-// for all spans together, by Bonferroni). t is the first such window, and at the latest the first of the last third, for
-// what is called sustained must be steady. The interval is over all that follows t and not over one span alone, because 30
-// windows with noise of 1 % have an interval of +-1.3 %, in which a limit of 1 % can never be confirmed.
+// one of the consecutive spans of slope_span_s counted back from the end to t has its interval wholly outside (at a
+// confidence that holds for all spans together, by Bonferroni). t is the first such window, and at the latest the first
+// of the last third, for what is called sustained must be steady. The interval is over all that follows t and not over
+// one span alone, because 30 windows with noise of 1 % have an interval of +-1.3 %, in which a limit of 1 % can never
+// be confirmed.
 //   Not steady: from no t, and in the last third the change, or one of the spans, is wholly outside the limits (Bonferroni
 //               over these).
 //   Undecidable: neither; the noise is too large for the length. `noise` says how large, `seconds_needed` how long a run
@@ -49,7 +50,7 @@
 struct qm_sustained_samples {
     size_t count;           // blocks, in the order of time
     const double *begin_ns; // [count] since the start of the run; blocks do not overlap
-    const double *wall_ns;  // [count] how long each took on the host's clock; above 0
+    const double *wall_ns;  // [count] how long each took on the host's clock; at least 1
     double units;           // tokens per block; above 0
     size_t probe_count;
     const double *probe_at_ns; // [probe_count] since the start of the run
@@ -116,7 +117,7 @@ struct qm_sustained {
     size_t tagged_telemetry, tagged_probe, holes;
 };
 
-// QM_INVALID names the block, probe or parameter that is wrong. On failure nothing is owned.
+// QM_INVALID names the block, probe or parameter that is wrong, as for more than 20,000 windows. On failure nothing is owned.
 QM_MUST_USE enum qm_status qm_sustained_make(const struct qm_sustained_samples *samples,
                                              const struct qm_sustained_params *params, struct qm_sustained *out);
 // Frees the windows; all zero afterwards.
