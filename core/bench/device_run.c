@@ -372,6 +372,7 @@ static enum qm_status begin(struct qm_session *session)
 {
     QM_TRY(qm_client_start(session->params->environment, &session->client));
     QM_TRY(open_device(session));
+    QM_TRY(qm_session_sensors_begin(session));
     QM_TRY(open_engine(session));
     QM_TRY(create_points(session));
     QM_TRY(load_schemes(session));
@@ -419,6 +420,7 @@ enum qm_status qm_session_end(struct qm_session *session, enum qm_status status,
     for (size_t s = 0; status != QM_OK && s < run->scheme_count; ++s)
         qm_session_fail(session, s, status);
     qm_client_end(&session->client);
+    qm_session_sensors_end(session);
     qm_time_utc(run->finished);
     if (!run->info) { // nothing is known of the device: there is no result to write
         qm_device_run_destroy(&session->run);
@@ -455,6 +457,8 @@ void qm_device_run_destroy(struct qm_device_run **run)
         qm_widening_run_clear(&r->schemes[s].widening);
         qm_sustained_run_clear(&r->schemes[s].sustained);
     }
+    free(r->before);
+    free(r->after);
     free(r->noise);
     free(r->clock_host_ns);
     free(r->clock_device_ns);

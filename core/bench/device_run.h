@@ -14,6 +14,8 @@
 #include "bench/raw.h"
 #include "bench/reference.h"
 #include "quant/artifact.h"
+#include "sys/conditions.h"
+#include "sys/telemetry.h"
 
 // What is prepared before any device: one per scheme of the profile, in its order.
 struct qm_prepared_scheme {
@@ -71,6 +73,9 @@ struct qm_device_run {
     // Pairs of the host's and the device's clock, one before every point and between windows.
     double *clock_host_ns, *clock_device_ns;
     size_t clock_count, clock_capacity;
+    // What tells each quantity, or "unavailable: why"; "" where the device was not opened.
+    char telemetry[QM_TELEMETRY_QUANTITIES][160];
+    struct qm_host_conditions *before, *after; // of the host; NULL where they could not be read
     uint32_t widen;
     char fit_reason[320]; // where the width was found: why not twice as wide; else ""
     struct qm_scheme_run schemes[QM_PROFILE_SCHEMES_MAX];

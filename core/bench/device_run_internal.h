@@ -11,6 +11,7 @@ struct qm_session {
     const struct qm_profile *profile;
     struct qm_client *client;
     struct qm_device_run *run;
+    struct qm_telemetry *telemetry;          // NULL where the device is simulated or not open
     uint32_t group;                          // windows that lie on the device side by side
     uint32_t batches[QM_PROFILE_POINTS_MAX]; // distinct decode batches, the largest first
     uint32_t bases[QM_PROFILE_POINTS_MAX];   // first sequence of each
@@ -86,6 +87,9 @@ void qm_turns_shuffle(uint64_t seed, uint64_t stream, size_t *order, size_t coun
 
 // Sustained runs (device_sustain.c): every scheme on its own, contiguously.
 QM_MUST_USE enum qm_status qm_session_sustain(struct qm_session *session);
+// Sensors and the host (device_sensors.c). Begin follows opening the device; end follows the end of its worker.
+QM_MUST_USE enum qm_status qm_session_sensors_begin(struct qm_session *session);
+void qm_session_sensors_end(struct qm_session *session);
 // What the sensors say now, NaN where there is none.
 void qm_session_read_sensors(struct qm_session *session, double readings[QM_READING_COUNT]);
 void qm_sustained_run_clear(struct qm_sustained_run *sustained);

@@ -169,10 +169,3 @@ enum qm_status qm_session_sustain(struct qm_session *session)
     }
     return QM_OK;
 }
-
-void qm_session_read_sensors(struct qm_session *session, double readings[QM_READING_COUNT])
-{
-    (void)session;
-    for (size_t i = 0; i < QM_READING_COUNT; ++i)
-        readings[i] = NAN;
-}

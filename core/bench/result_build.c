@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "bench/result_conditions.h"
 #include "bench/result_derive.h"
 #include "bench/result_disclosure.h"
 #include "bench/result_nodes.h"
@@ -115,6 +116,8 @@ static void add_host(struct qm_node *root)
     qm_node_set_text(node, "processor", host.processor);
     qm_node_set_u64(node, "cores", host.cores);
     qm_node_set_u64(node, "memory_bytes", host.memory_bytes);
+    qm_result_set_number(node, "last_level_cache_bytes", host.last_level_cache_bytes > 0,
+                         (double)host.last_level_cache_bytes, "undisclosed");
 }
 
 static void add_device(struct qm_node *root, const struct qm_device_run *run, unsigned ordinal)
@@ -321,6 +324,8 @@ static void add_scheme(struct qm_node *root, const struct qm_prepared *prepared,
                          "not measured");
     qm_result_set_number(memory, "total_bytes", run->peak_bytes > 0,
                          (double)(run->peak_bytes - bytes_of_others(run, s)), "not measured");
+    qm_node_set_text(memory, "cache",
+                     qm_result_cache_state(scheme->weight_bytes, qm_result_cache_bytes(root, prepared->profile)));
     add_kernels(row, run, scheme);
 }
 
@@ -343,6 +348,7 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
     qm_node_set_text(this_run, "profile_hash", prepared->profile->hash);
     add_host(root);
     add_device(root, run, ordinal);
+    qm_result_add_conditions(root, run);
     if (run->compiled > 0) {
         struct qm_node *compile = qm_node_add_mapping(root, "compile");
         qm_node_set_double(compile, "milliseconds", run->compile_ns * 1e-6);
@@ -356,7 +362,12 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
     qm_node_set_text(model, "sha256", prepared->model->sha256);
     qm_node_set_u64(model, "parameters", prepared->model->parameters);
     qm_result_add_size(model, &prepared->model->config, run->widen, run->fit_reason);
-    qm_node_set_text(model, "cache_resident", "undisclosed");
+    uint64_t baseline_bytes = run->schemes[prepared->profile->baseline].weight_bytes;
+    const char *state = qm_result_cache_state(baseline_bytes, qm_result_cache_bytes(root, prepared->profile));
+    qm_node_set_text(model, "cache_resident",
+                     strcmp(state, "cache-resident") == 0 ? "yes"
+                     : strcmp(state, "undisclosed") == 0  ? "undisclosed"
+                                                          : "no");
     qm_node_set_node(root, "profile", qm_profile_expand(prepared->profile));
     qm_node_set_text(root, "samples", "absent");
     qm_node_add_sequence(root, "schemes");

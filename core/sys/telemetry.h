@@ -57,9 +57,9 @@ struct qm_telemetry_sample {
     uint32_t known;   // bit (1 << quantity) is set where the quantity has a value; see qm_telemetry_has
     double clock_mhz; // NaN where there is no value, as with all that follow
     double memory_clock_mhz;
-    double power_w;             // averaged by the source over its own time: see docs/TELEMETRY.md
-    double energy_j;            // since the telemetry was opened; never goes back
-    double temperature_c;       //
+    double power_w;  // averaged by the source over its own time: see docs/TELEMETRY.md
+    double energy_j; // since the telemetry was opened; never goes back
+    double temperature_c;
     uint64_t memory_used_bytes; // UINT64_MAX where there is no value
     double busy_percent;
     uint32_t throttle; // enum qm_throttle_reason bits; 0 says "not throttled" only where it is known
@@ -71,8 +71,8 @@ struct qm_telemetry;
 // quantities have a reason. Fails with QM_OUT_OF_MEMORY only; *out is NULL then. Ends with qm_telemetry_close.
 QM_MUST_USE enum qm_status qm_telemetry_open(const struct qm_telemetry_params *params, struct qm_telemetry **out);
 
-// Never fails: a quantity whose source could not be read this time has no value. Below 1 ms with every driver tried;
-// allocates nothing.
+// Never fails: a quantity whose source could not be read this time has no value. Allocates nothing. Some 0.1 ms for a
+// device on the processor; a GPU's driver may wait for its firmware, so that no timed pass should have it inside.
 void qm_telemetry_read(struct qm_telemetry *telemetry, struct qm_telemetry_sample *out);
 
 void qm_telemetry_close(struct qm_telemetry **telemetry);

@@ -153,7 +153,7 @@ int qm_tree_list(const char *path, struct qm_name_list *out)
         out->names[out->count++] = name;
     }
     uv_fs_req_cleanup(&request);
-    if (out->count > 1)
+    if (out->names && out->count > 1)
         qsort(out->names, out->count, sizeof(*out->names), by_bytes);
     return found < 0 ? found : 0;
 }
