@@ -38,6 +38,10 @@ enum {
     NAME_BYTES = QM_TENSOR_NAME_BYTES_MAX + 1
 };
 
+// More than float32 logits or a run of years give; sums of such ones, and quotients with a time, do not overflow.
+#define LARGEST 1e39
+#define LEAST_NS 1e-3 // of a time, unless it is 0
+
 static const struct qm_tensor *find(const struct reader *reader, char name[NAME_BYTES], const char *scheme,
                                     const char *what)
 {
@@ -88,7 +92,7 @@ static enum qm_status read_doubles(const struct reader *reader, const char *sche
     QM_TRY(need(reader, scheme, what, QM_DTYPE_U32, 2 * (uint64_t)count, &tensor));
     memcpy(out, tensor->data, count * sizeof(*out)); // little-endian, low word first
     for (size_t i = 0; i < count; ++i)
-        if (!isfinite(out[i]) || out[i] < least)
+        if (!(out[i] >= least && out[i] <= LARGEST))
             return QM_FAIL(QM_INVALID, "%s: tensor '%.160s': value %zu is out of range", reader->own->file.file,
                            tensor->name, i);
     return QM_OK;
@@ -103,6 +107,19 @@ static enum qm_status new_doubles(const struct reader *reader, const char *schem
     if (!*out)
         return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for samples", reader->own->file.file);
     return read_doubles(reader, scheme, what, *out, count, least);
+}
+
+static enum qm_status new_times(const struct reader *reader, const char *scheme, const char *what, double **out,
+                                size_t count)
+{
+    char name[NAME_BYTES];
+    QM_TRY(new_doubles(reader, scheme, what, out, count, 0));
+    for (size_t i = 0; i < count; ++i)
+        if ((*out)[i] > 0 && (*out)[i] < LEAST_NS) {
+            (void)find(reader, name, scheme, what);
+            return refuse(reader, name, "a time is out of range");
+        }
+    return QM_OK;
 }
 
 // Words of which each is below `end`, or `also`.
@@ -274,14 +291,14 @@ static enum qm_status read_point(struct reader *reader, const char *scheme, stru
     QM_TRY(count_doubles(reader, scheme, name, QM_SAMPLES_BLOCKS_MAX, &point->count));
     if (point->count == 0)
         return QM_OK;
-    QM_TRY(new_doubles(reader, scheme, name, &point->wall_ns, point->count, 0));
+    QM_TRY(new_times(reader, scheme, name, &point->wall_ns, point->count));
     snprintf(name, sizeof(name), "%s.step_ns.f64", what);
-    QM_TRY(new_doubles(reader, scheme, name, &point->step_ns, point->count * steps, 0));
+    QM_TRY(new_times(reader, scheme, name, &point->step_ns, point->count * steps));
     snprintf(name, sizeof(name), "%s.device_ns.f64", what);
     point->has_device_time = find(reader, full, scheme, name) != NULL;
     if (!point->has_device_time)
         return QM_OK;
-    QM_TRY(new_doubles(reader, scheme, name, &point->device_ns, point->count, 0));
+    QM_TRY(new_times(reader, scheme, name, &point->device_ns, point->count));
     for (size_t i = 0; i < point->count; ++i) {
         double sum = 0;
         for (size_t step = 0; step < steps; ++step)
@@ -348,8 +365,8 @@ static enum qm_status read_widening(struct reader *reader, const char *scheme, s
         return QM_OK;
     if (widening->products == 0)
         return refuse(reader, name, "times of no product");
-    QM_TRY(new_doubles(reader, scheme, "widening.tiled_ns.f64", &widening->tiled_ns, widening->pairs, 0));
-    return new_doubles(reader, scheme, "widening.random_ns.f64", &widening->random_ns, widening->pairs, 0);
+    QM_TRY(new_times(reader, scheme, "widening.tiled_ns.f64", &widening->tiled_ns, widening->pairs));
+    return new_times(reader, scheme, "widening.random_ns.f64", &widening->random_ns, widening->pairs);
 }
 
 // NaN stands for what no sensor told.
@@ -446,13 +463,13 @@ static enum qm_status read_scheme(struct reader *reader, size_t s)
     raw->own_kl = own->scores ? own->scores->kl : NULL;
     if (reader->params->widen > 1)
         QM_TRY(read_widening(reader, name, own, raw));
+    QM_TRY(read_points(reader, name, own, raw)); // so that all that are ok have the same, whatever is in the file
     if (!own->scores)
         return QM_OK;
     QM_TRY(read_scores(reader, name, "decode", 0, scored * (profile->decode_count + 1), &own->decode_scores));
     raw->decode_scores = own->decode_scores;
     QM_TRY(read_check(reader, name, &own->agreement));
     raw->agreement = &own->agreement;
-    QM_TRY(read_points(reader, name, own, raw));
     return read_sustained(reader, name, own, raw);
 }
 

@@ -250,7 +250,7 @@ static enum qm_status expect_all(struct qm_verify_state *state, const struct qm_
     QM_TRY(qm_node_hash(state->result, "hash", hash));
     qm_node_set_text(root, "hash", hash);
     if (!qm_node_ok(root))
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to verify");
+        return QM_FAIL(QM_INVALID, "its samples give numbers that no double holds (or there is no memory)");
     return QM_OK;
 }
 

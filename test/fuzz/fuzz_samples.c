@@ -3,7 +3,9 @@
 //
 //   tools/fuzz.sh 60 samples
 #include "bench/result_derive.h"
+#include "bench/result_speed.h"
 #include "bench/samples.h"
+#include "bench/samples_tensors.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,7 +18,10 @@ static const char profile_text[] =
     " evaluation: {set: built-in, seed: 7, windows: 2, window_tokens: 32, scored_tokens: 1, sets: 2},\n"
     " calibration: {set: built-in, seed: 8, windows: 2, window_tokens: 32},\n"
     " prefill: [{batch: 1, prompt: 32}], decode: [{batch: 1, depth: 24, steps: 2}],\n"
-    " timing: {protocol: paired, warmup: 1, repeats: 3},\n"
+    " timing: {protocol: paired, warmup: 1, repeats: 3, precision: 1, seconds: 0, order_seed: 5},\n"
+    " sustained: {phase: decode, seconds: 0.1, cool_down_s: 0, temperature_most_c: none},\n"
+    " latency: {p99_ms: 1000}, caches: {last_level_bytes: host},\n"
+    " gate: {false_alarm: 0.01, minimum_effect: 0.02, tolerance: 0.1, seconds: 0},\n"
     " policy: {dispatches_per_submission: 0, submission_ms: 200}, tier: best, tiles: fixed, widen: 2,\n"
     " bootstrap: {seed: 31926937667174404, resamples: 99, confidence: 0.95},\n"
     " acceptance: {at_most: {kl_divergence_mean: 0.05}, at_least: {exact_match_ratio: 0.5}}}\n";
@@ -40,7 +45,7 @@ static void check(const struct qm_raw *raw)
         const struct qm_raw_scheme *scheme = &raw->schemes[s];
         require(!scheme->scores || scheme->scores->count == evaluation->scored_count);
         for (size_t i = 0; i < scheme->point_count; ++i)
-            require(scheme->points[i].count <= raw->profile->repeats);
+            require(scheme->points[i].count <= QM_SAMPLES_BLOCKS_MAX);
         struct qm_node *list = qm_node_new_sequence(), *row = qm_node_append_mapping(list);
         struct qm_derived derived;
         char *text = NULL;
@@ -48,7 +53,8 @@ static void check(const struct qm_raw *raw)
             require_one_line();
         } else {
             qm_derive_add_accuracy(row, raw, &derived);
-            qm_derive_add_throughput(row, raw, s);
+            qm_speed_add_scheme(row, raw, s);
+            qm_speed_add_timing(row, raw);
             require(qm_node_ok(list) && qm_node_write_yaml(row, &text) == QM_OK);
         }
         free(text);
