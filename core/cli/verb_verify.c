@@ -2,13 +2,15 @@
 #include "cli/options.h"
 #include "cli/verbs.h"
 #include "record/node.h"
+#include "record/result.h"
+#include "record/sign.h"
 
 #include <stdio.h>
 #include <string.h>
 
 struct verify_options {
     bool with_all, as_json, allows_absent;
-    // A published result has a signature beside it; `--key FILE.pub` will go here, and be looked at in verify_one.
+    const char *key; // of who should have signed; NULL: signatures are not looked at
 };
 
 static const char *word_of(const struct qm_verification *v, bool passes)
@@ -76,6 +78,28 @@ static void add_json(struct qm_node *list, const char *path, const struct qm_ver
     }
 }
 
+// Whether the result is signed by the key's holder; says so in a line, or under `signature`.
+static enum qm_status check_signature(const char *path, const struct verify_options *options, struct qm_node *list,
+                                      bool *passes)
+{
+    char reason[QM_SIGNATURE_REASON_BYTES];
+    struct qm_node *result = NULL;
+    QM_TRY(qm_result_load(path, &result, NULL));
+    enum qm_signature_state state = qm_signature_verify_file(path, result, options->key, reason);
+    qm_node_destroy(&result);
+    if (state == QM_SIGNATURE_KEY_UNREADABLE)
+        return QM_FAIL(QM_INVALID, "%s", reason);
+    *passes = *passes && state == QM_SIGNATURE_GOOD;
+    if (list) {
+        struct qm_node *node = qm_node_add_mapping(qm_node_at(list, qm_node_count(list) - 1), "signature");
+        qm_node_set_text(node, "state", qm_signature_state_name(state));
+        qm_node_set_text(node, "reason", reason);
+    } else {
+        printf("  signature %s: %s\n", qm_signature_state_name(state), reason);
+    }
+    return QM_OK;
+}
+
 static enum qm_status verify_one(const struct qm_verifier *verifier, const char *path,
                                  const struct verify_options *options, struct qm_node *list, bool *passes)
 {
@@ -92,7 +116,7 @@ static enum qm_status verify_one(const struct qm_verifier *verifier, const char 
     else
         print_text(path, &v, options);
     qm_verification_free(&v);
-    return QM_OK;
+    return options->key ? check_signature(path, options, list, passes) : QM_OK;
 }
 
 static int verify(const struct verify_options *options, const char *const *files, size_t count)
@@ -120,6 +144,7 @@ int qm_verb_verify(int argc, char **argv)
         {"all", QM_OPTION_FLAG, &o.with_all, NULL, "list every difference, and what cannot be checked"},
         {"allow-absent-samples", QM_OPTION_FLAG, &o.allows_absent, NULL,
          "without a samples file, go by the rest: exit 0 if that agrees"},
+        {"key", QM_OPTION_TEXT, &o.key, "FILE.pub", "and whether the holder of this key has signed it"},
         {"json", QM_OPTION_FLAG, &o.as_json, NULL, "print what was found as JSON"},
     };
     const struct qm_command command = {
@@ -128,8 +153,9 @@ int qm_verb_verify(int argc, char **argv)
         .operands_min = 1,
         .operands_max = 1000,
         .meaning = "Recompute results from their raw samples, and say where they differ.",
-        .details = "Exit: 0 if everything agrees, 1 if something differs or the samples are absent, 2 if a file\n"
-                   "cannot be read. docs/VERIFY.md says what can be recomputed and what cannot.",
+        .details =
+            "Exit: 0 if everything agrees, 1 if something differs, the samples are absent or the signature\n"
+            "is not good, 2 if a file cannot be read. docs/VERIFY.md says what can be recomputed and what cannot.",
         .options = options,
         .option_count = sizeof(options) / sizeof(options[0])};
     const char **files = NULL;
