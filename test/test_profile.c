@@ -68,7 +68,7 @@ static void test_stock(void **state)
 
     assert_int_equal(qm_profile_load("standard", &profile), QM_OK);
     assert_true(profile.is_stock);
-    assert_int_equal(profile.evaluation.windows, 32);
+    assert_int_equal(profile.evaluation.windows, 64);
     assert_int_equal(profile.evaluation.window_tokens, 512); // from quick
     assert_string_not_equal(profile.hash, quick_hash);
     for (size_t i = 0; qm_scheme_stock_name(i); i++)
