@@ -44,7 +44,8 @@ static const char profile_text[] =
     "calibration: {set: built-in, seed: 31926937667174402, windows: 2, window_tokens: 128}\n"
     "prefill:\n  - {batch: 1, prompt: 128}\ndecode:\n  - {batch: 1, depth: 96, steps: 8}\n"
     "timing: {protocol: paired, warmup: 1, repeats: 3}\n"
-    "policy: {dispatches_per_submission: 0, submission_ms: 200}\ntier: best\ntiles: fixed\nwiden: 1\n"
+    "policy: {dispatches_per_submission: 0, submission_ms: 200, allow_smaller_batch: false}\ntier: best\ntiles: "
+    "fixed\nwiden: 1\n"
     "bootstrap: {seed: 31926937667174404, resamples: 199, confidence: 0.95}\n"
     "acceptance:\n  at_most: {kl_divergence_mean: 0.05}\n  at_least: {exact_match_ratio: 0.5}\n";
 

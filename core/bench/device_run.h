@@ -45,6 +45,7 @@ struct qm_prepared {
 struct qm_point_run {
     bool is_decode;
     uint32_t batch, tokens; // of a pass and sequence: the prompt, or 1
+    uint32_t batch_asked;   // by the profile: larger where that did not fit and a smaller one is allowed
     uint32_t depth, steps;  // decode
     bool has_device_time;
     size_t count;      // timed blocks: a pass of prefill, `steps` steps of decode
@@ -52,6 +53,7 @@ struct qm_point_run {
     double *wall_ns;   // [count]
     double *step_ns;   // decode: [count * steps] latencies, device time where there is
     uint32_t dispatches, dispatches_per_submission, repeats_per_submission;
+    bool is_verified;   // the pass after the timed ones gave the scored checksum, too
     double operations;  // of one pass
     uint64_t *expected; // checksums of the scored passes: per window for prefill of whole windows, else of one block
     size_t expected_count;
@@ -71,7 +73,7 @@ struct qm_widening_run {
 };
 
 struct qm_scheme_run {
-    enum qm_status status; // QM_OK, QM_WRONG_RESULT, QM_UNSUPPORTED; else failed
+    enum qm_status status; // QM_OK, QM_WRONG_RESULT, QM_UNSUPPORTED, QM_INTERRUPTED; else failed
     char reason[512];
     uint64_t weight_bytes, cache_bytes;
     struct qm_token_scores *scores, *decode_scores; // of the whole set; of the decode points of full groups
@@ -97,6 +99,8 @@ struct qm_device_run {
     char fit_reason[320]; // where the width was found: why not twice as wide; else ""
     struct qm_scheme_run schemes[QM_PROFILE_SCHEMES_MAX];
     size_t scheme_count;
+    uint32_t retries;       // the device was lost so often, and all was begun anew
+    char retry_reason[320]; // why, the last time
     char started[32], finished[32];
 };
 
@@ -111,8 +115,9 @@ struct qm_device_run_params {
     void *progress_context;
 };
 
-// Measures. QM_OK whenever there is something to report, rows that failed included; the status of a device that could
-// not even be opened otherwise. The caller destroys *out.
+// Measures. QM_OK whenever there is something to report, rows that failed or were interrupted included; the status of a
+// device that could not even be opened otherwise. A device that is lost is tried once more from the beginning. The caller
+// destroys *out.
 QM_MUST_USE enum qm_status qm_device_run(const struct qm_device_run_params *params, struct qm_device_run **out);
 void qm_device_run_destroy(struct qm_device_run **run);
 

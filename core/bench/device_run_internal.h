@@ -5,10 +5,19 @@
 #include "bench/client.h"
 #include "bench/device_run.h"
 
+// How a device is tried this time.
+struct qm_attempt {
+    uint32_t number;     // times that the device was lost before
+    uint32_t most_batch; // of decode, a power of two; larger ones are run with it
+    bool may_shrink;     // end where memory lacks and a smaller batch may help
+};
+
 struct qm_session {
     const struct qm_device_run_params *params;
     const struct qm_prepared *prepared;
-    const struct qm_profile *profile;
+    const struct qm_profile *profile; // with batches that fit
+    const struct qm_attempt *attempt;
+    bool lacks_memory; // for a batch, and a smaller one is allowed
     struct qm_client *client;
     struct qm_device_run *run;
     uint32_t group;                          // windows that lie on the device side by side
@@ -18,6 +27,7 @@ struct qm_session {
     uint32_t sequences;
     uint32_t rows, slots; // of the engine
     double done, total;   // units of work, for progress
+    char stage[96];       // that progress was told last, up to its first comma
 };
 
 void qm_session_tell(struct qm_session *session, const char *what, double units);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// One block; `round` below 0 is warm-up.
+// One block; `round` below 0 is warm-up, and that after the last timed one shows that the device is as right as before.
 static enum qm_status time_block(struct qm_session *session, size_t scheme, size_t index, int round)
 {
     struct qm_point_run *point = &session->run->schemes[scheme].points[index];
@@ -17,6 +17,7 @@ static enum qm_status time_block(struct qm_session *session, size_t scheme, size
                           ? (uint32_t)round % (uint32_t)point->expected_count
                           : 0;
     uint32_t sequence = point->is_decode ? qm_session_base(session, point->batch) : window;
+    bool is_last = round >= (int)session->profile->repeats;
     json_t *answer = NULL;
     QM_TRY(qm_session_run(session, scheme, point->batch, point->tokens, position, sequence, steps, NULL, &answer));
     enum qm_status status = QM_OK;
@@ -27,13 +28,13 @@ static enum qm_status time_block(struct qm_session *session, size_t scheme, size
         uint64_t checksum = text ? strtoull(text, NULL, 16) : 0,
                  expected = point->expected[point->is_decode ? step : window];
         if (checksum != expected) {
-            status =
-                QM_FAIL(QM_WRONG_RESULT,
-                        "a timed pass gave other logits than the scored one: %s, batch %u, %s %u, pass %d, step %u: "
-                        "checksum %016llx, expected %016llx",
-                        point->is_decode ? "decode" : "prefill", point->batch, point->is_decode ? "depth" : "prompt",
-                        point->is_decode ? point->depth : point->tokens, round, step, (unsigned long long)checksum,
-                        (unsigned long long)expected);
+            status = QM_FAIL(QM_WRONG_RESULT,
+                             "%s gave other logits than the scored one: %s, batch %u, %s %u, pass %d, step %u: "
+                             "checksum %016llx, expected %016llx",
+                             is_last ? "the pass after the timed ones" : "a timed pass",
+                             point->is_decode ? "decode" : "prefill", point->batch,
+                             point->is_decode ? "depth" : "prompt", point->is_decode ? point->depth : point->tokens,
+                             round, step, (unsigned long long)checksum, (unsigned long long)expected);
             goto done;
         }
     }
@@ -42,7 +43,8 @@ static enum qm_status time_block(struct qm_session *session, size_t scheme, size
         (uint32_t)json_integer_value(json_object_get(answer, "dispatches_per_submission"));
     point->repeats_per_submission = (uint32_t)json_integer_value(json_object_get(answer, "repeats_per_submission"));
     point->operations = json_real_value(json_object_get(answer, "operations"));
-    if (round < 0)
+    point->is_verified = is_last;
+    if (round < 0 || is_last)
         goto done;
     point->has_device_time = device != NULL;
     double device_sum = 0;
@@ -68,8 +70,11 @@ static enum qm_status time_round(struct qm_session *session, size_t index, int r
         struct qm_scheme_run *run = &session->run->schemes[scheme];
         if (run->status != QM_OK || run->points[index].expected_count == 0)
             continue;
-        char what[QM_SCHEME_NAME_BYTES + 32];
-        snprintf(what, sizeof(what), "timing %s", session->prepared->schemes[scheme].scheme.name);
+        char what[QM_SCHEME_NAME_BYTES + 96];
+        const struct qm_point_run *point = &run->points[index];
+        snprintf(what, sizeof(what), "timing %s, %s batch %u, round %d of %u",
+                 session->prepared->schemes[scheme].scheme.name, point->is_decode ? "decode" : "prefill", point->batch,
+                 round < 0 ? 0 : round + 1, session->profile->repeats + 1);
         qm_session_tell(session, what, 1);
         enum qm_status status = time_block(session, scheme, index, round);
         if (status != QM_OK) {
@@ -89,7 +94,7 @@ enum qm_status qm_session_time(struct qm_session *session)
     // at their depths (to what it was; what decode itself wrote there differs in rounding). One warm-up round of all
     // decode points does that; its checksums are not judged until the cache has settled.
     for (size_t index = 0; index < session->profile->prefill_count; ++index) {
-        for (int round = -warmup; round < (int)session->profile->repeats; ++round)
+        for (int round = -warmup; round <= (int)session->profile->repeats; ++round)
             QM_TRY(time_round(session, index, round));
     }
     for (size_t s = 0; s < session->run->scheme_count; ++s) {
@@ -108,7 +113,7 @@ enum qm_status qm_session_time(struct qm_session *session)
         }
     }
     for (size_t index = session->profile->prefill_count; index < points; ++index) {
-        for (int round = -warmup; round < (int)session->profile->repeats; ++round)
+        for (int round = -warmup; round <= (int)session->profile->repeats; ++round)
             QM_TRY(time_round(session, index, round));
     }
     return QM_OK;

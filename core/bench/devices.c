@@ -21,6 +21,7 @@ static void add_entry(struct qm_device_list *list, json_t *row)
     copy_text(entry->api, sizeof(entry->api), row, "api");
     copy_text(entry->name, sizeof(entry->name), row, "name");
     copy_text(entry->driver, sizeof(entry->driver), row, "driver");
+    copy_text(entry->driver_version, sizeof(entry->driver_version), row, "driver_version");
     copy_text(entry->type, sizeof(entry->type), row, "type");
     entry->ordinal = 0;
     unsigned same = 1;
@@ -63,4 +64,9 @@ enum qm_status qm_device_list_make(struct qm_device_list *out)
             list_api(out, (*backend)->name);
     }
     return QM_OK;
+}
+
+void qm_device_list_add_reference(struct qm_device_list *out)
+{
+    list_api(out, qm_backend_reference.name);
 }

@@ -15,7 +15,8 @@ struct qm_device_entry {
     char id[24]; // "vulkan:0"
     char api[16];
     char name[128];
-    char driver[64];  // short name
+    char driver[64]; // short name
+    char driver_version[160];
     char type[16];    // "cpu", "discrete", ...
     unsigned ordinal; // 2, 3 ... for further devices of the same name and API, else 0
 };
@@ -32,5 +33,8 @@ struct qm_device_list {
 
 // Lists Vulkan's and OpenCL's devices, without the reference backend.
 QM_MUST_USE enum qm_status qm_device_list_make(struct qm_device_list *out);
+
+// Adds the reference backend, which no run takes unless it is named: a device of formulas, slow and never wrong.
+void qm_device_list_add_reference(struct qm_device_list *out);
 
 #endif

@@ -24,6 +24,11 @@
 #define QM_GLSLC_VERSION "undisclosed"
 #endif
 
+const char *qm_result_source(void)
+{
+    return QM_SOURCE_COMMIT;
+}
+
 static void set_number(struct qm_node *node, const char *key, bool has_number, double value, const char *word)
 {
     if (has_number)
@@ -294,6 +299,8 @@ static void add_place(struct qm_node *row, const struct qm_point_run *point)
 {
     qm_node_set_text(row, "phase", point->is_decode ? "decode" : "prefill");
     qm_node_set_u64(row, "batch", point->batch);
+    if (point->batch_asked != point->batch)
+        qm_node_set_u64(row, "batch_asked", point->batch_asked);
     if (point->is_decode)
         qm_node_set_u64(row, "depth", point->depth);
     else
@@ -438,6 +445,7 @@ static void add_scheme(struct qm_node *list, const struct qm_prepared *prepared,
                      scheme->status == QM_OK             ? "ok"
                      : scheme->status == QM_WRONG_RESULT ? "wrong"
                      : scheme->status == QM_UNSUPPORTED  ? "unsupported"
+                     : scheme->status == QM_INTERRUPTED  ? "skipped"
                                                          : "failed");
     if (scheme->status != QM_OK)
         qm_node_set_text(row, "reason", scheme->reason[0] ? scheme->reason : "undisclosed");
@@ -478,6 +486,10 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
     qm_node_set_text(this_run, "finished", run->finished);
     qm_node_set_text(this_run, "class", is_standard_class(prepared) ? "standard" : "custom");
     qm_node_set_text(this_run, "profile_hash", prepared->profile->hash);
+    if (run->retries > 0) {
+        struct qm_node *retry = qm_node_append_mapping(qm_node_add_sequence(this_run, "retries"));
+        qm_node_set_text(retry, "reason", run->retry_reason[0] ? run->retry_reason : "undisclosed");
+    }
     add_host(root);
     add_device(root, run, ordinal);
     struct qm_node *model = qm_node_add_mapping(root, "model");
@@ -571,8 +583,8 @@ static void add_times(struct sample_list *list, const struct qm_point_run *point
 {
     char what[96];
     size_t steps = point->is_decode ? point->steps : 1;
-    snprintf(what, sizeof(what), "%s.batch%u.%u", point->is_decode ? "decode" : "prefill", point->batch,
-             point->is_decode ? point->depth : point->tokens);
+    snprintf(what, sizeof(what), "%s.batch%u.%u", point->is_decode ? "decode" : "prefill", point->batch_asked,
+             point->is_decode ? point->depth : point->tokens); // asked: no two are equal
     char name[128];
     if (point->has_device_time) {
         snprintf(name, sizeof(name), "%s.device_ns", what);
@@ -609,9 +621,10 @@ static enum qm_status add_evaluation(struct sample_list *list, const struct qm_e
     return QM_OK;
 }
 
-enum qm_status qm_samples_write(const struct qm_prepared *prepared, const struct qm_device_run *run,
-                                struct qm_node *result, const char *directory)
+enum qm_status qm_samples_stage(const struct qm_prepared *prepared, const struct qm_device_run *run,
+                                struct qm_node *result, const char *directory, struct qm_staged_file *staged)
 {
+    staged->is_staged = false;
     enum qm_status status = QM_OK;
     struct sample_list list = {.tensors = calloc(SAMPLE_TENSORS_MAX, sizeof(struct qm_tensor)),
                                .names = calloc(SAMPLE_TENSORS_MAX, sizeof(*list.names))};
@@ -646,7 +659,7 @@ enum qm_status qm_samples_write(const struct qm_prepared *prepared, const struct
     QM_GUARD(qm_path_join(path, directory, name));
     struct qm_tensor_text text_of_format = {"qmark_samples", "1"};
     QM_GUARD(qm_safetensors_encode(name, list.tensors, list.count, &text_of_format, 1, &bytes, &count));
-    QM_GUARD(qm_file_write(path, bytes, count));
+    QM_GUARD(qm_file_stage(path, bytes, count, staged));
     qm_hash_bytes(bytes, count, hash);
     struct qm_node *samples = qm_node_add_mapping(result, "samples");
     qm_node_set_text(samples, "file", name);
