@@ -211,7 +211,8 @@ static inline struct qm_node *result_of(const char *folder, const char *api)
                 found = result;
             else
                 qm_node_destroy(&result);
-        } else if (!end || strcmp(end, ".safetensors") != 0) {
+        } else if (strcmp(entry->d_name, "qmark-journal.jsonl") != 0 && strcmp(entry->d_name, "qmark.lock") != 0 &&
+                   (!end || strcmp(end, ".safetensors") != 0)) {
             fail_msg("%s: was left behind", path);
         }
     }

@@ -473,10 +473,15 @@ static enum qm_status run_once(const struct qm_device_run_params *params, const 
     for (size_t s = 0; s < run->scheme_count; ++s)
         ending->loaded += run->schemes[s].variants != NULL;
     // What ended the worker ended every row that was not complete.
+    size_t incomplete = 0;
     for (size_t s = 0; status != QM_OK && s < run->scheme_count; ++s) {
-        if (!is_complete(&run->schemes[s]))
-            qm_session_fail(&session, s, status);
+        if (is_complete(&run->schemes[s]))
+            continue;
+        incomplete += run->schemes[s].status == QM_OK;
+        qm_session_fail(&session, s, status);
     }
+    if (status != QM_OK && status != QM_INTERRUPTED && incomplete == 0)
+        memcpy(run->late_reason, ending->reason, sizeof(run->late_reason));
     qm_client_end(&session.client);
     free(profile);
     qm_time_utc(run->finished);

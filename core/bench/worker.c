@@ -214,7 +214,6 @@ static enum qm_status do_load(struct worker *worker, json_t *request, json_t *an
         return QM_FAIL(QM_INVALID, "no engine, or more than %d schemes", NETWORKS_MAX);
     struct qm_scheme scheme;
     QM_TRY(qm_scheme_parse(text_of(request, "scheme"), &scheme));
-    qm_heartbeat_note("load of %s", scheme.name);
     QM_TRY(qm_fault_scheme(scheme.name, 123456789));
     struct qm_artifact *artifact = NULL;
     QM_TRY(qm_artifact_load(text_of(request, "artifact"), &artifact));
@@ -502,7 +501,6 @@ static enum qm_status do_run(struct worker *worker, json_t *request, json_t *ans
     struct qm_pass_start start = {number_of(request, "position"), number_of(request, "sequence")};
     uint32_t repeats = number_of(request, "repeats");
     size_t index = 0;
-    note_pass(text_of(request, "scheme"), &params, &start, 0, repeats);
     QM_TRY(find_pass(worker, network, &params, &index));
     if (!worker->passes[index].has_policy) {
         QM_TRY(qm_pass_fit_policy(worker->passes[index].pass, &start, worker->limit_ns, worker->most_dispatches,
@@ -525,10 +523,22 @@ static enum qm_status do_run(struct worker *worker, json_t *request, json_t *ans
     return run_timed(worker, index, &start, repeats, answer, checksums);
 }
 
+static void note_request(json_t *request, const char *verb)
+{
+    if (strcmp(verb, "run") == 0) {
+        struct qm_pass_params params = {.batch = number_of(request, "batch"), .tokens = number_of(request, "tokens")};
+        struct qm_pass_start start = {.position = number_of(request, "position")};
+        note_pass(text_of(request, "scheme"), &params, &start, 0, number_of(request, "repeats"));
+        return;
+    }
+    const char *of = strcmp(verb, "open") == 0 ? text_of(request, "device") : text_of(request, "scheme");
+    qm_heartbeat_note("%s%s%s", verb, *of ? " of " : "", of);
+}
+
 static enum qm_status do_request(struct worker *worker, json_t *request, json_t *answer, bool *is_mute)
 {
     const char *verb = text_of(request, "do");
-    qm_heartbeat_note("%s%s%s", verb, strcmp(verb, "open") == 0 ? " of " : "", text_of(request, "device"));
+    note_request(request, verb);
     QM_TRY(qm_fault_request(verb, worker->heartbeat, is_mute));
     if (strcmp(verb, "open") == 0)
         return do_open(worker, request, answer);

@@ -58,7 +58,10 @@ static bool is_chosen(const char *list, const struct qm_device_entry *entry)
 
 static enum qm_status choose_devices(const struct qm_run_options *options, struct qm_device_list *list)
 {
-    QM_TRY(qm_device_list_make(list));
+    if (options->devices && strcmp(options->devices, "reference") == 0)
+        list->count = list->api_count = 0; // no driver need be asked
+    else
+        QM_TRY(qm_device_list_make(list));
     for (size_t i = 0; i < list->api_count; ++i) {
         if (list->apis[i].reason[0])
             fprintf(stderr, "%s: %s\n", list->apis[i].api, list->apis[i].reason);
@@ -255,6 +258,8 @@ static enum qm_status run_device(struct going *going, size_t index, struct qm_no
     }
     if (run->log_count > 0)
         fprintf(stderr, "%s: the validation layers had %" PRIu64 " messages\n", title, run->log_count);
+    if (run->late_reason[0])
+        fprintf(stderr, "%s: after its rows were complete: %s\n", title, run->late_reason);
     if (run->retries > 0)
         fprintf(stderr, "%s: was begun anew once: %s\n", title, run->retry_reason);
     status = write_and_show(going, run, index, json);
@@ -424,6 +429,8 @@ static int run(struct qm_run_options *options)
     enum qm_status status = QM_OK;
     int code = QM_EXIT_OK;
     going.options = options;
+    qm_interrupt_watch();
+    qm_file_limit_ignore();
     QM_GUARD(qm_cache_directory(going.cache));
     if (qm_directory_exists(options->directory)) // before drivers are asked, which might disturb the other run
         QM_GUARD(lock_directory(&going));
@@ -436,8 +443,6 @@ static int run(struct qm_run_options *options)
         QM_GUARD(lock_directory(&going));
     QM_GUARD(qm_directory_check_writable(options->directory));
     QM_GUARD(lock_scratch(&going));
-    qm_interrupt_watch();
-    qm_file_limit_ignore();
     QM_GUARD(open_journal(&going));
     announce(going.preparation, &list, going.cache);
     struct qm_progress_line line;

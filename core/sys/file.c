@@ -103,7 +103,11 @@ static size_t planted_room(const char *path, size_t count)
 {
     static uint64_t written;
     const char *fault = getenv("QM_FAULT_FILE"), *under = getenv("QM_FAULT_FILE_UNDER");
-    if (!fault || strncmp(fault, "enospc-after=", 13) != 0 || (under && strncmp(path, under, strlen(under)) != 0))
+    if (!fault || (under && strncmp(path, under, strlen(under)) != 0))
+        return count;
+    if (strncmp(fault, "stall-ms=", 9) == 0)
+        uv_sleep((unsigned)strtoul(fault + 9, NULL, 10));
+    if (strncmp(fault, "enospc-after=", 13) != 0)
         return count;
     uint64_t limit = strtoull(fault + 13, NULL, 10), left = limit > written ? limit - written : 0;
     written += count < left ? count : left;

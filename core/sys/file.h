@@ -41,7 +41,8 @@ QM_MUST_USE enum qm_status qm_file_append(const char *path, const void *bytes, s
 QM_MUST_USE enum qm_status qm_file_append_line(const char *path, const char *text);
 
 // For tests of a full disk, from the environment: QM_FAULT_FILE "enospc-after=BYTES" lets this process write so many
-// bytes and no more, into files whose path begins with QM_FAULT_FILE_UNDER (all, if that is not set).
+// bytes and no more, into files whose path begins with QM_FAULT_FILE_UNDER (all, if that is not set); "stall-ms=N" makes
+// each write take so long, between making the file and writing it.
 
 // No error when it was not there.
 QM_MUST_USE enum qm_status qm_file_remove(const char *path);
