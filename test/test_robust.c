@@ -345,7 +345,7 @@ static void test_first_interrupt(void **state)
     free(journal);
 
     // All rows are complete, only what memory they took is not known yet.
-    interrupt(&child, "QM_FAULT=hang=memory", "decode batch 1, round 4 of 4, memory");
+    interrupt(&child, "QM_FAULT=hang=memory", "timing f16, memory");
     release(&child);
     result = need_result("reference");
     expect_row_ok(result, "f16");

@@ -461,7 +461,8 @@ static enum qm_status run_once(const struct qm_device_run_params *params, const 
     plan_sequences(&session);
     size_t points = session.profile->prefill_count + session.profile->decode_count;
     uint32_t windows = params->prepared->evaluation->set.windows;
-    session.total = (double)run->scheme_count * (windows + (double)points * (session.profile->repeats + 2));
+    session.total = (double)run->scheme_count *
+                    (windows + (double)points * (session.profile->repeats + 1 + session.profile->warmup));
     enum qm_status status = qm_client_start(&session.client);
     if (status == QM_OK) {
         qm_client_on_sign(session.client, tell_sign, &session);

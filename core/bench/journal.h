@@ -46,9 +46,11 @@ enum qm_journal_state {
 
 enum qm_journal_outcome {
     QM_JOURNAL_OK,
-    QM_JOURNAL_WRONG,      // a row was wrong
-    QM_JOURNAL_ROWS_FAILED // none was wrong, and one failed
+    QM_JOURNAL_WRONG,       // a row was wrong
+    QM_JOURNAL_ROWS_FAILED, // none was wrong, and one failed
+    QM_JOURNAL_OUTCOMES
 };
+extern const char *const qm_journal_outcome_names[QM_JOURNAL_OUTCOMES]; // "ok", "wrong", "failed"
 
 struct qm_journal_device {
     struct qm_device_entry entry; // without `type`
