@@ -163,6 +163,7 @@ static void test_lost_device(void **state)
     assert_int_equal(qm_node_count(qm_node_get(result, "run.retries")), 1);
     expect_text(qm_node_text_at(result, "run.retries.0.reason", ""), "the device was lost");
     expect_text(child.errors, "was begun anew once: the device was lost");
+    expect_text(child.output, "begun anew in a new process: the device was lost");
     qm_node_destroy(&result);
     release(&child);
     expect_both("QM_FAULT=lost=kernels", NULL, "the device was lost");
@@ -193,6 +194,20 @@ static void test_chatter(void **state)
 
 // After 4 runs that settle decode come the rounds of prefill, f16 and w8a8 in turns: 6 that are timed, then 2 that show
 // that the device is as right as before.
+// Kept runs go prefill, decode of f16, then of w8a8: the third is w8a8's prefill.
+static void test_wrong_before_the_timed_window(void **state)
+{
+    (void)state;
+    struct child child;
+    run_tiny(&child, "QM_FAULT=wrong-scored=3", NULL);
+    expect_code(&child, 4);
+    struct qm_node *result = need_result("reference");
+    expect_row_ok(result, "f16");
+    expect_not_ok(result, "w8a8", "wrong", "prefill logits differ from the reference backend's of the same artifact");
+    qm_node_destroy(&result);
+    release(&child);
+}
+
 static void test_wrong_after_the_timed_window(void **state)
 {
     (void)state;
@@ -237,6 +252,7 @@ static void test_smaller_batch(void **state)
     assert_string_equal(qm_node_text_at(point, "phase", ""), "decode");
     assert_string_equal(qm_node_text_at(point, "batch", ""), "1");
     assert_string_equal(qm_node_text_at(point, "batch_asked", ""), "2");
+    expect_text(child.output, "the profile's batch of 2 did not fit into memory");
     assert_null(qm_node_get(qm_node_at(qm_node_get(row_of(result, "w8a8"), "throughput"), 0), "batch_asked"));
     qm_node_destroy(&result);
     release(&child);
@@ -652,6 +668,7 @@ int main(void)
         cmocka_unit_test(test_lost_device),
         cmocka_unit_test(test_garbage),
         cmocka_unit_test(test_chatter),
+        cmocka_unit_test(test_wrong_before_the_timed_window),
         cmocka_unit_test(test_wrong_after_the_timed_window),
         cmocka_unit_test(test_no_memory_for_one_scheme),
         cmocka_unit_test(test_smaller_batch),

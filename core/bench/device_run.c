@@ -474,6 +474,7 @@ static enum qm_status run_once(const struct qm_device_run_params *params, const 
     for (size_t s = 0; s < run->scheme_count; ++s)
         ending->loaded += run->schemes[s].variants != NULL;
     // What ended the worker ended every row that was not complete.
+    run->was_interrupted = status == QM_INTERRUPTED;
     size_t incomplete = 0;
     for (size_t s = 0; status != QM_OK && s < run->scheme_count; ++s) {
         if (is_complete(&run->schemes[s]))
@@ -521,8 +522,6 @@ enum qm_status qm_device_run(const struct qm_device_run_params *params, struct q
     struct ending ending;
     for (;;) {
         enum qm_status status = run_once(params, &attempt, out, &ending);
-        if (status != QM_OK)
-            return status;
         if (ending.lost_device && retries == 0) {
             memcpy(reason, ending.reason, sizeof(reason));
             attempt.number = ++retries;
@@ -534,6 +533,8 @@ enum qm_status qm_device_run(const struct qm_device_run_params *params, struct q
             }
             attempt.may_shrink = attempt.most_batch > 1;
             attempt.most_batch = attempt.may_shrink ? smaller_batch(attempt.most_batch) : best;
+        } else if (status != QM_OK) {
+            return status;
         } else {
             break;
         }

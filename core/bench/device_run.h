@@ -101,7 +101,8 @@ struct qm_device_run {
     size_t scheme_count;
     uint32_t retries;       // the device was lost so often, and all was begun anew
     char retry_reason[320]; // why, the last time
-    char late_reason[320];  // what ended the worker after every row was complete; else ""
+    bool was_interrupted;
+    char late_reason[320]; // what ended the worker after every row was complete; else ""
     char started[32], finished[32];
 };
 

@@ -420,6 +420,13 @@ static void note_pass(const char *scheme, const struct qm_pass_params *params, c
                       repeats);
 }
 
+// The planted wrong pass: one token of the first sequence is another one while this pass runs. A second call undoes it.
+static enum qm_status plant_wrong_token(struct worker *worker, const struct qm_pass_start *start)
+{
+    worker->tokens[(size_t)start->sequence * (worker->config.context + 1) + start->position] ^= 1u;
+    return qm_engine_write_tokens(worker->engine, worker->tokens, worker->sequences);
+}
+
 // Runs the passes one by one and appends what each left to the file.
 static enum qm_status run_and_keep(struct worker *worker, const char *name, struct qm_pass *pass,
                                    const struct qm_pass_params *params, struct qm_pass_start start, uint32_t repeats,
@@ -433,8 +440,13 @@ static enum qm_status run_and_keep(struct worker *worker, const char *name, stru
     for (uint32_t repeat = 0; repeat < repeats && status == QM_OK; ++repeat) {
         struct qm_timing timing = {0};
         uint64_t checksum = 0;
+        bool is_planted = repeat == 0 && qm_fault_is_wrong_run(true);
         note_pass(name, params, &start, repeat, repeats);
+        if (is_planted)
+            QM_GUARD(plant_wrong_token(worker, &start));
         QM_GUARD(qm_pass_run(pass, &start, 1, policy, &timing));
+        if (is_planted)
+            QM_GUARD(plant_wrong_token(worker, &start));
         QM_GUARD(qm_pass_read_logits(pass, values));
         QM_GUARD(qm_pass_read_outputs(pass, values + logit_count, NULL));
         QM_GUARD(qm_pass_read_checksums(pass, 1, &checksum));
@@ -458,19 +470,13 @@ static enum qm_status run_timed(struct worker *worker, size_t index, const struc
     if (!times)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for times");
     struct qm_timing timing = {.repeat_device_ns = times, .repeat_wall_ns = times + repeats};
-    // The planted wrong pass: one token of the first sequence is another one while this pass runs.
-    bool is_planted = qm_fault_is_wrong_pass();
-    uint32_t *planted = &worker->tokens[(size_t)start->sequence * (worker->config.context + 1) + start->position];
-    if (is_planted) {
-        *planted ^= 1u;
-        QM_GUARD(qm_engine_write_tokens(worker->engine, worker->tokens, worker->sequences));
-    }
+    bool is_planted = qm_fault_is_wrong_run(false);
+    if (is_planted)
+        QM_GUARD(plant_wrong_token(worker, start));
     QM_GUARD(qm_pass_run(worker->passes[index].pass, start, repeats, &worker->passes[index].policy, &timing));
     QM_GUARD(qm_pass_read_checksums(worker->passes[index].pass, repeats, times + 2 * (size_t)repeats));
-    if (is_planted) {
-        *planted ^= 1u;
-        QM_GUARD(qm_engine_write_tokens(worker->engine, worker->tokens, worker->sequences));
-    }
+    if (is_planted)
+        QM_GUARD(plant_wrong_token(worker, start));
     json_t *device = json_array(), *wall = json_array();
     for (uint32_t i = 0; i < repeats; ++i) {
         char text[24];

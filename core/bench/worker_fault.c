@@ -17,7 +17,7 @@ enum {
 static struct {
     char kind[32];
     const char *value; // NULL: nothing is planted
-    long runs_without_logits;
+    long runs;         // of the kind that is to be wrong
     bool is_lost;
     uint64_t memory_bytes;      // all that the device has
     bool is_in_kernel;          // the kernel to hang in was the last to be made
@@ -145,10 +145,10 @@ enum qm_status qm_fault_request(const char *verb, struct qm_heartbeat *heartbeat
     return fault.is_lost ? QM_FAIL(QM_DEVICE_LOST, "the device was lost (planted)") : QM_OK;
 }
 
-bool qm_fault_is_wrong_pass(void)
+bool qm_fault_is_wrong_run(bool keeps_logits)
 {
-    const char *value = qm_fault_value("wrong-pass");
-    return value && ++fault.runs_without_logits == strtol(value, NULL, 10);
+    const char *value = qm_fault_value(keeps_logits ? "wrong-scored" : "wrong-pass");
+    return value && ++fault.runs == strtol(value, NULL, 10);
 }
 
 enum qm_status qm_fault_scheme(const char *scheme, uint64_t bytes)

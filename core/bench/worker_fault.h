@@ -1,6 +1,7 @@
 // Faults for tests, planted in a worker by the environment variable QM_FAULT, "KIND=VALUE"; each in workers whose device
 // id is QM_FAULT_DEVICE (any, if unset):
 //   wrong-pass=N       the N-th run that keeps no logits (counted from 1) sees another token
+//   wrong-scored=N     the same of the N-th run that keeps its logits, in its first pass
 //   wrong-widen=1      one product of every scheme has the factor of another width, unless it is loaded as narrow
 //   wrong-selftest=1   its self-test says that it is wrong
 //   memory=BYTES       the driver says that there are no more
@@ -42,8 +43,8 @@ void qm_fault_plant(struct qm_device *device);
 // set where no answer is to follow.
 QM_MUST_USE enum qm_status qm_fault_request(const char *verb, struct qm_heartbeat *heartbeat, bool *is_mute);
 
-// Whether this run, one that keeps no logits, is the one that is to be wrong.
-bool qm_fault_is_wrong_pass(void);
+// Whether this run is the one that is to be wrong; called once per run.
+bool qm_fault_is_wrong_run(bool keeps_logits);
 
 // QM_OUT_OF_MEMORY where it is planted for this scheme, or for an engine of so many sequences.
 QM_MUST_USE enum qm_status qm_fault_scheme(const char *scheme, uint64_t bytes);

@@ -172,12 +172,10 @@ static void keep(struct going *going, enum qm_status status)
 
 static bool is_interrupted_without_a_row(const struct qm_device_run *run)
 {
-    bool is_interrupted = false, has_row = false;
-    for (size_t s = 0; s < run->scheme_count; ++s) {
-        is_interrupted |= run->schemes[s].status == QM_INTERRUPTED;
+    bool has_row = false;
+    for (size_t s = 0; s < run->scheme_count; ++s)
         has_row |= run->schemes[s].status == QM_OK || run->schemes[s].status == QM_WRONG_RESULT;
-    }
-    return is_interrupted && !has_row;
+    return run->was_interrupted && !has_row;
 }
 
 // Writes both files or none. An interrupted device without a single row does not replace an older result.
@@ -213,7 +211,7 @@ static enum qm_status write_and_show(struct going *going, const struct qm_device
     struct qm_node *result = qm_result_build(&going->preparation->prepared, run, going->list->entries[index].ordinal);
     enum qm_status status = write_result(going, run, result, path);
     bool is_written = status == QM_OK && path[0];
-    if (is_written && qm_interrupted())
+    if (is_written && run->was_interrupted)
         keep(going, qm_journal_add_interrupted(directory, id));
     else if (is_written)
         keep(going,
@@ -455,9 +453,11 @@ done:
     qm_preparation_destroy(&going.preparation);
     qm_lock_release(&going.scratch_lock);
     qm_lock_release(&going.directory_lock);
-    if (status != QM_OK)
-        return qm_interrupted() ? QM_EXIT_INTERRUPTED : qm_verb_fail(status);
-    return code;
+    if (status != QM_OK && qm_interrupted()) {
+        fprintf(stderr, "qmark: interrupted before the first device\n");
+        return QM_EXIT_INTERRUPTED;
+    }
+    return status != QM_OK ? qm_verb_fail(status) : code;
 }
 
 int qm_verb_run(int argc, char **argv)
