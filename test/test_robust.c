@@ -318,6 +318,7 @@ static void test_limit_of_file_size(void **state)
 // Starts a run and interrupts it once its worker hangs.
 static void interrupt(struct child *child, const char *fault, const char *stage)
 {
+    remove(FOLDER "/stderr"); // the last run's says the same
     start(child, (const char *const[]){fault, NULL}, NULL,
           (const char *const[]){"run", "--profile", TINY, "--device", "reference", "--out", OUT, "--progress", "json",
                                 NULL});
@@ -403,6 +404,7 @@ static void test_killed_parent(void **state)
     (void)state;
     struct child child;
     remove_all(OUT);
+    remove(FOLDER "/stderr");
     start_tiny(&child, (const char *const[]){"QM_FAULT=hang=run", NULL});
     pid_t worker = 0;
     assert_true(wait_for_text(FOLDER "/stderr", "scoring f16"));
