@@ -64,5 +64,11 @@ if(NOT QM_SANITIZE)
     set_tests_properties(stranger PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900)
 endif()
 
+# Runs that are killed at random moments; tools/kill_and_resume.sh 100 is the full use.
+if(NOT QM_SANITIZE)
+    add_test(NAME kill_and_resume COMMAND ${CMAKE_SOURCE_DIR}/tools/kill_and_resume.sh 3 $<TARGET_FILE:qmark>)
+    set_tests_properties(kill_and_resume PROPERTIES TIMEOUT 600)
+endif()
+
 # What the program prints, compared with test/cli/*.expected.
 add_test(NAME cli COMMAND ${CMAKE_SOURCE_DIR}/test/run_cli.sh $<TARGET_FILE:qmark>)

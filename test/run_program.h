@@ -47,7 +47,8 @@ static const char profile_text[] =
     "sustained: {phase: none, seconds: 0, cool_down_s: 0, temperature_most_c: none}\n"
     "latency: {p99_ms: 100}\ncaches: {last_level_bytes: host}\n"
     "gate: {false_alarm: 0.0005, minimum_effect: 0.02, tolerance: 0.05, seconds: 1}\n"
-    "policy: {dispatches_per_submission: 0, submission_ms: 200}\ntier: best\ntiles: fixed\nwiden: 1\n"
+    "policy: {dispatches_per_submission: 0, submission_ms: 200, allow_smaller_batch: false}\ntier: best\ntiles: "
+    "fixed\nwiden: 1\n"
     "bootstrap: {seed: 31926937667174404, resamples: 199, confidence: 0.95}\n"
     "acceptance:\n  at_most: {kl_divergence_mean: 0.05}\n  at_least: {exact_match_ratio: 0.5}\n";
 
@@ -213,7 +214,8 @@ static inline struct qm_node *result_of(const char *folder, const char *api)
                 found = result;
             else
                 qm_node_destroy(&result);
-        } else if (!end || strcmp(end, ".safetensors") != 0) {
+        } else if (strcmp(entry->d_name, "qmark-journal.jsonl") != 0 && strcmp(entry->d_name, "qmark.lock") != 0 &&
+                   (!end || strcmp(end, ".safetensors") != 0)) {
             fail_msg("%s: was left behind", path);
         }
     }

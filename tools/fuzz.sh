@@ -32,6 +32,7 @@ fi
 readers() { # readers TARGET: the files that it is to cover; none: no least coverage
     case $1 in
     artifact) echo core/quant/artifact_file.c core/quant/artifact_text.c ;;
+    journal) echo core/bench/journal_read.c ;;
     profile) echo core/bench/profile.c ;;
     node) echo core/record/node_read.c ;;
     safetensors) echo core/model/safetensors.c ;;

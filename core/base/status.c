@@ -48,7 +48,7 @@ void qm_error_prefix(const char *format, ...)
 
 const char *qm_status_name(enum qm_status status)
 {
-    static const char *const names[] = {"ok",          "unavailable", "unsupported", "invalid", "out of memory",
-                                        "device lost", "wrong",       "timeout",     "failed"};
+    static const char *const names[] = {"ok",          "unavailable", "unsupported", "invalid",     "out of memory",
+                                        "device lost", "wrong",       "timeout",     "interrupted", "failed"};
     return (size_t)status < sizeof(names) / sizeof(names[0]) ? names[status] : "unknown";
 }

@@ -17,7 +17,8 @@ enum qm_status {
     QM_DEVICE_LOST,   // the device or its driver went away; nothing more can be run on it
     QM_WRONG_RESULT,  // it ran and the answer is wrong
     QM_TIMEOUT,
-    QM_FAILED, // anything else, such as a system call
+    QM_INTERRUPTED, // the user ended it
+    QM_FAILED,      // anything else, such as a system call
 };
 
 #define QM_MUST_USE __attribute__((warn_unused_result))
@@ -40,7 +41,8 @@ const char *qm_error_place(void);
 // Puts formatted text in front of the error's text: `qm_error_prefix("%s: ", path)`.
 void qm_error_prefix(const char *format, ...) QM_PRINTF(1, 2);
 
-// "ok", "unavailable", "unsupported", "invalid", "out of memory", "device lost", "wrong", "timeout", "failed".
+// "ok", "unavailable", "unsupported", "invalid", "out of memory", "device lost", "wrong", "timeout",
+// "interrupted", "failed".
 const char *qm_status_name(enum qm_status status);
 
 // Returns from the calling function if `expression` is not QM_OK.

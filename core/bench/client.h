@@ -14,9 +14,20 @@ struct qm_client;
 QM_MUST_USE enum qm_status qm_client_start(const char *const *environment, struct qm_client **out);
 
 // Sends `request` (taken, as json_pack gives it) and waits for the answer, which the caller releases with json_decref.
-// An answer that is not ok gives its status and text, and no answer. A worker that ended gives QM_DEVICE_LOST, one that
-// is silent for `timeout_s` QM_TIMEOUT; both are final for this client. QM_FAILED "interrupted" after Ctrl-C.
+// An answer that is not ok gives its status and text, and no answer. These are final for this client, and the worker is
+// killed:
+//   QM_DEVICE_LOST  the worker ended, or said that its device is lost (qm_client_lost_device)
+//   QM_TIMEOUT      it said for `timeout_s` that it works on one and the same thing, or nothing at all for 15 s
+//                   (`timeout_s` where that is less); the text says on what it was
+//   QM_FAILED       what it wrote cannot be read, or answers nothing that was asked
+//   QM_INTERRUPTED  after Ctrl-C
 QM_MUST_USE enum qm_status qm_client_ask(struct qm_client *client, double timeout_s, json_t *request, json_t **answer);
+
+// Called with what the worker works on, each second while an answer is waited for.
+void qm_client_on_sign(struct qm_client *client, void (*on_sign)(void *context, const char *at), void *context);
+
+// Whether the worker itself said that its device is lost, which a new worker may survive.
+int qm_client_lost_device(const struct qm_client *client);
 
 // Whether the worker still answers.
 int qm_client_is_alive(const struct qm_client *client);

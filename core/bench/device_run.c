@@ -18,6 +18,18 @@ static double answer_seconds(void)
 void qm_session_tell(struct qm_session *session, const char *what, double units)
 {
     session->done += units;
+    snprintf(session->stage, sizeof(session->stage), "%.*s", (int)strcspn(what, ","), what);
+    if (session->params->progress)
+        session->params->progress(session->params->progress_context, what,
+                                  session->total > 0 ? session->done / session->total : 0);
+}
+
+// While the worker works, progress tells on what.
+static void tell_sign(void *context, const char *at)
+{
+    struct qm_session *session = context;
+    char what[sizeof(session->stage) + 200];
+    snprintf(what, sizeof(what), "%s, %s", session->stage, at);
     if (session->params->progress)
         session->params->progress(session->params->progress_context, what,
                                   session->total > 0 ? session->done / session->total : 0);
@@ -177,8 +189,8 @@ static enum qm_status open_engine(struct qm_session *session)
 static enum qm_status open_device(struct qm_session *session)
 {
     json_t *answer = NULL;
-    json_t *request = json_pack("{s:s, s:s, s:b}", "do", "open", "device", session->params->device, "debug",
-                                session->params->is_debug);
+    json_t *request = json_pack("{s:s, s:s, s:b, s:I}", "do", "open", "device", session->params->device, "debug",
+                                session->params->is_debug, "attempt", (json_int_t)session->attempt->number);
     if (request && session->params->cache_directory)
         json_object_set_new(request, "cache", json_string(session->params->cache_directory));
     QM_TRY(qm_client_ask(session->client, answer_seconds(), request, &answer));
@@ -283,7 +295,9 @@ static enum qm_status load_schemes(struct qm_session *session)
             qm_session_fail(session, s, QM_FAIL(prepared->status, "%s", prepared->reason));
             continue;
         }
-        qm_session_tell(session, prepared->scheme.name, 0);
+        char what[QM_SCHEME_NAME_BYTES + 16];
+        snprintf(what, sizeof(what), "loading %s", prepared->scheme.name);
+        qm_session_tell(session, what, 0);
         json_t *answer = NULL;
         enum qm_status status = qm_client_ask(session->client, answer_seconds(),
                                               json_pack("{s:s, s:s, s:s}", "do", "load", "scheme",
@@ -293,6 +307,7 @@ static enum qm_status load_schemes(struct qm_session *session)
             qm_session_fail(session, s, status);
             if (!qm_client_is_alive(session->client))
                 return status;
+            session->lacks_memory |= status == QM_OUT_OF_MEMORY;
             continue;
         }
         run->weight_bytes = (uint64_t)json_integer_value(json_object_get(answer, "weight_bytes"));
@@ -316,12 +331,14 @@ static enum qm_status create_points(struct qm_session *session)
         for (size_t i = 0; i < count; ++i) {
             struct qm_point_run *point = &run->points[i];
             if (i < profile->prefill_count) {
-                point->batch = profile->prefill[i].batch;
+                point->batch = point->batch_asked = profile->prefill[i].batch;
                 point->tokens = profile->prefill[i].prompt;
             } else {
                 const struct qm_profile_decode *decode = &profile->decode[i - profile->prefill_count];
                 *point = (struct qm_point_run){.is_decode = true,
                                                .batch = decode->batch,
+                                               .batch_asked =
+                                                   session->prepared->profile->decode[i - profile->prefill_count].batch,
                                                .tokens = 1,
                                                .depth = decode->depth,
                                                .steps = decode->steps};
@@ -371,11 +388,16 @@ static enum qm_status score_after_timing(struct qm_session *session)
 static enum qm_status begin(struct qm_session *session)
 {
     QM_TRY(qm_client_start(session->params->environment, &session->client));
+    qm_client_on_sign(session->client, tell_sign, session);
     QM_TRY(open_device(session));
     QM_TRY(qm_session_sensors_begin(session));
-    QM_TRY(open_engine(session));
+    enum qm_status status = open_engine(session);
+    session->lacks_memory = status == QM_OUT_OF_MEMORY;
+    QM_TRY(status);
     QM_TRY(create_points(session));
     QM_TRY(load_schemes(session));
+    if (session->lacks_memory && session->attempt->may_shrink)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "a smaller batch is tried");
     if (session->run->widen > 1) {
         QM_TRY(read_memory(session)); // what stands beside the widened networks from now on is none of theirs
         QM_TRY(qm_session_load_narrow(session));
@@ -386,12 +408,39 @@ static enum qm_status begin(struct qm_session *session)
     return score_before_timing(session);
 }
 
-enum qm_status qm_session_begin(const struct qm_device_run_params *params, struct qm_session *session)
+// Scored, timed and verified: whatever ends the worker now takes nothing from it.
+static bool is_complete(const struct qm_scheme_run *scheme)
 {
-    *session =
-        (struct qm_session){.params = params, .prepared = params->prepared, .profile = params->prepared->profile};
+    bool has_speed = false;
+    for (size_t i = 0; i < scheme->point_count; ++i) {
+        if (scheme->points[i].expected_count > 0 && !scheme->points[i].is_verified)
+            return false;
+        has_speed |= scheme->points[i].count > 0;
+    }
+    return scheme->summary && has_speed;
+}
+
+// The profile with no decode batch beyond the attempt's; NULL without memory.
+static struct qm_profile *limited_profile(const struct qm_profile *profile, uint32_t most_batch)
+{
+    struct qm_profile *copy = malloc(sizeof(*copy));
+    if (!copy)
+        return NULL;
+    *copy = *profile;
+    for (size_t i = 0; i < copy->decode_count; ++i) {
+        if (copy->decode[i].batch > most_batch)
+            copy->decode[i].batch = most_batch;
+    }
+    return copy;
+}
+
+enum qm_status qm_session_begin(const struct qm_device_run_params *params, const struct qm_attempt *attempt,
+                                struct qm_session *session)
+{
+    *session = (struct qm_session){.params = params, .prepared = params->prepared, .attempt = attempt};
     struct qm_device_run *run = session->run = calloc(1, sizeof(*run));
-    if (!run)
+    session->profile = session->limited = limited_profile(params->prepared->profile, attempt->most_batch);
+    if (!run || !session->limited)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a run");
     snprintf(run->id, sizeof(run->id), "%s", params->device);
     run->scheme_count = params->prepared->scheme_count;
@@ -406,19 +455,37 @@ enum qm_status qm_session_begin(const struct qm_device_run_params *params, struc
     return begin(session);
 }
 
-enum qm_status qm_session_end(struct qm_session *session, enum qm_status status, struct qm_device_run **out)
+enum qm_status qm_session_end(struct qm_session *session, enum qm_status status, struct qm_ending *ending,
+                              struct qm_device_run **out)
 {
     struct qm_device_run *run = session->run;
     *out = NULL;
+    *ending = (struct qm_ending){0};
+    if (run && session->limited && status == QM_OK)
+        status = score_after_timing(session);
+    if (run && session->limited && status == QM_OK)
+        status = read_memory(session);
+    ending->lost_device = status == QM_DEVICE_LOST && session->client && qm_client_lost_device(session->client);
+    ending->lacks_memory = session->lacks_memory;
+    snprintf(ending->reason, sizeof(ending->reason), "%s", qm_error_text());
+    for (size_t s = 0; run && s < run->scheme_count; ++s)
+        ending->loaded += run->schemes[s].variants != NULL;
+    free(session->limited);
+    session->limited = NULL;
+    session->profile = session->prepared->profile;
     if (!run)
         return status;
-    if (status == QM_OK)
-        status = score_after_timing(session);
-    if (status == QM_OK)
-        status = read_memory(session);
     // What ended the worker ended every row that was not complete.
-    for (size_t s = 0; status != QM_OK && s < run->scheme_count; ++s)
+    run->was_interrupted = status == QM_INTERRUPTED;
+    size_t incomplete = 0;
+    for (size_t s = 0; status != QM_OK && s < run->scheme_count; ++s) {
+        if (is_complete(&run->schemes[s]))
+            continue;
+        incomplete += run->schemes[s].status == QM_OK;
         qm_session_fail(session, s, status);
+    }
+    if (status != QM_OK && status != QM_INTERRUPTED && incomplete == 0)
+        memcpy(run->late_reason, ending->reason, sizeof(run->late_reason));
     qm_client_end(&session->client);
     qm_session_sensors_end(session);
     qm_time_utc(run->finished);
@@ -431,13 +498,58 @@ enum qm_status qm_session_end(struct qm_session *session, enum qm_status status,
     return QM_OK;
 }
 
+static uint32_t largest_batch(const struct qm_profile *profile)
+{
+    uint32_t batch = 1;
+    for (size_t i = 0; i < profile->decode_count; ++i)
+        batch = profile->decode[i].batch > batch ? profile->decode[i].batch : batch;
+    return batch;
+}
+
+// The next power of two below.
+static uint32_t smaller_batch(uint32_t batch)
+{
+    uint32_t smaller = 1;
+    while (smaller * 2 < batch)
+        smaller *= 2;
+    return smaller;
+}
+
 enum qm_status qm_device_run(const struct qm_device_run_params *params, struct qm_device_run **out)
 {
+    const struct qm_profile *profile = params->prepared->profile;
+    uint32_t best = largest_batch(profile), retries = 0;
+    size_t loaded = 0;
+    char reason[320] = "";
+    struct qm_attempt attempt = {.most_batch = best, .may_shrink = profile->allows_smaller_batch && best > 1};
+    struct qm_ending ending;
     struct qm_session session;
-    enum qm_status status = qm_session_begin(params, &session);
-    if (status == QM_OK)
-        status = qm_session_time(&session);
-    return qm_session_end(&session, status, out);
+    for (;;) {
+        enum qm_status status = qm_session_begin(params, &attempt, &session);
+        if (status == QM_OK)
+            status = qm_session_time(&session);
+        status = qm_session_end(&session, status, &ending, out);
+        if (ending.lost_device && retries == 0) {
+            memcpy(reason, ending.reason, sizeof(reason));
+            attempt.number = ++retries;
+        } else if (ending.lacks_memory && attempt.may_shrink) {
+            // The largest batch with which the most schemes fit, for the others will not fit with any.
+            if (ending.loaded > loaded) {
+                loaded = ending.loaded;
+                best = attempt.most_batch;
+            }
+            attempt.may_shrink = attempt.most_batch > 1;
+            attempt.most_batch = attempt.may_shrink ? smaller_batch(attempt.most_batch) : best;
+        } else if (status != QM_OK) {
+            return status;
+        } else {
+            break;
+        }
+        qm_device_run_destroy(out);
+    }
+    (*out)->retries = retries;
+    snprintf((*out)->retry_reason, sizeof((*out)->retry_reason), "%s", reason);
+    return QM_OK;
 }
 
 void qm_device_run_destroy(struct qm_device_run **run)

@@ -42,7 +42,7 @@ struct qm_prepared {
 };
 
 struct qm_scheme_run {
-    enum qm_status status; // QM_OK, QM_WRONG_RESULT, QM_UNSUPPORTED; else failed
+    enum qm_status status; // QM_OK, QM_WRONG_RESULT, QM_UNSUPPORTED, QM_INTERRUPTED; else failed
     char reason[512];
     uint64_t weight_bytes, cache_bytes;
     struct qm_token_scores *scores, *decode_scores; // of the whole set; of the decode points of full groups
@@ -80,6 +80,10 @@ struct qm_device_run {
     char fit_reason[320]; // where the width was found: why not twice as wide; else ""
     struct qm_scheme_run schemes[QM_PROFILE_SCHEMES_MAX];
     size_t scheme_count;
+    uint32_t retries;       // the device was lost so often, and all was begun anew
+    char retry_reason[320]; // why, the last time
+    bool was_interrupted;
+    char late_reason[320]; // what ended the worker after every row was complete; else ""
     char started[32], finished[32];
 };
 
@@ -96,8 +100,9 @@ struct qm_device_run_params {
     void *progress_context;
 };
 
-// Measures. QM_OK whenever there is something to report, rows that failed included; the status of a device that could
-// not even be opened otherwise. The caller destroys *out.
+// Measures. QM_OK whenever there is something to report, rows that failed or were interrupted included; the status of a
+// device that could not even be opened otherwise. A device that is lost is tried once more from the beginning. The caller
+// destroys *out.
 QM_MUST_USE enum qm_status qm_device_run(const struct qm_device_run_params *params, struct qm_device_run **out);
 void qm_device_run_destroy(struct qm_device_run **run);
 

@@ -2,13 +2,25 @@
 #ifndef QM_BENCH_DEVICE_RUN_INTERNAL_H
 #define QM_BENCH_DEVICE_RUN_INTERNAL_H
 
+#include <limits.h>
+
 #include "bench/client.h"
 #include "bench/device_run.h"
+
+// How a device is tried this time.
+struct qm_attempt {
+    uint32_t number;     // times that the device was lost before
+    uint32_t most_batch; // of decode, a power of two; larger ones are run with it
+    bool may_shrink;     // end where memory lacks and a smaller batch may help
+};
 
 struct qm_session {
     const struct qm_device_run_params *params;
     const struct qm_prepared *prepared;
-    const struct qm_profile *profile;
+    const struct qm_profile *profile; // with batches that fit
+    struct qm_profile *limited;       // the same, owned
+    const struct qm_attempt *attempt;
+    bool lacks_memory; // for a batch, and a smaller one is allowed
     struct qm_client *client;
     struct qm_device_run *run;
     struct qm_telemetry *telemetry;          // NULL where the device is simulated or not open
@@ -19,13 +31,21 @@ struct qm_session {
     uint32_t sequences;
     uint32_t rows, slots; // of the engine
     double done, total;   // units of work, for progress
+    char stage[96];       // that progress was told last, up to its first comma
 };
 
 // Opens the device in a worker of its own, loads and verifies every scheme and scores what timed passes will repeat.
 // qm_session_end follows whatever came of it, with the status that it should end with: it ends the worker and hands over
 // the run, or, where nothing is known of the device, none and the status.
-QM_MUST_USE enum qm_status qm_session_begin(const struct qm_device_run_params *params, struct qm_session *session);
-QM_MUST_USE enum qm_status qm_session_end(struct qm_session *session, enum qm_status status,
+QM_MUST_USE enum qm_status qm_session_begin(const struct qm_device_run_params *params, const struct qm_attempt *attempt,
+                                            struct qm_session *session);
+// What a try of the device came to, beside the run.
+struct qm_ending {
+    bool lost_device, lacks_memory;
+    size_t loaded; // schemes
+    char reason[320];
+};
+QM_MUST_USE enum qm_status qm_session_end(struct qm_session *session, enum qm_status status, struct qm_ending *ending,
                                           struct qm_device_run **out);
 
 void qm_session_tell(struct qm_session *session, const char *what, double units);
@@ -69,7 +89,9 @@ void qm_widening_run_clear(struct qm_widening_run *widening);
 QM_MUST_USE enum qm_status qm_session_time(struct qm_session *session);
 // Whether the scheme has a point to time: it is not wrong, and there is a scored pass to repeat.
 bool qm_session_can_time(const struct qm_session *session, size_t scheme, size_t index);
-// One block, checked, its times appended to the point; `round` below 0 is warm-up, which keeps none.
+// One block, checked, its times appended to the point; `round` below 0 is warm-up, and QM_ROUND_AFTER the one after the
+// timed ones, which shows that the device is as right as before: neither keeps its times.
+#define QM_ROUND_AFTER INT_MAX
 QM_MUST_USE enum qm_status qm_session_time_block(struct qm_session *session, size_t scheme, size_t index, int round);
 // Every decode block once, after prefill has rewritten the cache.
 QM_MUST_USE enum qm_status qm_session_settle(struct qm_session *session);

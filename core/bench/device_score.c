@@ -406,8 +406,9 @@ enum qm_status qm_session_score_groups(struct qm_session *session, uint32_t firs
         for (size_t s = 0; s < session->run->scheme_count; ++s) {
             if (session->run->schemes[s].status != QM_OK)
                 continue;
-            char what[QM_SCHEME_NAME_BYTES + 16];
-            snprintf(what, sizeof(what), "scoring %s", session->prepared->schemes[s].scheme.name);
+            char what[QM_SCHEME_NAME_BYTES + 80];
+            snprintf(what, sizeof(what), "scoring %s, windows %u to %u of %u",
+                     session->prepared->schemes[s].scheme.name, first + 1, first + count, evaluation->set.windows);
             qm_session_tell(session, what, count);
             enum qm_status status = score_scheme(session, s, first, count, scored);
             if (status != QM_OK) {

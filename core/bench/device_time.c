@@ -52,10 +52,12 @@ enum qm_status qm_session_check_passes(const struct qm_point_run *point, const j
                  expected = point->expected[point->is_decode ? step : window];
         if (checksum != expected)
             return QM_FAIL(QM_WRONG_RESULT,
-                           "a timed pass gave other logits than the scored one: %s, batch %u, %s %u, pass %d, step %u: "
+                           "%s gave other logits than the scored one: %s, batch %u, %s %u, pass %d, step %u: "
                            "checksum %016llx, expected %016llx",
+                           round == QM_ROUND_AFTER ? "the pass after the timed ones" : "a timed pass",
                            point->is_decode ? "decode" : "prefill", point->batch, point->is_decode ? "depth" : "prompt",
-                           point->is_decode ? point->depth : point->tokens, round, step, (unsigned long long)checksum,
+                           point->is_decode ? point->depth : point->tokens,
+                           round == QM_ROUND_AFTER ? (int)point->count : round, step, (unsigned long long)checksum,
                            (unsigned long long)expected);
     }
     return json_array_size(checksums) > 0 ? QM_OK : QM_FAIL(QM_FAILED, "the worker's answer has no checksum");
@@ -87,7 +89,7 @@ enum qm_status qm_session_time_block(struct qm_session *session, size_t scheme, 
     struct qm_point_run *point = &session->run->schemes[scheme].points[index];
     uint32_t steps = point->is_decode ? point->steps : 1;
     // Prefill of single windows goes through the set, window after window.
-    uint32_t window = !point->is_decode && point->expected_count > 1 && round >= 0
+    uint32_t window = !point->is_decode && point->expected_count > 1 && round >= 0 && round < QM_ROUND_AFTER
                           ? (uint32_t)round % (uint32_t)point->expected_count
                           : 0;
     json_t *answer = NULL;
@@ -101,7 +103,8 @@ enum qm_status qm_session_time_block(struct qm_session *session, size_t scheme, 
             (uint32_t)json_integer_value(json_object_get(answer, "dispatches_per_submission"));
         point->repeats_per_submission = (uint32_t)json_integer_value(json_object_get(answer, "repeats_per_submission"));
         point->operations = json_real_value(json_object_get(answer, "operations"));
-        if (round >= 0)
+        point->is_verified = round == QM_ROUND_AFTER;
+        if (round >= 0 && round < QM_ROUND_AFTER)
             keep_times(point, answer, steps);
     }
     json_decref(answer);
@@ -113,8 +116,10 @@ static enum qm_status time_or_fail(struct qm_session *session, size_t scheme, si
 {
     if (!qm_session_can_time(session, scheme, index))
         return QM_OK;
-    char what[QM_SCHEME_NAME_BYTES + 32];
-    snprintf(what, sizeof(what), "timing %s", session->prepared->schemes[scheme].scheme.name);
+    char what[QM_SCHEME_NAME_BYTES + 96];
+    const struct qm_point_run *point = &session->run->schemes[scheme].points[index];
+    snprintf(what, sizeof(what), "timing %s, %s batch %u, block %zu", session->prepared->schemes[scheme].scheme.name,
+             point->is_decode ? "decode" : "prefill", point->batch, point->count + 1);
     qm_session_tell(session, what, round < (int)session->profile->repeats ? 1 : 0);
     enum qm_status status = qm_session_time_block(session, scheme, index, round);
     if (status != QM_OK) {
@@ -193,7 +198,7 @@ static enum qm_status time_point(struct qm_session *session, size_t index)
         QM_TRY(time_round(session, index, round));
         QM_TRY(time_round(session, index, round + 1));
     }
-    return QM_OK;
+    return time_round(session, index, QM_ROUND_AFTER);
 }
 
 enum qm_status qm_session_settle(struct qm_session *session)

@@ -22,6 +22,7 @@ static void add_entry(struct qm_device_list *list, json_t *row)
     copy_text(entry->api, sizeof(entry->api), row, "api");
     copy_text(entry->name, sizeof(entry->name), row, "name");
     copy_text(entry->driver, sizeof(entry->driver), row, "driver");
+    copy_text(entry->driver_version, sizeof(entry->driver_version), row, "driver_version");
     copy_text(entry->type, sizeof(entry->type), row, "type");
     entry->ordinal = 0;
     unsigned same = 1;
@@ -56,16 +57,6 @@ static void list_api(struct qm_device_list *list, const char *api, const char *c
     qm_client_end(&client);
 }
 
-enum qm_status qm_device_list_make(const char *const *environment, struct qm_device_list *out)
-{
-    out->count = out->api_count = 0;
-    for (const struct qm_backend *const *backend = qm_backends; *backend; ++backend) {
-        if (*backend != &qm_backend_reference)
-            list_api(out, (*backend)->name, environment);
-    }
-    return QM_OK;
-}
-
 static bool is_in(const char *names, const char *name)
 {
     for (const char *at = names; at;) {
@@ -77,18 +68,32 @@ static bool is_in(const char *names, const char *name)
     return false;
 }
 
-void qm_device_list_select(struct qm_device_list *list, const char *names)
+static void select_named(struct qm_device_list *list, const char *names)
 {
     size_t kept = 0;
-    if (!names)
-        return;
     for (size_t i = 0; i < list->count; ++i) {
         const struct qm_device_entry *entry = &list->entries[i];
-        if (is_in(names, entry->id) || is_in(names, entry->api) || is_in(names, entry->driver))
+        if (!names || is_in(names, entry->id) || is_in(names, entry->api) || is_in(names, entry->driver))
             list->entries[kept++] = *entry;
     }
-    if (is_in(names, "reference") && kept < QM_DEVICE_LIST_MAX)
-        list->entries[kept++] = (struct qm_device_entry){
-            .id = "reference", .api = "reference", .name = "reference backend", .driver = "reference", .type = "cpu"};
     list->count = kept;
+}
+
+enum qm_status qm_device_list_make(const char *const *environment, const char *names, struct qm_device_list *out)
+{
+    out->count = out->api_count = 0;
+    out->known[0] = '\0';
+    for (const struct qm_backend *const *backend = qm_backends; *backend; ++backend) {
+        if (*backend != &qm_backend_reference && (!names || strcmp(names, qm_backend_reference.name) != 0))
+            list_api(out, (*backend)->name, environment);
+    }
+    for (size_t i = 0; i < out->count; ++i) {
+        size_t used = strlen(out->known);
+        snprintf(out->known + used, sizeof(out->known) - used, "%s%s", used ? ", " : "", out->entries[i].id);
+    }
+    out->found = out->count;
+    select_named(out, names);
+    if (names && is_in(names, qm_backend_reference.name))
+        list_api(out, qm_backend_reference.name, environment);
+    return QM_OK;
 }

@@ -15,14 +15,16 @@ struct qm_device_entry {
     char id[24]; // "vulkan:0"
     char api[16];
     char name[128];
-    char driver[64];  // short name
+    char driver[64]; // short name
+    char driver_version[160];
     char type[16];    // "cpu", "discrete", ...
     unsigned ordinal; // 2, 3 ... for further devices of the same name and API, else 0
 };
 
 struct qm_device_list {
     struct qm_device_entry entries[QM_DEVICE_LIST_MAX];
-    size_t count;
+    size_t count, found; // kept, and before names were looked at
+    char known[512];     // ids of those that were found, with commas between
     struct {
         char api[16];
         char reason[512]; // why an API has no device; "" where it has
@@ -30,12 +32,10 @@ struct qm_device_list {
     size_t api_count;
 };
 
-// Lists Vulkan's and OpenCL's devices, without the reference backend, as they are with `environment` ("NAME=value", ends
-// with NULL; may be NULL) set.
-QM_MUST_USE enum qm_status qm_device_list_make(const char *const *environment, struct qm_device_list *out);
-
-// Keeps those that `names` (ids, APIs or drivers, with commas between; NULL: all) names. The reference backend is no driver
-// and in no list, but can be named: it needs none to show what qmark does.
-void qm_device_list_select(struct qm_device_list *list, const char *names);
+// Lists the devices of Vulkan and OpenCL, as they are with `environment` ("NAME=value", ends with NULL; may be NULL) set, and
+// keeps those that `names` (ids, APIs or drivers, with commas between; NULL: all) names. The reference backend is no driver
+// and in no list, but can be named; where nothing else is, no driver is asked.
+QM_MUST_USE enum qm_status qm_device_list_make(const char *const *environment, const char *names,
+                                               struct qm_device_list *out);
 
 #endif

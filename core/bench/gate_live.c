@@ -115,6 +115,8 @@ static enum qm_status judge_row(struct turns *turns, const struct qm_gate_params
         QM_TRY(qm_gate_judge_blocks(logs, count, params, &f->speed));
         f->was_measured_again = true;
     }
+    for (unsigned side = 0; side < 2; ++side)
+        QM_TRY(qm_session_time_block(&turns->sessions[side], turns->scheme, turns->index, QM_ROUND_AFTER));
     return QM_OK;
 }
 
@@ -209,15 +211,17 @@ enum qm_status qm_gate_live_run(const struct qm_gate_live_params *params, struct
         free(logs);
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a gate");
     }
+    const struct qm_attempt attempt = {.most_batch = UINT32_MAX};
+    struct qm_ending ending;
     for (unsigned side = 0; side < 2 && status == QM_OK; ++side) {
-        status = ends[side] = qm_session_begin(&params->sides[side], &sessions[side]);
+        status = ends[side] = qm_session_begin(&params->sides[side], &attempt, &sessions[side]);
         if (status != QM_OK)
             qm_error_prefix("side %c: ", 'A' + (int)side);
     }
     if (status == QM_OK)
         status = ends[0] = ends[1] = time_rows(sessions, params, logs, out->report);
     for (unsigned side = 0; side < 2; ++side) {
-        if (sessions[side].run && qm_session_end(&sessions[side], ends[side], &out->runs[side]) != QM_OK)
+        if (sessions[side].params && qm_session_end(&sessions[side], ends[side], &ending, &out->runs[side]) != QM_OK)
             out->runs[side] = NULL;
     }
     free(sessions);

@@ -4,6 +4,7 @@
 #include "bench/kernel_cases.h"
 #include "kernel/kernels.h"
 #include "kernel_arguments.h"
+#include "sys/heartbeat.h"
 
 #include <math.h> // fabs and isfinite only
 #include <stdio.h>
@@ -476,6 +477,7 @@ static enum qm_status add_case(struct list *list, const struct qm_case_shape *wa
         }
     }
     struct qm_kernel_report *report = &list->reports[list->count++];
+    qm_heartbeat_note("kernel %s, %s", list->name, c->shape);
     enum qm_status status = check_compiled(list->device, list->variant, list->kernel, c, report);
     if (status == QM_OK && timed)
         status = time_into(list->device, list->kernel, c, list->shapes->time_ns, report);
@@ -633,6 +635,7 @@ enum qm_status qm_kernel_check_all(struct qm_device *device, const struct qm_ker
         done++;
         list.name = name;
         list.variant = qm_kernel_planted(qm_kernel_find(name, list.tile));
+        qm_heartbeat_note("compilation of kernel %s", name);
         if (device->fns->kernel_create(device, list.variant, &list.kernel) != QM_OK)
             list.kernel = NULL;
         status = strncmp(name, "mat", 3) == 0 ? add_products(&list) : add_others(&list);

@@ -187,7 +187,7 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
         reference.time = &scheme->time;
         scheme->status = make_scheme(p, &reference, params, scheme);
         if (qm_interrupted())
-            return QM_FAIL(QM_FAILED, "interrupted");
+            return QM_FAIL(QM_INTERRUPTED, "interrupted");
         if (scheme->status != QM_OK)
             snprintf(scheme->reason, sizeof(scheme->reason), "%s", qm_error_text());
     }

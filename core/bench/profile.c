@@ -67,7 +67,7 @@ static const struct section sections[] = {
     {"latency", {"p99_ms"}},
     {"caches", {"last_level_bytes"}},
     {"gate", {"false_alarm", "minimum_effect", "tolerance", "seconds"}},
-    {"policy", {"dispatches_per_submission", "submission_ms"}},
+    {"policy", {"dispatches_per_submission", "submission_ms", "allow_smaller_batch"}},
     {"bootstrap", {"seed", "resamples", "confidence"}},
     {"acceptance", {"at_most", "at_least"}},
     {"prefill", {"batch", "prompt"}},
@@ -75,6 +75,7 @@ static const struct section sections[] = {
 };
 
 static const char *const tier_names[] = {"base", "best"};
+static const char *const bool_names[] = {"false", "true"};
 static const char *const tile_names[] = {"fixed", "tuned"};
 static const char *const set_names[] = {"built-in", "built-in-evaluation"}; // the second for calibration alone
 static const char *const model_names[] = {"built-in", "built-in-outliers"}; // enum qm_profile_model
@@ -321,6 +322,9 @@ static enum qm_status read_choices(const struct qm_node *root, struct qm_profile
     profile->calibration.is_of_evaluation = choice == 1;
     QM_TRY(qm_profile_require_mapping(root, "timing", &mapping));
     QM_TRY(qm_profile_read_choice(mapping, "timing", "protocol", protocol_names, COUNT(protocol_names), &choice));
+    QM_TRY(qm_profile_require_mapping(root, "policy", &mapping));
+    QM_TRY(qm_profile_read_choice(mapping, "policy", "allow_smaller_batch", bool_names, COUNT(bool_names), &choice));
+    profile->allows_smaller_batch = choice == 1;
     QM_TRY(qm_profile_read_choice(root, "", "tier", tier_names, COUNT(tier_names), &choice));
     profile->tier = (enum qm_profile_tier)choice;
     QM_TRY(qm_profile_read_choice(root, "", "tiles", tile_names, COUNT(tile_names), &choice));
@@ -634,6 +638,7 @@ struct qm_node *qm_profile_expand(const struct qm_profile *profile)
     mapping = qm_node_add_mapping(node, "policy");
     qm_node_set_u64(mapping, "dispatches_per_submission", profile->dispatches_per_submission);
     qm_node_set_u64(mapping, "submission_ms", profile->submission_ms);
+    qm_node_set_bool(mapping, "allow_smaller_batch", profile->allows_smaller_batch);
     qm_node_set_text(node, "tier", tier_names[profile->tier]);
     qm_node_set_text(node, "tiles", tile_names[profile->is_tuned]);
     if (profile->is_fit)

@@ -14,7 +14,7 @@
 //   sustained: {phase: decode | prefill | none, seconds, cool_down_s, temperature_most_c: none or a number}
 //   latency: {p99_ms}         caches: {last_level_bytes: host or a number}
 //   gate: {false_alarm, minimum_effect, tolerance, seconds}; profile_measure.c reads these, score/gate.h explains the last
-//   policy: {dispatches_per_submission, submission_ms}
+//   policy: {dispatches_per_submission, submission_ms, allow_smaller_batch: true | false}
 //   tier: base | best         tiles: fixed | tuned         widen: 1 .. 64 | fit
 //   bootstrap: {seed, resamples, confidence}
 //   acceptance: {at_most: {METRIC: bound}, at_least: {METRIC: bound}}
@@ -117,6 +117,7 @@ struct qm_profile {
 
     uint32_t dispatches_per_submission; // 0: no limit but submission_ms
     uint32_t submission_ms;             // what a submission is sized to, at most
+    bool allows_smaller_batch;          // decode points whose batch does not fit are run with the next power of two
     enum qm_profile_tier tier;
     bool is_tuned;  // tiles: tuned
     uint32_t widen; // a power of two from 1 to QM_PROFILE_WIDEN_MAX

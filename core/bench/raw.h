@@ -14,6 +14,7 @@
 struct qm_point_run {
     bool is_decode;
     uint32_t batch, tokens; // of a pass and sequence: the prompt, or 1
+    uint32_t batch_asked;   // by the profile: larger where that did not fit and a smaller one is allowed
     uint32_t depth, steps;  // decode
     bool has_device_time;
     size_t count, capacity; // timed blocks: a pass of prefill, `steps` steps of decode; two of a round, there and back
@@ -21,6 +22,7 @@ struct qm_point_run {
     double *wall_ns;        // [count]
     double *step_ns;        // decode: [count * steps] latencies, device time where there is
     uint32_t dispatches, dispatches_per_submission, repeats_per_submission;
+    bool is_verified;   // the pass after the timed ones gave the scored checksum, too
     double operations;  // of one pass
     uint64_t *expected; // checksums of the scored passes: per window for prefill of whole windows, else of one block
     size_t expected_count;

@@ -129,7 +129,7 @@ enum qm_status qm_reference_collector_advance(struct qm_reference_collector *col
     const uint64_t began_ns = qm_clock_ns();
     for (; collector->windows < windows && collector->windows < calibration->set.windows; ++collector->windows) {
         if (qm_interrupted())
-            return QM_FAIL(QM_FAILED, "interrupted");
+            return QM_FAIL(QM_INTERRUPTED, "interrupted");
         tell(collector->params, "collecting", (double)collector->windows / calibration->set.windows);
         QM_TRY(oracle_set_window(&collector->oracle, &calibration->windows[collector->windows],
                                  collector->params->model->config.context));
@@ -359,7 +359,7 @@ enum qm_status qm_reference_compute_logits(const struct qm_reference_params *par
     for (uint32_t w = 0; w < windows; ++w) {
         struct qm_timing timing = {0};
         if (qm_interrupted()) {
-            status = QM_FAIL(QM_FAILED, "interrupted");
+            status = QM_FAIL(QM_INTERRUPTED, "interrupted");
             goto done;
         }
         tell(params, what, (double)w / windows);

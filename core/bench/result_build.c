@@ -315,6 +315,7 @@ static void add_scheme(struct qm_node *root, const struct qm_prepared *prepared,
     parts.status = scheme->status == QM_OK             ? "ok"
                    : scheme->status == QM_WRONG_RESULT ? "wrong"
                    : scheme->status == QM_UNSUPPORTED  ? "unsupported"
+                   : scheme->status == QM_INTERRUPTED  ? "skipped"
                                                        : "failed";
     struct qm_node *row = qm_result_add_scheme(qm_node_child(root, "schemes"), &parts);
     struct qm_node *memory = qm_node_add_mapping(row, "memory");
@@ -346,6 +347,10 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
     qm_node_set_text(this_run, "finished", run->finished);
     qm_node_set_text(this_run, "class", qm_result_class(prepared->profile, QM_SOURCE_COMMIT));
     qm_node_set_text(this_run, "profile_hash", prepared->profile->hash);
+    if (run->retries > 0) {
+        struct qm_node *retry = qm_node_append_mapping(qm_node_add_sequence(this_run, "retries"));
+        qm_node_set_text(retry, "reason", run->retry_reason[0] ? run->retry_reason : "undisclosed");
+    }
     add_host(root);
     add_device(root, run, ordinal);
     qm_result_add_conditions(root, run);
@@ -377,17 +382,39 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
     return root;
 }
 
+// Nothing was complete when it was interrupted: an older result is worth more.
+static bool is_without_a_row(const struct qm_device_run *run)
+{
+    bool has_row = false;
+    for (size_t s = 0; s < run->scheme_count; ++s)
+        has_row |= run->schemes[s].status == QM_OK || run->schemes[s].status == QM_WRONG_RESULT;
+    return run->was_interrupted && !has_row;
+}
+
 enum qm_status qm_result_write_run(const struct qm_prepared *prepared, const struct qm_device_run *run,
                                    unsigned ordinal, const char *directory, struct qm_node **result,
                                    char path[QM_PATH_BYTES])
 {
+    struct qm_staged_file samples = {0}, staged = {0};
     struct qm_raw *raw = malloc(sizeof(*raw));
+    enum qm_status status = QM_OK;
     *result = NULL;
+    path[0] = '\0';
     if (!raw)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a result");
     qm_result_raw(prepared, run, raw);
     *result = qm_result_build(prepared, run, ordinal);
-    enum qm_status status = qm_samples_write(raw, *result, directory);
+    QM_GUARD(qm_samples_stage(raw, *result, directory, &samples));
+    QM_GUARD(qm_result_stage(*result, directory, &staged));
+    if (is_without_a_row(run) && qm_file_exists(staged.path))
+        goto done;
+    if (samples.is_staged)
+        QM_GUARD(qm_file_commit(&samples));
+    QM_GUARD(qm_file_commit(&staged));
+    memcpy(path, staged.path, QM_PATH_BYTES);
+done:
+    qm_file_drop(&samples);
+    qm_file_drop(&staged);
     free(raw);
-    return status == QM_OK ? qm_result_write(*result, directory, path) : status;
+    return status;
 }

@@ -7,6 +7,7 @@
 #include "bench/result_derive.h"
 #include "bench/result_disclosure.h"
 #include "record/node.h"
+#include "sys/file.h"
 
 // The result, without hash. `ordinal`: 2 and up for further devices of the same name and API, else 0. The caller
 // destroys it; NULL without memory.
@@ -31,11 +32,11 @@ struct qm_node *qm_result_add_scheme(struct qm_node *list, const struct qm_resul
 const char *qm_result_class(const struct qm_profile *profile, const char *source);
 const char *qm_result_source(void);
 
-// The raw arrays of a run, for qm_samples_write (samples.h); they stay the run's.
+// The raw arrays of a run, for qm_samples_stage (samples.h); they stay the run's.
 void qm_result_raw(const struct qm_prepared *prepared, const struct qm_device_run *run, struct qm_raw *out);
 
-// The result and its samples, written into the directory; `*result` (owned by the caller, also where writing failed) and
-// `path` say what and where.
+// The result and its samples, written into the directory, both or neither; `*result` (owned by the caller, also where writing
+// failed) and `path` say what and where. An interrupted run without a complete row replaces no older result: `path` is "".
 QM_MUST_USE enum qm_status qm_result_write_run(const struct qm_prepared *prepared, const struct qm_device_run *run,
                                                unsigned ordinal, const char *directory, struct qm_node **result,
                                                char path[QM_PATH_BYTES]);

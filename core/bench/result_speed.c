@@ -17,6 +17,8 @@ static void add_place(struct qm_node *row, const struct qm_point_run *point)
 {
     qm_node_set_text(row, "phase", point->is_decode ? "decode" : "prefill");
     qm_node_set_u64(row, "batch", point->batch);
+    if (point->batch_asked != point->batch)
+        qm_node_set_u64(row, "batch_asked", point->batch_asked);
     if (point->is_decode)
         qm_node_set_u64(row, "depth", point->depth);
     else

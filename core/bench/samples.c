@@ -84,9 +84,11 @@ static void add_times(struct sample_list *list, const struct qm_point_run *point
 {
     char what[96];
     size_t steps = point->is_decode ? point->steps : 1;
-    snprintf(what, sizeof(what), "%s.batch%u.%u", point->is_decode ? "decode" : "prefill", point->batch,
-             point->is_decode ? point->depth : point->tokens);
+    snprintf(what, sizeof(what), "%s.batch%u.%u", point->is_decode ? "decode" : "prefill", point->batch_asked,
+             point->is_decode ? point->depth : point->tokens); // asked: no two are equal
     char name[128];
+    if (point->batch != point->batch_asked)
+        add_array(list, QM_DTYPE_U32, &point->batch, 1, "%s.%s.batch", scheme, what);
     if (point->has_device_time) {
         snprintf(name, sizeof(name), "%s.device_ns", what);
         add_doubles(list, point->device_ns, point->count, scheme, name);
@@ -187,8 +189,10 @@ static void add_scheme(struct sample_list *list, const struct qm_raw_scheme *sch
     add_sustained(list, scheme, point);
 }
 
-enum qm_status qm_samples_write(const struct qm_raw *raw, struct qm_node *result, const char *directory)
+enum qm_status qm_samples_stage(const struct qm_raw *raw, struct qm_node *result, const char *directory,
+                                struct qm_staged_file *staged)
 {
+    staged->is_staged = false;
     enum qm_status status = QM_OK;
     struct sample_list list = {.tensors = calloc(SAMPLE_TENSORS_MAX, sizeof(struct qm_tensor)),
                                .names = calloc(SAMPLE_TENSORS_MAX, sizeof(*list.names))};
@@ -218,7 +222,7 @@ enum qm_status qm_samples_write(const struct qm_raw *raw, struct qm_node *result
     QM_GUARD(qm_path_join(path, directory, name));
     struct qm_tensor_text texts[] = {{"qmark_samples", QM_SAMPLES_VERSION}, {"tile", raw->tile}};
     QM_GUARD(qm_safetensors_encode(name, list.tensors, list.count, texts, 2, &bytes, &count));
-    QM_GUARD(qm_file_write(path, bytes, count));
+    QM_GUARD(qm_file_stage(path, bytes, count, staged));
     qm_hash_bytes(bytes, count, hash);
     struct qm_node *samples = qm_node_add_mapping(result, "samples");
     qm_node_set_text(samples, "file", name);

@@ -6,15 +6,17 @@
 #include "bench/raw.h"
 #include "record/node.h"
 #include "record/result.h"
+#include "sys/file.h"
 
 enum {
     QM_SAMPLES_NAME_BYTES = QM_RESULT_NAME_BYTES + 32,
 };
 #define QM_SAMPLES_BYTES_MAX ((size_t)512 << 20) // a larger file is refused by its size
 
-// Writes `NAME.samples.safetensors` (NAME as the result's file name without .yaml) into the directory, and names it, with
-// its hash, in the result. Without any scores there is no such file.
-QM_MUST_USE enum qm_status qm_samples_write(const struct qm_raw *raw, struct qm_node *result, const char *directory);
+// Stages `NAME.samples.safetensors` (NAME as the result's file name without .yaml) into the directory, and names it, with
+// its hash, in the result. The caller commits it (sys/file.h); nothing is staged where there are no scores.
+QM_MUST_USE enum qm_status qm_samples_stage(const struct qm_raw *raw, struct qm_node *result, const char *directory,
+                                            struct qm_staged_file *staged);
 
 // "qmark-<device>-<api>.samples.safetensors": qm_result_file_name's, with another end.
 void qm_samples_file_name(const struct qm_node *result, char name[QM_SAMPLES_NAME_BYTES]);

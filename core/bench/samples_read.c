@@ -287,6 +287,11 @@ static enum qm_status read_point(struct reader *reader, const char *scheme, stru
     size_t steps = point->is_decode ? point->steps : 1;
     snprintf(what, sizeof(what), "%s.batch%u.%u", point->is_decode ? "decode" : "prefill", point->batch,
              point->is_decode ? point->depth : point->tokens);
+    snprintf(name, sizeof(name), "%s.batch", what);
+    if (find(reader, full, scheme, name)) // a smaller one than was asked for
+        QM_TRY(read_words(reader, scheme, name, &point->batch, 1, point->batch_asked, 0));
+    if (point->batch == 0)
+        return refuse(reader, full, "a batch of 0");
     snprintf(name, sizeof(name), "%s.wall_ns.f64", what);
     QM_TRY(count_doubles(reader, scheme, name, QM_SAMPLES_BLOCKS_MAX, &point->count));
     if (point->count == 0)
@@ -324,12 +329,16 @@ static enum qm_status read_points(struct reader *reader, const char *scheme, str
     for (size_t i = 0; i < count; ++i) {
         struct qm_point_run *point = &own->points[i];
         if (i < profile->prefill_count) {
-            point->batch = profile->prefill[i].batch;
+            point->batch = point->batch_asked = profile->prefill[i].batch;
             point->tokens = profile->prefill[i].prompt;
         } else {
             const struct qm_profile_decode *decode = &profile->decode[i - profile->prefill_count];
-            *point = (struct qm_point_run){
-                .is_decode = true, .batch = decode->batch, .tokens = 1, .depth = decode->depth, .steps = decode->steps};
+            *point = (struct qm_point_run){.is_decode = true,
+                                           .batch = decode->batch,
+                                           .batch_asked = decode->batch,
+                                           .tokens = 1,
+                                           .depth = decode->depth,
+                                           .steps = decode->steps};
         }
         QM_TRY(read_point(reader, scheme, point));
     }

@@ -2,6 +2,7 @@
 
 #include "kernel/kernels.h"
 #include "kernel_arguments.h"
+#include "sys/heartbeat.h"
 #include "sys/host.h"
 
 #include <math.h> // fabs only
@@ -292,6 +293,7 @@ static enum qm_status test_capability(struct qm_device *device, struct qm_selfte
     if (!c || !c->advertised)
         return QM_OK;
     snprintf(variant, sizeof(variant), "selftest-%s", name);
+    qm_heartbeat_note("self-test, capability %s", name);
     enum qm_status status = probe_create(&probe, device, variant);
     if (status == QM_OK)
         status = probe_run(&probe, 0, 3, words);
@@ -344,11 +346,13 @@ enum qm_status qm_selftest_run(struct qm_device *device, struct qm_selftest *out
         note(out, "the reference runs formulas, not kernels: there is nothing to test");
         return QM_OK;
     }
+    qm_heartbeat_note("self-test, rounding and functions");
     QM_TRY(test_base(device, out));
     QM_TRY(test_capability(device, out, "texel_buffers", judge_texel_buffers));
     QM_TRY(test_capability(device, out, "packed_dot", judge_packed_dot));
     QM_TRY(test_capability(device, out, "fp16", judge_fp16));
     QM_TRY(test_capability(device, out, "subgroups", judge_subgroups));
+    qm_heartbeat_note("self-test, clock");
     return test_clock(device, out);
 }
 

@@ -183,7 +183,7 @@ static enum qm_status make_rows(struct work *work, uint32_t windows, struct qm_r
             break;
     }
     qm_evaluation_destroy(&calibration);
-    return qm_interrupted() ? QM_FAIL(QM_FAILED, "interrupted") : QM_OK;
+    return qm_interrupted() ? QM_FAIL(QM_INTERRUPTED, "interrupted") : QM_OK;
 }
 
 // From the smallest size on: the run over the calibration set pauses at each.

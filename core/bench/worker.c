@@ -13,12 +13,14 @@
 #include "bench/selftest.h"
 #include "bench/simulate.h"
 #include "bench/worker_device.h"
+#include "bench/worker_fault.h"
 #include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/random_weight.h"
 #include "model/tasks.h"
 #include "record/node.h"
 #include "sys/file.h"
+#include "sys/heartbeat.h"
 #include "sys/host.h"
 #include "sys/process.h"
 
@@ -56,11 +58,8 @@ struct worker {
     bool is_simulated;
     struct qm_simulation simulation;
 
-    const char *fault; // what follows QM_FAULT's kind, or NULL
-    char fault_kind[32];
-    long runs_without_logits;
-    bool is_lost;
     FILE *output;
+    struct qm_heartbeat *heartbeat;
 };
 
 static const char *text_of(json_t *request, const char *key)
@@ -77,11 +76,6 @@ static uint32_t number_of(json_t *request, const char *key)
 static uint64_t large_of(json_t *request, const char *key)
 {
     return (uint64_t)json_integer_value(json_object_get(request, key));
-}
-
-static bool has_fault(const struct worker *worker, const char *kind)
-{
-    return worker->fault && strcmp(worker->fault_kind, kind) == 0;
 }
 
 static enum qm_status find_network(const struct worker *worker, json_t *request, struct qm_network **out)
@@ -105,28 +99,6 @@ static json_t *json_of_node(struct qm_node *node)
     free(text);
     qm_node_destroy(&node);
     return json ? json : json_null();
-}
-
-// The planted lack of memory: the driver's word is that so many bytes are all there are.
-static uint64_t planted_bytes;
-static struct qm_device_fns planted_fns;
-static void (*planted_memory)(struct qm_device *device, struct qm_memory *out);
-
-static void little_memory(struct qm_device *device, struct qm_memory *out)
-{
-    planted_memory(device, out);
-    out->left_bytes = planted_bytes > out->buffers_bytes ? planted_bytes - out->buffers_bytes : 0;
-}
-
-static void plant_little_memory(struct worker *worker)
-{
-    if (!has_fault(worker, "memory"))
-        return;
-    planted_bytes = strtoull(worker->fault, NULL, 10);
-    planted_fns = *worker->device->fns;
-    planted_memory = planted_fns.memory;
-    planted_fns.memory = little_memory;
-    worker->device->fns = &planted_fns;
 }
 
 // A simulated device says so in its name.
@@ -158,8 +130,8 @@ static enum qm_status do_open(struct worker *worker, json_t *request, json_t *an
             struct qm_open_params params = {.debug = json_is_true(json_object_get(request, "debug")),
                                             .cache_dir = json_string_value(json_object_get(request, "cache"))};
             QM_TRY((*backend)->open(&worker->info, &params, &worker->device));
-            plant_little_memory(worker);
-            qm_worker_device_watch(worker->device, has_fault(worker, "delay") ? strtod(worker->fault, NULL) : 0);
+            qm_fault_plant(worker->device);
+            qm_worker_device_watch(worker->device, qm_fault_value("delay") ? strtod(qm_fault_value("delay"), NULL) : 0);
             QM_TRY(begin_simulation(worker));
             json_object_set_new(answer, "info", json_of_node(qm_device_node(worker->device->info)));
             return QM_OK;
@@ -192,7 +164,7 @@ static enum qm_status do_selftest(struct worker *worker, json_t *answer)
 {
     struct qm_selftest selftest;
     QM_TRY(qm_selftest_run(worker->device, &selftest));
-    if (has_fault(worker, "wrong-selftest")) {
+    if (qm_fault_value("wrong-selftest")) {
         selftest.status = QM_WRONG_RESULT;
         snprintf(selftest.reason, sizeof(selftest.reason), "a fault for tests");
     }
@@ -245,6 +217,7 @@ static enum qm_status do_engine(struct worker *worker, json_t *request, json_t *
         params.tile = worker->tile;
         return qm_engine_create(&params, &worker->narrow);
     }
+    QM_TRY(qm_fault_engine(params.sequences));
     worker->limit_ns = large_of(request, "limit_ns");
     worker->most_dispatches = number_of(request, "most_dispatches");
     worker->slots = params.slots;
@@ -265,10 +238,11 @@ static enum qm_status do_load(struct worker *worker, json_t *request, json_t *an
         return QM_FAIL(QM_INVALID, "no engine, or more than %d schemes", NETWORKS_MAX);
     struct qm_scheme scheme;
     QM_TRY(qm_scheme_parse(text_of(request, "scheme"), &scheme));
+    QM_TRY(qm_fault_scheme(scheme.name, 123456789));
     struct qm_artifact *artifact = NULL;
     QM_TRY(qm_artifact_load(text_of(request, "artifact"), &artifact));
     struct qm_network *network = NULL;
-    if (has_fault(worker, "wrong-widen") && !is_narrow)
+    if (qm_fault_value("wrong-widen") && !is_narrow)
         artifact->tensors[qm_weight_index(&worker->config, QM_ROLE_UP, 0)].encoded.tensor_scale *= 2;
     enum qm_status status = qm_network_create(engine, artifact, &scheme, &network);
     if (status == QM_OK) {
@@ -461,10 +435,26 @@ static enum qm_status find_pass(struct worker *worker, struct qm_network *networ
     return QM_OK;
 }
 
+static void note_pass(const char *scheme, const struct qm_pass_params *params, const struct qm_pass_start *start,
+                      uint32_t repeat, uint32_t repeats)
+{
+    bool is_decode = params->tokens == 1;
+    qm_heartbeat_note("%s, %s, batch %u, %s %u, pass %u of %u", scheme, is_decode ? "decode" : "prefill", params->batch,
+                      is_decode ? "from position" : "prompt", is_decode ? start->position : params->tokens, repeat + 1,
+                      repeats);
+}
+
+// The planted wrong pass: one token of the first sequence is another one while this pass runs. A second call undoes it.
+static enum qm_status plant_wrong_token(struct worker *worker, const struct qm_pass_start *start)
+{
+    worker->tokens[(size_t)start->sequence * (worker->config.context + 1) + start->position] ^= 1u;
+    return qm_engine_write_tokens(worker->engine, worker->tokens, worker->sequences);
+}
+
 // Runs the passes one by one and appends what each left to the file.
-static enum qm_status run_and_keep(struct worker *worker, struct qm_pass *pass, const struct qm_pass_params *params,
-                                   struct qm_pass_start start, uint32_t repeats, const struct qm_run_policy *policy,
-                                   const char *path, json_t *checksums)
+static enum qm_status run_and_keep(struct worker *worker, const char *name, struct qm_pass *pass,
+                                   const struct qm_pass_params *params, struct qm_pass_start start, uint32_t repeats,
+                                   const struct qm_run_policy *policy, const char *path, json_t *checksums)
 {
     size_t rows = (size_t)params->batch * params->tokens, logit_count = rows * worker->config.vocabulary;
     float *values = malloc((logit_count + rows) * sizeof(*values));
@@ -474,7 +464,13 @@ static enum qm_status run_and_keep(struct worker *worker, struct qm_pass *pass, 
     for (uint32_t repeat = 0; repeat < repeats && status == QM_OK; ++repeat) {
         struct qm_timing timing = {0};
         uint64_t checksum = 0;
+        bool is_planted = repeat == 0 && qm_fault_is_wrong_run(true);
+        note_pass(name, params, &start, repeat, repeats);
+        if (is_planted)
+            QM_GUARD(plant_wrong_token(worker, &start));
         QM_GUARD(qm_pass_run(pass, &start, 1, policy, &timing));
+        if (is_planted)
+            QM_GUARD(plant_wrong_token(worker, &start));
         QM_GUARD(qm_pass_read_logits(pass, values));
         QM_GUARD(qm_pass_read_outputs(pass, values + logit_count, NULL));
         QM_GUARD(qm_pass_read_checksums(pass, 1, &checksum));
@@ -514,29 +510,20 @@ static enum qm_status run_block(struct worker *worker, size_t index, const struc
     const struct qm_simulated_block block = {
         .pass = index, .position = start->position, .sequence = start->sequence, .repeats = repeats};
     const uint64_t *known = worker->is_simulated ? qm_simulation_find(&worker->simulation, &block) : NULL;
-    if (known) {
+    bool is_planted = qm_fault_is_wrong_run(false);
+    if (known && !is_planted) {
         memcpy(times + 2 * (size_t)repeats, known, repeats * sizeof(*known));
         return simulate_block(worker, index, start, repeats, times, timing);
     }
-    // The planted wrong pass: one token of the first sequence is another one while this pass runs.
-    bool is_planted =
-        has_fault(worker, "wrong-pass") && ++worker->runs_without_logits == strtol(worker->fault, NULL, 10);
-    uint32_t *planted = &worker->tokens[(size_t)start->sequence * (worker->config.context + 1) + start->position];
-    if (is_planted) {
-        *planted ^= 1u;
-        QM_TRY(qm_engine_write_tokens(worker->engine, worker->tokens, worker->sequences));
-    }
+    if (is_planted)
+        QM_TRY(plant_wrong_token(worker, start));
     QM_TRY(qm_pass_run(worker->passes[index].pass, start, repeats, &worker->passes[index].policy, timing));
     QM_TRY(qm_pass_read_checksums(worker->passes[index].pass, repeats, times + 2 * (size_t)repeats));
     if (worker->is_simulated) {
         QM_TRY(qm_simulation_keep(&worker->simulation, &block, times + 2 * (size_t)repeats));
         QM_TRY(simulate_block(worker, index, start, repeats, times, timing));
     }
-    if (is_planted) {
-        *planted ^= 1u;
-        return qm_engine_write_tokens(worker->engine, worker->tokens, worker->sequences);
-    }
-    return QM_OK;
+    return is_planted ? plant_wrong_token(worker, start) : QM_OK;
 }
 
 static void add_checksums(json_t *checksums, const uint64_t *values, uint32_t count)
@@ -651,26 +638,31 @@ static enum qm_status do_run(struct worker *worker, json_t *request, json_t *ans
                         json_integer(worker->passes[index].policy.repeats_per_submission));
     const char *path = json_string_value(json_object_get(request, "logits"));
     if (path)
-        return run_and_keep(worker, worker->passes[index].pass, &params, start, repeats, &worker->passes[index].policy,
-                            path, checksums);
+        return run_and_keep(worker, text_of(request, "scheme"), worker->passes[index].pass, &params, start, repeats,
+                            &worker->passes[index].policy, path, checksums);
     uint32_t blocks = number_of(request, "blocks");
     if (blocks > 0)
         return run_blocks(worker, index, &start, repeats, blocks, answer, checksums);
     return run_timed(worker, index, &start, repeats, answer, checksums);
 }
 
-static enum qm_status do_request(struct worker *worker, json_t *request, json_t *answer)
+static void note_request(json_t *request, const char *verb)
+{
+    if (strcmp(verb, "run") == 0) {
+        struct qm_pass_params params = {.batch = number_of(request, "batch"), .tokens = number_of(request, "tokens")};
+        struct qm_pass_start start = {.position = number_of(request, "position")};
+        note_pass(text_of(request, "scheme"), &params, &start, 0, number_of(request, "repeats"));
+        return;
+    }
+    const char *of = strcmp(verb, "open") == 0 ? text_of(request, "device") : text_of(request, "scheme");
+    qm_heartbeat_note("%s%s%s", verb, *of ? " of " : "", of);
+}
+
+static enum qm_status do_request(struct worker *worker, json_t *request, json_t *answer, bool *is_mute)
 {
     const char *verb = text_of(request, "do");
-    if (worker->fault && strcmp(worker->fault, verb) == 0) {
-        if (strcmp(worker->fault_kind, "crash") == 0)
-            qm_process_crash();
-        while (strcmp(worker->fault_kind, "hang") == 0)
-            qm_sleep_ns(1000000000);
-        worker->is_lost = worker->is_lost || strcmp(worker->fault_kind, "lost") == 0;
-    }
-    if (worker->is_lost)
-        return QM_FAIL(QM_DEVICE_LOST, "the device was lost (planted)");
+    note_request(request, verb);
+    QM_TRY(qm_fault_request(verb, worker->heartbeat, is_mute));
     if (strcmp(verb, "open") == 0)
         return do_open(worker, request, answer);
     if (strcmp(verb, "list") == 0)
@@ -716,15 +708,20 @@ static void answer_line(struct worker *worker, const char *line)
 {
     json_t *answer = json_object();
     json_t *request = json_loads(line, 0, NULL);
-    enum qm_status status = request ? do_request(worker, request, answer) : QM_FAIL(QM_INVALID, "not JSON");
+    bool is_mute = false;
+    qm_heartbeat_work(worker->heartbeat);
+    enum qm_status status = request ? do_request(worker, request, answer, &is_mute) : QM_FAIL(QM_INVALID, "not JSON");
+    json_t *serial = json_object_get(request, "serial");
+    if (serial)
+        json_object_set(answer, "serial", serial);
     json_object_set_new(answer, "status", json_string(qm_status_name(status)));
     if (status != QM_OK) {
         json_object_set_new(answer, "error", json_string(qm_error_text()));
         json_object_set_new(answer, "place", json_string(qm_error_place()));
     }
     char *text = json_dumps(answer, JSON_COMPACT);
-    fprintf(worker->output, "%s\n", text ? text : "{\"status\":\"out of memory\"}");
-    fflush(worker->output);
+    if (!is_mute)
+        qm_heartbeat_answer(worker->heartbeat, text ? text : "{\"status\":\"out of memory\"}");
     free(text);
     json_decref(request);
     json_decref(answer);
@@ -745,29 +742,32 @@ static void close_all(struct worker *worker)
     free(worker->tokens);
 }
 
-static void read_fault(struct worker *worker, const char *device)
-{
-    const char *fault = getenv("QM_FAULT"), *only = getenv("QM_FAULT_DEVICE");
-    const char *value = fault ? strchr(fault, '=') : NULL;
-    if (!value || (only && strcmp(only, device) != 0))
-        return;
-    snprintf(worker->fault_kind, sizeof(worker->fault_kind), "%.*s", (int)(value - fault), fault);
-    worker->fault = value + 1;
-}
-
-int qm_worker_main(void)
+int qm_worker_main(uint32_t parent)
 {
     static struct worker worker;
+    if (parent != 0 && !qm_process_end_with(parent))
+        return QM_EXIT_INTERRUPTED;
+    qm_interrupt_ignore(); // the parent ends us, in order
+    qm_file_limit_ignore();
     worker.output = qm_process_take_output();
     if (!worker.output)
         return QM_EXIT_SOME_FAILED;
+    struct qm_heartbeat_params signs = {.output = worker.output,
+                                        .before = "{\"status\":\"alive\",\"at\":\"",
+                                        .after = "\"}",
+                                        .period_ns = (uint64_t)(QM_WORKER_SIGN_S * 1e9)};
+    if (qm_heartbeat_start(&signs, &worker.heartbeat) != QM_OK) {
+        fprintf(stderr, "%s\n", qm_error_text());
+        fclose(worker.output);
+        return QM_EXIT_SOME_FAILED;
+    }
     char *line = NULL;
     size_t capacity = 0;
     bool is_first = true;
     while (getline(&line, &capacity, stdin) > 0) {
         if (is_first) { // the first request opens the device: now it is known whether a fault is for us
             json_t *request = json_loads(line, 0, NULL);
-            read_fault(&worker, text_of(request, "device"));
+            qm_fault_read(text_of(request, "device"), number_of(request, "attempt"));
             json_decref(request);
             is_first = false;
         }
@@ -777,6 +777,7 @@ int qm_worker_main(void)
     }
     free(line);
     close_all(&worker);
+    qm_heartbeat_stop(&worker.heartbeat);
     fclose(worker.output);
     return QM_EXIT_OK;
 }

@@ -4,7 +4,7 @@
 // A request is one line of JSON, {"do": VERB, ...}; the answer is one line, {"status": "ok", ...} or {"status": NAME,
 // "error": TEXT, "place": "file:line"}. Verbs and their members:
 //   list     api -> devices [..], without opening one
-//   open     device ("vulkan:0"), debug, cache (directory or null)
+//   open     device ("vulkan:0"), debug, cache (directory or null), attempt (0; more: it was lost so often)
 //            -> info (as qm_device_info, see device_node.h)
 //   selftest -> capabilities, ..., as qm_selftest_node has them
 //   engine   artifact (path; for the configuration), widen, rows, sequences, slots, limit_ns, most_dispatches
@@ -30,18 +30,15 @@
 #ifndef QM_BENCH_WORKER_H
 #define QM_BENCH_WORKER_H
 
-// Serves until standard input ends or `quit`; returns the process's exit code.
-int qm_worker_main(void);
+#include <stdint.h>
 
-// Faults for tests, from the environment variable QM_FAULT, "KIND=VALUE", each in one worker whose device id is
-// QM_FAULT_DEVICE (any, if unset):
-//   wrong-pass=N       the N-th run that keeps no logits (counted from 1) sees another token
-//   wrong-widen=1      one product of every scheme has the factor of another width, unless it is loaded as narrow
-//   memory=BYTES       the driver says that there are no more
-//   delay=SHARE            every run is held back by that share of its time
-//   wrong-selftest=1   its self-test says that it is wrong
-//   crash=VERB         the process ends by a signal when it is asked for VERB
-//   hang=VERB          it never answers
-//   lost=VERB          the device counts as lost from then on
-// A wrong kernel is planted with QM_PLANT_WRONG_KERNEL; see kernel_check.h.
+// While a request is served the worker says each second on what it works:
+//   {"status": "alive", "at": "kernel matvec-w8-a8, rows 1, n 512, k 256"}
+// A request's `serial` stands in its answer, too. Tests plant faults: worker_fault.h.
+#define QM_WORKER_SIGN_S 1.0
+
+// Serves until standard input ends or `quit`; returns the process's exit code. `parent` is the process that this one ends
+// with, 0: none.
+int qm_worker_main(uint32_t parent);
+
 #endif

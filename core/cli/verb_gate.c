@@ -128,8 +128,7 @@ static enum qm_status complete_environment(struct qm_option_texts *texts, char o
 static enum qm_status choose_devices(const struct gate_options *options, struct qm_device_list lists[2])
 {
     for (size_t side = 0; side < 2; ++side) {
-        QM_TRY(qm_device_list_make(options->environments[side].items, &lists[side]));
-        qm_device_list_select(&lists[side], options->device);
+        QM_TRY(qm_device_list_make(options->environments[side].items, options->device, &lists[side]));
     }
     if (lists[0].count == 0 || lists[0].count != lists[1].count)
         return QM_FAIL(lists[0].count + lists[1].count == 0 ? QM_UNAVAILABLE : QM_INVALID,

@@ -10,44 +10,49 @@
 #include "bench/samples.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/run_options.h"
 #include "cli/verbs.h"
 #include "record/result.h"
 #include "report/show.h"
 #include "sys/file.h"
 #include "sys/host.h"
+#include "sys/lock.h"
 #include "sys/process.h"
 
-struct run_options {
-    const char *profile, *devices, *schemes, *directory, *model, *exact_match;
-    uint64_t evaluation_seed, widen;
-    bool fits, allows_overlap, is_debug, as_json;
-};
-
 // What the rows of all devices came to, for the exit code.
+#define LOCK_NAME "qmark.lock"
+
 struct outcome {
-    bool any_wrong, any_failed, any_result, was_interrupted;
+    bool any_wrong, any_failed;
 };
 
-static enum qm_status choose_devices(const struct run_options *options, struct qm_device_list *list)
+// A run that is going on.
+struct going {
+    struct qm_run_options *options;
+    struct qm_preparation *preparation;
+    struct qm_device_list *list;
+    struct qm_journal *journal;      // of this run, and of the one that is resumed
+    size_t rows[QM_DEVICE_LIST_MAX]; // of the journal, per device of the list
+    char cache[QM_PATH_BYTES];
+    char scratch[QM_PATH_BYTES]; // for logits
+    struct qm_lock *directory_lock, *scratch_lock;
+    bool has_no_journal; // it cannot be written any more
+    struct outcome outcome;
+};
+
+static enum qm_status choose_devices(const struct qm_run_options *options, struct qm_device_list *list)
 {
-    QM_TRY(qm_device_list_make(NULL, list));
+    QM_TRY(qm_device_list_make(NULL, options->devices, list));
     for (size_t i = 0; i < list->api_count; ++i) {
         if (list->apis[i].reason[0])
             fprintf(stderr, "%s: %s\n", list->apis[i].api, list->apis[i].reason);
     }
-    size_t found = list->count;
-    char known[512] = "";
-    for (size_t i = 0; i < list->count; ++i) {
-        size_t used = strlen(known);
-        snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "", list->entries[i].id);
-    }
-    qm_device_list_select(list, options->devices);
-    if (list->count == 0 && found == 0)
+    if (list->count == 0 && list->found == 0)
         return QM_FAIL(QM_UNAVAILABLE,
                        "no device was found through Vulkan or OpenCL; 'qmark devices --check' says why");
     if (list->count == 0)
         return QM_FAIL(QM_INVALID, "--device %s names no device of this machine; there are %s", options->devices,
-                       known);
+                       list->known);
     return QM_OK;
 }
 
@@ -85,6 +90,8 @@ static void write_estimate(const char *path, double seconds)
 
 static void announce(const struct qm_preparation *preparation, const struct qm_device_list *list, const char *cache)
 {
+    if (!qm_progress_is_text())
+        return;
     double known_s = 0;
     size_t unknown = 0, stand_ins = 0;
     for (size_t i = 0; i < list->count; ++i) {
@@ -109,145 +116,295 @@ static void announce(const struct qm_preparation *preparation, const struct qm_d
 
 // ---- One device ---------------------------------------------------------------------------------------------------
 
-static void note_rows(const struct qm_device_run *run, struct outcome *outcome)
+static enum qm_journal_outcome note_rows(const struct qm_device_run *run, struct outcome *outcome)
 {
+    struct outcome own = {0};
     for (size_t s = 0; s < run->scheme_count; ++s) {
-        outcome->any_wrong |= run->schemes[s].status == QM_WRONG_RESULT;
-        outcome->any_failed |= run->schemes[s].status != QM_OK && run->schemes[s].status != QM_WRONG_RESULT &&
-                               run->schemes[s].status != QM_UNSUPPORTED;
+        own.any_wrong |= run->schemes[s].status == QM_WRONG_RESULT;
+        own.any_failed |= run->schemes[s].status != QM_OK && run->schemes[s].status != QM_WRONG_RESULT &&
+                          run->schemes[s].status != QM_UNSUPPORTED;
     }
+    own.any_failed |= run->log_count > 0;
+    outcome->any_wrong |= own.any_wrong;
+    outcome->any_failed |= own.any_failed;
+    return own.any_wrong ? QM_JOURNAL_WRONG : own.any_failed ? QM_JOURNAL_ROWS_FAILED : QM_JOURNAL_OK;
 }
 
-static enum qm_status write_and_show(const struct qm_preparation *preparation, const struct qm_device_run *run,
-                                     const struct qm_device_entry *entry, const struct run_options *options,
+// A journal that cannot be written is told once; what is measured is worth more than it.
+static void keep(struct going *going, enum qm_status status)
+{
+    if (status == QM_OK || going->has_no_journal)
+        return;
+    going->has_no_journal = true;
+    going->outcome.any_failed = true;
+    fprintf(stderr, "qmark: %s; this run cannot be resumed\n", qm_error_text());
+}
+
+static enum qm_status write_and_show(struct going *going, const struct qm_device_run *run, size_t index,
                                      struct qm_node *json)
 {
     char path[QM_PATH_BYTES];
+    const char *directory = going->options->directory, *id = going->journal->devices[going->rows[index]].entry.id;
+    enum qm_journal_outcome rows = note_rows(run, &going->outcome);
     struct qm_node *result = NULL;
-    enum qm_status status =
-        qm_result_write_run(&preparation->prepared, run, entry->ordinal, options->directory, &result, path);
-    if (status == QM_OK && !options->as_json) {
+    enum qm_status status = qm_result_write_run(&going->preparation->prepared, run, going->list->entries[index].ordinal,
+                                                directory, &result, path);
+    bool is_written = status == QM_OK && path[0];
+    if (status == QM_OK && !is_written)
+        fprintf(stderr, "%s: no row was complete, so the older result stays\n", id);
+    if (is_written && run->was_interrupted)
+        keep(going, qm_journal_add_interrupted(directory, id));
+    else if (is_written)
+        keep(going,
+             qm_journal_add_finished(directory, id, qm_path_name(path), qm_node_text_at(result, "hash", ""), rows));
+    if (is_written && !going->options->as_json) {
         struct qm_show_style style = qm_show_style_of(1);
         status = qm_show_result(result, &style, stdout);
         printf("\nwritten to %s\n\n", path);
         fflush(stdout);
     }
-    if (status == QM_OK && json)
+    if (is_written && json)
         qm_node_append_node(json, result);
     else
         qm_node_destroy(&result);
     return status;
 }
 
-static enum qm_status run_device(const struct qm_preparation *preparation, const struct qm_device_entry *entry,
-                                 const struct run_options *options, const char *cache, struct outcome *outcome,
-                                 struct qm_node *json)
+static enum qm_status run_device(struct going *going, size_t index, struct qm_node *json)
 {
-    char title[192], estimate[QM_PATH_BYTES], scratch[QM_PATH_BYTES], name[64];
+    const struct qm_device_entry *entry = &going->list->entries[index];
+    char title[192], estimate[QM_PATH_BYTES];
+    struct outcome before = going->outcome;
     snprintf(title, sizeof(title), "%s %s", entry->id, entry->name);
-    QM_TRY(estimate_path(cache, &preparation->profile, entry, estimate));
-    snprintf(name, sizeof(name), "logits-%" PRIu32 ".tmp", qm_process_id());
-    QM_TRY(qm_path_join(scratch, cache, name));
+    QM_TRY(estimate_path(going->cache, &going->preparation->profile, entry, estimate));
     struct qm_progress_line line;
     qm_progress_begin(&line, title, read_estimate(estimate));
-    struct qm_device_run_params params = {.prepared = &preparation->prepared,
+    line.device = entry->id;
+    struct qm_device_run_params params = {.prepared = &going->preparation->prepared,
                                           .device = entry->id,
-                                          .cache_directory = cache,
-                                          .scratch_path = scratch,
-                                          .is_debug = options->is_debug,
+                                          .cache_directory = going->cache,
+                                          .scratch_path = going->scratch,
+                                          .is_debug = going->options->is_debug,
                                           .progress = qm_progress_show,
                                           .progress_context = &line};
     struct qm_device_run *run = NULL;
     enum qm_status status = qm_device_run(&params, &run);
     double seconds = qm_progress_end(&line);
-    (void)!qm_file_remove(scratch);
+    (void)!qm_file_remove(going->scratch);
     if (status != QM_OK) {
         qm_error_prefix("%s: ", title);
         return status;
     }
-    note_rows(run, outcome);
-    if (run->log_count > 0) {
+    if (run->log_count > 0)
         fprintf(stderr, "%s: the validation layers had %" PRIu64 " messages\n", title, run->log_count);
-        outcome->any_failed = true;
-    }
-    if (!outcome->any_failed && !outcome->any_wrong)
+    if (run->late_reason[0])
+        fprintf(stderr, "%s: after its rows were complete: %s\n", title, run->late_reason);
+    if (run->retries > 0)
+        fprintf(stderr, "%s: was begun anew once: %s\n", title, run->retry_reason);
+    status = write_and_show(going, run, index, json);
+    if (going->outcome.any_failed == before.any_failed && going->outcome.any_wrong == before.any_wrong)
         write_estimate(estimate, seconds);
-    outcome->any_result = true;
-    status = write_and_show(preparation, run, entry, options, json);
     qm_device_run_destroy(&run);
     return status;
 }
 
-static int run_all(const struct qm_preparation *preparation, const struct qm_device_list *list,
-                   const struct run_options *options, const char *cache)
+// A device whose result is there from the run that is resumed.
+static void take_over(struct going *going, const struct qm_journal_device *device, struct qm_node *json)
 {
-    struct outcome outcome = {0};
-    struct qm_node *json = options->as_json ? qm_node_new_sequence() : NULL;
-    for (size_t i = 0; i < list->count && !qm_interrupted(); ++i) {
-        enum qm_status status = run_device(preparation, &list->entries[i], options, cache, &outcome, json);
-        if (status != QM_OK) {
-            if (!qm_interrupted())
-                (void)qm_verb_fail(status);
-            outcome.any_failed = true;
-        }
+    char path[QM_PATH_BYTES];
+    struct qm_node *result = NULL;
+    fprintf(stderr, "%s %s: is done, in %s\n", device->entry.id, device->entry.name, device->file);
+    going->outcome.any_wrong |= device->outcome == QM_JOURNAL_WRONG;
+    going->outcome.any_failed |= device->outcome == QM_JOURNAL_ROWS_FAILED;
+    if (json && qm_path_join(path, going->options->directory, device->file) == QM_OK &&
+        qm_result_load(path, &result, NULL) == QM_OK)
+        qm_node_append_node(json, result);
+}
+
+static void run_or_take_over(struct going *going, size_t index, struct qm_node *json)
+{
+    const struct qm_journal_device *device = &going->journal->devices[going->rows[index]];
+    const char *directory = going->options->directory;
+    if (going->options->resumes && qm_journal_has_result(directory, device)) {
+        take_over(going, device, json);
+        return;
     }
+    keep(going, qm_journal_add_started(directory, device->entry.id));
+    enum qm_status status = run_device(going, index, json);
+    if (status == QM_OK)
+        return;
+    going->outcome.any_failed = true;
+    if (qm_interrupted()) {
+        keep(going, qm_journal_add_interrupted(directory, device->entry.id));
+        return;
+    }
+    char reason[1024];
+    snprintf(reason, sizeof(reason), "%s", qm_error_text());
+    (void)qm_verb_fail(status);
+    keep(going, qm_journal_add_failed(directory, device->entry.id, reason));
+}
+
+static int run_all(struct going *going)
+{
+    struct qm_node *json = going->options->as_json ? qm_node_new_sequence() : NULL;
+    for (size_t i = 0; i < going->list->count && !qm_interrupted(); ++i)
+        run_or_take_over(going, i, json);
     if (json)
         (void)qm_verb_print_json(&json);
     if (qm_interrupted()) {
-        fprintf(stderr, "qmark: interrupted; the results written so far are whole\n");
+        fprintf(stderr,
+                "qmark: interrupted; the results written so far are whole, and 'qmark run --resume --out %s' "
+                "goes on\n",
+                going->options->directory);
         return QM_EXIT_INTERRUPTED;
     }
-    if (outcome.any_wrong)
-        return QM_EXIT_WRONG;
-    return outcome.any_failed ? QM_EXIT_SOME_FAILED : QM_EXIT_OK;
+    int code = going->outcome.any_wrong ? QM_EXIT_WRONG : going->outcome.any_failed ? QM_EXIT_SOME_FAILED : QM_EXIT_OK;
+    keep(going, qm_journal_add_ended(going->options->directory, code));
+    return code;
 }
 
-static int run(const struct run_options *options, bool has_seed)
+// ---- Before the devices ---------------------------------------------------------------------------------------------
+
+// One run at a time in a directory.
+static enum qm_status lock_directory(struct going *going)
 {
-    char cache[QM_PATH_BYTES];
-    struct qm_preparation *preparation = NULL;
+    char path[QM_PATH_BYTES];
+    uint32_t holder = 0;
+    const char *directory = going->options->directory;
+    QM_TRY(qm_path_join(path, directory, LOCK_NAME));
+    enum qm_status status = qm_lock_take(path, &going->directory_lock, &holder);
+    if (status == QM_UNAVAILABLE)
+        return QM_FAIL(QM_INVALID,
+                       "%s: process %" PRIu32 " is running into this directory; wait for it, or choose another --out",
+                       directory, holder);
+    QM_TRY(status);
+    qm_file_remove_staged(directory); // of runs that were killed
+    return QM_OK;
+}
+
+// A name of its own for logits, which are large; those of processes that have ended are removed.
+static enum qm_status lock_scratch(struct going *going)
+{
+    struct qm_name_list list;
+    char name[64], path[QM_PATH_BYTES], logits[QM_PATH_BYTES];
+    QM_TRY(qm_directory_list(going->cache, &list));
+    for (size_t i = 0; i < list.count; ++i) {
+        struct qm_lock *lock = NULL;
+        size_t length = strlen(list.names[i]);
+        if (strncmp(list.names[i], "logits-", 7) != 0 || length < 12 ||
+            strcmp(list.names[i] + length - 5, ".lock") != 0 ||
+            qm_path_join(path, going->cache, list.names[i]) != QM_OK || qm_lock_take(path, &lock, NULL) != QM_OK)
+            continue;
+        snprintf(logits, sizeof(logits), "%.*s.tmp", (int)(strlen(path) - 5), path);
+        (void)!qm_file_remove(logits);
+        qm_lock_release(&lock);
+    }
+    qm_name_list_free(&list);
+    // Another process of our number may use the same cache, from within a container.
+    enum qm_status status = QM_UNAVAILABLE;
+    for (int i = 0; i < 100 && status == QM_UNAVAILABLE; ++i) {
+        snprintf(name, sizeof(name), "logits-%" PRIu32 "-%d.lock", qm_process_id(), i);
+        QM_TRY(qm_path_join(path, going->cache, name));
+        status = qm_lock_take(path, &going->scratch_lock, NULL);
+    }
+    QM_TRY(status);
+    snprintf(name, sizeof(name), "%s", qm_path_name(path));
+    name[strlen(name) - 5] = '\0';
+    strcat(name, ".tmp");
+    return qm_path_join(going->scratch, going->cache, name);
+}
+
+// The journal of this run, new or gone on with.
+static enum qm_status open_journal(struct going *going)
+{
+    struct qm_journal_identity identity;
+    const char *directory = going->options->directory;
+    qm_run_identity(going->preparation, &identity);
+    if (going->options->resumes) {
+        size_t absent = 0;
+        QM_TRY(qm_run_check_identity(&identity, &going->journal->identity));
+        QM_TRY(qm_run_match_devices(going->journal, going->list, going->rows, &absent));
+        going->outcome.any_failed |= absent > 0;
+        return qm_journal_resume(directory, going->journal);
+    }
+    going->journal->identity = identity;
+    QM_TRY(qm_run_options_keep(going->options, going->journal));
+    for (size_t i = 0; i < going->list->count; ++i) {
+        going->journal->devices[i] = (struct qm_journal_device){.entry = going->list->entries[i]};
+        going->rows[i] = i;
+    }
+    going->journal->device_count = going->list->count;
+    return qm_journal_begin(directory, going->journal);
+}
+
+static enum qm_status read_options(struct going *going, struct qm_run_options *options,
+                                   struct qm_preparation_params *params)
+{
+    if (options->resumes) {
+        QM_TRY(qm_journal_read(options->directory, going->journal));
+        QM_TRY(qm_run_options_resume(options, going->journal));
+    }
+    if (options->widen == 0)
+        return QM_FAIL(QM_INVALID, "--widen 0 is no power of two from 1 to %d", QM_PROFILE_WIDEN_MAX);
+    *params = (struct qm_preparation_params){.profile = options->profile ? options->profile : "quick",
+                                             .schemes = options->schemes,
+                                             .model = options->model,
+                                             .exact_match = options->exact_match,
+                                             .cache_directory = going->cache,
+                                             .widen = options->widen == UINT64_MAX ? 0 : options->widen,
+                                             .fits = options->fits,
+                                             .allow_overlap = options->allows_overlap,
+                                             .has_evaluation_seed = options->evaluation_seed != UINT64_MAX,
+                                             .evaluation_seed = options->evaluation_seed};
+    return qm_progress_choose(options->progress);
+}
+
+static int run(struct qm_run_options *options)
+{
     static struct qm_device_list list;
-    struct qm_preparation_params params = {.profile = options->profile,
-                                           .schemes = options->schemes,
-                                           .model = options->model,
-                                           .exact_match = options->exact_match,
-                                           .cache_directory = cache,
-                                           .widen = options->widen == UINT64_MAX ? 0 : options->widen,
-                                           .fits = options->fits,
-                                           .allow_overlap = options->allows_overlap,
-                                           .has_evaluation_seed = has_seed,
-                                           .evaluation_seed = options->evaluation_seed};
+    static struct qm_journal journal;
+    static struct going going = {.list = &list, .journal = &journal};
+    struct qm_preparation_params params;
     enum qm_status status = QM_OK;
     int code = QM_EXIT_OK;
-    if (options->widen == 0) {
-        status = QM_FAIL(QM_INVALID, "--widen 0 is no power of two from 1 to %d", QM_PROFILE_WIDEN_MAX);
-        goto done;
-    }
-    QM_GUARD(qm_cache_directory(cache));
-    QM_GUARD(qm_preparation_read(&params, &preparation));
-    QM_GUARD(choose_devices(options, &list));
-    QM_GUARD(qm_directory_make(cache));
-    QM_GUARD(qm_directory_make(options->directory));
-    QM_GUARD(qm_directory_check_writable(options->directory));
-    announce(preparation, &list, cache);
+    going.options = options;
     qm_interrupt_watch();
+    qm_file_limit_ignore();
+    QM_GUARD(qm_cache_directory(going.cache));
+    if (qm_directory_exists(options->directory)) // before drivers are asked, which might disturb the other run
+        QM_GUARD(lock_directory(&going));
+    QM_GUARD(read_options(&going, options, &params));
+    QM_GUARD(qm_preparation_read(&params, &going.preparation));
+    QM_GUARD(choose_devices(options, &list));
+    QM_GUARD(qm_directory_make(going.cache));
+    QM_GUARD(qm_directory_make(options->directory));
+    if (!going.directory_lock)
+        QM_GUARD(lock_directory(&going));
+    QM_GUARD(qm_directory_check_writable(options->directory));
+    QM_GUARD(lock_scratch(&going));
+    QM_GUARD(open_journal(&going));
+    announce(going.preparation, &list, going.cache);
     struct qm_progress_line line;
     qm_progress_begin(&line, "preparing artifacts and reference", 0);
-    status = qm_preparation_make(preparation, &params, qm_progress_show, &line);
+    status = qm_preparation_make(going.preparation, &params, qm_progress_show, &line);
     qm_progress_end(&line);
     if (status == QM_OK)
-        code = run_all(preparation, &list, options, cache);
+        code = run_all(&going);
 done:
-    qm_preparation_destroy(&preparation);
-    if (status != QM_OK)
-        return qm_interrupted() ? QM_EXIT_INTERRUPTED : qm_verb_fail(status);
-    return code;
+    qm_preparation_destroy(&going.preparation);
+    qm_lock_release(&going.scratch_lock);
+    qm_lock_release(&going.directory_lock);
+    if (status != QM_OK && qm_interrupted()) {
+        fprintf(stderr, "qmark: interrupted before the first device\n");
+        return QM_EXIT_INTERRUPTED;
+    }
+    return status != QM_OK ? qm_verb_fail(status) : code;
 }
 
 int qm_verb_run(int argc, char **argv)
 {
-    struct run_options o = {
-        .profile = "quick", .directory = "qmark-results", .evaluation_seed = UINT64_MAX, .widen = UINT64_MAX};
+    struct qm_run_options o = {
+        .directory = "qmark-results", .progress = "text", .evaluation_seed = UINT64_MAX, .widen = UINT64_MAX};
     const struct qm_option options[] = {
         {"profile", QM_OPTION_TEXT, &o.profile, "NAME|FILE",
          "what to run: quick, standard or a file; quick if not given"},
@@ -266,6 +423,8 @@ int qm_verb_run(int argc, char **argv)
         {"allow-overlap", QM_OPTION_FLAG, &o.allows_overlap, NULL,
          "score examples that were calibrated on, which the result discloses"},
         {"debug", QM_OPTION_FLAG, &o.is_debug, NULL, "with validation layers; timings mean nothing then"},
+        {"resume", QM_OPTION_FLAG, &o.resumes, NULL, "go on with the run whose journal is in --out, with its options"},
+        {"progress", QM_OPTION_TEXT, &o.progress, "FORM", "on standard error: text, none or json; text if not given"},
         {"json", QM_OPTION_FLAG, &o.as_json, NULL, "print the results as JSON in place of tables"},
     };
     const struct qm_command command = {.verb = "run",
@@ -280,5 +439,5 @@ int qm_verb_run(int argc, char **argv)
     enum qm_status status = qm_command_parse(&command, argc, argv, &operands, &count, &done);
     if (status != QM_OK)
         return qm_verb_fail(status);
-    return done ? QM_EXIT_OK : run(&o, o.evaluation_seed != UINT64_MAX);
+    return done ? QM_EXIT_OK : run(&o);
 }

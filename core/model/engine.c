@@ -7,6 +7,7 @@
 #include "base/numeric.h"
 #include "model/room.h"
 #include "quant/layout.h"
+#include "sys/heartbeat.h"
 
 enum qm_status qm_engine_kernel(struct qm_engine *engine, const char *name, const struct qm_kernel_variant **variant,
                                 struct qm_kernel **kernel)
@@ -30,6 +31,7 @@ enum qm_status qm_engine_kernel(struct qm_engine *engine, const char *name, cons
         engine->kernel_capacity = capacity;
     }
     struct qm_device *device = engine->params.device;
+    qm_heartbeat_note("compilation of kernel %s", name);
     QM_TRY(device->fns->kernel_create(device, qm_kernel_planted(found), kernel));
     engine->kernels[engine->kernel_count++] = (struct qm_engine_kernel){found, *kernel};
     return QM_OK;
@@ -229,6 +231,7 @@ static struct qm_layout_shape widened_shape(const struct qm_engine *engine, cons
 static enum qm_status upload(struct qm_network *network, const void *data, size_t bytes, struct qm_buffer **out)
 {
     struct qm_device *device = network->engine->params.device;
+    qm_heartbeat_note("upload of %s", network->scheme.name);
     QM_TRY(device->fns->buffer_create(device, bytes, out));
     return network->engine->params.is_trial ? QM_OK : device->fns->buffer_write(device, *out, 0, data, bytes);
 }

@@ -246,12 +246,14 @@ void qm_result_file_name(const struct qm_node *result, char name[QM_RESULT_NAME_
     snprintf(name + used, QM_RESULT_NAME_BYTES - used, ".yaml");
 }
 
-enum qm_status qm_result_write(struct qm_node *result, const char *directory, char path[QM_PATH_BYTES])
+enum qm_status qm_result_stage(struct qm_node *result, const char *directory, struct qm_staged_file *staged)
 {
     char hash[QM_HASH_TEXT_BYTES];
     char name[QM_RESULT_NAME_BYTES];
+    char path[QM_PATH_BYTES];
     char *text = NULL;
-    path[0] = '\0';
+    staged->path[0] = '\0';
+    staged->is_staged = false;
     qm_node_remove(result, "hash"); // so that it stands last
     QM_TRY(qm_node_hash(result, "hash", hash));
     qm_node_set_text(result, "hash", hash);
@@ -264,8 +266,17 @@ enum qm_status qm_result_write(struct qm_node *result, const char *directory, ch
                          count, QM_RESULT_BYTES_MAX));
     qm_result_file_name(result, name);
     QM_GUARD(qm_path_join(path, directory, name));
-    QM_GUARD(qm_file_write(path, text, count));
+    QM_GUARD(qm_file_stage(path, text, count, staged));
 done:
     free(text);
     return status;
+}
+
+enum qm_status qm_result_write(struct qm_node *result, const char *directory, char path[QM_PATH_BYTES])
+{
+    struct qm_staged_file staged;
+    enum qm_status status = qm_result_stage(result, directory, &staged);
+    snprintf(path, QM_PATH_BYTES, "%s", staged.path);
+    QM_TRY(status);
+    return qm_file_commit(&staged);
 }

@@ -31,6 +31,9 @@ QM_MUST_USE enum qm_status qm_result_load(const char *path, struct qm_node **out
 // Sets the hash, checks, and writes the result as YAML into the directory, whole or not at all, under
 // qm_result_file_name; `path` receives where. A file of that name is replaced.
 QM_MUST_USE enum qm_status qm_result_write(struct qm_node *result, const char *directory, char path[QM_PATH_BYTES]);
+// The same, staged: the caller commits it (sys/file.h), together with the samples that it names.
+QM_MUST_USE enum qm_status qm_result_stage(struct qm_node *result, const char *directory,
+                                           struct qm_staged_file *staged);
 
 // "qmark-<device>-<api>.yaml", the device's name in lower-case letters, digits and single dashes. If `device` has the
 // key `ordinal` (a second device of the same name) it comes after the name.

@@ -283,7 +283,9 @@ static enum qm_status show_points(const struct qm_node *result, const struct qm_
             qm_show_number(kl, number);
             qm_table_cell(table, "%s", kl ? number : "accuracy: not measured");
             qm_table_cell(table, "%s", qm_node_text_at(point, "phase", "?"));
-            qm_table_cell(table, "%s", qm_node_text_at(point, "batch", "?"));
+            const char *asked = qm_node_text_at(point, "batch_asked", NULL);
+            qm_table_cell(table, "%s%s%s%s", qm_node_text_at(point, "batch", "?"), asked ? " (of " : "",
+                          asked ? asked : "", asked ? ")" : "");
             qm_table_cell(table, "%s", qm_node_text_at(point, "prompt", qm_node_text_at(point, "depth", "?")));
             show_interval(point, "rate_tokens_per_s", text);
             qm_table_cell(table, "%s", text);
@@ -449,6 +451,8 @@ static void show_notes(const struct qm_node *result, const struct qm_show_style 
         fprintf(file, "  variant of the model: %s\n", qm_node_text_at(result, "model.variant", "?"));
     if (qm_node_get(result, "model.fit"))
         fprintf(file, "  widen: as wide as it fits; %s\n", qm_node_text_at(result, "model.fit", "?"));
+    if (qm_node_get(result, "run.retries"))
+        fprintf(file, "  begun anew in a new process: %s\n", qm_node_text_at(result, "run.retries.0.reason", "?"));
     if (!scheme) {
         fprintf(file, "  nothing was measured: no scheme is ok\n");
         return;
@@ -460,6 +464,9 @@ static void show_notes(const struct qm_node *result, const struct qm_show_style 
     if (decode)
         fprintf(file, " decode at batch %s, depth %s", qm_node_text_at(decode, "batch", "?"),
                 qm_node_text_at(decode, "depth", "?"));
+    if (decode && qm_node_get(decode, "batch_asked"))
+        fprintf(file, " (the profile's batch of %s did not fit into memory)",
+                qm_node_text_at(decode, "batch_asked", "?"));
     fprintf(file, "; --points lists all\n");
     fprintf(file, "  gain: rate over that of %s, from interleaved passes; intervals:",
             qm_node_text_at(result, "profile.baseline", "undisclosed"));

@@ -4,14 +4,17 @@
 #include <uv.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define FILE_MODE 0666 // less the user's umask
 #define SECRET_MODE 0600
 #define DIRECTORY_MODE 0777 // likewise
+#define STAGED_END ".part"  // of a file that is written beside its place
 
 // What to do about an error, where there is something to do.
 static const char *way_out(int error)
@@ -96,9 +99,27 @@ static ssize_t read_some(int file, void *bytes, size_t count)
     return done;
 }
 
-static int write_all(int file, const void *bytes, size_t count)
+// The planted full disk: how many of the bytes may be written.
+static size_t planted_room(const char *path, size_t count)
+{
+    static uint64_t written;
+    const char *fault = getenv("QM_FAULT_FILE"), *under = getenv("QM_FAULT_FILE_UNDER");
+    if (!fault || (under && strncmp(path, under, strlen(under)) != 0))
+        return count;
+    if (strncmp(fault, "stall-ms=", 9) == 0)
+        uv_sleep((unsigned)strtoul(fault + 9, NULL, 10));
+    if (strncmp(fault, "enospc-after=", 13) != 0)
+        return count;
+    uint64_t limit = strtoull(fault + 13, NULL, 10), left = limit > written ? limit - written : 0;
+    written += count < left ? count : left;
+    return count < left ? count : (size_t)left;
+}
+
+static int write_all(int file, const char *path, const void *bytes, size_t count)
 {
     const char *at = bytes;
+    size_t room = planted_room(path, count), beyond = count - room;
+    count = room;
     while (count > 0) {
         uv_fs_t request;
         uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)at, count > (1u << 30) ? 1u << 30 : (unsigned)count);
@@ -111,7 +132,7 @@ static int write_all(int file, const void *bytes, size_t count)
         at += done;
         count -= (size_t)done;
     }
-    return 0;
+    return beyond > 0 ? UV_ENOSPC : 0;
 }
 
 enum qm_status qm_file_read(const char *path, size_t limit, void **bytes, size_t *count)
@@ -177,34 +198,67 @@ static void flush_directory_of(const char *path)
     close_file(file);
 }
 
-enum qm_status qm_file_write(const char *path, const void *bytes, size_t count)
+// What is staged and not committed, for a handler of signals: names are written before their flags are set.
+enum {
+    STAGED_MAX = 8
+};
+static char staged_names[STAGED_MAX][QM_PATH_BYTES];
+static volatile sig_atomic_t is_staged[STAGED_MAX];
+
+static void remember(const char *temporary)
 {
-    char temporary[QM_PATH_BYTES];
-    uv_fs_t request;
-    int length = snprintf(temporary, sizeof(temporary), "%s.%d.part", path, (int)uv_os_getpid());
-    if (length < 0 || (size_t)length >= sizeof(temporary))
+    for (int i = 0; i < STAGED_MAX; ++i) {
+        if (!is_staged[i]) {
+            snprintf(staged_names[i], sizeof(staged_names[i]), "%s", temporary);
+            is_staged[i] = 1;
+            return;
+        }
+    }
+}
+
+static void forget(const char *temporary)
+{
+    for (int i = 0; i < STAGED_MAX; ++i) {
+        if (is_staged[i] && strcmp(staged_names[i], temporary) == 0)
+            is_staged[i] = 0;
+    }
+}
+
+void qm_file_drop_all(void)
+{
+    for (int i = 0; i < STAGED_MAX; ++i) {
+        if (is_staged[i])
+            unlink(staged_names[i]);
+    }
+}
+
+enum qm_status qm_file_stage(const char *path, const void *bytes, size_t count, struct qm_staged_file *out)
+{
+    out->is_staged = false;
+    snprintf(out->path, sizeof(out->path), "%s", path);
+    int length = snprintf(out->temporary, sizeof(out->temporary), "%s.%d" STAGED_END, out->path, (int)uv_os_getpid());
+    if (length < 0 || (size_t)length >= sizeof(out->temporary))
         return QM_FAIL(QM_INVALID, "%.64s...: the path is too long; use one below %d bytes", path, QM_PATH_BYTES - 32);
     if (qm_directory_exists(path))
         return QM_FAIL(QM_INVALID, "%s: is a directory; name a file in it", path);
-    unlink_at(temporary); // one that a killed process of the same number left
-    int file = open_at(temporary, O_WRONLY | O_CREAT | O_EXCL, FILE_MODE);
-    if (file < 0)
+    unlink_at(out->temporary); // one that a killed process of the same number left
+    remember(out->temporary);
+    int file = open_at(out->temporary, O_WRONLY | O_CREAT | O_EXCL, FILE_MODE);
+    if (file < 0) {
+        forget(out->temporary);
         return fail(QM_FAILED, "write", path, file);
-    int error = write_all(file, bytes, count);
+    }
+    int error = write_all(file, path, bytes, count);
     if (error == 0)
         error = flush(file);
     int close_error = close_file(file);
     if (error == 0)
         error = close_error;
-    if (error == 0) {
-        error = uv_fs_rename(NULL, &request, temporary, path, NULL);
-        uv_fs_req_cleanup(&request);
-    }
+    out->is_staged = true;
     if (error < 0) {
-        unlink_at(temporary);
+        qm_file_drop(out);
         return fail(QM_FAILED, "write", path, error);
     }
-    flush_directory_of(path);
     return QM_OK;
 }
 
@@ -215,7 +269,7 @@ enum qm_status qm_file_write_new(const char *path, const void *bytes, size_t cou
         return QM_FAIL(QM_INVALID, "%s: is there already and is not replaced; choose another name", path);
     if (file < 0)
         return fail(QM_INVALID, "write", path, file);
-    int error = write_all(file, bytes, count);
+    int error = write_all(file, path, bytes, count);
     if (error == 0)
         error = flush(file);
     int close_error = close_file(file);
@@ -276,12 +330,89 @@ done:
     return status;
 }
 
+enum qm_status qm_file_commit(struct qm_staged_file *staged)
+{
+    uv_fs_t request;
+    if (!staged->is_staged)
+        return QM_FAIL(QM_FAILED, "%s: is not staged", staged->path);
+    int error = uv_fs_rename(NULL, &request, staged->temporary, staged->path, NULL);
+    uv_fs_req_cleanup(&request);
+    if (error < 0) {
+        qm_file_drop(staged);
+        return fail(QM_FAILED, "write", staged->path, error);
+    }
+    forget(staged->temporary);
+    staged->is_staged = false;
+    flush_directory_of(staged->path);
+    return QM_OK;
+}
+
+void qm_file_drop(struct qm_staged_file *staged)
+{
+    if (!staged->is_staged)
+        return;
+    unlink_at(staged->temporary);
+    forget(staged->temporary);
+    staged->is_staged = false;
+}
+
+void qm_file_remove_staged(const char *directory)
+{
+    struct qm_name_list list;
+    char path[QM_PATH_BYTES];
+    if (qm_directory_list(directory, &list) != QM_OK)
+        return;
+    for (size_t i = 0; i < list.count; ++i) {
+        size_t length = strlen(list.names[i]), end = strlen(STAGED_END);
+        if (length > end && strcmp(list.names[i] + length - end, STAGED_END) == 0 &&
+            strncmp(list.names[i] + (list.names[i][0] == '.'), "qmark-", 6) == 0 &&
+            qm_path_join(path, directory, list.names[i]) == QM_OK)
+            unlink_at(path);
+    }
+    qm_name_list_free(&list);
+}
+
+enum qm_status qm_file_write(const char *path, const void *bytes, size_t count)
+{
+    struct qm_staged_file staged;
+    QM_TRY(qm_file_stage(path, bytes, count, &staged));
+    return qm_file_commit(&staged);
+}
+
+enum qm_status qm_file_append_line(const char *path, const char *text)
+{
+    size_t length = strlen(text);
+    char *line = malloc(length + 2);
+    if (!line)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory to write", path);
+    memcpy(line, text, length);
+    memcpy(line + length, "\n", 2);
+    int file = open_at(path, O_WRONLY | O_CREAT | O_APPEND, FILE_MODE);
+    if (file < 0) {
+        free(line);
+        return fail(QM_FAILED, "write", path, file);
+    }
+    struct stat before;
+    int error = fstat(file, &before) == 0 ? 0 : UV_EIO;
+    if (error == 0)
+        error = write_all(file, path, line, length + 1);
+    if (error == 0)
+        error = flush(file);
+    if (error < 0)
+        (void)!ftruncate(file, before.st_size);
+    int close_error = close_file(file);
+    free(line);
+    if (error == 0)
+        error = close_error;
+    return error < 0 ? fail(QM_FAILED, "write", path, error) : QM_OK;
+}
+
 enum qm_status qm_file_append(const char *path, const void *bytes, size_t count)
 {
     int file = open_at(path, O_WRONLY | O_CREAT | O_APPEND, FILE_MODE);
     if (file < 0)
         return fail(QM_FAILED, "write", path, file);
-    int error = write_all(file, bytes, count);
+    int error = write_all(file, path, bytes, count);
     int close_error = close_file(file);
     if (error == 0)
         error = close_error;
@@ -354,7 +485,7 @@ enum qm_status qm_directory_check_writable(const char *path)
         return fail(QM_INVALID, "write into this directory", path, file);
     // A full disk often takes an empty file and refuses its first block.
     char block[4096] = {0};
-    int error = write_all(file, block, sizeof(block));
+    int error = write_all(file, path, block, sizeof(block));
     if (error == 0)
         error = flush(file);
     close_file(file);

@@ -25,9 +25,31 @@ QM_MUST_USE enum qm_status qm_file_write_new(const char *path, const void *bytes
 // As qm_file_read, for what only its owner may read: QM_INVALID, with what to do, if others may. The file that is read
 // is the one that was looked at. The caller overwrites the bytes before it frees them.
 QM_MUST_USE enum qm_status qm_file_read_secret(const char *path, size_t limit, void **bytes, size_t *count);
+// The same in two steps, for files that belong together: all are staged, then all are committed, so that a full disk
+// leaves the old ones as they were. A staged file lies beside its place; dropping one that was committed does nothing.
+struct qm_staged_file {
+    char path[QM_PATH_BYTES], temporary[QM_PATH_BYTES];
+    bool is_staged;
+};
+QM_MUST_USE enum qm_status qm_file_stage(const char *path, const void *bytes, size_t count, struct qm_staged_file *out);
+QM_MUST_USE enum qm_status qm_file_commit(struct qm_staged_file *staged);
+void qm_file_drop(struct qm_staged_file *staged);
+
+// Removes what this process has staged and not committed. May be called from a signal's handler.
+void qm_file_drop_all(void);
+
+// Removes from a directory what writers that were killed have staged there. Call it where nobody else writes.
+void qm_file_remove_staged(const char *directory);
 
 // Puts bytes at the end of a file, which is made if it is not there. Not atomic: for logs.
 QM_MUST_USE enum qm_status qm_file_append(const char *path, const void *bytes, size_t count);
+
+// Puts the text and a newline at the end of a file and onto the disk. Where that fails the file is cut to what it was.
+QM_MUST_USE enum qm_status qm_file_append_line(const char *path, const char *text);
+
+// For tests of a full disk, from the environment: QM_FAULT_FILE "enospc-after=BYTES" lets this process write so many
+// bytes and no more, into files whose path begins with QM_FAULT_FILE_UNDER (all, if that is not set); "stall-ms=N" makes
+// each write take so long, between making the file and writing it.
 
 // No error when it was not there.
 QM_MUST_USE enum qm_status qm_file_remove(const char *path);

@@ -4,13 +4,22 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 #include <uv.h>
 
+#include "sys/file.h"
+
 enum {
     ERROR_TAIL_BYTES = 2000,
-    LINE_BYTES_MAX = 64 << 20
+    LINE_BYTES_MAX = 16 << 20,
+    END_PATIENCE = 200,  // of 10 ms each
+    KILL_PATIENCE = 1000 // likewise: a process deep in a driver may not even be killed
 };
+
+#define STOPPED_NS 3000000000u // without a turn of the loop for so long, this process was stopped itself
+
+#define SEND_NS 15000000000u
 
 static volatile sig_atomic_t interrupted; // see qm_interrupt_watch
 
@@ -19,7 +28,7 @@ struct qm_process {
     uv_process_t handle;
     uv_pipe_t input, output, error;
     uv_timer_t timer;
-    bool has_ended, timed_out, output_closed;
+    bool has_ended, output_closed, is_overlong;
     int64_t exit_code;
     int signal;
     char *bytes; // read and not yet returned
@@ -63,6 +72,7 @@ static void on_output(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer
     } else if (count != 0) {
         uv_read_stop(stream);
         process->output_closed = true;
+        process->is_overlong = count > 0;
     }
     free(buffer->base);
 }
@@ -84,9 +94,10 @@ static void on_error(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
     free(buffer->base);
 }
 
+// There only to wake the loop.
 static void on_timer(uv_timer_t *timer)
 {
-    ((struct qm_process *)timer->data)->timed_out = true;
+    (void)timer;
 }
 
 // This process's environment with some variables set, to be freed; NULL without memory.
@@ -179,8 +190,15 @@ enum qm_status qm_process_send(struct qm_process *process, const char *text)
     int code = uv_write(&request, (uv_stream_t *)&process->input, buffers, 2, on_write);
     if (code != 0)
         return QM_FAIL(QM_FAILED, "cannot write to the worker: %s", uv_strerror(code));
-    while (done == 0)
+    // One that takes nothing in does not run; with its end the write ends, too.
+    uint64_t begin_ns = uv_hrtime();
+    uv_timer_start(&process->timer, on_timer, 100, 100);
+    while (done == 0) {
         uv_run(&process->loop, UV_RUN_ONCE);
+        if (uv_hrtime() - begin_ns > SEND_NS)
+            qm_process_kill(process);
+    }
+    uv_timer_stop(&process->timer);
     if (done != 1) {
         // Give the exit a moment to be noticed, for a better message.
         for (int i = 0; i < 50 && !process->has_ended; ++i) {
@@ -193,27 +211,45 @@ enum qm_status qm_process_send(struct qm_process *process, const char *text)
     return QM_OK;
 }
 
+// Takes the first line out of what was read.
+static enum qm_status take_line(struct qm_process *process, const char *end, char **line)
+{
+    size_t length = (size_t)(end - process->bytes);
+    enum qm_status status = QM_OK;
+    *line = malloc(length + 1);
+    if (!*line)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for an answer of %zu bytes", length);
+    memcpy(*line, process->bytes, length);
+    (*line)[length] = '\0';
+    if (strlen(*line) != length) {
+        free(*line);
+        *line = NULL;
+        status = QM_FAIL(QM_INVALID, "it holds a zero byte");
+    }
+    process->count -= length + 1;
+    memmove(process->bytes, end + 1, process->count);
+    return status;
+}
+
 enum qm_status qm_process_receive(struct qm_process *process, uint64_t timeout_ns, char **line)
 {
     *line = NULL;
-    process->timed_out = false;
-    uint64_t begin_ns = uv_hrtime();
+    uint64_t begin_ns = uv_hrtime(), turn_ns = begin_ns;
     // Wakes now and then: an interrupt alone does not end the wait for a worker that was not told of it.
     uv_timer_start(&process->timer, on_timer, 100, 100);
     enum qm_status status = QM_OK;
     for (;;) {
         char *end = process->count ? memchr(process->bytes, '\n', process->count) : NULL;
+        uint64_t now_ns = uv_hrtime();
+        if (now_ns - turn_ns > STOPPED_NS) // Ctrl-Z and fg: the child had no chance to be heard
+            begin_ns += now_ns - turn_ns;
+        turn_ns = now_ns;
         if (end) {
-            size_t length = (size_t)(end - process->bytes);
-            *line = malloc(length + 1);
-            if (!*line) {
-                status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for an answer of %zu bytes", length);
-                break;
-            }
-            memcpy(*line, process->bytes, length);
-            (*line)[length] = '\0';
-            process->count -= length + 1;
-            memmove(process->bytes, end + 1, process->count);
+            status = take_line(process, end, line);
+            break;
+        }
+        if (process->is_overlong) {
+            status = QM_FAIL(QM_INVALID, "it is a line of more than %d MiB", LINE_BYTES_MAX >> 20);
             break;
         }
         if (process->has_ended && process->output_closed) {
@@ -221,11 +257,11 @@ enum qm_status qm_process_receive(struct qm_process *process, uint64_t timeout_n
             break;
         }
         if (interrupted) {
-            status = QM_FAIL(QM_FAILED, "interrupted");
+            status = QM_FAIL(QM_INTERRUPTED, "interrupted");
             break;
         }
-        if (process->timed_out && uv_hrtime() - begin_ns >= timeout_ns) {
-            status = QM_FAIL(QM_TIMEOUT, "no answer from the worker within %.0f s", (double)timeout_ns * 1e-9);
+        if (now_ns - begin_ns >= timeout_ns) {
+            status = QM_FAIL(QM_TIMEOUT, "no line from the worker within %.0f s", (double)timeout_ns * 1e-9);
             break;
         }
         uv_run(&process->loop, UV_RUN_ONCE);
@@ -239,22 +275,30 @@ uint32_t qm_process_pid(const struct qm_process *process)
     return process->pid;
 }
 
+void qm_process_kill(struct qm_process *process)
+{
+    if (!process->has_ended)
+        uv_process_kill(&process->handle, SIGKILL);
+}
+
+static void await_end(struct qm_process *process, int patience)
+{
+    for (int i = 0; i < patience && !process->has_ended; ++i) {
+        uv_run(&process->loop, UV_RUN_NOWAIT);
+        if (!process->has_ended)
+            uv_sleep(10);
+    }
+}
+
 void qm_process_end(struct qm_process **process)
 {
     struct qm_process *p = *process;
     if (!p)
         return;
     uv_close((uv_handle_t *)&p->input, NULL);
-    for (int i = 0; i < 200 && !p->has_ended; ++i) {
-        uv_run(&p->loop, UV_RUN_NOWAIT);
-        if (!p->has_ended)
-            uv_sleep(10);
-    }
-    if (!p->has_ended) {
-        uv_process_kill(&p->handle, SIGKILL);
-        while (!p->has_ended)
-            uv_run(&p->loop, UV_RUN_ONCE);
-    }
+    await_end(p, END_PATIENCE);
+    qm_process_kill(p);
+    await_end(p, KILL_PATIENCE);
     uv_close((uv_handle_t *)&p->output, NULL);
     uv_close((uv_handle_t *)&p->error, NULL);
     uv_close((uv_handle_t *)&p->timer, NULL);
@@ -265,6 +309,17 @@ void qm_process_end(struct qm_process **process)
     free(p->bytes);
     free(p);
     *process = NULL;
+}
+
+bool qm_process_end_with(uint32_t parent)
+{
+    // The parent may have ended before this call, and then no signal comes.
+    return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && (uint32_t)getppid() == parent;
+}
+
+bool qm_process_exists(uint32_t pid)
+{
+    return pid > 0 && uv_kill((int)pid, 0) != UV_ESRCH;
 }
 
 FILE *qm_process_take_output(void)
@@ -290,9 +345,24 @@ void qm_process_crash(void)
     raise(SIGSEGV);
 }
 
+void qm_process_abort(void)
+{
+    signal(SIGABRT, SIG_DFL); // likewise
+    abort();
+}
+
+void qm_process_freeze(void)
+{
+    raise(SIGSTOP);
+}
+
 static void note_interrupt(int signal)
 {
     (void)signal;
+    if (interrupted) {
+        qm_file_drop_all();
+        _exit(QM_EXIT_INTERRUPTED);
+    }
     interrupted = 1;
 }
 
@@ -306,4 +376,14 @@ void qm_interrupt_watch(void)
 int qm_interrupted(void)
 {
     return interrupted;
+}
+
+void qm_interrupt_ignore(void)
+{
+    signal(SIGINT, SIG_IGN);
+}
+
+void qm_file_limit_ignore(void)
+{
+    signal(SIGXFSZ, SIG_IGN);
 }

@@ -45,3 +45,6 @@ for scheme in w4a16-g48 w4a4 w8a16-kv3 w8a16-kve4m2 f33 w8a8-gptq-static w4a16-g
     'w8a16+nothing.*=f16' w8a16-first9999999; do
     qm run --scheme "$scheme"
 done
+# Going on with what is not there, and progress in no form.
+qm run --resume
+qm run --progress loud

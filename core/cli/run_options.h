@@ -1,0 +1,40 @@
+// What `qmark run` was asked for, and how a run goes on with what an earlier one has left.
+#ifndef QM_CLI_RUN_OPTIONS_H
+#define QM_CLI_RUN_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bench/devices.h"
+#include "bench/journal.h"
+#include "bench/prepare.h"
+
+struct qm_run_options {
+    // NULL, UINT64_MAX or false: not given.
+    const char *profile, *devices, *schemes, *model, *exact_match;
+    uint64_t evaluation_seed, widen;
+    bool fits, allows_overlap, is_debug;
+    // Of this start of the program alone, in no journal.
+    const char *directory, *progress;
+    bool as_json, resumes;
+};
+
+// Puts what was given into the journal.
+QM_MUST_USE enum qm_status qm_run_options_keep(const struct qm_run_options *options, struct qm_journal *journal);
+
+// Takes what was given for the run of the journal, whose texts must stay. QM_INVALID for one that was given now and was not
+// the same then.
+QM_MUST_USE enum qm_status qm_run_options_resume(struct qm_run_options *options, const struct qm_journal *journal);
+
+// What must be the same in the run that is resumed.
+void qm_run_identity(const struct qm_preparation *preparation, struct qm_journal_identity *out);
+QM_MUST_USE enum qm_status qm_run_check_identity(const struct qm_journal_identity *now,
+                                                 const struct qm_journal_identity *then);
+
+// Keeps of the machine's devices those of the journal, in its order, and puts into `rows` the journal's row of each.
+// QM_INVALID where one has another driver now. One that is not there any more is told on stderr and counted in `absent`
+// if it was not done.
+QM_MUST_USE enum qm_status qm_run_match_devices(const struct qm_journal *journal, struct qm_device_list *list,
+                                                size_t rows[QM_DEVICE_LIST_MAX], size_t *absent);
+
+#endif
