@@ -67,7 +67,8 @@ static const char small_text[] =
     "sustained: {phase: decode, seconds: 0.5, cool_down_s: 0, temperature_most_c: none}\n"
     "latency: {p99_ms: 1000}\ncaches: {last_level_bytes: host}\n"
     "gate: {false_alarm: 0.01, minimum_effect: 0.02, tolerance: 0.1, seconds: 0}\n"
-    "policy: {dispatches_per_submission: 0, submission_ms: 200}\ntier: best\ntiles: fixed\nwiden: 1\n"
+    "policy: {dispatches_per_submission: 0, submission_ms: 200, allow_smaller_batch: false}\ntier: best\ntiles: "
+    "fixed\nwiden: 1\n"
     "bootstrap: {seed: 31926937667174404, resamples: 199, confidence: 0.95}\n"
     "acceptance:\n  at_most: {kl_divergence_mean: 0.05}\n  at_least: {exact_match_ratio: 0.5}\n";
 
