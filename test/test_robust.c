@@ -52,7 +52,9 @@ static int setup(void **state)
 
 static void start_tiny(struct child *child, const char *const *settings)
 {
-    const char *const arguments[] = {"run", "--profile", TINY, "--device", "reference", "--out", OUT, NULL};
+    // In this form progress tells each step at once.
+    const char *const arguments[] = {"run",   "--profile", TINY,         "--device", "reference",
+                                     "--out", OUT,         "--progress", "json",     NULL};
     start(child, settings, NULL, arguments);
 }
 
@@ -319,9 +321,7 @@ static void test_limit_of_file_size(void **state)
 static void interrupt(struct child *child, const char *fault, const char *stage)
 {
     remove(FOLDER "/stderr"); // the last run's says the same
-    start(child, (const char *const[]){fault, NULL}, NULL,
-          (const char *const[]){"run", "--profile", TINY, "--device", "reference", "--out", OUT, "--progress", "json",
-                                NULL});
+    start_tiny(child, (const char *const[]){fault, NULL});
     if (!wait_for_text(FOLDER "/stderr", stage) && kill(child->pid, SIGKILL) == 0)
         fail_msg("the run did not get to: %s", stage);
     assert_int_equal(kill(child->pid, SIGINT), 0);
