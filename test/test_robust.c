@@ -40,7 +40,7 @@ static int setup(void **state)
              "evaluation: {windows: 2, window_tokens: 16, scored_tokens: 2}\n"
              "calibration: {windows: 2, window_tokens: 16}\n"
              "prefill: [{batch: 1, prompt: 16}]\ndecode: [{batch: 1, depth: 8, steps: 1}]\n"
-             "timing: {warmup: 0, repeats: 3}\nbootstrap: {resamples: 99}\n",
+             "timing: {warmup: 0, repeats: 3, seconds: 0}\nsustained: {phase: none}\nbootstrap: {resamples: 99}\n",
              QM_SOURCE_DIR);
     write_text(TINY, text);
     char *batch = strstr(text, "decode: [{batch: 1");
@@ -206,7 +206,7 @@ static void test_wrong_after_the_timed_window(void **state)
 {
     (void)state;
     struct child child;
-    run_tiny(&child, "QM_FAULT=wrong-pass=11", NULL);
+    run_tiny(&child, "QM_FAULT=wrong-pass=w8a8:6", NULL);
     expect_code(&child, 4);
     struct qm_node *result = need_result("reference");
     expect_row_ok(result, "f16");

@@ -58,6 +58,7 @@ struct worker {
     bool is_simulated;
     struct qm_simulation simulation;
 
+    const char *scheme; // of the run that is asked for
     FILE *output;
     struct qm_heartbeat *heartbeat;
 };
@@ -464,7 +465,7 @@ static enum qm_status run_and_keep(struct worker *worker, const char *name, stru
     for (uint32_t repeat = 0; repeat < repeats && status == QM_OK; ++repeat) {
         struct qm_timing timing = {0};
         uint64_t checksum = 0;
-        bool is_planted = repeat == 0 && qm_fault_is_wrong_run(true);
+        bool is_planted = repeat == 0 && qm_fault_is_wrong_run(name, true);
         note_pass(name, params, &start, repeat, repeats);
         if (is_planted)
             QM_GUARD(plant_wrong_token(worker, &start));
@@ -510,7 +511,7 @@ static enum qm_status run_block(struct worker *worker, size_t index, const struc
     const struct qm_simulated_block block = {
         .pass = index, .position = start->position, .sequence = start->sequence, .repeats = repeats};
     const uint64_t *known = worker->is_simulated ? qm_simulation_find(&worker->simulation, &block) : NULL;
-    bool is_planted = qm_fault_is_wrong_run(false);
+    bool is_planted = qm_fault_is_wrong_run(worker->scheme, false);
     if (known && !is_planted) {
         memcpy(times + 2 * (size_t)repeats, known, repeats * sizeof(*known));
         return simulate_block(worker, index, start, repeats, times, timing);
@@ -620,6 +621,7 @@ static enum qm_status do_run(struct worker *worker, json_t *request, json_t *ans
     params.sequence_increment = params.tokens == 1 ? 0 : params.batch;
     struct qm_pass_start start = {number_of(request, "position"), number_of(request, "sequence")};
     uint32_t repeats = number_of(request, "repeats");
+    worker->scheme = text_of(request, "scheme");
     size_t index = 0;
     QM_TRY(find_pass(worker, network, &params, &index));
     if (!worker->passes[index].has_policy) {

@@ -145,10 +145,13 @@ enum qm_status qm_fault_request(const char *verb, struct qm_heartbeat *heartbeat
     return fault.is_lost ? QM_FAIL(QM_DEVICE_LOST, "the device was lost (planted)") : QM_OK;
 }
 
-bool qm_fault_is_wrong_run(bool keeps_logits)
+bool qm_fault_is_wrong_run(const char *scheme, bool keeps_logits)
 {
     const char *value = qm_fault_value(keeps_logits ? "wrong-scored" : "wrong-pass");
-    return value && ++fault.runs == strtol(value, NULL, 10);
+    const char *number = value ? strchr(value, ':') : NULL;
+    if (number && strncmp(value, scheme, (size_t)(number - value)) != 0)
+        return false;
+    return value && ++fault.runs == strtol(number ? number + 1 : value, NULL, 10);
 }
 
 enum qm_status qm_fault_scheme(const char *scheme, uint64_t bytes)

@@ -1,6 +1,6 @@
 // Faults for tests, planted in a worker by the environment variable QM_FAULT, "KIND=VALUE"; each in workers whose device
 // id is QM_FAULT_DEVICE (any, if unset):
-//   wrong-pass=N       the N-th run that keeps no logits (counted from 1) sees another token
+//   wrong-pass=N       the N-th run that keeps no logits (counted from 1) sees another token; SCHEME:N counts its runs alone
 //   wrong-scored=N     the same of the N-th run that keeps its logits, in its first pass
 //   wrong-widen=1      one product of every scheme has the factor of another width, unless it is loaded as narrow
 //   wrong-selftest=1   its self-test says that it is wrong
@@ -44,8 +44,8 @@ void qm_fault_plant(struct qm_device *device);
 // set where no answer is to follow.
 QM_MUST_USE enum qm_status qm_fault_request(const char *verb, struct qm_heartbeat *heartbeat, bool *is_mute);
 
-// Whether this run is the one that is to be wrong; called once per run.
-bool qm_fault_is_wrong_run(bool keeps_logits);
+// Whether this run of a scheme is the one that is to be wrong; called once per run.
+bool qm_fault_is_wrong_run(const char *scheme, bool keeps_logits);
 
 // QM_OUT_OF_MEMORY where it is planted for this scheme, or for an engine of so many sequences.
 QM_MUST_USE enum qm_status qm_fault_scheme(const char *scheme, uint64_t bytes);
