@@ -371,15 +371,10 @@ static void give_verdicts(struct qm_comparison *out)
         out->pair = QM_NOT_COMPARABLE;
     else
         out->pair = has_note || fatal > 0 ? QM_COMPARABLE_WITH_NOTES : QM_COMPARABLE;
-    if (out->pair != QM_NOT_COMPARABLE)
-        return;
-    for (size_t i = 0; i < out->scheme_count; i++) {
-        struct qm_scheme_comparison *scheme = &out->schemes[i];
-        if (scheme->verdict != QM_NOT_COMPARABLE) {
-            scheme->verdict = QM_NOT_COMPARABLE;
-            scheme->why = out->differences[0].why; // a fatal one of the whole stands first
-        }
-    }
+    // What differs outside of schemes is one of each of them.
+    for (size_t i = 0; i < out->count; i++)
+        for (size_t k = 0; k < out->scheme_count && strncmp(out->differences[i].path, "schemes[", 8) != 0; k++)
+            judge_scheme(&out->schemes[k], &out->differences[i]);
 }
 
 enum qm_status qm_compare(const struct qm_node *a, const struct qm_node *b, struct qm_comparison *out)

@@ -370,7 +370,7 @@ static struct qm_node *child_named(const struct qm_node *node, const char *key, 
     if (node->kind == QM_NODE_MAPPING) {
         for (size_t i = 0; i < node->count; i++) {
             const char *have = node->children[i]->key;
-            if (strncmp(have, key, length) == 0 && !have[length])
+            if (have[0] == key[0] && strncmp(have, key, length) == 0 && !have[length])
                 return node->children[i];
         }
         return NULL;

@@ -17,14 +17,8 @@ struct qm_show_style qm_show_style_of(int descriptor)
                                   .is_fancy = is_terminal};
 }
 
-void qm_show_number(const struct qm_node *node, char text[QM_SHOW_NUMBER_BYTES])
+void qm_show_double(double value, char text[QM_SHOW_NUMBER_BYTES])
 {
-    double value = 0;
-    if (!qm_node_is_number(node) || qm_node_read_double(node, &value) != QM_OK) {
-        const char *word = qm_node_text(node);
-        snprintf(text, QM_SHOW_NUMBER_BYTES, "%.39s", word ? word : "absent");
-        return;
-    }
     double size = value < 0 ? -value : value;
     if (size >= 999.5 && size < 1e15) {
         char digits[32];
@@ -40,6 +34,17 @@ void qm_show_number(const struct qm_node *node, char text[QM_SHOW_NUMBER_BYTES])
     }
     // One digit more for what lies around 1, such as ratios.
     snprintf(text, QM_SHOW_NUMBER_BYTES, size >= 0.9995 && size < 10 ? "%.4g" : "%.3g", value);
+}
+
+void qm_show_number(const struct qm_node *node, char text[QM_SHOW_NUMBER_BYTES])
+{
+    double value = 0;
+    if (qm_node_is_number(node) && qm_node_read_double(node, &value) == QM_OK) {
+        qm_show_double(value, text);
+        return;
+    }
+    const char *word = qm_node_text(node);
+    snprintf(text, QM_SHOW_NUMBER_BYTES, "%.39s", word ? word : "absent");
 }
 
 // "VALUE [LOW, HIGH]", the value alone where there is no interval.

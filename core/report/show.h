@@ -29,6 +29,7 @@ QM_MUST_USE enum qm_status qm_show_result(const struct qm_node *result, const st
 // A number of a result in few digits: "0.00213", "1,234", "1.2e-06"; a word as it is; "absent" for none.
 #define QM_SHOW_NUMBER_BYTES 40
 void qm_show_number(const struct qm_node *node, char text[QM_SHOW_NUMBER_BYTES]);
+void qm_show_double(double value, char text[QM_SHOW_NUMBER_BYTES]);
 
 // The first point of a phase ("prefill", "decode") in a scheme's throughput, which the table shows. NULL if none.
 const struct qm_node *qm_show_point(const struct qm_node *scheme, const char *phase);
