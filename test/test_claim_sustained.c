@@ -111,10 +111,13 @@ static void test_sustained_is_claimed(void **state)
         } else {
             assert_string_equal(qm_node_text_at(claim, "sustained.burst_rate", ""), "not measured");
         }
-        qm_node_set_text(claim, "accuracy", "not measured");
+        qm_node_set_text(claim, "accuracy",
+                         "not measured"); // the speeds beside it say so, those of bursts and windows too
         for (int how = 0; how < 3; how++) {
             char *printed = print(claim, how);
             assert_no_half_claim(claim, printed);
+            assert_true(!rows[i].rate || strstr(printed, "burst (accuracy: not measured): rate"));
+            assert_true(!rows[i].rate || strstr(printed, "windows (accuracy: not measured): count"));
             free(printed);
         }
         qm_node_destroy(&claim);

@@ -39,6 +39,7 @@ readers() { # readers TARGET: the files that it is to cover; none: no least cove
     history) echo core/record/history_store.c core/record/history_query.c ;;
     samples) echo core/bench/samples_read.c ;;
     result) echo core/bench/verify_compare.c ;;
+    compare) echo core/record/compare.c core/record/compare_key.c core/record/compare_rates.c ;;
     claim) [ ! -e "$root/core/record/claim.c" ] || echo core/record/claim.c ;;
     esac
 }

@@ -163,6 +163,9 @@ static enum qm_status compare_all(const char *const *paths, size_t count, struct
         QM_GUARD(compare_many(work, root));
     for (size_t i = 0; !work->is_many && i + 1 < set.count; i++)
         QM_GUARD(compare_with(work, i));
+    if (set.skipped > 0 && !work->as_json && !work->as_csv)
+        printf("\n%zu file%s *.yaml of the directories %s no result\n", set.skipped, set.skipped == 1 ? "" : "s",
+               set.skipped == 1 ? "is" : "are");
     if (work->as_json && qm_verb_print_json(&root) != QM_EXIT_OK)
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the output; compare fewer results at a time");
 done:

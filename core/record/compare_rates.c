@@ -87,6 +87,10 @@ static void add(struct qm_comparison *out, struct qm_rate_pair pair)
     if (!read_pair(&pair))
         return;
     pair.ratio = qm_rate_over(&pair.rate_b, &pair.rate_a);
+    if (!isfinite(pair.ratio.value) || !(pair.ratio.value > 0))
+        return; // of rates that no device has
+    if (!isfinite(pair.ratio.high) || !(pair.ratio.low > 0))
+        pair.ratio.has_interval = false;
     out->rates[out->rate_count++] = pair;
 }
 
