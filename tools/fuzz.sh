@@ -69,7 +69,7 @@ for target in "$@"; do
     history) longest=16384 ;; # the least result with a speed has 8 KiB
     claim) more=$root/profiles/claims ;;
     node) more=$root/profiles ;;
-    result | samples) longest=32768 ;;
+    result | samples | compare) longest=32768 ;;
     esac
     words=$root/test/fuzz/$target.dict
     corpus=$build/corpus-$target
