@@ -596,7 +596,7 @@ static void test_bad_input(void **state)
         {"claim: 1\naccuracy:\n  metrics:\n  - {value: 1}\n", "c.yaml:4: a number of accuracy without a name"},
         {"claim: 1\naccuracy:\n  confidence: 95\n", "c.yaml:3: 'confidence' is 95; expected a number between 0 and 1"},
         {"claim: 1\nsustained:\n  steady: rather\n",
-         "c.yaml:3: 'steady' is 'rather'; expected one of yes|no|too short"},
+         "c.yaml:3: 'steady' is 'rather'; expected one of yes|no|undecidable|too"},
         {"claim: 1\nacceptance:\n  criteria:\n  - {side: above}\n", "c.yaml:4: 'side' is 'above'; expected one of"},
         {"claim: 1\ntensors:\n  each: [[a]]\n", "c.yaml:3: a list within a list"},
         {"claim: 1\nremarks: no\n", "c.yaml:2: 'remarks' is no list"},

@@ -40,6 +40,7 @@ readers() { # readers TARGET: the files that it is to cover; none: no least cove
     history) echo core/record/history_store.c core/record/history_query.c ;;
     samples) echo core/bench/samples_read.c ;;
     result) echo core/bench/verify_compare.c ;;
+    compare) echo core/record/compare.c core/record/compare_key.c core/record/compare_rates.c ;;
     claim) [ ! -e "$root/core/record/claim.c" ] || echo core/record/claim.c ;;
     esac
 }
@@ -69,7 +70,7 @@ for target in "$@"; do
     history) longest=16384 ;; # the least result with a speed has 8 KiB
     claim) more=$root/profiles/claims ;;
     node) more=$root/profiles ;;
-    result | samples) longest=32768 ;;
+    result | samples | compare) longest=32768 ;;
     esac
     words=$root/test/fuzz/$target.dict
     corpus=$build/corpus-$target

@@ -1,274 +1,212 @@
+#include "base/text.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
 #include "record/compare.h"
+#include "record/compare_rates.h"
 #include "record/node.h"
-#include "record/result.h"
-#include "report/show.h"
+#include "record/result_set.h"
+#include "report/compare_report.h"
 #include "report/table.h"
+#include "sys/parallel.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FILES_MAX 64
-
-// The path with the scheme's name as '*', so that one difference of all schemes takes one line.
-static void generalize(const char *path, char *out, size_t capacity)
-{
-    static const char start[] = "schemes[";
-    const char *end = strchr(path, ']');
-    if (strncmp(path, start, sizeof(start) - 1) == 0 && end && end[1] == '.')
-        snprintf(out, capacity, "schemes[*%s", end);
-    else
-        snprintf(out, capacity, "%s", path);
-}
-
-static bool same_but_scheme(const struct qm_difference *a, const struct qm_difference *b)
-{
-    char left[sizeof(a->path) + 8];
-    char right[sizeof(a->path) + 8];
-    generalize(a->path, left, sizeof(left));
-    generalize(b->path, right, sizeof(right));
-    return a->class == b->class && strcmp(left, right) == 0 && strcmp(a->a, b->a) == 0 && strcmp(a->b, b->b) == 0;
-}
-
-// Of what is compared only the device is listed; the numbers stand in the table.
-static bool is_listed(const struct qm_difference *difference)
-{
-    static const char *const identity[] = {"device.name", "device.api", "device.driver", "device.driver_version"};
-    if (difference->class != QM_DIFFERENCE_SUBJECT)
-        return true;
-    for (size_t i = 0; i < sizeof(identity) / sizeof(identity[0]); i++)
-        if (strcmp(difference->path, identity[i]) == 0)
-            return true;
-    return false;
-}
-
-static enum qm_status print_differences(const struct qm_comparison *comparison, const struct qm_show_style *style)
-{
-    struct qm_table *table = qm_table_create();
-    size_t rows = 0;
-    qm_table_column(table, "", false);
-    qm_table_column(table, "field", false);
-    qm_table_column(table, "A", false);
-    qm_table_column(table, "B", false);
-    qm_table_column(table, "why it matters", false);
-    for (size_t i = 0; i < comparison->count; i++) {
-        const struct qm_difference *difference = &comparison->differences[i];
-        size_t first = 0;
-        size_t like_it = 0;
-        while (!same_but_scheme(difference, &comparison->differences[first]))
-            first++;
-        if (first < i || !is_listed(difference))
-            continue;
-        for (size_t j = i; j < comparison->count; j++)
-            like_it += same_but_scheme(difference, &comparison->differences[j]);
-        char path[sizeof(difference->path) + 8];
-        snprintf(path, sizeof(path), "%s", difference->path);
-        if (like_it > 1)
-            generalize(difference->path, path, sizeof(path));
-        qm_table_row(table);
-        qm_table_cell(table, "%s", qm_difference_class_name(difference->class));
-        qm_table_cell(table, "%s", path);
-        qm_table_cell(table, "%.32s%s", difference->a, strlen(difference->a) > 32 ? "..." : "");
-        qm_table_cell(table, "%.32s%s", difference->b, strlen(difference->b) > 32 ? "..." : "");
-        qm_table_span(table, "%s", difference->why);
-        rows++;
-    }
-    if (rows > 0)
-        fputc('\n', stdout);
-    enum qm_status status = rows > 0 ? qm_table_write(table, stdout, 0, style->is_fancy) : QM_OK;
-    qm_table_destroy(&table);
-    return status;
-}
-
-// The components of the trade in which the two differ beyond what is compared, the fatal ones first.
-static void print_components(const struct qm_comparison *comparison)
-{
-    bool is_first = true;
-    bool is_said[QM_COMPONENT_COUNT] = {false};
-    for (size_t i = 0; i < comparison->count; i++) {
-        const struct qm_difference *difference = &comparison->differences[i];
-        if (!difference->component || difference->class == QM_DIFFERENCE_SUBJECT)
-            continue;
-        bool *said = &is_said[difference->component - qm_components];
-        if (!*said)
-            printf("%s%s (%s)", is_first ? "components that differ: " : ", ", difference->component->title,
-                   qm_difference_class_name(difference->class));
-        is_first = false;
-        *said = true;
-    }
-    fputs(is_first ? "" : "\n", stdout);
-}
-
-static const struct qm_node *find_scheme(const struct qm_node *result, const char *name)
-{
-    const struct qm_node *schemes = qm_node_child(result, "schemes");
-    for (size_t i = 0; i < qm_node_count(schemes); i++)
-        if (strcmp(qm_node_text_at(qm_node_at(schemes, i), "name", ""), name) == 0)
-            return qm_node_at(schemes, i);
-    return NULL;
-}
-
-static void add_numbers(struct qm_table *table, const struct qm_node *scheme)
-{
-    char text[QM_SHOW_NUMBER_BYTES];
-    if (!scheme || strcmp(qm_node_text_at(scheme, "status", ""), "ok") != 0) {
-        qm_table_cell(table, "%s", scheme ? qm_node_text_at(scheme, "status", "?") : "absent");
-        qm_table_cell(table, "-");
-        qm_table_cell(table, "-");
-        return;
-    }
-    static const char *const phases[] = {"prefill", "decode"};
-    const struct qm_node *kl = qm_node_get(scheme, "accuracy.kl_divergence.mean");
-    qm_show_number(kl, text);
-    qm_table_cell(table, "%s", kl ? text : "accuracy: not measured");
-    for (size_t i = 0; i < 2; i++) {
-        const struct qm_node *point = qm_show_point(scheme, phases[i]);
-        qm_show_number(qm_node_child(point, "rate_tokens_per_s"), text);
-        qm_table_cell(table, "%s", point ? text : "not measured");
-    }
-}
-
-// Accuracy and speed side by side; only for results that may be compared.
-static enum qm_status print_numbers(const struct qm_node *a, const struct qm_node *b, const struct qm_show_style *style)
-{
-    const struct qm_node *schemes = qm_node_child(a, "schemes");
-    struct qm_table *table = qm_table_create();
-    qm_table_column(table, "scheme", false);
-    static const char *const sides[] = {"A", "B"};
-    for (size_t i = 0; i < 2; i++) {
-        char title[32];
-        snprintf(title, sizeof(title), "KL mean %s", sides[i]);
-        qm_table_column(table, title, false);
-        qm_table_keep(table);
-        snprintf(title, sizeof(title), "prefill t/s %s", sides[i]);
-        qm_table_column(table, title, true);
-        snprintf(title, sizeof(title), "decode t/s %s", sides[i]);
-        qm_table_column(table, title, true);
-    }
-    for (size_t i = 0; i < qm_node_count(schemes); i++) {
-        const struct qm_node *scheme = qm_node_at(schemes, i);
-        const char *name = qm_node_text_at(scheme, "name", "?");
-        qm_table_row(table);
-        qm_table_cell(table, "%s", name);
-        add_numbers(table, scheme);
-        add_numbers(table, find_scheme(b, name));
-    }
-    fputc('\n', stdout);
-    enum qm_status status = qm_table_write(table, stdout, style->columns, style->is_fancy);
-    qm_table_destroy(&table);
-    return status;
-}
-
-struct input {
-    const char *file;
-    struct qm_node *result;
-    bool is_intact; // its hash is that of its content
+enum {
+    PAIRS_MAX = 8, // results of which every pair is compared; of more, each with the first
+    BATCH = 250    // comparisons that are held at a time
 };
 
-static void print_input(const char *side, const struct input *input)
+struct work {
+    const struct qm_result_set *set;
+    size_t a, first; // the results first, first + 1, ... are compared with a
+    size_t count;
+    struct qm_comparison comparisons[BATCH];
+    enum qm_status statuses[BATCH];
+    struct qm_show_style style;
+    bool as_json, as_csv, is_many, is_any_not, is_first;
+    struct qm_node *pairs;  // of JSON
+    struct qm_table *table; // of one with many
+};
+
+static void compare_range(void *context, size_t begin, size_t end)
 {
-    printf("%s: %s (%s, %s)%s\n", side, input->file, qm_node_text_at(input->result, "device.name", "?"),
-           qm_node_text_at(input->result, "device.api", "?"),
-           input->is_intact ? "" : ", CHANGED: its hash is not that of its content");
+    struct work *work = context;
+    for (size_t i = begin; i < end; i++)
+        work->statuses[i] = qm_compare(work->set->entries[work->a].result, work->set->entries[work->first + i].result,
+                                       &work->comparisons[i]);
 }
 
-static enum qm_status print_pair(const struct input *a, const struct input *b, const struct qm_comparison *comparison,
-                                 const struct qm_show_style *style)
+static enum qm_status report(struct work *work, size_t i)
 {
-    print_input("A", a);
-    print_input("B", b);
-    printf("%s\n", qm_comparison_verdict_name(comparison->verdict));
-    print_components(comparison);
-    QM_TRY(print_differences(comparison, style));
-    return comparison->verdict == QM_NOT_COMPARABLE ? QM_OK : print_numbers(a->result, b->result, style);
-}
-
-static void add_pair(struct qm_node *list, const struct input *a, const struct input *b,
-                     const struct qm_comparison *comparison)
-{
-    struct qm_node *pair = qm_node_append_mapping(list);
-    qm_node_set_text(pair, "a", a->file);
-    qm_node_set_bool(pair, "a_intact", a->is_intact);
-    qm_node_set_text(pair, "b", b->file);
-    qm_node_set_bool(pair, "b_intact", b->is_intact);
-    qm_node_set_text(pair, "verdict", qm_comparison_verdict_name(comparison->verdict));
-    struct qm_node *rows = qm_node_add_sequence(pair, "differences");
-    for (size_t k = 0; k < comparison->count; k++) {
-        const struct qm_difference *difference = &comparison->differences[k];
-        struct qm_node *row = qm_node_append_mapping(rows);
-        qm_node_set_text(row, "field", difference->path);
-        qm_node_set_text(row, "class", qm_difference_class_name(difference->class));
-        qm_node_set_text(row, "component", difference->component ? difference->component->name : "none");
-        qm_node_set_text(row, "a", difference->a);
-        qm_node_set_text(row, "b", difference->b);
-        qm_node_set_text(row, "why", difference->why);
+    const struct qm_result_entry *a = &work->set->entries[work->a], *b = &work->set->entries[work->first + i];
+    const struct qm_comparison *comparison = &work->comparisons[i];
+    work->is_any_not = work->is_any_not || comparison->pair == QM_NOT_COMPARABLE;
+    if (work->as_json) {
+        qm_compare_add_json(work->pairs, a, b, comparison, !work->is_many);
+    } else if (work->as_csv) {
+        qm_compare_csv(a, b, comparison, stdout);
+    } else if (work->is_many) {
+        qm_compare_many_row(work->table, b, comparison);
+    } else {
+        fputs(work->is_first ? "" : "\n", stdout);
+        work->is_first = false;
+        return qm_compare_show(a, b, comparison, &work->style, stdout);
     }
+    return QM_OK;
+}
+
+// One result with all that come after it.
+static enum qm_status compare_with(struct work *work, size_t a)
+{
+    enum qm_status status = QM_OK;
+    work->a = a;
+    for (work->first = a + 1; work->first < work->set->count && status == QM_OK; work->first += work->count) {
+        work->count = work->set->count - work->first < BATCH ? work->set->count - work->first : BATCH;
+        qm_parallel_for(work->count, compare_range, work);
+        for (size_t i = 0; i < work->count; i++) {
+            if (status == QM_OK)
+                status = work->statuses[i] == QM_OK
+                             ? report(work, i)
+                             : QM_FAIL(work->statuses[i], "no memory to compare; compare fewer results at a time");
+            qm_comparison_free(&work->comparisons[i]);
+        }
+    }
+    return status;
+}
+
+// ---- Groups of many ---------------------------------------------------------------------------------------------------
+
+struct keys {
+    const struct qm_result_set *set;
+    struct qm_compare_key *keys;
+    size_t *groups;
+    size_t group_count;
+};
+
+static void key_range(void *context, size_t begin, size_t end)
+{
+    struct keys *keys = context;
+    for (size_t i = begin; i < end; i++) // without memory a key is empty, and its result is in no group
+        (void)!qm_compare_key_of(keys->set->entries[i].result, &keys->keys[i]);
+}
+
+static enum qm_status group(struct keys *keys)
+{
+    size_t count = keys->set->count;
+    keys->keys = calloc(count + 1, sizeof(*keys->keys));
+    keys->groups = calloc(count + 1, sizeof(*keys->groups));
+    if (!keys->keys || !keys->groups)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to group %zu results", count);
+    qm_parallel_for(count, key_range, keys);
+    return qm_compare_group(keys->keys, count, keys->groups, &keys->group_count);
+}
+
+static enum qm_status compare_many(struct work *work, struct qm_node *root)
+{
+    struct keys keys = {.set = work->set};
+    enum qm_status status = QM_OK;
+    char device[160];
+    const struct qm_result_entry *first = &work->set->entries[0];
+    work->table = work->as_json || work->as_csv ? NULL : qm_compare_many_begin();
+    QM_GUARD(compare_with(work, 0));
+    if (!work->as_csv)
+        QM_GUARD(group(&keys));
+    if (work->as_json) {
+        qm_compare_groups_json(qm_node_add_sequence(root, "groups"), work->set, keys.groups, keys.group_count);
+    } else if (!work->as_csv) {
+        snprintf(device, sizeof(device), "%.100s, %.40s", qm_node_text_at(first->result, "device.name", "?"),
+                 qm_node_text_at(first->result, "device.api", "?"));
+        qm_text_clean(device);
+        printf("A: %s (%s)%s; %zu others with it, each by the first scheme that can be compared\n\n", first->path,
+               device, first->is_intact ? "" : ", CHANGED: its hash is not that of its content", work->set->count - 1);
+        QM_GUARD(qm_table_write(work->table, stdout, work->style.columns, work->style.is_fancy));
+        printf("%s\n", qm_rate_pair_note);
+        qm_compare_show_groups(work->set, keys.groups, keys.group_count, stdout);
+    }
+done:
+    for (size_t i = 0; keys.keys && i < work->set->count; i++)
+        qm_compare_key_free(&keys.keys[i]);
+    free(keys.keys);
+    free(keys.groups);
+    qm_table_destroy(&work->table);
+    return status;
+}
+
+// ---- The verb -------------------------------------------------------------------------------------------------------
+
+static int by_order(const void *a, const void *b)
+{
+    const struct qm_result_entry *x = a, *y = b;
+    return (x->order > y->order) - (x->order < y->order);
+}
+
+static enum qm_status compare_all(const char *const *paths, size_t count, struct work *work)
+{
+    struct qm_result_set set;
+    struct qm_node *root = NULL;
+    QM_TRY(qm_result_set_load(paths, count, &set));
+    enum qm_status status = QM_OK;
+    if (set.count < 2)
+        QM_GUARD(QM_FAIL(QM_INVALID, "compare: %s: one result alone; name another file or directory", paths[0]));
+    qsort(set.entries, set.count, sizeof(*set.entries), by_order);
+    work->set = &set;
+    work->is_many = set.count > PAIRS_MAX;
+    if (work->as_json) {
+        root = qm_node_new_mapping();
+        work->pairs = qm_node_add_sequence(root, "pairs");
+    }
+    if (work->as_csv)
+        qm_compare_csv_titles(stdout);
+    if (work->is_many)
+        QM_GUARD(compare_many(work, root));
+    for (size_t i = 0; !work->is_many && i + 1 < set.count; i++)
+        QM_GUARD(compare_with(work, i));
+    if (set.skipped > 0 && !work->as_json && !work->as_csv)
+        printf("\n%zu file%s *.yaml of the directories %s no result\n", set.skipped, set.skipped == 1 ? "" : "s",
+               set.skipped == 1 ? "is" : "are");
+    if (work->as_json && qm_verb_print_json(&root) != QM_EXIT_OK)
+        status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the output; compare fewer results at a time");
+done:
+    qm_node_destroy(&root);
+    qm_result_set_free(&set);
+    return status;
 }
 
 int qm_verb_compare(int argc, char **argv)
 {
-    bool as_json = false;
+    static struct work work;
     bool done = false;
-    bool is_any_not = false;
-    bool is_first = true;
-    struct qm_show_style style = qm_show_style_of(1);
+    work = (struct work){.style = qm_show_style_of(1), .is_first = true};
     const struct qm_option options[] = {
-        {"json", QM_OPTION_FLAG, &as_json, NULL, "print the verdicts as JSON"},
+        {"points", QM_OPTION_FLAG, &work.style.with_points, NULL, "list every point, not only the first of each phase"},
+        {"json", QM_OPTION_FLAG, &work.as_json, NULL, "print verdicts, differences and ratios as JSON"},
+        {"csv", QM_OPTION_FLAG, &work.as_csv, NULL, "print a line per ratio as CSV"},
     };
-    const struct qm_command command = {.verb = "compare",
-                                       .operands = "A B...",
-                                       .operands_min = 2,
-                                       .operands_max = FILES_MAX,
-                                       .meaning =
-                                           "Say of each pair of results whether they are comparable, and why not.",
-                                       .details = "Exit code: 0 if all pairs are comparable, with notes or without; 13 "
-                                                  "if one is not.",
-                                       .options = options,
-                                       .option_count = sizeof(options) / sizeof(options[0])};
+    const struct qm_command command = {
+        .verb = "compare",
+        .operands = "A B...",
+        .operands_min = 1,
+        .operands_max = 2000,
+        .meaning = "Say of each pair of results whether they are comparable, why not, and how much faster one is.",
+        .details =
+            "A directory stands for all results in it. Of more than 8 results each is compared with the first, and\n"
+            "groups are told in which each is comparable with each other. Exit code: 0 if all pairs are\n"
+            "comparable, with notes or without; 13 if one is not. A pair is comparable if a scheme of it is.",
+        .options = options,
+        .option_count = sizeof(options) / sizeof(options[0])};
     const char **files = NULL;
     size_t count = 0;
-    struct input inputs[FILES_MAX] = {{0}};
-    struct qm_node *root = NULL;
     enum qm_status status = qm_command_parse(&command, argc, argv, &files, &count, &done);
     if (status != QM_OK)
         return qm_verb_fail(status);
     if (done)
         return QM_EXIT_OK;
-    for (size_t i = 0; i < count; i++) {
-        inputs[i].file = files[i];
-        QM_GUARD(qm_result_load(files[i], &inputs[i].result, &inputs[i].is_intact));
-    }
-    struct qm_node *pairs = NULL;
-    if (as_json) {
-        root = qm_node_new_mapping();
-        pairs = qm_node_add_sequence(root, "pairs");
-    }
-    for (size_t i = 0; i < count; i++) {
-        for (size_t j = i + 1; j < count; j++) {
-            struct qm_comparison comparison;
-            QM_GUARD(qm_compare(inputs[i].result, inputs[j].result, &comparison));
-            is_any_not = is_any_not || comparison.verdict == QM_NOT_COMPARABLE;
-            if (!is_first && !as_json)
-                fputc('\n', stdout);
-            is_first = false;
-            if (as_json)
-                add_pair(pairs, &inputs[i], &inputs[j], &comparison);
-            else
-                status = print_pair(&inputs[i], &inputs[j], &comparison, &style);
-            qm_comparison_free(&comparison);
-            if (status != QM_OK)
-                goto done;
-        }
-    }
-    if (as_json && qm_verb_print_json(&root) != QM_EXIT_OK)
-        status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the output; compare fewer files at a time");
-done:
-    qm_node_destroy(&root);
-    for (size_t i = 0; i < count; i++)
-        qm_node_destroy(&inputs[i].result);
+    if (work.as_json && work.as_csv)
+        return qm_verb_fail(QM_FAIL(QM_INVALID, "compare: --json and --csv at once; choose one"));
+    status = compare_all(files, count, &work);
     if (status != QM_OK)
         return qm_verb_fail(status);
-    return is_any_not ? QM_EXIT_NOT_COMPARABLE : QM_EXIT_OK;
+    return work.is_any_not ? QM_EXIT_NOT_COMPARABLE : QM_EXIT_OK;
 }

@@ -89,8 +89,43 @@ static const struct {
     {"depth", "Tokens in the KV cache before a decode step."},
     {"paired",
      "Protocol: passes of a scheme and of the baseline in turn, so that heat and clocks hit both. Gives the gain."},
-    {"sustained", "Rate after a steady state, from contiguous passes over a stated time. 'not measured' until it is."},
-    {"burst", "Rate of the first passes, before clocks fall."},
+    {"sustained",
+     "Rate of the last third of a contiguous run of one scheme at one point, 120 s or longer, with pauses of the "
+     "host\nleft out. Beside it stands whether it was steady. 'not measured' where a profile asks for no such "
+     "run."},
+    {"burst", "Rate of the first 2 s of a sustained run, before clocks fall: what a short benchmark shows. "
+              "ratio_to_burst is how\nmuch of it holds."},
+    {"steady",
+     "Whether a sustained rate holds: yes, if it changes by less than 1 % in 30 s with its whole interval; no, if it "
+     "changes\nby more with its whole interval; undecidable, if the noise is too large for the length; too short "
+     "below 120 s."},
+    {"undecidable", "The noise is too large to tell. The remark says how long it would take."},
+    {"too_short", "Of a sustained run: below 120 s, in which heat and clocks may not have settled."},
+    {"throttling",
+     "What was seen of a rate that fell: since when, whether a fixed multiply-add loop slowed with it (then it is "
+     "the clock),\nand in how many windows a sensor said so."},
+    {"noise_floor",
+     "The baseline timed against itself, in turns. What it shows is this machine's noise: no difference between "
+     "two\nschemes that is smaller than it means anything. Its difference is 1 but for chance."},
+    {"detectable",
+     "The smallest slowdown that so many blocks or runs show in 4 cases of 5. Where it is above what you care "
+     "about, no\nslowdown seen is no news: measure longer."},
+    {"latency_bounded",
+     "Decode at the largest batch of which 99 of 100 steps stay within the profile's bound: the rate of a "
+     "service that\npromises a latency."},
+    {"time_to_first_token",
+     "What a user waits for the first token: a pass of the whole prompt, by the host's clock, with all "
+     "that the host adds."},
+    {"rate_per_user_tokens_per_s", "Decode rate over the batch: how fast one user's text grows."},
+    {"oddities",
+     "What is odd about a point's times: outliers, two modes, a slow start, drift, neighbours that are alike. Named, "
+     "and\nnever taken out."},
+    {"stopped", "What ended the rounds of a point: precision (every gain is known well enough), time, or repeats."},
+    {"device_clock", "Whether the device's clock keeps the host's pace: good, other pace, undecidable or void."},
+    {"device_timer",
+     "Whether the device's time of long blocks agrees with the wall's. Void: rates are by the host's clock."},
+    {"tokens_per_joule",
+     "Tokens over the energy that a sensor told for the same time: of the device alone where the sensor is."},
     {"scheme",
      "One precision for weights, activations and KV cache, such as w4a16-g32-kv8. 'qmark explain w4a16-g32-kv8'."},
     {"artifact", "The model calibrated for one scheme: a file with a content hash. Every device loads the same bytes."},
@@ -131,7 +166,8 @@ static const struct {
     {"ok", "Status of a scheme: verified, scored and timed."},
     {"wrong",
      "Status of a scheme: a kernel was beyond its bound against the oracle, the logits were beyond theirs against the\n"
-     "reference backend, or a timed pass had another checksum than the scored one. It has no speed. Exit code 4."},
+     "reference backend, or a timed pass had another checksum than the scored one. It has no speed. Exit code 4.\n"
+     "Verdict of a gate, WRONG: a scheme or kernel of the new side is so; it comes before every other verdict."},
     {"unsupported", "Status of a scheme: the device cannot run it; the reason says what is missing."},
     {"failed", "Status of a scheme: something broke, such as a driver; the reason says what."},
     {"skipped", "Status of a scheme: not run, for the reason given."},
@@ -153,6 +189,23 @@ static const struct {
     {"not_checkable", "Verdict of an audit: device, model, precision or a number of speed is missing, so that nothing "
                       "could\ncontradict the claim."},
     {"comparable", "Of two results: no field differs that would make the numbers about different things."},
+    {"comparable_with_notes", "Of two results: comparable, and what differs must be known to whoever reads a ratio."},
+    {"not_comparable",
+     "Of two results or a scheme of them: a field differs that makes the numbers about different things; the "
+     "reason stands\nbeside it, and no ratio. Of a gate: such a row, or one that is on one side only. Exit "
+     "code 13."},
+    {"ratio_b_over_a",
+     "Of two results: the rate of the second over that of the first, by the same timer on both sides, with an "
+     "interval from\nboth intervals. It is of two runs and knows nothing of what changes from run to run."},
+    {"pass",
+     "Verdict of acceptance: the bound holds with the whole interval. Verdict of a gate, PASS: a slowdown of its "
+     "tolerance is\nexcluded, and nothing else became worse. Exit code 0."},
+    {"regressed",
+     "Verdict of a gate: slower by more than its minimum effect, beyond chance over all its rows; or less accurate, "
+     "larger,\nor no longer running. Exit code 10."},
+    {"inconclusive",
+     "Neither the one nor the other is shown: the interval holds the bound. Of a gate: it says how many times as "
+     "many blocks\nwould decide. Exit code 12."},
 };
 
 #define ENTRY_COUNT (sizeof(entries) / sizeof(entries[0]))
@@ -205,9 +258,11 @@ static int explain(const char *word, bool as_json)
     struct qm_scheme scheme;
     char plain[64];
     snprintf(plain, sizeof(plain), "%s", word);
-    for (char *c = plain; *c; c++)
-        if (*c == '-' || *c == ' ')
-            *c = '_';
+    for (char *c = plain; *c; c++) // "NOT COMPARABLE", as a gate has it
+        *c = (char)(*c == '-' || *c == ' ' ? '_' : *c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
+    char *unit = strstr(plain, "token_ms"); // the key that a result has
+    if (unit && strcmp(unit, "token_ms") == 0)
+        unit[strlen("token")] = '\0';
     for (size_t i = 0; i < ENTRY_COUNT; i++) {
         words[i] = entries[i].word;
         if (strcmp(entries[i].word, word) != 0 && strcmp(entries[i].word, plain) != 0)

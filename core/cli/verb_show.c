@@ -40,6 +40,8 @@ int qm_verb_show(int argc, char **argv)
     struct qm_show_style style = qm_show_style_of(1);
     const struct qm_option options[] = {
         {"points", QM_OPTION_FLAG, &style.with_points, NULL, "list every point of throughput as well"},
+        {"sustained", QM_OPTION_FLAG, &style.with_sustained, NULL,
+         "list the sustained runs as well: burst, last third, throttling, telemetry"},
         {"tasks", QM_OPTION_FLAG, &style.with_tasks, NULL, "list exact match of every task and difficulty as well"},
         {"details", QM_OPTION_FLAG, &style.with_details, NULL,
          "list percentiles, tails, calibration and greedy decoding as well"},

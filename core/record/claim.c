@@ -130,7 +130,7 @@ static const struct qm_result_row rows[] = {
     {"sustained.statement", TEXT, 0, NULL, "in words"},
     POINT("sustained"),
     {"sustained.window_s", POSITIVE, 0, NULL, "seconds of contiguous measurement"},
-    {"sustained.steady", CHOICE, 0, "yes|no|too short|true|false",
+    {"sustained.steady", CHOICE, 0, "yes|no|undecidable|too short|true|false",
      "whether the rate was steady; too short: cannot be told"},
     {"sustained.rate", POSITIVE, 0, NULL, "in `unit`, after steady state"},
     INTERVAL("sustained"),

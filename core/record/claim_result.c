@@ -227,7 +227,8 @@ static void add_sustained(struct qm_node *claim, const struct qm_node *scheme)
 {
     const struct qm_node *points = qm_node_child(scheme, "throughput");
     const struct qm_node *longest = NULL;
-    if (qm_node_is_mapping(qm_node_child(scheme, "sustained"))) {
+    const struct qm_node *run = qm_node_child(scheme, "sustained"), *rate = qm_node_child(run, "rate");
+    if (qm_node_is_mapping(run) && (!rate || qm_node_is_number(rate))) { // a run too short for a rate tells nothing
         copy_component(claim, QM_COMPONENT_SUSTAINED, qm_node_child(scheme, "sustained"));
         return;
     }

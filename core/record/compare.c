@@ -1,4 +1,5 @@
 #include "record/compare.h"
+#include "record/compare_internal.h"
 #include "record/node.h"
 
 #include <stdbool.h>
@@ -6,137 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The first pattern that fits decides; where none does, the component of the trade (components.c). '*' is any run of characters but '.', "**" any run at all; "[*]" an item.
-static const struct rule {
-    const char *pattern;
-    enum qm_difference_class class;
-    const char *why;
-} rules[] = {
-#define FATAL QM_DIFFERENCE_FATAL
-#define NOTE QM_DIFFERENCE_NOTE
-#define SUBJECT QM_DIFFERENCE_SUBJECT
-#define IGNORED QM_DIFFERENCE_IGNORED
-    {"hash", IGNORED, "it is over all the rest"},
-    {"schema", FATAL, "keys may mean something else in another format"},
-    {"samples**", IGNORED, "raw samples of each run"},
-    {"run.class", NOTE, "a custom run may have chosen what suits the device"},
-    {"run.**", IGNORED, "each run has its own time"},
-    {"qmark.version", NOTE, "another version may time otherwise; kernel hashes tell whether it computes otherwise"},
-    {"qmark.source", NOTE, "another source may time otherwise; kernel hashes tell whether it computes otherwise"},
-    {"qmark.compiler", NOTE, "it built the host's part of the run"},
-    {"host.**", NOTE, "the host feeds the device, and is the device of a software driver"},
-    {"device.self_test**", NOTE, "a device that failed a check of itself may be wrong elsewhere too"},
-    {"device.timer", NOTE, "timers of another resolution or kind see other overheads"},
-    {"device.**", SUBJECT, "the devices that are compared"},
+#include "record/compare_rates.h"
 
-    {"model.sha256", FATAL, "not the same model"},
-    {"model.parameters", FATAL, "not the same model"},
-    {"model.widen", FATAL, "not the same amount of work per token"},
-    {"model.weights_on_device", IGNORED, "it follows from the model and its widening"},
-    {"model.operations_per_token", IGNORED, "it follows from the model and its widening"},
-    {"model.fit", IGNORED, "the width itself decides"},
-    {"model.cache_resident", NOTE, "in a cache on one side only, so that memory bandwidth counts on the other only"},
-    {"model.name", IGNORED, "a label; the hash decides"},
-    {"model.variant", IGNORED, "the hash decides"},
-
-    {"profile.schema", FATAL, "keys may mean something else in another format"},
-    {"profile.name", IGNORED, "a label; its content decides"},
-    {"profile.title", IGNORED, "a label"},
-    {"profile.model", IGNORED, "the model's hash decides"},
-    {"profile.evaluation.**", FATAL, "accuracy on another set is another number"},
-    {"profile.calibration.**", NOTE, "scales may differ; the artifact's id tells where they do"},
-    {"profile.schemes**", NOTE, "schemes of one side only are not compared"},
-    {"profile.baseline", FATAL, "gains are over different schemes"},
-    {"profile.prefill**", NOTE, "points of one side only are not compared"},
-    {"profile.decode**", NOTE, "points of one side only are not compared"},
-    {"profile.timing.protocol", FATAL, "interleaved and contiguous passes heat a device differently"},
-    {"profile.timing.**", NOTE, "more passes give narrower intervals"},
-    {"profile.policy.allow_smaller_batch", NOTE, "points tell the batch that was run"},
-    {"profile.policy.**", FATAL, "launch overhead is in one rate and not in the other"},
-    {"profile.tier", NOTE, "one side was held to the portable floor"},
-    {"profile.tiles", FATAL, "tuned tiles show what a device can do, fixed ones what the kernels give as they are"},
-    {"profile.widen", NOTE, "what was asked for; model.widen says how wide it was"},
-    {"profile.bootstrap.confidence", NOTE, "intervals of another confidence have another width"},
-    {"profile.bootstrap.**", NOTE, "intervals were drawn otherwise; their ends move a little"},
-    {"profile.acceptance.**", NOTE, "verdicts are about different bounds"},
-
-    {"schemes[*]", NOTE, "measured on one side only"},
-    {"schemes[*].identity", FATAL, "one label for two schemes"},
-    {"schemes[*].status", NOTE, "no speed on one side, for the reason given there"},
-    {"schemes[*].reason", NOTE, "no speed on one side, for the reason given there"},
-    {"schemes[*].artifact.layout", NOTE, "repacked for the device, at the device's advantage"},
-    {"schemes[*].artifact**", FATAL, "not the same weights and scales"},
-    {"schemes[*].disclosure.calibration_method.clipped_fraction", FATAL, "not the same scales"},
-    {"schemes[*].disclosure.calibration_method.error_*", FATAL, "not the same codes"},
-    {"schemes[*].disclosure.evaluation_set.name", NOTE, "a label; the hash decides"},
-    {"schemes[*].disclosure.evaluation_set**", FATAL, "accuracy on another set is another number"},
-    {"schemes[*].disclosure.tool_chain.kernel_hash", FATAL, "not the same arithmetic"},
-    {"schemes[*].disclosure.tool_chain.tiles", FATAL,
-     "tuned tiles show what a device can do, fixed ones what the "
-     "kernels give as they are"},
-    {"schemes[*].disclosure.tool_chain.timer", NOTE, "device time leaves out what wall time holds; compare wall rates"},
-    {"schemes[*].disclosure.tool_chain.policy", FATAL, "launch overhead is in one rate and not in the other"},
-    {"schemes[*].disclosure.tool_chain.build_options", NOTE, "options may change speed and the last bits of floats"},
-    {"schemes[*].disclosure.tool_chain.driver", SUBJECT, "the drivers that are compared"},
-    {"schemes[*].disclosure.tool_chain.loader", SUBJECT, "the way to the drivers that are compared"},
-    {"schemes[*].disclosure.tool_chain.compiler", NOTE, "another compiler may give other code from one source"},
-    {"schemes[*].disclosure.tool_chain.binary_hash", NOTE, "the code differs, though its source may not"},
-    {"schemes[*].disclosure.tool_chain", FATAL, "what ran is told on one side only"},
-    {"schemes[*].disclosure", FATAL, "what was measured is told on one side only"},
-    {"schemes[*].accuracy.bootstrap.**", NOTE, "intervals were drawn otherwise"},
-    {"schemes[*].accuracy.tokens", FATAL, "not the same tokens were scored"},
-    {"schemes[*].accuracy.sequences", FATAL, "not the same tokens were scored"},
-    {"schemes[*].accuracy.decode.tokens", NOTE, "not the same decode steps were scored"},
-    {"schemes[*].accuracy.exact_match.examples", FATAL, "not the same examples were graded"},
-    {"schemes[*].accuracy.exact_match.non_inferiority", NOTE, "judged on one side only"},
-    {"schemes[*].accuracy.exact_match.non_inferiority[*]", NOTE, "a threshold of one side only"},
-    {"schemes[*].accuracy.details", NOTE, "measured on one side only"},
-    {"schemes[*].accuracy.details[*].reference", NOTE, "the fp32 reference itself differs"},
-    {"schemes[*].accuracy.details[*].tokens", FATAL, "not the same tokens were scored"},
-    {"schemes[*].accuracy.details[*]", NOTE, "a number of one side only"},
-    {"schemes[*].accuracy.sets", FATAL, "several evaluation sets on one side only"},
-    {"schemes[*].accuracy.sets.seeds[*]", FATAL, "an evaluation set of one side only"},
-    {"schemes[*].accuracy.tasks[*].graded", FATAL, "not the same tasks are graded"},
-    {"schemes[*].accuracy.tasks[*].examples", FATAL, "not the same examples"},
-    {"schemes[*].accuracy.tasks[*]", FATAL, "a task of one side only"},
-    {"schemes[*].accuracy.acceptance.criteria[*].bound", NOTE, "verdicts are about different bounds"},
-    {"schemes[*].accuracy.acceptance.criteria[*]", NOTE, "a bound of one side only"},
-    {"schemes[*].accuracy", NOTE, "accuracy was measured on one side only"},
-    {"schemes[*].accuracy.perplexity.reference", NOTE, "the fp32 reference itself differs"},
-    {"schemes[*].accuracy.backend_check.bound", NOTE, "wrong means something else"},
-    {"schemes[*].widening.bound", NOTE, "wrong means something else"},
-    {"schemes[*].widening**", SUBJECT, "how true each device is to the narrow model, and whether tiles gain there"},
-    {"schemes[*].throughput[*].tier", NOTE, "other instructions: the tier is part of what a device can do"},
-    {"schemes[*].throughput[*].widen", FATAL, "not the same amount of work per token"},
-    {"schemes[*].throughput[*].protocol", FATAL, "interleaved and contiguous passes heat a device differently"},
-    {"schemes[*].throughput[*].timer", NOTE, "device time leaves out what wall time holds; compare wall rates"},
-    {"schemes[*].throughput[*].passes", NOTE, "more passes give narrower intervals"},
-    {"schemes[*].throughput[*].batch_asked", NOTE, "the memory of one side was too small for the batch of the profile"},
-    {"schemes[*].throughput[*]", NOTE, "a point of one side only"},
-    {"schemes[*].gain[*].baseline", FATAL, "gains are over different schemes"},
-    {"schemes[*].gain[*].batch_asked", NOTE, "the memory of one side was too small for the batch of the profile"},
-    {"schemes[*].gain[*]", NOTE, "a gain of one side only"},
-    {"schemes[*].sustained", NOTE, "sustained rates were measured on one side only"},
-    {"schemes[*].memory**", SUBJECT, "the memory that is compared"},
-    {"schemes[*].kernels[*].hash", NOTE,
-     "the same arithmetic (tool_chain.kernel_hash decides) in another configuration: see tier and tile"},
-    {"schemes[*].kernels[*].tier", NOTE, "other instructions: the tier is part of what a device can do"},
-    {"schemes[*].kernels[*].tile", NOTE, "other tiles: the kernel is cut otherwise"},
-    {"schemes[*].kernels[*].bound", NOTE, "wrong means something else"},
-    {"schemes[*].kernels[*]", NOTE, "a kernel of one side only"},
-    {"schemes[*].kernels**", SUBJECT, "the speed that is compared"},
-#undef FATAL
-#undef NOTE
-#undef SUBJECT
-#undef IGNORED
+enum {
+    ROW_KEYS_MAX = 4
 };
 
-static const char unknown_field[] = "a field that this qmark does not know: it may matter";
-
 // What names an item of a list, so that rows are matched wherever they stand. An item may lack some of the keys.
-static const struct {
+static const struct row_name {
     const char *list;
-    const char *keys[4];
+    const char *keys[ROW_KEYS_MAX];
 } row_names[] = {
     {"schemes", {"name"}},
     {"throughput", {"phase", "batch", "prompt", "depth"}},
@@ -147,90 +27,135 @@ static const struct {
     {"non_inferiority", {"threshold"}},
     {"seeds", {"seed"}},
     {"kernels", {"name", "shape"}},
+    {"warnings", {"code"}},
 };
 
-static bool fits(const char *pattern, const char *path)
+static const struct row_name *names_of(const char *list)
 {
-    for (; *pattern; pattern++, path++) {
-        bool any = pattern[0] == '*' && pattern[1] == '*';
-        if (*pattern == '*') {
-            const char *rest = pattern + (any ? 2 : 1);
-            // Names of items may hold dots, so that within brackets only the end of the brackets stops a '*'.
-            bool in_brackets = *rest == ']';
-            for (;; path++) {
-                if (fits(rest, path))
-                    return true;
-                if (!*path || (!any && *path == (in_brackets ? ']' : '.')))
-                    return false;
-            }
-        }
-        if (*pattern != *path)
-            return false;
-    }
-    return !*path;
+    for (size_t i = 0; list && i < sizeof(row_names) / sizeof(row_names[0]); i++)
+        if (strcmp(row_names[i].list, list) == 0)
+            return &row_names[i];
+    return NULL;
 }
 
-enum qm_difference_class qm_compare_rule(const char *path, const char **why)
+uint64_t qm_compare_item_hash(const struct qm_node *item, const char *list, size_t index, uint64_t seed)
 {
-    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-        if (!fits(rules[i].pattern, path))
-            continue;
-        if (why)
-            *why = rules[i].why;
-        return rules[i].class;
+    const struct row_name *names = names_of(list);
+    if (!names || !qm_node_is_mapping(item)) {
+        char number[24];
+        snprintf(number, sizeof(number), "%zu", index);
+        return qm_compare_hash(seed, number);
     }
-    const struct qm_component *component = qm_component_of_path(path);
-    if (why)
-        *why = component ? component->why_differs : unknown_field;
-    return component ? component->difference : QM_DIFFERENCE_NOTE;
+    for (size_t k = 0; k < ROW_KEYS_MAX && names->keys[k]; k++) {
+        const char *word = qm_node_text(qm_node_child(item, names->keys[k]));
+        seed = qm_compare_hash(seed, word ? word : "\n"); // a text has something in it
+    }
+    return seed;
 }
 
-// The name of an item in its list: "prefill 1 512" as "[prefill 1 512]"; its position where nothing names it.
-static void name_item(const struct qm_node *item, const char *list, size_t index, char *name, size_t capacity)
+// ---- Places -------------------------------------------------------------------------------------------------------
+
+// Where the walk is. Texts are made of it only where there is a difference, for most places have none.
+struct place {
+    const struct place *above; // NULL: the root
+    const char *key;           // of a mapping's entry; NULL: an item
+    const struct qm_node *item;
+    const struct row_name *names; // of the list that the item is in; NULL: its position
+    size_t index;
+};
+
+static size_t append(char *text, size_t capacity, size_t used, const char *more, size_t most)
 {
-    snprintf(name, capacity, "%zu", index);
-    for (size_t i = 0; list && i < sizeof(row_names) / sizeof(row_names[0]); i++) {
-        if (strcmp(row_names[i].list, list) != 0 || !qm_node_is_mapping(item))
-            continue;
-        size_t used = 0;
-        name[0] = '\0';
-        for (size_t k = 0; k < 4 && row_names[i].keys[k]; k++) {
-            const char *text = qm_node_text(qm_node_child(item, row_names[i].keys[k]));
-            if (text && used < capacity)
-                used += (size_t)snprintf(name + used, capacity - used, "%s%s", used ? " " : "", text);
-        }
-    }
+    size_t length = strnlen(more, most);
+    if (used + 1 >= capacity)
+        return used;
+    if (length > capacity - used - 1)
+        length = capacity - used - 1;
+    memcpy(text + used, more, length);
+    text[used + length] = '\0';
+    return used + length;
 }
+
+// "prefill 1 512"; the position where nothing names it.
+static size_t append_item(char *text, size_t capacity, size_t used, const struct place *place)
+{
+    size_t start = used;
+    for (size_t k = 0; place->names && k < ROW_KEYS_MAX && place->names->keys[k]; k++) {
+        const char *word = qm_node_text(qm_node_child(place->item, place->names->keys[k]));
+        if (!word)
+            continue;
+        used = append(text, capacity, used, " ", used > start ? 1 : 0);
+        used = append(text, capacity, used, word, 96);
+    }
+    if (place->names && qm_node_is_mapping(place->item))
+        return used;
+    char number[24];
+    snprintf(number, sizeof(number), "%zu", place->index);
+    return append(text, capacity, used, number, sizeof(number));
+}
+
+// The path; without `with_names` items are "[]", which is what rules are found by.
+static size_t path_of(const struct place *place, bool with_names, char *text, size_t capacity)
+{
+    text[0] = '\0';
+    if (!place || !place->above)
+        return 0;
+    size_t used = path_of(place->above, with_names, text, capacity);
+    if (place->key) {
+        used = append(text, capacity, used, ".", used > 0 ? 1 : 0);
+        return append(text, capacity, used, place->key, 64);
+    }
+    used = append(text, capacity, used, "[", 1);
+    if (with_names)
+        used = append_item(text, capacity, used, place);
+    return append(text, capacity, used, "]", 1);
+}
+
+// ---- Differences --------------------------------------------------------------------------------------------------
 
 struct walk {
     struct qm_comparison *comparison;
     size_t capacity;
+    struct qm_scheme_comparison *scheme; // that the walk is in; NULL: none
     bool failed;
 };
 
 static void describe(const struct qm_node *node, char *text, size_t capacity)
 {
     if (!node)
-        snprintf(text, capacity, "absent");
+        append(text, capacity, 0, "absent", 16);
     else if (qm_node_is_text(node))
-        snprintf(text, capacity, "%s", qm_node_text(node));
+        append(text, capacity, 0, qm_node_text(node), capacity);
     else
         snprintf(text, capacity, "%zu %s", qm_node_count(node), qm_node_is_mapping(node) ? "keys" : "entries");
 }
 
-static void add(struct walk *walk, const char *path, const struct qm_node *a, const struct qm_node *b,
+// A scheme is judged by its own differences.
+static void judge_scheme(struct qm_scheme_comparison *scheme, const struct qm_difference *difference)
+{
+    if (difference->class == QM_DIFFERENCE_FATAL && scheme->verdict != QM_NOT_COMPARABLE) {
+        scheme->verdict = QM_NOT_COMPARABLE;
+        scheme->why = difference->why;
+    } else if (difference->class == QM_DIFFERENCE_NOTE && scheme->verdict == QM_COMPARABLE) {
+        scheme->verdict = QM_COMPARABLE_WITH_NOTES;
+        scheme->why = difference->why;
+    }
+}
+
+static void add(struct walk *walk, const struct place *place, const struct qm_node *a, const struct qm_node *b,
                 bool both_unknown)
 {
     struct qm_comparison *comparison = walk->comparison;
-    const char *why = NULL;
-    enum qm_difference_class class = qm_compare_rule(path, &why);
+    char path[sizeof(comparison->differences->path)];
+    path_of(place, false, path, sizeof(path));
+    struct qm_judgement judgement = qm_compare_judge(path);
     if (both_unknown) {
-        if (class != QM_DIFFERENCE_FATAL)
+        if (judgement.class != QM_DIFFERENCE_FATAL)
             return;
-        class = QM_DIFFERENCE_NOTE;
-        why = "undisclosed on both sides: nobody can tell whether it is the same";
+        judgement.class = QM_DIFFERENCE_NOTE;
+        judgement.why = "undisclosed on both sides: nobody can tell whether it is the same";
     }
-    if (class == QM_DIFFERENCE_IGNORED || walk->failed)
+    if (judgement.class == QM_DIFFERENCE_IGNORED || walk->failed)
         return;
     if (comparison->count == walk->capacity) {
         size_t capacity = walk->capacity ? walk->capacity * 2 : 64;
@@ -243,10 +168,16 @@ static void add(struct walk *walk, const char *path, const struct qm_node *a, co
         walk->capacity = capacity;
     }
     struct qm_difference *difference = &comparison->differences[comparison->count++];
-    *difference = (struct qm_difference){.class = class, .why = why, .component = qm_component_of_path(path)};
-    snprintf(difference->path, sizeof(difference->path), "%s", path);
+    difference->class = judgement.class;
+    difference->why = judgement.why;
+    difference->component = judgement.component;
+    path_of(place, true, difference->path, sizeof(difference->path));
     describe(a, difference->a, sizeof(difference->a));
     describe(b, difference->b, sizeof(difference->b));
+    if (walk->scheme)
+        judge_scheme(walk->scheme, difference);
+    else if (strncmp(difference->path, "schemes[", 8) != 0 && difference->class == QM_DIFFERENCE_FATAL)
+        comparison->pair = QM_NOT_COMPARABLE;
 }
 
 // Numbers are equal when they are the same number, however they were written.
@@ -260,135 +191,215 @@ static bool same_text(const struct qm_node *a, const struct qm_node *b)
            qm_node_read_double(b, &right) == QM_OK && left == right;
 }
 
-static void walk_nodes(struct walk *walk, const char *path, const char *key, const struct qm_node *a,
-                       const struct qm_node *b);
+// ---- The walk -----------------------------------------------------------------------------------------------------
 
-static const struct qm_node *find_item(const struct qm_node *list, const char *key, const char *name)
+static void walk_nodes(struct walk *walk, const struct place *place, const struct qm_node *a, const struct qm_node *b);
+
+static bool is_same_item(const struct row_name *names, const struct qm_node *a, const struct qm_node *b)
 {
-    char other[96];
-    for (size_t i = 0; i < qm_node_count(list); i++) {
-        name_item(qm_node_at(list, i), key, i, other, sizeof(other));
-        if (strcmp(name, other) == 0)
-            return qm_node_at(list, i);
+    if (!qm_node_is_mapping(a) || !qm_node_is_mapping(b))
+        return false;
+    for (size_t k = 0; k < ROW_KEYS_MAX && names->keys[k]; k++) {
+        const char *left = qm_node_text(qm_node_child(a, names->keys[k]));
+        const char *right = qm_node_text(qm_node_child(b, names->keys[k]));
+        if (left != right && (!left || !right || strcmp(left, right) != 0))
+            return false;
     }
+    return true;
+}
+
+// What stands for an item in another list, most often at the same position; NULL if nothing does.
+static const struct qm_node *find_item(const struct row_name *names, const struct qm_node *item, size_t index,
+                                       const struct qm_node *list)
+{
+    const struct qm_node *beside = qm_node_at(list, index);
+    if (!names || !qm_node_is_mapping(item) || is_same_item(names, item, beside))
+        return beside;
+    for (size_t i = 0; i < qm_node_count(list); i++)
+        if (is_same_item(names, item, qm_node_at(list, i)))
+            return qm_node_at(list, i);
     return NULL;
 }
 
-static void walk_lists(struct walk *walk, const char *path, const char *key, const struct qm_node *a,
-                       const struct qm_node *b)
+static struct qm_scheme_comparison *scheme_of(struct qm_comparison *comparison, const struct qm_node *item)
 {
-    char name[96];
-    char below[256];
+    for (size_t i = 0; i < comparison->scheme_count; i++)
+        if (comparison->schemes[i].a == item || comparison->schemes[i].b == item)
+            return &comparison->schemes[i];
+    return NULL;
+}
+
+static void walk_item(struct walk *walk, const struct place *place, const struct qm_node *a, const struct qm_node *b)
+{
+    bool is_scheme = place->names == &row_names[0] && !place->above->above->above;
+    if (is_scheme)
+        walk->scheme = scheme_of(walk->comparison, a ? a : b);
+    walk_nodes(walk, place, a, b);
+    if (is_scheme)
+        walk->scheme = NULL;
+}
+
+static void walk_lists(struct walk *walk, const struct place *place, const struct qm_node *a, const struct qm_node *b)
+{
+    const struct row_name *names = names_of(place->key);
     for (size_t i = 0; i < qm_node_count(a); i++) {
-        name_item(qm_node_at(a, i), key, i, name, sizeof(name));
-        snprintf(below, sizeof(below), "%.150s[%.96s]", path, name);
-        walk_nodes(walk, below, NULL, qm_node_at(a, i), find_item(b, key, name));
+        const struct qm_node *item = qm_node_at(a, i);
+        struct place below = {.above = place, .item = item, .names = names, .index = i};
+        walk_item(walk, &below, item, find_item(names, item, i, b));
     }
     for (size_t i = 0; i < qm_node_count(b); i++) {
-        name_item(qm_node_at(b, i), key, i, name, sizeof(name));
-        snprintf(below, sizeof(below), "%.150s[%.96s]", path, name);
-        if (!find_item(a, key, name))
-            walk_nodes(walk, below, NULL, NULL, qm_node_at(b, i));
+        const struct qm_node *item = qm_node_at(b, i);
+        struct place below = {.above = place, .item = item, .names = names, .index = i};
+        if (!find_item(names, item, i, a))
+            walk_item(walk, &below, NULL, item);
     }
 }
 
+static bool is_ok(const struct qm_node *scheme)
+{
+    return strcmp(qm_node_text_at(scheme, "status", ""), "ok") == 0;
+}
+
 // Of a scheme that was not measured on one side there are no numbers to compare: what it is and why is all.
-static bool is_moot(const struct qm_node *scheme, const struct qm_node *other, const char *key)
+static bool is_moot(const char *key)
 {
     static const char *const kept[] = {"name", "identity", "status", "reason"};
-    if (strcmp(qm_node_text_at(scheme, "status", ""), "ok") == 0 &&
-        strcmp(qm_node_text_at(other, "status", ""), "ok") == 0)
-        return false;
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
         if (strcmp(kept[i], key) == 0)
             return false;
     return true;
 }
 
-static void walk_nodes(struct walk *walk, const char *path, const char *key, const struct qm_node *a,
-                       const struct qm_node *b)
+static void walk_nodes(struct walk *walk, const struct place *place, const struct qm_node *a, const struct qm_node *b)
 {
-    char below[256];
-    bool is_scheme = strncmp(path, "schemes[", 8) == 0 && strchr(path, ']') && !strchr(path, ']')[1];
     if (!a || !b || qm_node_kind(a) != qm_node_kind(b)) {
-        add(walk, path, a, b, false);
+        add(walk, place, a, b, false);
         return;
     }
     if (qm_node_is_text(a)) {
         if (!same_text(a, b))
-            add(walk, path, a, b, false);
+            add(walk, place, a, b, false);
         else if (strcmp(qm_node_text(a), "undisclosed") == 0)
-            add(walk, path, a, b, true);
+            add(walk, place, a, b, true);
         return;
     }
     if (qm_node_is_sequence(a)) {
-        walk_lists(walk, path, key, a, b);
+        walk_lists(walk, place, a, b);
         return;
     }
+    bool is_scheme = place->names == &row_names[0] && walk->scheme;
+    bool skips = is_scheme && (!is_ok(a) || !is_ok(b));
     for (size_t i = 0; i < qm_node_count(a); i++) {
-        const char *name = qm_node_key_at(a, i);
-        if (is_scheme && is_moot(a, b, name))
+        const char *name = qm_node_key_at(a, i), *beside = qm_node_key_at(b, i);
+        if (skips && is_moot(name))
             continue;
-        snprintf(below, sizeof(below), "%.180s%s%.64s", path, *path ? "." : "", name);
-        walk_nodes(walk, below, name, qm_node_at(a, i), qm_node_child(b, name));
+        struct place below = {.above = place, .key = name};
+        bool is_beside = beside && strcmp(name, beside) == 0;
+        walk_nodes(walk, &below, qm_node_at(a, i), is_beside ? qm_node_at(b, i) : qm_node_child(b, name));
     }
     for (size_t i = 0; i < qm_node_count(b); i++) {
-        const char *name = qm_node_key_at(b, i);
-        snprintf(below, sizeof(below), "%.180s%s%.64s", path, *path ? "." : "", name);
-        if (!qm_node_child(a, name) && !(is_scheme && is_moot(a, b, name)))
-            add(walk, below, NULL, qm_node_at(b, i), false);
+        const char *name = qm_node_key_at(b, i), *beside = qm_node_key_at(a, i);
+        struct place below = {.above = place, .key = name};
+        if ((beside && strcmp(name, beside) == 0) || qm_node_child(a, name) || (skips && is_moot(name)))
+            continue;
+        add(walk, &below, NULL, qm_node_at(b, i), false);
     }
 }
 
-static bool share_a_scheme(const struct qm_node *a, const struct qm_node *b)
+// ---- Schemes and verdicts -----------------------------------------------------------------------------------------
+
+static void add_scheme(struct qm_comparison *out, const struct qm_node *a, const struct qm_node *b)
 {
-    const struct qm_node *schemes = qm_node_get(a, "schemes");
-    const struct qm_node *others = qm_node_get(b, "schemes");
-    for (size_t i = 0; i < qm_node_count(schemes); i++)
-        if (find_item(others, "schemes", qm_node_text_at(qm_node_at(schemes, i), "name", "")))
-            return true;
-    return false;
+    struct qm_scheme_comparison *scheme = &out->schemes[out->scheme_count++];
+    *scheme = (struct qm_scheme_comparison){.verdict = QM_COMPARABLE, .a = a, .b = b, .why = ""};
+    append(scheme->name, sizeof(scheme->name), 0, qm_node_text_at(a ? a : b, "name", ""), sizeof(scheme->name));
+    if (!a || !b) {
+        scheme->verdict = QM_NOT_COMPARABLE;
+        scheme->why = "measured on one side only";
+    } else if (!is_ok(a) || !is_ok(b)) {
+        scheme->verdict = QM_NOT_COMPARABLE;
+        scheme->why = is_ok(a) || is_ok(b) ? "no speed on one side" : "no speed on either side";
+    }
 }
 
-// A stable sort: differences of one class stay in the order of the file.
-static void sort(struct qm_comparison *comparison, struct qm_difference *room)
+static bool list_schemes(struct qm_comparison *out, const struct qm_node *a, const struct qm_node *b)
 {
+    const struct qm_node *left = qm_node_child(a, "schemes"), *right = qm_node_child(b, "schemes");
+    out->schemes = calloc(qm_node_count(left) + qm_node_count(right) + 1, sizeof(*out->schemes));
+    if (!out->schemes)
+        return false;
+    for (size_t i = 0; i < qm_node_count(left); i++)
+        add_scheme(out, qm_node_at(left, i), find_item(&row_names[0], qm_node_at(left, i), i, right));
+    for (size_t i = 0; i < qm_node_count(right); i++)
+        if (!find_item(&row_names[0], qm_node_at(right, i), i, left))
+            add_scheme(out, NULL, qm_node_at(right, i));
+    return true;
+}
+
+// A stable sort: differences of one class stay in the order of the file. By their places, for they are large.
+static bool sort(struct qm_comparison *comparison)
+{
+    struct qm_difference *sorted = malloc((comparison->count + 1) * sizeof(*sorted));
     size_t count = 0;
+    if (!sorted)
+        return false;
     for (int class = QM_DIFFERENCE_FATAL; class > QM_DIFFERENCE_IGNORED; class --)
         for (size_t i = 0; i < comparison->count; i++)
             if ((int)comparison->differences[i].class == class)
-                room[count++] = comparison->differences[i];
-    memcpy(comparison->differences, room, count * sizeof(*room));
+                sorted[count++] = comparison->differences[i];
+    free(comparison->differences);
+    comparison->differences = sorted;
+    return true;
+}
+
+static void give_verdicts(struct qm_comparison *out)
+{
+    size_t shared = 0, fatal = 0, comparable = 0;
+    bool has_note = false;
+    for (size_t i = 0; i < out->scheme_count; i++) {
+        const struct qm_scheme_comparison *scheme = &out->schemes[i];
+        shared += scheme->a && scheme->b;
+        comparable += scheme->verdict != QM_NOT_COMPARABLE;
+    }
+    for (size_t i = 0; i < out->count; i++) {
+        fatal += out->differences[i].class == QM_DIFFERENCE_FATAL;
+        has_note = has_note || out->differences[i].class == QM_DIFFERENCE_NOTE;
+    }
+    out->verdict = shared == 0 || fatal > 0 ? QM_NOT_COMPARABLE : has_note ? QM_COMPARABLE_WITH_NOTES : QM_COMPARABLE;
+    // Fatal within schemes alone: those that are left can be compared.
+    if (out->pair == QM_NOT_COMPARABLE || shared == 0 || (fatal > 0 && comparable == 0))
+        out->pair = QM_NOT_COMPARABLE;
+    else
+        out->pair = has_note || fatal > 0 ? QM_COMPARABLE_WITH_NOTES : QM_COMPARABLE;
+    // What differs outside of schemes is one of each of them.
+    for (size_t i = 0; i < out->count; i++)
+        for (size_t k = 0; k < out->scheme_count && strncmp(out->differences[i].path, "schemes[", 8) != 0; k++)
+            judge_scheme(&out->schemes[k], &out->differences[i]);
 }
 
 enum qm_status qm_compare(const struct qm_node *a, const struct qm_node *b, struct qm_comparison *out)
 {
     struct walk walk = {.comparison = out};
+    struct place root = {0};
     *out = (struct qm_comparison){0};
-    walk_nodes(&walk, "", NULL, a, b);
-    struct qm_difference *room = calloc(out->count + 1, sizeof(*room));
-    if (walk.failed || !room) {
-        free(room);
+    if (list_schemes(out, a, b))
+        walk_nodes(&walk, &root, a, b);
+    if (!out->schemes || walk.failed || !sort(out)) {
         qm_comparison_free(out);
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to compare two results; close other programs and try again");
     }
-    if (out->count > 0)
-        sort(out, room);
-    free(room);
-    if (!share_a_scheme(a, b))
-        out->verdict = QM_NOT_COMPARABLE;
-    for (size_t i = 0; i < out->count; i++) {
-        if (out->differences[i].class == QM_DIFFERENCE_FATAL)
-            out->verdict = QM_NOT_COMPARABLE;
-        else if (out->differences[i].class == QM_DIFFERENCE_NOTE && out->verdict == QM_COMPARABLE)
-            out->verdict = QM_COMPARABLE_WITH_NOTES;
-    }
-    return QM_OK;
+    give_verdicts(out);
+    enum qm_status status = qm_compare_add_rates(out);
+    if (status != QM_OK)
+        qm_comparison_free(out);
+    return status;
 }
 
 void qm_comparison_free(struct qm_comparison *comparison)
 {
     free(comparison->differences);
+    free(comparison->schemes);
+    free(comparison->rates);
     *comparison = (struct qm_comparison){0};
 }
 

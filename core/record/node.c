@@ -16,15 +16,16 @@ struct qm_node *qm_node_new(enum qm_node_kind kind)
     return node;
 }
 
+// The text lies behind the node, in one piece of memory: most of a tree is scalars.
 struct qm_node *qm_node_new_scalar(const char *text, size_t count, bool plain)
 {
-    struct qm_node *node = qm_node_new(QM_NODE_TEXT);
+    struct qm_node *node = calloc(1, sizeof(*node) + count + 1);
     if (!node)
         return NULL;
+    node->kind = QM_NODE_TEXT;
     node->plain = plain;
-    node->text = strndup(text, count);
-    if (!node->text)
-        qm_node_destroy(&node);
+    node->text = (char *)(node + 1);
+    memcpy(node->text, text, count);
     return node;
 }
 
@@ -45,7 +46,6 @@ static void release(struct qm_node *node)
         release(node->children[i]);
     free(node->children);
     free(node->key);
-    free(node->text);
     free(node->file);
     free(node);
 }
@@ -71,7 +71,7 @@ bool qm_node_ok(const struct qm_node *root)
     return root && !root->failed;
 }
 
-bool qm_node_attach(struct qm_node *parent, const char *key, struct qm_node *child)
+bool qm_node_attach(struct qm_node *parent, char *key, struct qm_node *child)
 {
     if (parent->count == parent->capacity) {
         size_t capacity = parent->capacity ? parent->capacity * 2 : 4;
@@ -82,32 +82,40 @@ bool qm_node_attach(struct qm_node *parent, const char *key, struct qm_node *chi
         parent->capacity = capacity;
     }
     if (key) {
-        char *copy = strdup(key);
-        if (!copy)
-            return false;
         free(child->key);
-        child->key = copy;
+        child->key = key;
     }
     child->parent = parent;
     parent->children[parent->count++] = child;
     return true;
 }
 
+// The same with a key of somebody else.
+static bool attach_as(struct qm_node *parent, const char *key, struct qm_node *child)
+{
+    char *copy = key ? strdup(key) : NULL;
+    if ((key && !copy) || !qm_node_attach(parent, copy, child)) {
+        free(copy);
+        return false;
+    }
+    return true;
+}
+
 static struct qm_node *copy_of(const struct qm_node *node)
 {
-    struct qm_node *copy = qm_node_new(node->kind);
+    struct qm_node *copy =
+        node->text ? qm_node_new_scalar(node->text, strlen(node->text), node->plain) : qm_node_new(node->kind);
     if (!copy)
         return NULL;
-    copy->plain = node->plain;
     copy->line = node->line;
     copy->failed = node->failed;
-    if ((node->text && !(copy->text = strdup(node->text))) || (node->file && !(copy->file = strdup(node->file)))) {
+    if (node->file && !(copy->file = strdup(node->file))) {
         qm_node_destroy(&copy);
         return NULL;
     }
     for (size_t i = 0; i < node->count; i++) {
         struct qm_node *child = copy_of(node->children[i]);
-        if (!child || !qm_node_attach(copy, node->children[i]->key, child)) {
+        if (!child || !attach_as(copy, node->children[i]->key, child)) {
             qm_node_destroy(&child);
             qm_node_destroy(&copy);
             return NULL;
@@ -146,7 +154,7 @@ static struct qm_node *place(struct qm_node *parent, const char *key, struct qm_
     }
     size_t at = key ? find(parent, key) : parent->count;
     if (at == parent->count) {
-        if (!qm_node_attach(parent, key, child)) {
+        if (!attach_as(parent, key, child)) {
             qm_node_destroy(&child);
             mark_failed(parent);
             return NULL;
@@ -370,7 +378,7 @@ static struct qm_node *child_named(const struct qm_node *node, const char *key, 
     if (node->kind == QM_NODE_MAPPING) {
         for (size_t i = 0; i < node->count; i++) {
             const char *have = node->children[i]->key;
-            if (strncmp(have, key, length) == 0 && !have[length])
+            if (have[0] == key[0] && strncmp(have, key, length) == 0 && !have[length])
                 return node->children[i];
         }
         return NULL;

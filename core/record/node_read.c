@@ -101,13 +101,11 @@ static enum qm_status place(struct reader *reader, struct qm_node *node)
         reader->root = node;
         return QM_OK;
     }
-    bool done = qm_node_attach(parent, reader->key, node);
-    free(reader->key);
-    reader->key = NULL;
-    if (!done) {
+    if (!qm_node_attach(parent, reader->key, node)) { // the key is freed with the reader
         qm_node_destroy(&node);
         return out_of_memory(reader);
     }
+    reader->key = NULL;
     return QM_OK;
 }
 
@@ -251,11 +249,24 @@ static int by_key_and_line(const void *a, const void *b)
     return order ? order : (left->line > right->line) - (left->line < right->line);
 }
 
+// Of a small mapping each with each costs the least.
+static bool has_few_and_different(const struct qm_node *mapping)
+{
+    if (mapping->count > 16)
+        return false;
+    for (size_t i = 1; i < mapping->count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (mapping->children[i]->key[0] == mapping->children[k]->key[0] &&
+                strcmp(mapping->children[i]->key, mapping->children[k]->key) == 0)
+                return false;
+    return true;
+}
+
 // Sorted aside, so that a mapping of many keys costs little.
 static enum qm_status check_duplicates(const struct reader *reader, const struct qm_node *mapping)
 {
     enum qm_status status = QM_OK;
-    if (mapping->count < 2)
+    if (has_few_and_different(mapping))
         return QM_OK;
     struct qm_node **order = malloc(mapping->count * sizeof(*order));
     if (!order)

@@ -103,7 +103,10 @@ static enum qm_status check_row(const struct qm_node *node, const char *path, co
     size_t length = strcspn(path, ".[");
     if (!qm_node_is_mapping(node))
         return QM_OK;
-    snprintf(key, sizeof(key), "%.*s", (int)length, path);
+    if (length >= sizeof(key)) // no row of the table is
+        return QM_OK;
+    memcpy(key, path, length);
+    key[length] = '\0';
     path += length;
     if (!*path)
         return check_value(node, key, row);

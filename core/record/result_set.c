@@ -25,7 +25,7 @@ static enum qm_status add_path(struct qm_result_set *set, size_t *capacity, cons
         *capacity = wanted;
     }
     struct qm_result_entry *entry = &set->entries[set->count];
-    *entry = (struct qm_result_entry){.path = malloc(strlen(path) + 1)};
+    *entry = (struct qm_result_entry){.path = malloc(strlen(path) + 1), .order = set->count};
     if (!entry->path)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu results", set->count);
     strcpy(entry->path, path);

@@ -216,15 +216,30 @@ static void append_list(struct qm_text *text, const struct qm_node *claim, const
 
 // ---- Components -----------------------------------------------------------------------------------------------------
 
+// Whether a line of its scalars would have a speed in it.
+static bool holds_rate(const char *key, const struct qm_node *mapping)
+{
+    bool found = key && strcmp(key, "windows") == 0;
+    for (size_t i = 0; i < qm_node_count(mapping); i++) {
+        const char *own = qm_node_key_at(mapping, i);
+        bool is_own_line = !key && strcmp(own, "rate") == 0;
+        found = found || (strstr(own, "rate") && !is_own_line && qm_node_is_number(qm_node_at(mapping, i)));
+    }
+    return found;
+}
+
 // The rate of a window is a speed like any other: with its unit, interval and the words on accuracy.
 static void append_sustained(struct qm_text *text, const struct qm_node *claim, const struct qm_node *sustained)
 {
     static const char *const shown[] = {"phase", "batch", "prompt", "depth", "rate", "low", "high", "unit"};
+    const char *word = qm_fact_accuracy_word(claim);
     bool is_first = true;
     if (qm_node_child(sustained, "rate")) {
         append_speed(text, claim, sustained, false);
         qm_text_append(text, "\n");
     }
+    if (word && holds_rate(NULL, sustained))
+        qm_text_append(text, "(accuracy: %s) ", word);
     for (size_t i = 0; i < qm_node_count(sustained); i++) {
         const char *key = qm_node_key_at(sustained, i);
         bool is_shown = !qm_node_is_text(qm_node_at(sustained, i));
@@ -269,11 +284,14 @@ void qm_fact_component(struct qm_text *text, const struct qm_node *claim, const 
         if (qm_node_is_text(child))
             continue;
         append_key(&title, key);
+        if (is_speed && word && qm_node_is_mapping(child) && holds_rate(key, child))
+            qm_text_append(&title, " (accuracy: %s)", word);
         qm_text_append(&title, ": ");
-        if (qm_node_is_sequence(child))
+        if (qm_node_is_sequence(child)) {
             append_list(text, claim, key, child);
-        else if (append_scalars(text, qm_text_bytes(&title), child))
+        } else if (append_scalars(text, qm_text_bytes(&title), child)) {
             qm_text_append(text, "\n");
+        }
         text->failed = text->failed || title.failed;
         qm_text_free(&title);
     }

@@ -1,14 +1,13 @@
 #include "report/show.h"
 #include "record/node.h"
 #include "report/accuracy.h"
+#include "report/show_speed.h"
 #include "report/table.h"
 #include "sys/host.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define INTERVAL_BYTES 128
 
 struct qm_show_style qm_show_style_of(int descriptor)
 {
@@ -17,14 +16,8 @@ struct qm_show_style qm_show_style_of(int descriptor)
                                   .is_fancy = is_terminal};
 }
 
-void qm_show_number(const struct qm_node *node, char text[QM_SHOW_NUMBER_BYTES])
+void qm_show_double(double value, char text[QM_SHOW_NUMBER_BYTES])
 {
-    double value = 0;
-    if (!qm_node_is_number(node) || qm_node_read_double(node, &value) != QM_OK) {
-        const char *word = qm_node_text(node);
-        snprintf(text, QM_SHOW_NUMBER_BYTES, "%.39s", word ? word : "absent");
-        return;
-    }
     double size = value < 0 ? -value : value;
     if (size >= 999.5 && size < 1e15) {
         char digits[32];
@@ -42,8 +35,18 @@ void qm_show_number(const struct qm_node *node, char text[QM_SHOW_NUMBER_BYTES])
     snprintf(text, QM_SHOW_NUMBER_BYTES, size >= 0.9995 && size < 10 ? "%.4g" : "%.3g", value);
 }
 
-// "VALUE [LOW, HIGH]", the value alone where there is no interval.
-static void show_interval(const struct qm_node *holder, const char *key, char text[INTERVAL_BYTES])
+void qm_show_number(const struct qm_node *node, char text[QM_SHOW_NUMBER_BYTES])
+{
+    double value = 0;
+    if (qm_node_is_number(node) && qm_node_read_double(node, &value) == QM_OK) {
+        qm_show_double(value, text);
+        return;
+    }
+    const char *word = qm_node_text(node);
+    snprintf(text, QM_SHOW_NUMBER_BYTES, "%.39s", word ? word : "absent");
+}
+
+void qm_show_interval(const struct qm_node *holder, const char *key, char text[QM_SHOW_INTERVAL_BYTES])
 {
     char value[QM_SHOW_NUMBER_BYTES];
     char low[QM_SHOW_NUMBER_BYTES];
@@ -52,12 +55,12 @@ static void show_interval(const struct qm_node *holder, const char *key, char te
     const struct qm_node *high_node = qm_node_child(holder, "high");
     qm_show_number(qm_node_is_mapping(holder) ? qm_node_child(holder, key) : holder, value);
     if (!qm_node_is_number(low_node) || !qm_node_is_number(high_node)) {
-        snprintf(text, INTERVAL_BYTES, "%s", value);
+        snprintf(text, QM_SHOW_INTERVAL_BYTES, "%s", value);
         return;
     }
     qm_show_number(low_node, low);
     qm_show_number(high_node, high);
-    snprintf(text, INTERVAL_BYTES, "%s [%s, %s]", value, low, high);
+    snprintf(text, QM_SHOW_INTERVAL_BYTES, "%s [%s, %s]", value, low, high);
 }
 
 // A fraction as percent; a word as it is.
@@ -113,7 +116,7 @@ static const char *format_of(const struct qm_node *scheme, const char *tensor)
 
 static void add_accuracy(struct qm_table *table, const struct qm_node *scheme)
 {
-    char text[INTERVAL_BYTES];
+    char text[QM_SHOW_INTERVAL_BYTES];
     char number[QM_SHOW_NUMBER_BYTES];
     const struct qm_node *accuracy = qm_node_child(scheme, "accuracy");
     if (!qm_node_is_mapping(accuracy)) {
@@ -122,7 +125,7 @@ static void add_accuracy(struct qm_table *table, const struct qm_node *scheme)
             qm_table_cell(table, "-");
         return;
     }
-    show_interval(qm_node_child(accuracy, "kl_divergence"), "mean", text);
+    qm_show_interval(qm_node_child(accuracy, "kl_divergence"), "mean", text);
     qm_table_cell(table, "%s", text);
     const struct qm_node *ratio = qm_node_get(accuracy, "perplexity.ratio");
     double value = 0;
@@ -141,7 +144,7 @@ static void add_accuracy(struct qm_table *table, const struct qm_node *scheme)
 static void add_speed(struct qm_table *table, const struct qm_node *scheme, const char *baseline)
 {
     static const char *const phases[] = {"prefill", "decode"};
-    char text[INTERVAL_BYTES];
+    char text[QM_SHOW_INTERVAL_BYTES];
     char number[QM_SHOW_NUMBER_BYTES];
     for (size_t i = 0; i < 2; i++) {
         const struct qm_node *point = qm_show_point(scheme, phases[i]);
@@ -151,10 +154,12 @@ static void add_speed(struct qm_table *table, const struct qm_node *scheme, cons
             snprintf(number, sizeof(number), "not measured");
         qm_table_cell(table, "%s", number);
     }
+    qm_show_sustained_cell(scheme, text);
+    qm_table_cell(table, "%s", text);
     for (size_t i = 0; i < 2; i++) {
         const struct qm_node *gain = find_gain(scheme, phases[i]);
         if (gain)
-            show_interval(gain, "ratio", text);
+            qm_show_interval(gain, "ratio", text);
         else
             snprintf(text, sizeof(text), "%s",
                      strcmp(qm_node_text_at(scheme, "name", ""), baseline) == 0 ? "baseline" : "not measured");
@@ -181,6 +186,7 @@ static enum qm_status show_schemes(const struct qm_node *result, const struct qm
     qm_table_column(table, "acceptance", false);
     qm_table_column(table, "prefill t/s", true);
     qm_table_column(table, "decode t/s", true);
+    qm_table_column(table, "sustained", false);
     qm_table_column(table, "prefill gain", false);
     qm_table_column(table, "decode gain", false);
     qm_table_column(table, "memory", true);
@@ -210,7 +216,7 @@ static enum qm_status show_schemes(const struct qm_node *result, const struct qm
 static enum qm_status show_widening(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
 {
     const struct qm_node *schemes = qm_node_child(result, "schemes");
-    char text[INTERVAL_BYTES];
+    char text[QM_SHOW_INTERVAL_BYTES];
     char number[QM_SHOW_NUMBER_BYTES];
     struct qm_table *table = qm_table_create();
     qm_table_column(table, "widened scheme", false);
@@ -232,11 +238,11 @@ static enum qm_status show_widening(const struct qm_node *result, const struct q
         static const char *const parts[] = {"kl_to_narrow", "before_timing"};
         for (size_t k = 0; k < 2; k++) {
             const struct qm_node *part = qm_node_child(widening, parts[k]);
-            show_interval(part, "mean", text);
+            qm_show_interval(part, "mean", text);
             qm_table_cell(table, "%s", text);
             qm_table_cell(table, "%s", qm_node_text_at(part, "tokens", "-"));
         }
-        show_interval(qm_node_child(widening, "random_codes"), "ratio", text);
+        qm_show_interval(qm_node_child(widening, "random_codes"), "ratio", text);
         qm_table_cell(table, "%s", text);
     }
     fputs("\n", file);
@@ -250,67 +256,10 @@ static bool is_widened(const struct qm_node *result)
     return strcmp(qm_node_text_at(result, "model.widen", "1"), "1") != 0;
 }
 
-static enum qm_status show_points(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
-{
-    static const char *const latencies[] = {"p50", "p95", "p99"};
-    const struct qm_node *schemes = qm_node_child(result, "schemes");
-    char text[INTERVAL_BYTES];
-    char number[QM_SHOW_NUMBER_BYTES];
-    struct qm_table *table = qm_table_create();
-    qm_table_column(table, "scheme", false);
-    qm_table_column(table, "KL mean", false); // no speed without it, in this table either
-    qm_table_keep(table);
-    qm_table_column(table, "phase", false);
-    qm_table_column(table, "batch", true);
-    qm_table_column(table, "prompt or depth", true);
-    qm_table_column(table, "t/s [interval]", false);
-    qm_table_column(table, "wall t/s", true);
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(text, sizeof(text), "%s ms", latencies[i]);
-        qm_table_column(table, text, true);
-    }
-    qm_table_column(table, "tier", false);
-    qm_table_column(table, "timer", false);
-    qm_table_column(table, "passes", true);
-    for (size_t i = 0; i < qm_node_count(schemes); i++) {
-        const struct qm_node *scheme = qm_node_at(schemes, i);
-        const struct qm_node *points = qm_node_child(scheme, "throughput");
-        for (size_t j = 0; is_ok(scheme) && j < qm_node_count(points); j++) {
-            const struct qm_node *point = qm_node_at(points, j);
-            const struct qm_node *kl = qm_node_get(scheme, "accuracy.kl_divergence.mean");
-            qm_table_row(table);
-            qm_table_cell(table, "%s", qm_node_text_at(scheme, "name", "?"));
-            qm_show_number(kl, number);
-            qm_table_cell(table, "%s", kl ? number : "accuracy: not measured");
-            qm_table_cell(table, "%s", qm_node_text_at(point, "phase", "?"));
-            const char *asked = qm_node_text_at(point, "batch_asked", NULL);
-            qm_table_cell(table, "%s%s%s%s", qm_node_text_at(point, "batch", "?"), asked ? " (of " : "",
-                          asked ? asked : "", asked ? ")" : "");
-            qm_table_cell(table, "%s", qm_node_text_at(point, "prompt", qm_node_text_at(point, "depth", "?")));
-            show_interval(point, "rate_tokens_per_s", text);
-            qm_table_cell(table, "%s", text);
-            qm_show_number(qm_node_child(point, "wall_rate_tokens_per_s"), number);
-            qm_table_cell(table, "%s", number);
-            for (size_t k = 0; k < 3; k++) {
-                const struct qm_node *latency = qm_node_child(point, "latency_ms");
-                qm_show_number(qm_node_is_mapping(latency) ? qm_node_child(latency, latencies[k]) : latency, number);
-                qm_table_cell(table, "%s", number);
-            }
-            qm_table_cell(table, "%s", qm_node_text_at(point, "tier", "?"));
-            qm_table_cell(table, "%s", qm_node_text_at(point, "timer", "?"));
-            qm_table_cell(table, "%s", qm_node_text_at(point, "passes", "?"));
-        }
-    }
-    fputs("\n", file);
-    enum qm_status status = qm_table_write(table, file, style->columns, style->is_fancy);
-    qm_table_destroy(&table);
-    return status;
-}
-
 static enum qm_status show_tasks(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
 {
     const struct qm_node *schemes = qm_node_child(result, "schemes");
-    char text[INTERVAL_BYTES];
+    char text[QM_SHOW_INTERVAL_BYTES];
     char number[QM_SHOW_NUMBER_BYTES];
     struct qm_table *table = qm_table_create();
     qm_table_column(table, "scheme", false);
@@ -333,7 +282,7 @@ static enum qm_status show_tasks(const struct qm_node *result, const struct qm_s
             qm_table_cell(table, "%s", qm_node_text_at(task, "difficulty", "?"));
             qm_table_cell(table, "%s", qm_node_text_at(task, "examples", "?"));
             qm_table_cell(table, "%s", is_graded ? "yes" : "no");
-            show_interval(task, "value", text);
+            qm_show_interval(task, "value", text);
             qm_table_cell(table, "%s", text);
             qm_show_number(qm_node_child(task, "reference"), number);
             qm_table_cell(table, "%s", number);
@@ -355,7 +304,7 @@ static const struct qm_node *first_ok(const struct qm_node *result)
 }
 
 // The values of a path in all points of all schemes, each once: "base, dot".
-static void list_values(const struct qm_node *result, const char *key, char text[INTERVAL_BYTES])
+static void list_values(const struct qm_node *result, const char *key, char text[QM_SHOW_INTERVAL_BYTES])
 {
     const struct qm_node *schemes = qm_node_child(result, "schemes");
     text[0] = '\0';
@@ -365,7 +314,7 @@ static void list_values(const struct qm_node *result, const char *key, char text
             const char *value = qm_node_text_at(qm_node_at(points, j), key, "?");
             size_t used = strlen(text);
             if (!strstr(text, value))
-                snprintf(text + used, INTERVAL_BYTES - used, "%s%s", used ? ", " : "", value);
+                snprintf(text + used, QM_SHOW_INTERVAL_BYTES - used, "%s%s", used ? ", " : "", value);
         }
     }
 }
@@ -437,7 +386,7 @@ static void show_criteria(const struct qm_node *scheme, FILE *file)
 
 static void show_notes(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
 {
-    char text[INTERVAL_BYTES];
+    char text[QM_SHOW_INTERVAL_BYTES];
     const struct qm_node *scheme = first_ok(result);
     const struct qm_node *prefill = qm_show_point(scheme, "prefill");
     const struct qm_node *decode = qm_show_point(scheme, "decode");
@@ -457,6 +406,7 @@ static void show_notes(const struct qm_node *result, const struct qm_show_style 
         fprintf(file, "  nothing was measured: no scheme is ok\n");
         return;
     }
+    qm_show_warnings(result, file);
     fprintf(file, "  the table shows");
     if (prefill)
         fprintf(file, " prefill at batch %s, prompt %s%s", qm_node_text_at(prefill, "batch", "?"),
@@ -480,8 +430,9 @@ static void show_notes(const struct qm_node *result, const struct qm_show_style 
     fprintf(file, "; timer: %s; tiles: %s; protocol: ", text,
             qm_node_text_at(scheme, "disclosure.tool_chain.tiles", "undisclosed"));
     list_values(result, "protocol", text);
-    fprintf(file, "%s; sustained: %s\n", text, qm_node_text_at(scheme, "sustained", "measured"));
+    fprintf(file, "%s; sustained: %s\n", text, qm_node_text_at(scheme, "sustained", "--sustained lists it"));
     fprintf(file, "  policy: %s\n", qm_node_text_at(scheme, "disclosure.tool_chain.policy", "undisclosed"));
+    qm_show_speed_notes(result, file);
     show_criteria(scheme, file);
     qm_show_accuracy_notes(result, file);
     show_set(qm_node_get(scheme, "disclosure.evaluation_set"), "evaluation set", file);
@@ -513,7 +464,9 @@ enum qm_status qm_show_result(const struct qm_node *result, const struct qm_show
     if (is_widened(result))
         QM_TRY(show_widening(result, style, file));
     if (style->with_points)
-        QM_TRY(show_points(result, style, file));
+        QM_TRY(qm_show_points(result, style, file));
+    if (style->with_sustained)
+        QM_TRY(qm_show_sustained(result, style, file));
     if (style->with_details)
         QM_TRY(qm_show_details(result, style, file));
     if (style->with_tasks)

@@ -10,25 +10,30 @@
 struct qm_node;
 
 struct qm_show_style {
-    unsigned columns;  // of the terminal; 0: no limit, as for a pipe
-    bool is_fancy;     // lines that a terminal shows
-    bool with_points;  // every point of throughput, as a second table
-    bool with_tasks;   // exact match of every task and difficulty
-    bool with_details; // the distribution of divergences and what else stands behind accuracy
-    bool is_changed;   // the file's hash is not that of its content
+    unsigned columns;    // of the terminal; 0: no limit, as for a pipe
+    bool is_fancy;       // lines that a terminal shows
+    bool with_points;    // every point of throughput, as a second table
+    bool with_sustained; // the sustained run of every scheme
+    bool with_tasks;     // exact match of every task and difficulty
+    bool with_details;   // the distribution of divergences and what else stands behind accuracy
+    bool is_changed;     // the file's hash is not that of its content
 };
 
 // The style for a file descriptor: 1 is standard output.
 struct qm_show_style qm_show_style_of(int descriptor);
 
 // Prints one result, which must have passed qm_result_check: a row per scheme with formats, accuracy, verdict, speed,
-// gain and memory; a row that is not ok has its reason instead; then notes on what was disclosed. Speed is never
+// whether it holds, gain and memory; a row that is not ok has its reason instead; then notes on what was disclosed. Speed is never
 // printed without the accuracy of the same artifact in the same row, or the words `accuracy: not measured`.
 QM_MUST_USE enum qm_status qm_show_result(const struct qm_node *result, const struct qm_show_style *style, FILE *file);
 
 // A number of a result in few digits: "0.00213", "1,234", "1.2e-06"; a word as it is; "absent" for none.
 #define QM_SHOW_NUMBER_BYTES 40
 void qm_show_number(const struct qm_node *node, char text[QM_SHOW_NUMBER_BYTES]);
+#define QM_SHOW_INTERVAL_BYTES 128
+// "VALUE [LOW, HIGH]" of `key` of a mapping with `low` and `high`; the value alone where there is no interval.
+void qm_show_interval(const struct qm_node *holder, const char *key, char text[QM_SHOW_INTERVAL_BYTES]);
+void qm_show_double(double value, char text[QM_SHOW_NUMBER_BYTES]);
 
 // The first point of a phase ("prefill", "decode") in a scheme's throughput, which the table shows. NULL if none.
 const struct qm_node *qm_show_point(const struct qm_node *scheme, const char *phase);

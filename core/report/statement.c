@@ -109,6 +109,27 @@ static void say_accuracy(struct qm_text *out, const struct qm_node *claim)
         qm_text_append(out, ", intervals of undisclosed confidence. ");
 }
 
+// Whether the rate held, and what part of the burst is left; the rates themselves stand in the table.
+static void say_steady(struct qm_text *out, const struct qm_node *claim, const char *steady)
+{
+    double rate = 0, burst = 0, deviation = 0;
+    if (!steady)
+        qm_text_append(out, "whether the rate was steady is undisclosed");
+    else if (strcmp(steady, "too short") == 0)
+        qm_text_append(out, "too short to show a steady rate");
+    else if (strcmp(steady, "undecidable") == 0)
+        qm_text_append(out, "whether the rate was steady cannot be told");
+    else
+        qm_text_append(out, "the rate was %s",
+                       strcmp(steady, "no") == 0 || strcmp(steady, "false") == 0 ? "not steady" : "steady");
+    if (steady && strcmp(steady, "undecidable") == 0 &&
+        qm_node_double_at(claim, "sustained.windows.deviation", &deviation))
+        qm_text_append(out, " from windows that scatter by %.2g %%", 100 * deviation);
+    if (qm_node_double_at(claim, "sustained.rate", &rate) && qm_node_double_at(claim, "sustained.burst_rate", &burst) &&
+        burst > 0)
+        qm_text_append(out, ", at %.3g times its burst", rate / burst);
+}
+
 static void say_sustained(struct qm_text *out, const struct qm_node *claim)
 {
     const char *steady = qm_node_text_at(claim, "sustained.steady", NULL);
@@ -118,11 +139,12 @@ static void say_sustained(struct qm_text *out, const struct qm_node *claim)
                        qm_node_text_at(claim, "sustained", NULL) ? word_at(claim, "sustained") : "undisclosed");
         return;
     }
-    qm_text_append(out, "Measured for %.3g s at a time: %s. ", seconds,
-                   !steady                            ? "whether the rate was steady is undisclosed"
-                   : strcmp(steady, "too short") == 0 ? "too short to show a steady rate"
-                   : strcmp(steady, "no") == 0 || strcmp(steady, "false") == 0 ? "the rate was not steady"
-                                                                               : "the rate was steady");
+    qm_text_append(out, "Measured for %.3g s at a time: ", seconds);
+    say_steady(out, claim, steady);
+    const char *throttling = qm_node_text_at(claim, "sustained.throttling", NULL);
+    if (!qm_component_is_silent(throttling))
+        qm_text_append(out, "; throttling: %s", throttling);
+    qm_text_append(out, ". ");
 }
 
 void qm_statement_paragraph(struct qm_text *out, const struct qm_node *claim, const struct qm_audit *audit)

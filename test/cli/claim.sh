@@ -12,6 +12,11 @@ qm claim --scheme w4a16-g32 "$DATA/result-sets.yaml" | sed -n '/^accuracy/,/^thr
 qm claim "$DATA/result-pocl.yaml" "$DATA/result-example.yaml" | grep -E ' on .* through |nothing is claimed|exit code'
 qm claim --format json "$DATA/result-example.yaml" | grep -A 12 '"refused"'
 qm claim --scheme f16 "$DATA/result-example.yaml" | grep -A 1 -E 'As a statement|exit code'
+# A sustained run: steady, not steady, and too noisy to tell.
+for scheme in f16 w8a8 w4a8-g32-static; do
+    qm claim --scheme $scheme "$DATA/result-sustained.yaml" | tr '\n' ' ' | grep -oE 'Measured for [^.]*\.[^.]*\.?[^.]*\.|As a statement[^.]*\.'
+done
+qm claim --scheme f16 "$DATA/result-sustained.yaml" | sed -n '/^sustained/,/^tool chain/p'
 # What cannot be claimed.
 qm claim
 qm claim missing.yaml

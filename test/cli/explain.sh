@@ -13,6 +13,13 @@ for metric in kl_divergence_mean kl_divergence_p99 kl_divergence_max perplexity 
     grep -q 'exit code: 0' text || echo "$metric has no text"
 done
 qm explain "not measured"
+# What the gate says, as it says it, and the words of sustained runs.
+for word in PASS REGRESSED INCONCLUSIVE "NOT COMPARABLE" WRONG; do
+    qm explain "$word"
+done
+for word in sustained burst steady "noise floor" latency-bounded "time to first token" time_to_first_token_ms detectable; do
+    qm explain "$word" | grep -c 'exit code: 0'
+done
 qm explain perplexty
 qm explain xyzzy
 qm explain f32

@@ -6,4 +6,7 @@ qm show result-example.yaml result-other-device.yaml | tail -25
 # Details, exact match against its thresholds, several evaluation sets; older results have none of them.
 qm show --details result-sets.yaml
 qm show --details result-example.yaml | grep -c kl_divergence_p50
+# Sustained runs, noise, clocks and warnings; older results have none of them.
+qm show --points --sustained result-sustained.yaml
+qm show --sustained result-example.yaml | grep -A 1 '^sustained'
 qm show --json result-example.yaml | head -20
