@@ -87,7 +87,7 @@ static void test_wrong_pass(void **state)
     (void)state;
     need(pocl_id);
     struct child child;
-    run_profile(&child, pocl_id, (const char *const[]){"QM_FAULT=wrong-pass=w8a8:5", NULL});
+    run_profile(&child, pocl_id, (const char *const[]){"QM_FAULT=wrong-pass=w8a8:6", NULL});
     expect_code(&child, 4);
     struct qm_node *result = need_result("opencl");
     expect_whole(result, "f16");
