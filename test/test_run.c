@@ -182,7 +182,8 @@ static void test_hang(void **state)
 {
     (void)state;
     need(pocl_id);
-    expect_all_failed("QM_FAULT=hang=run", "QM_WORKER_TIMEOUT_S=15", "no answer within 15 s, while running f16, prefill");
+    expect_all_failed("QM_FAULT=hang=run", "QM_WORKER_TIMEOUT_S=15",
+                      "no answer within 15 s, while running f16, prefill");
 }
 
 // Fields of /proc/PID/stat behind the name, which may hold anything.
