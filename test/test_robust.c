@@ -206,7 +206,7 @@ static void test_wrong_after_the_timed_window(void **state)
 {
     (void)state;
     struct child child;
-    run_tiny(&child, "QM_FAULT=wrong-pass=w8a8:6", NULL);
+    run_tiny(&child, "QM_FAULT=wrong-pass=w8a8:7", NULL);
     expect_code(&child, 4);
     struct qm_node *result = need_result("reference");
     expect_row_ok(result, "f16");
