@@ -18,8 +18,8 @@
 #include <string.h>
 
 struct gate_options {
-    struct qm_option_texts environments[2]; // of A and B
-    const char *profile, *device, *schemes, *directory, *known, *junit;
+    struct qm_option_texts environments[2];                                          // of A and B
+    const char *profile, *device, *devices[2], *schemes, *directory, *known, *junit; // devices: of A and B apart
     bool measures_again, annotates, as_json, lists_all;
 };
 
@@ -128,7 +128,8 @@ static enum qm_status complete_environment(struct qm_option_texts *texts, char o
 static enum qm_status choose_devices(const struct gate_options *options, struct qm_device_list lists[2])
 {
     for (size_t side = 0; side < 2; ++side) {
-        QM_TRY(qm_device_list_make(options->environments[side].items, options->device, &lists[side]));
+        QM_TRY(qm_device_list_make(options->environments[side].items,
+                                   options->devices[side] ? options->devices[side] : options->device, &lists[side]));
     }
     if (lists[0].count == 0 || lists[0].count != lists[1].count)
         return QM_FAIL(lists[0].count + lists[1].count == 0 ? QM_UNAVAILABLE : QM_INVALID,
@@ -252,7 +253,10 @@ static enum qm_status write_reports(const struct gate_options *options, const st
 
 static enum qm_status check_mode(const struct gate_options *o, size_t operands)
 {
-    bool is_live = o->environments[0].count + o->environments[1].count > 0;
+    bool is_live = o->environments[0].count + o->environments[1].count > 0 || (o->devices[0] && o->devices[1]);
+    if (!o->devices[0] != !o->devices[1])
+        return QM_FAIL(QM_INVALID,
+                       "gate: --a-device and --b-device go together; name both, or --device for both sides");
     if (is_live && operands > 0)
         return QM_FAIL(QM_INVALID, "gate: results and --a-env or --b-env; give two results or directories of them, or "
                                    "two environments");
@@ -274,6 +278,9 @@ int qm_verb_gate(int argc, char **argv)
         {"profile", QM_OPTION_TEXT, &o.profile, "NAME|FILE", "live: what to run; regression if not given"},
         {"scheme", QM_OPTION_TEXT, &o.schemes, "LIST", "live: only these schemes, and the baseline"},
         {"device", QM_OPTION_TEXT, &o.device, "ID", "live: one device: an id (vulkan:0), an API or a driver"},
+        {"a-device", QM_OPTION_TEXT, &o.devices[0], "ID", "live: the device of side A, such as vulkan:0, ..."},
+        {"b-device", QM_OPTION_TEXT, &o.devices[1], "ID",
+         "live: ... and of side B, such as opencl:0: two APIs of one card in turns"},
         {"rerun", QM_OPTION_FLAG, &o.measures_again, NULL, "live: measure doubtful rows again"},
         {"out", QM_OPTION_TEXT, &o.directory, "DIR", "live: keep the results of both sides in DIR/a and DIR/b"},
         {"known", QM_OPTION_TEXT, &o.known, "FILE", "known failures, with reasons: they do not count"},

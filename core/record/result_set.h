@@ -16,7 +16,7 @@ struct qm_result_entry {
     char *path; // owned
     struct qm_node *result;
     bool is_intact;
-    size_t order; // in which it was named or found
+    size_t order;                         // in which it was named or found
     char device[QM_HISTORY_DEVICE_BYTES]; // qm_history_device
 };
 

@@ -255,8 +255,7 @@ static void warn_sustained(const struct qm_node *schemes, FILE *file)
     if (list_steady(schemes, "too short", names, sizeof(names)) > 0)
         fprintf(file, "  WARNING: the sustained run is too short to show that the rate holds: %s\n", names);
     if (list_steady(schemes, "no", names, sizeof(names)) > 0)
-        fprintf(file, "  WARNING: the rate did not hold: %s; the speeds of the table are of shorter passes\n",
-                names);
+        fprintf(file, "  WARNING: the rate did not hold: %s; the speeds of the table are of shorter passes\n", names);
     for (size_t i = 0; i < qm_node_count(schemes); i++) {
         const struct qm_node *sustained = sustained_of(qm_node_at(schemes, i));
         const char *throttling = qm_node_text_at(sustained, "throttling", "none seen");
