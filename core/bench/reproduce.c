@@ -238,21 +238,18 @@ enum qm_status qm_rerun_device(const struct qm_preparation *preparation, const s
 {
     struct qm_host_conditions *conditions = calloc(2, sizeof(*conditions));
     bool is_simulated = getenv("QM_SIMULATE") && getenv("QM_SIMULATE")[0];
-    uint64_t begin_ns = qm_clock_ns();
     enum qm_status status = QM_OK;
-    *out = (struct qm_rerun){.sustained_s = preparation->profile.sustained == QM_PROFILE_SUSTAINED_NONE
-                                                ? 0
-                                                : preparation->profile.sustained_s};
+    out->sustained_s =
+        preparation->profile.sustained == QM_PROFILE_SUSTAINED_NONE ? 0 : preparation->profile.sustained_s;
     if (!conditions)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the conditions of a run");
     QM_GUARD(qm_conditions_read("", &conditions[0]));
-    for (size_t i = 0; i < params->runs && !qm_interrupted(); ++i) {
-        if (i == 1)
-            begin_ns = qm_clock_ns();
+    while (out->count < params->runs && !qm_interrupted()) {
+        uint64_t begin_ns = qm_clock_ns();
         QM_GUARD(run_once(preparation, params, out));
+        out->seconds_per_run = (double)(qm_clock_ns() - begin_ns) * 1e-9;
     }
     QM_GUARD(qm_conditions_read("", &conditions[1]));
-    out->seconds_per_run = (double)(qm_clock_ns() - begin_ns) * 1e-9 / (double)(out->count > 1 ? out->count - 1 : 1);
     if (out->count > 0 && !is_simulated)
         find_disturbance(&conditions[0], &conditions[1], out->results[0], out->disturbance, sizeof(out->disturbance));
 done:

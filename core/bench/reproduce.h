@@ -16,7 +16,7 @@ struct qm_rerun_params {
     const char *cache_directory;
     bool is_quick;        // no sustained runs
     uint64_t sustained_s; // of sustained runs, at most; 0: the record's
-    size_t runs;          // 1 .. QM_REPEATED_RUNS_MAX
+    size_t runs;          // in all: 1 .. QM_REPEATED_RUNS_MAX
     // Of the device:
     const char *device; // id
     unsigned ordinal;
@@ -38,12 +38,13 @@ struct qm_rerun {
     char path[QM_PATH_BYTES];                     // of the first
     double paired_errors[QM_PROFILE_SCHEMES_MAX]; // as in qm_reproduce_params
     double sustained_s;                           // that sustained runs were given; 0: none
-    double seconds_per_run;                       // of a run that only times, and where there was none, of the first
+    double seconds_per_run;                       // of the latest run: one that only times, but for the first
     char disturbance[300];                        // as in qm_reproduce_params; "" for nothing
 };
 
-// Runs and writes. With a simulated clock (simulate.h) each run has noise of its own. The caller frees `out`, also where this
-// fails: what was run so far is there.
+// Runs and writes until there are `runs` of them; what `out` (zeroed before the first call) has already is kept. With a
+// simulated clock (simulate.h) each run has noise of its own. The caller frees `out`, also where this fails: what was run so
+// far is there.
 QM_MUST_USE enum qm_status qm_rerun_device(const struct qm_preparation *preparation,
                                            const struct qm_rerun_params *params, struct qm_rerun *out);
 void qm_rerun_free(struct qm_rerun *rerun);

@@ -14,10 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    RUNS_FIRST = 3,
+    RUNS_MORE = 6 // where that would tell what cannot be told from the first
+};
+
 struct reproduce_options {
     const char *device, *schemes, *directory, *model, *tolerance;
     uint64_t seconds, runs;
-    bool is_quick, is_relative, allows_changed, as_json;
+    bool runs_are_given, is_quick, is_relative, allows_changed, as_json;
 };
 
 static enum qm_status read_tolerance(const char *text, double *out)
@@ -75,15 +80,46 @@ static void announce(const struct qm_preparation *preparation, const struct qm_r
 {
     const struct qm_profile *profile = &preparation->profile;
     fprintf(stderr, "profile %s of the result: %zu schemes, %zu points, %zu runs on %s %s\n", profile->name,
-            profile->scheme_count, profile->prefill_count + profile->decode_count, params->runs, entry->id,
-            entry->name);
+            profile->scheme_count, profile->prefill_count + profile->decode_count,
+            params->runs ? params->runs : (size_t)RUNS_FIRST, entry->id, entry->name);
+}
+
+static enum qm_status run_and_judge(struct qm_rerun_params *params, const struct qm_preparation *preparation,
+                                    struct qm_reproduce_params *judging, const char *title, struct qm_rerun *runs,
+                                    struct qm_reproduction *out)
+{
+    struct qm_progress_line line;
+    params->progress_context = &line;
+    qm_progress_begin(&line, title, 0);
+    enum qm_status status = qm_rerun_device(preparation, params, runs);
+    qm_progress_end(&line);
+    (void)!qm_file_remove(params->scratch_path);
+    if (status != QM_OK || qm_interrupted())
+        return status;
+    judging->sustained_s = runs->sustained_s;
+    judging->disturbance = runs->disturbance;
+    judging->seconds_per_run = runs->seconds_per_run;
+    judging->paired_errors = runs->paired_errors;
+    qm_reproduction_free(out);
+    return qm_reproduce_judge(params->record, (const struct qm_node *const *)runs->results, runs->count, judging, out);
+}
+
+static bool would_more_tell(const struct qm_reproduction *found)
+{
+    for (size_t i = 0; i < found->count; ++i) {
+        if (found->rows[i].runs_needed > 0 && found->rows[i].runs_needed <= RUNS_MORE)
+            return true;
+    }
+    return false;
 }
 
 static enum qm_status rerun(struct qm_rerun_params *params, struct qm_preparation *preparation,
-                            const struct qm_device_entry *entry, struct qm_rerun *out)
+                            const struct qm_device_entry *entry, struct qm_reproduce_params *judging,
+                            struct qm_rerun *runs, struct qm_reproduction *out)
 {
     char title[192], scratch[QM_PATH_BYTES], name[64];
     struct qm_progress_line line;
+    bool may_go_on = params->runs == 0;
     snprintf(name, sizeof(name), "logits-%" PRIu32 ".tmp", qm_process_id());
     QM_TRY(qm_path_join(scratch, params->cache_directory, name));
     params->scratch_path = scratch;
@@ -94,11 +130,16 @@ static enum qm_status rerun(struct qm_rerun_params *params, struct qm_preparatio
     qm_progress_end(&line);
     QM_TRY(status);
     snprintf(title, sizeof(title), "%.23s %.127s", entry->id, entry->name);
-    qm_progress_begin(&line, title, 0);
-    status = qm_rerun_device(preparation, params, out);
-    qm_progress_end(&line);
-    (void)!qm_file_remove(scratch);
-    return status;
+    if (may_go_on) { // two looks at most, which share the level
+        judging->false_alarm /= 2;
+        params->runs = RUNS_FIRST;
+    }
+    QM_TRY(run_and_judge(params, preparation, judging, title, runs, out));
+    if (!may_go_on || qm_interrupted() || !would_more_tell(out))
+        return QM_OK;
+    fprintf(stderr, "%s; some would be told by more runs\n", out->summary);
+    params->runs = RUNS_MORE;
+    return run_and_judge(params, preparation, judging, title, runs, out);
 }
 
 static enum qm_status report(const struct reproduce_options *options, const struct qm_reproduction *reproduction,
@@ -141,7 +182,7 @@ static int reproduce(const char *path, const struct reproduce_options *options)
     enum qm_status status = QM_OK;
     int code = QM_EXIT_OK;
     QM_GUARD(read_tolerance(options->tolerance, &judging.tolerance));
-    if (options->runs < 1 || options->runs > QM_REPEATED_RUNS_MAX)
+    if ((options->runs < 1 && options->runs_are_given) || options->runs > QM_REPEATED_RUNS_MAX)
         QM_GUARD(QM_FAIL(QM_INVALID, "--runs %" PRIu64 " is not 1 to %d", options->runs, QM_REPEATED_RUNS_MAX));
     QM_GUARD(load_record(path, options, &record));
     params.record = record;
@@ -155,17 +196,11 @@ static int reproduce(const char *path, const struct reproduce_options *options)
     QM_GUARD(qm_directory_check_writable(options->directory));
     announce(preparation, &params, entry);
     qm_interrupt_watch();
-    QM_GUARD(rerun(&params, preparation, entry, &runs));
-    if (qm_interrupted())
-        goto done;
     judging.is_relative = options->is_relative;
     judging.is_quick = options->is_quick;
-    judging.sustained_s = runs.sustained_s;
-    judging.disturbance = runs.disturbance;
-    judging.seconds_per_run = runs.seconds_per_run;
-    judging.paired_errors = runs.paired_errors;
-    QM_GUARD(
-        qm_reproduce_judge(record, (const struct qm_node *const *)runs.results, runs.count, &judging, &reproduction));
+    QM_GUARD(rerun(&params, preparation, entry, &judging, &runs, &reproduction));
+    if (qm_interrupted())
+        goto done;
     QM_GUARD(report(options, &reproduction, &runs));
     code = qm_reproduction_exit_code(&reproduction);
 done:
@@ -184,12 +219,12 @@ done:
 
 int qm_verb_reproduce(int argc, char **argv)
 {
-    struct reproduce_options o = {.directory = "qmark-reproduced", .runs = 3};
+    struct reproduce_options o = {.directory = "qmark-reproduced", .runs = UINT64_MAX};
     const struct qm_option options[] = {
         {"device", QM_OPTION_TEXT, &o.device, "ID", "the device: an id (vulkan:0); the result's own if not given"},
         {"out", QM_OPTION_TEXT, &o.directory, "DIR", "where the new result is written; qmark-reproduced if not given"},
         {"scheme", QM_OPTION_TEXT, &o.schemes, "LIST", "only claims of these schemes, and of the baseline"},
-        {"runs", QM_OPTION_WHOLE, &o.runs, "K", "timed runs, each in a process of its own; 3 if not given"},
+        {"runs", QM_OPTION_WHOLE, &o.runs, "K", "timed runs; 3 if not given, and 6 where that would tell more"},
         {"tolerance", QM_OPTION_TEXT, &o.tolerance, "F",
          "a speed holds if a shortfall of this fraction is excluded; 0.1 if not given"},
         {"quick", QM_OPTION_FLAG, &o.is_quick, NULL, "without sustained runs"},
@@ -216,5 +251,7 @@ int qm_verb_reproduce(int argc, char **argv)
     enum qm_status status = qm_command_parse(&command, argc, argv, &operands, &count, &done);
     if (status != QM_OK)
         return qm_verb_fail(status);
+    o.runs_are_given = o.runs != UINT64_MAX;
+    o.runs = o.runs_are_given ? o.runs : 0;
     return done ? QM_EXIT_OK : reproduce(operands[0], &o);
 }
