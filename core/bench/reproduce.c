@@ -56,9 +56,27 @@ static enum qm_status limit_profile(struct qm_profile *profile, const struct qm_
     return qm_profile_update(profile);
 }
 
+// A profile of another version of qmark may lack what decides numbers today; nobody can add it to somebody else's result.
+static enum qm_status check_profile(const struct qm_node *record)
+{
+    struct qm_profile *profile = malloc(sizeof(*profile));
+    if (!profile)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a profile");
+    enum qm_status status = qm_profile_read(qm_node_child(record, "profile"), profile);
+    free(profile);
+    if (status == QM_INVALID)
+        qm_error_prefix(
+            "the result is of qmark %.20s, source %.40s, and its profile cannot be run by this one, %s; take "
+            "that version: ",
+            qm_node_text_at(record, "qmark.version", "?"), qm_node_text_at(record, "qmark.source", "?"), QM_VERSION);
+    return status;
+}
+
 enum qm_status qm_rerun_read(const struct qm_rerun_params *params, struct qm_preparation **out)
 {
     const struct qm_preparation_params preparation = preparation_params(params);
+    *out = NULL;
+    QM_TRY(check_profile(params->record));
     QM_TRY(qm_preparation_read(&preparation, out));
     enum qm_status status = limit_profile(&(*out)->profile, params);
     if (status != QM_OK)
@@ -237,7 +255,8 @@ enum qm_status qm_rerun_device(const struct qm_preparation *preparation, const s
                                struct qm_rerun *out)
 {
     struct qm_host_conditions *conditions = calloc(2, sizeof(*conditions));
-    bool is_simulated = getenv("QM_SIMULATE") && getenv("QM_SIMULATE")[0];
+    const char *simulated = getenv("QM_SIMULATE");
+    bool is_simulated = simulated && simulated[0];
     enum qm_status status = QM_OK;
     out->sustained_s =
         preparation->profile.sustained == QM_PROFILE_SUSTAINED_NONE ? 0 : preparation->profile.sustained_s;
