@@ -1,12 +1,12 @@
 // Running a result again, for `qmark reproduce`: its own profile, from the copy that it holds, on a device of this machine,
 // several times. The first run is whole and scored; the others, each in a worker of its own, only time. What holds of the
-// result is then judged by record/reproduce.h.
+// result is then judged by score/reproduce.h.
 #ifndef QM_BENCH_REPRODUCE_H
 #define QM_BENCH_REPRODUCE_H
 
 #include "bench/prepare.h"
 #include "record/node.h"
-#include "record/reproduce.h"
+#include "score/reproduce.h"
 
 struct qm_rerun_params {
     const struct qm_node *record; // has passed qm_result_check

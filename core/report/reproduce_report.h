@@ -4,8 +4,8 @@
 #define QM_REPORT_REPRODUCE_REPORT_H
 
 #include "record/node.h"
-#include "record/reproduce.h"
 #include "report/show.h"
+#include "score/reproduce.h"
 
 #include <stdio.h>
 

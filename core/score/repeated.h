@@ -35,7 +35,7 @@ enum qm_repeated_verdict {
     QM_REPEATED_HOLDS,
     QM_REPEATED_DOES_NOT_HOLD,
     QM_REPEATED_CANNOT_BE_TOLD,
-    QM_REPEATED_NOT_APPLICABLE, // never from here: record/reproduce.h
+    QM_REPEATED_NOT_APPLICABLE, // never from here: score/reproduce.h
 };
 
 // "holds", "does not hold", "cannot be told", "not applicable".

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/numeric.h"
-#include "record/reproduce_internal.h"
+#include "score/reproduce_internal.h"
 
 #define NORMAL_95 1.959963984540054
 

@@ -1,9 +1,9 @@
 // Shared by reproduce.c (rules and conclusion), reproduce_accuracy.c and reproduce_speed.c.
-#ifndef QM_RECORD_REPRODUCE_INTERNAL_H
-#define QM_RECORD_REPRODUCE_INTERNAL_H
+#ifndef QM_SCORE_REPRODUCE_INTERNAL_H
+#define QM_SCORE_REPRODUCE_INTERNAL_H
 
 #include "record/node.h"
-#include "record/reproduce.h"
+#include "score/reproduce.h"
 
 struct qm_reproduce_state {
     const struct qm_node *record;

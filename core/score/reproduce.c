@@ -1,4 +1,4 @@
-#include "record/reproduce.h"
+#include "score/reproduce.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "record/reproduce_internal.h"
+#include "score/reproduce_internal.h"
 
 const char *qm_reproduced_kind_name(enum qm_reproduced_kind kind)
 {

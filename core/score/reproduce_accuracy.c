@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "record/reproduce_internal.h"
+#include "score/reproduce_internal.h"
 
 // ---- Accuracy -------------------------------------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@
 // A claim is a number that the result states and that a buyer would miss: the accuracy of a scheme, its rate at a point, its
 // gain over the baseline, ... Accuracy is of the artifact and is judged on any card; speed and memory are of one device,
 // and gains are judged on another only where that was asked for.
-#ifndef QM_RECORD_REPRODUCE_H
-#define QM_RECORD_REPRODUCE_H
+#ifndef QM_SCORE_REPRODUCE_H
+#define QM_SCORE_REPRODUCE_H
 
 #include "base/status.h"
 #include "score/repeated.h"
