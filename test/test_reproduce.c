@@ -395,6 +395,8 @@ static void test_not_the_same_thing(void **state)
     expect_reason(&judged, "w8a8", QM_REPRODUCED_STATUS, "", "artifact differs (record 0123456789abcdef");
     expect_reason(&judged, "f16", QM_REPRODUCED_STATUS, "", "another version of the kernels");
     assert_int_equal(qm_reproduction_exit_code(&judged.found), QM_EXIT_OK); // the third scheme holds
+    expect_verdict(&judged, "w4a8-g32-static", QM_REPRODUCED_RATE, "decode", QM_REPEATED_HOLDS);
+    expect_verdict(&judged, "w4a8-g32-static", QM_REPRODUCED_GAIN, "decode", QM_REPEATED_NOT_APPLICABLE); // over f16
     // What is wrong here is so whatever else differs.
     qm_node_set_text(scheme_of(judged.runs[2], "w8a8"), "status", "wrong");
     qm_node_set_text(scheme_of(judged.runs[2], "w8a8"), "reason", "a pass gave other logits\x1b[31m");

@@ -49,7 +49,7 @@ struct qm_reproduced_claim *qm_reproduce_add(struct qm_reproduce_state *state, c
     }
     struct qm_reproduced_claim *row = &out->rows[out->count++];
     *row = (struct qm_reproduced_claim){.kind = kind, .verdict = verdict, .kl_claimed = -1, .kl_here = -1};
-    snprintf(row->scheme, sizeof(row->scheme), "%.95s", scheme);
+    snprintf(row->scheme, sizeof(row->scheme), "%.191s", scheme);
     snprintf(row->what, sizeof(row->what), "%.95s", what);
     qm_text_clean(row->scheme);
     qm_text_clean(row->what);
@@ -110,8 +110,8 @@ static const struct identity identities[] = {
 };
 
 // The first that differs, in words; false where all are the same.
-static bool finds_difference(const struct qm_node *claimed, const struct qm_node *here, bool with_kernels, char *text,
-                             size_t capacity)
+bool qm_reproduce_differs(const struct qm_node *claimed, const struct qm_node *here, bool with_kernels, char *text,
+                          size_t capacity)
 {
     for (size_t i = 0; i < sizeof(identities) / sizeof(identities[0]); ++i) {
         const char *a = qm_node_text_at(claimed, identities[i].path, "undisclosed");
@@ -154,7 +154,7 @@ static enum qm_status judge_scheme(struct qm_reproduce_state *state, const struc
         snprintf(text, sizeof(text), "WRONG here: %.300s", qm_node_text_at(failure, "reason", "undisclosed"));
         return add_reason(state, name, QM_REPEATED_DOES_NOT_HOLD, "all claims", text);
     }
-    if (finds_difference(claimed, here, is_status(here, "ok"), text, sizeof(text)))
+    if (qm_reproduce_differs(claimed, here, is_status(here, "ok"), text, sizeof(text)))
         return add_reason(state, name, QM_REPEATED_NOT_APPLICABLE, "all claims", text);
     if (failure) {
         bool is_unsupported = is_status(failure, "unsupported");

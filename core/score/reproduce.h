@@ -34,7 +34,7 @@ const char *qm_reproduced_kind_name(enum qm_reproduced_kind kind);
 bool qm_reproduced_kind_is_speed(enum qm_reproduced_kind kind);
 
 struct qm_reproduced_claim {
-    char scheme[96];
+    char scheme[192];
     char what[96]; // "decode batch 8 depth 64", "KL divergence, mean"
     char unit[16]; // "tokens/s", "x", "ms", "nats", ...; "" for none
     enum qm_reproduced_kind kind;

@@ -24,6 +24,10 @@ struct qm_reproduced_claim *qm_reproduce_add(struct qm_reproduce_state *state, c
 void qm_reproduce_reason(struct qm_reproduced_claim *row, const char *format, ...) QM_PRINTF(2, 3);
 
 const struct qm_node *qm_reproduce_scheme(const struct qm_node *result, const char *name);
+// Whether what was run here is not what the record is of, and the first difference in words: scheme, artifact, evaluation
+// set, and with `with_kernels`, which are known once a scheme was loaded, the kernels.
+bool qm_reproduce_differs(const struct qm_node *claimed, const struct qm_node *here, bool with_kernels, char *text,
+                          size_t capacity);
 
 // Claims of one scheme, which is ok on both sides. `index` is its place in the record.
 QM_MUST_USE enum qm_status qm_reproduce_accuracy(struct qm_reproduce_state *state, const struct qm_node *claimed,

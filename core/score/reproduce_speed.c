@@ -148,6 +148,27 @@ static enum qm_status add_points(struct qm_reproduce_state *state, const struct 
     return QM_OK;
 }
 
+static enum qm_status refuse(struct qm_reproduce_state *state, const struct qm_node *claimed,
+                             enum qm_reproduced_kind kind, const char *what, const char *reason)
+{
+    struct qm_reproduced_claim *row =
+        qm_reproduce_add(state, qm_node_text_at(claimed, "name", "?"), kind, QM_REPEATED_NOT_APPLICABLE, what);
+    if (!row)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for claims");
+    qm_reproduce_reason(row, "%s", reason);
+    return QM_OK;
+}
+
+// A gain over other weights or kernels is another number.
+static bool is_baseline_there(const struct qm_reproduce_state *state, const char *name)
+{
+    char text[400];
+    const struct qm_node *claimed = qm_reproduce_scheme(state->record, name),
+                         *here = qm_reproduce_scheme(state->runs[0], name);
+    return claimed && here && strcmp(qm_node_text_at(here, "status", ""), "ok") == 0 &&
+           !qm_reproduce_differs(claimed, here, true, text, sizeof(text));
+}
+
 static enum qm_status add_gains(struct qm_reproduce_state *state, const struct qm_node *claimed)
 {
     const struct qm_node *gains = qm_node_child(claimed, "gain");
@@ -155,9 +176,14 @@ static enum qm_status add_gains(struct qm_reproduce_state *state, const struct q
     for (size_t i = 0; i < qm_node_count(gains); ++i) {
         const struct qm_node *gain = qm_node_at(gains, i);
         struct place place = {.kind = QM_REPRODUCED_GAIN, .list = "gain", .at = gain, .key = "ratio", .unit = "x"};
-        if (strcmp(qm_node_text_at(gain, "baseline", ""), qm_node_text_at(claimed, "name", "?")) == 0)
+        const char *baseline = qm_node_text_at(gain, "baseline", "");
+        if (strcmp(baseline, qm_node_text_at(claimed, "name", "?")) == 0)
             continue; // 1 by definition
         name_point(gain, "gain, ", "", what, sizeof(what));
+        if (!is_baseline_there(state, baseline)) {
+            QM_TRY(refuse(state, claimed, QM_REPRODUCED_GAIN, what, "the baseline here is not that of the record"));
+            continue;
+        }
         QM_TRY(add_claim(state, claimed, &place, what));
     }
     return QM_OK;
@@ -175,12 +201,7 @@ static enum qm_status add_sustained(struct qm_reproduce_state *state, const stru
     }
     if (!qm_node_double_at(claimed, rate.key, &value))
         return QM_OK;
-    struct qm_reproduced_claim *row = qm_reproduce_add(
-        state, qm_node_text_at(claimed, "name", "?"), QM_REPRODUCED_SUSTAINED, QM_REPEATED_NOT_APPLICABLE, "sustained");
-    if (!row)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for claims");
-    qm_reproduce_reason(row, "left out, as --quick asks");
-    return QM_OK;
+    return refuse(state, claimed, QM_REPRODUCED_SUSTAINED, "sustained", "left out, as --quick asks");
 }
 
 enum qm_status qm_reproduce_speed(struct qm_reproduce_state *state, const struct qm_node *claimed)
