@@ -106,6 +106,7 @@ void qm_repeated_judge(const struct qm_repeated_claim *claim, const struct qm_re
     out->runs_needed = 0;
     if (out->verdict == QM_REPEATED_CANNOT_BE_TOLD && all_reach)
         out->verdict = QM_REPEATED_HOLDS;
+    out->limit = qm_exp(width_with(claim, spread, runs, RUNS_LOOKED_AT, tail)) - 1;
     for (size_t k = runs + 1; out->verdict == QM_REPEATED_CANNOT_BE_TOLD && k <= RUNS_LOOKED_AT; k += 1 + k / 8) {
         if (decide(d, width_with(claim, spread, runs, k, tail), params) != QM_REPEATED_CANNOT_BE_TOLD) {
             out->runs_needed = k;

@@ -78,6 +78,7 @@ struct qm_repeated_judgement {
     // Where it cannot be told: about how many runs in all would decide; 0 where no number up to 200 would, because the
     // claimed run itself is known no better.
     size_t runs_needed;
+    double limit; // ... and the half width, as a fraction, that 200 runs would leave
 };
 void qm_repeated_judge(const struct qm_repeated_claim *claim, const struct qm_repeated_spread *spread, size_t runs,
                        const struct qm_repeated_params *params, struct qm_repeated_judgement *out);

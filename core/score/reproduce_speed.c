@@ -216,10 +216,12 @@ enum qm_status qm_reproduce_speed(struct qm_reproduce_state *state, const struct
 
 // ---- Judging --------------------------------------------------------------------------------------------------------
 
-static void fill_row(struct qm_reproduced_claim *row, const struct qm_repeated_claim *claim,
-                     const struct qm_repeated_judgement *j, size_t runs)
+static void fill_row(const struct qm_reproduce_state *state, struct qm_reproduced_claim *row,
+                     const struct qm_repeated_claim *claim, const struct qm_repeated_judgement *j)
 {
     double sign = row->kind == QM_REPRODUCED_LATENCY ? -1 : 1, mean = 0;
+    size_t runs = state->run_count;
+    bool is_disturbed = state->params->disturbance && state->params->disturbance[0];
     for (size_t i = 0; i < runs; ++i)
         mean += claim->runs[i] / (double)runs;
     row->here = qm_exp(sign * mean);
@@ -239,8 +241,12 @@ static void fill_row(struct qm_reproduced_claim *row, const struct qm_repeated_c
     else if (j->runs_needed > 0)
         qm_reproduce_reason(row, "--runs %zu would tell", j->runs_needed);
     else
-        qm_reproduce_reason(row, "no number of runs here would tell: one claimed run is too uncertain for a difference "
-                                 "as small as this one");
+        qm_reproduce_reason(
+            row,
+            is_disturbed ? "runs differ so much here that 200 would leave %.0f %% open; run where nothing else runs"
+                         : "the one claimed run leaves %.0f %% open, however many are made here; ask its author for "
+                           "a longer one",
+            100 * j->limit);
 }
 
 // A run that was too short may show that a claim is false, for a rate falls with time, but not that it holds.
@@ -291,7 +297,7 @@ enum qm_status qm_reproduce_judge_speed(struct qm_reproduce_state *state)
             if ((int)row->kind != kind)
                 continue;
             qm_repeated_judge(&state->measured[i], &spread, state->run_count, &limits, &judgement);
-            fill_row(row, &state->measured[i], &judgement, state->run_count);
+            fill_row(state, row, &state->measured[i], &judgement);
             judge_length(state, row);
             judge_disturbance(state, row);
         }
