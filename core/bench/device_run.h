@@ -95,6 +95,9 @@ struct qm_device_run_params {
     const char *cache_directory; // for pipelines and binaries
     const char *scratch_path;    // a file that may be written, read and removed
     bool is_debug;
+    // A repetition of a run that was whole: kernels are not checked again, and only the windows that timed passes repeat
+    // are scored, for their checksums. The result has times and no accuracy.
+    bool only_times;
     // Fraction done of this device and what is going on; may be NULL.
     qm_progress progress;
     void *progress_context;

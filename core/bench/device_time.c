@@ -278,7 +278,8 @@ enum qm_status qm_session_time(struct qm_session *session)
 {
     size_t points = session->profile->prefill_count + session->profile->decode_count;
     QM_TRY(qm_session_settle(session));
-    QM_TRY(time_noise(session));
+    if (!session->params->only_times)
+        QM_TRY(time_noise(session));
     for (size_t index = 0; index < session->profile->prefill_count; ++index)
         QM_TRY(time_point(session, index));
     QM_TRY(qm_session_settle(session));

@@ -119,7 +119,8 @@ enum qm_status qm_preparation_read(const struct qm_preparation_params *params, s
     struct qm_preparation *p = calloc(1, sizeof(*p));
     if (!p)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to prepare a run");
-    QM_GUARD(qm_profile_load(params->profile, &p->profile));
+    QM_GUARD(params->profile_node ? qm_profile_read(params->profile_node, &p->profile)
+                                  : qm_profile_load(params->profile, &p->profile));
     if (params->schemes)
         QM_GUARD(qm_profile_select_schemes(&p->profile, params->schemes));
     if (params->exact_match)

@@ -16,9 +16,10 @@ struct qm_preparation {
 };
 
 struct qm_preparation_params {
-    const char *profile; // name or path
-    const char *schemes; // list, or NULL: the profile's
-    const char *model;   // "built-in", "built-in-outliers" or a directory; NULL: the profile's
+    const char *profile;                // name or path
+    const struct qm_node *profile_node; // the profile as a tree, such as a result's, in place of `profile`; may be NULL
+    const char *schemes;                // list, or NULL: the profile's
+    const char *model;                  // "built-in", "built-in-outliers" or a directory; NULL: the profile's
     const char *cache_directory;
     uint64_t widen; // as --widen has it: a power of two up to QM_PROFILE_WIDEN_MAX; 0: the profile's
     bool fits;      // --fit: as wide as each device holds; with neither `widen` nor a widened profile

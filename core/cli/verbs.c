@@ -15,6 +15,7 @@ const struct qm_verb qm_verbs[] = {
     {"compare", QM_VERB_JUDGE, "say whether results are comparable, and which fields differ", qm_verb_compare},
     {"gate", QM_VERB_JUDGE, "say whether something became slower, less accurate or larger", qm_verb_gate},
     {"verify", QM_VERB_JUDGE, "recompute results from their raw samples, and say where they differ", qm_verb_verify},
+    {"reproduce", QM_VERB_JUDGE, "run a result again on your own card, and say which claims hold", qm_verb_reproduce},
     {"audit", QM_VERB_JUDGE, "say what a claim discloses, what follows from each gap, and what it is worth",
      qm_verb_audit},
     {"history", QM_VERB_JUDGE, "keep results, list them, show what changed over time", qm_verb_history},
