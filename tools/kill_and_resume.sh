@@ -39,7 +39,8 @@ evaluation: {windows: 2, window_tokens: 16, scored_tokens: 2}
 calibration: {windows: 2, window_tokens: 16}
 prefill: [{batch: 1, prompt: 16}]
 decode: [{batch: 1, depth: 8, steps: 1}]
-timing: {warmup: 0, repeats: 3}
+timing: {warmup: 0, repeats: 3, seconds: 0}
+sustained: {phase: none}
 bootstrap: {resamples: 99}
 END
 
@@ -59,10 +60,10 @@ check_results() {
     local file
     for file in "$out"/*.yaml; do
         [ -e "$file" ] || continue
-        if "$program" show --json "$file" 2>"$folder/show.err" | grep -q '"intact": *true'; then
+        if "$program" verify "$file" >"$folder/verify.log" 2>&1; then
             whole=$((whole + 1))
         else
-            fault "$file is not whole: $(cat "$folder/show.err")"
+            fault "$file does not verify: $(cat "$folder/verify.log")"
         fi
     done
 }

@@ -54,9 +54,8 @@ static enum qm_status choose_device(const struct reproduce_options *options, con
                                     struct qm_device_list *list, const struct qm_device_entry **out)
 {
     const char *name = qm_node_text_at(record, "device.name", "?"), *api = qm_node_text_at(record, "device.api", "?");
-    QM_TRY(qm_device_list_make(NULL, list));
+    QM_TRY(qm_device_list_make(NULL, options->device, list));
     if (options->device) {
-        qm_device_list_select(list, options->device);
         if (list->count != 1)
             return QM_FAIL(QM_INVALID, "--device %s names %zu devices of this machine; name one, such as vulkan:0",
                            options->device, list->count);

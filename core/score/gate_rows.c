@@ -164,9 +164,9 @@ static enum qm_status add_runs(struct qm_gate_report *report, const char *device
             describe_speed(f, "runs");
             if (count_a < QM_GATE_RUNS_MIN)
                 snprintf(f->text, sizeof(f->text),
-                         "%.3fx of the baseline's speed; the baseline has %zu runs, and it takes %d to know how runs "
+                         "%.3fx of the baseline's speed; the baseline has %zu run%s, and it takes %d to know how runs "
                          "differ: add runs, or gate live with --a-env and --b-env",
-                         speed.ratio, count_a, QM_GATE_RUNS_MIN);
+                         speed.ratio, count_a, count_a == 1 ? "" : "s", QM_GATE_RUNS_MIN);
         }
     }
     free(logs);
@@ -305,17 +305,17 @@ static enum qm_status add_status(struct qm_gate_report *report, const char *devi
     const char *name = qm_node_text_at(a, "name", "?"), *status = b ? qm_node_text_at(b, "status", "?") : "absent";
     const char *before = qm_node_text_at(a, "status", "?");
     bool is_wrong = strcmp(status, "wrong") == 0;
-    enum qm_gate_verdict verdict = is_wrong   ? QM_GATE_WRONG
-                                   : !b       ? QM_GATE_NOT_COMPARABLE
-                                   : is_ok(a) ? QM_GATE_REGRESSED
-                                              : QM_GATE_NOT_COMPARABLE;
-    if (b && strcmp(before, status) == 0 && !is_wrong && !is_ok(b))
-        verdict = QM_GATE_NOT_COMPARABLE; // it did not run before either
+    enum qm_gate_verdict verdict = is_wrong        ? QM_GATE_WRONG
+                                   : b && is_ok(a) ? QM_GATE_REGRESSED
+                                                   : QM_GATE_NOT_COMPARABLE;
     struct qm_gate_finding *f = qm_gate_report_add(report, device, QM_GATE_STATUS, verdict, name);
     if (!f)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the gate's rows");
     snprintf(f->text, sizeof(f->text), "%s, the baseline %s%s%.200s", status, before, b ? ": " : "",
              b ? qm_node_text_at(b, "reason", qm_node_text_at(a, "reason", "")) : "");
+    f->is_known = verdict == QM_GATE_NOT_COMPARABLE && strcmp(before, status) == 0; // it did not run before either
+    if (f->is_known)
+        snprintf(f->known_reason, sizeof(f->known_reason), "as in the baseline");
     return QM_OK;
 }
 
