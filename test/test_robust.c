@@ -135,7 +135,7 @@ static pid_t child_of(pid_t of)
 
 // ---- Workers --------------------------------------------------------------------------------------------------------
 
-static void test_workers_that_end(void **state)
+QM_UNLESS_SANITIZED static void test_workers_that_end(void **state)
 {
     (void)state;
     expect_both("QM_FAULT=crash=load", NULL, "signal 11");
@@ -143,7 +143,7 @@ static void test_workers_that_end(void **state)
 }
 
 // The reason says after how long, and in which kernel or pass.
-static void test_hang(void **state)
+QM_UNLESS_SANITIZED static void test_hang(void **state)
 {
     (void)state;
     expect_both("QM_FAULT=hang-kernel=matvec-w8-a8", "QM_WORKER_TIMEOUT_S=" DEADLINE_S,
@@ -153,7 +153,7 @@ static void test_hang(void **state)
                 " s, while running f16, prefill, batch 1, prompt 16, pass 1 of 1; killed");
 }
 
-static void test_frozen_process(void **state)
+QM_UNLESS_SANITIZED static void test_frozen_process(void **state)
 {
     (void)state;
     expect_both("QM_FAULT=freeze=load", "QM_WORKER_TIMEOUT_S=" DEADLINE_S,
@@ -189,7 +189,7 @@ static void test_garbage(void **state)
 
 // Runs that keep logits go prefill and decode of f16, then of w8a8, and the first window, which is verified against the
 // reference, comes last: the seventh is w8a8's prefill of it.
-static void test_wrong_before_the_timed_window(void **state)
+QM_UNLESS_SANITIZED static void test_wrong_before_the_timed_window(void **state)
 {
     (void)state;
     struct child child;
@@ -202,7 +202,7 @@ static void test_wrong_before_the_timed_window(void **state)
     release(&child);
 }
 
-static void test_wrong_after_the_timed_window(void **state)
+QM_UNLESS_SANITIZED static void test_wrong_after_the_timed_window(void **state)
 {
     (void)state;
     struct child child;
@@ -217,7 +217,7 @@ static void test_wrong_after_the_timed_window(void **state)
 
 // ---- Memory ---------------------------------------------------------------------------------------------------------
 
-static void test_smaller_batch(void **state)
+QM_UNLESS_SANITIZED static void test_smaller_batch(void **state)
 {
     (void)state;
     struct child child;
@@ -374,7 +374,7 @@ static bool has_file(const char *folder, const char *part)
     return found;
 }
 
-static void test_second_interrupt(void **state)
+QM_UNLESS_SANITIZED static void test_second_interrupt(void **state)
 {
     (void)state;
     struct child child;
@@ -399,7 +399,7 @@ static void test_second_interrupt(void **state)
 
 // The worker waits in its driver and reads nothing: it must end all the same. What the dead have left goes with the
 // next run.
-static void test_killed_parent(void **state)
+QM_UNLESS_SANITIZED static void test_killed_parent(void **state)
 {
     (void)state;
     struct child child;
@@ -464,7 +464,7 @@ static void expect_refused(const char *more, const char *part)
 }
 
 // Follows test_killed_parent in the same directory, whose run is done.
-static void test_resume_of_a_finished_run(void **state)
+QM_UNLESS_SANITIZED static void test_resume_of_a_finished_run(void **state)
 {
     (void)state;
     struct child child;
@@ -519,7 +519,7 @@ static void test_resume_of_a_finished_run(void **state)
     free(journal);
 }
 
-static void test_lock(void **state)
+QM_UNLESS_SANITIZED static void test_lock(void **state)
 {
     (void)state;
     struct child child;
@@ -653,22 +653,24 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_journal_is_read_strictly),
-        cmocka_unit_test(test_workers_that_end),
-        cmocka_unit_test(test_hang),
-        cmocka_unit_test(test_frozen_process),
         cmocka_unit_test(test_lost_device),
         cmocka_unit_test(test_garbage),
-        cmocka_unit_test(test_wrong_before_the_timed_window),
-        cmocka_unit_test(test_wrong_after_the_timed_window),
-        cmocka_unit_test(test_smaller_batch),
         cmocka_unit_test(test_chatter_and_full_disk),
         cmocka_unit_test(test_limit_of_file_size),
         cmocka_unit_test(test_first_interrupt),
+        cmocka_unit_test(test_no_memory_for_one_scheme_and_progress_as_json),
+#ifndef __SANITIZE_ADDRESS__ // whole runs take long there, and what these add to the others is no new code
+        cmocka_unit_test(test_workers_that_end),
+        cmocka_unit_test(test_hang),
+        cmocka_unit_test(test_frozen_process),
+        cmocka_unit_test(test_wrong_before_the_timed_window),
+        cmocka_unit_test(test_wrong_after_the_timed_window),
+        cmocka_unit_test(test_smaller_batch),
         cmocka_unit_test(test_second_interrupt),
         cmocka_unit_test(test_killed_parent),
         cmocka_unit_test(test_resume_of_a_finished_run),
         cmocka_unit_test(test_lock),
-        cmocka_unit_test(test_no_memory_for_one_scheme_and_progress_as_json),
+#endif
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
