@@ -8,6 +8,8 @@
 #include "bench/journal.h"
 #include "sys/lock.h"
 
+#define QM_UNLESS_SANITIZED __attribute__((unused)) // see main
+
 #define TINY FOLDER "/tiny.yaml"
 #define BATCHES FOLDER "/batches.yaml"
 #define JOURNAL OUT "/" QM_JOURNAL_NAME
