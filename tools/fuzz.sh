@@ -33,7 +33,7 @@ readers() { # readers TARGET: the files that it is to cover; none: no least cove
     case $1 in
     artifact) echo core/quant/artifact_file.c core/quant/artifact_text.c ;;
     journal) echo core/bench/journal_read.c ;;
-    profile) echo core/bench/profile.c ;;
+    profile) echo core/bench/profile.c core/bench/profile_measure.c ;;
     node) echo core/record/node_read.c ;;
     safetensors) echo core/model/safetensors.c ;;
     signature) echo core/record/sign_text.c ;;
