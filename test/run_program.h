@@ -294,11 +294,14 @@ static inline void expect_not_ok(const struct qm_node *result, const char *schem
     find_speed(row, scheme);
 }
 
-// Two results of one form: the same keys in the same order, lists of the same length but kernels', scalars for scalars.
+// Two results of one form: the same keys in the same order, lists of the same length, scalars for scalars; but for what the
+// machine around the run decides: warnings, and verdicts on clocks.
 static inline void expect_same_form(const struct qm_node *a, const struct qm_node *b)
 {
     char path[256];
     qm_node_path(a, path, sizeof(path));
+    if (strncmp(path, "/conditions", 11) == 0 || strncmp(path, "/timing", 7) == 0)
+        return;
     if (qm_node_kind(a) != qm_node_kind(b) || qm_node_count(a) != qm_node_count(b))
         fail_msg("%s has another form", path);
     for (size_t i = 0; i < qm_node_count(a); ++i) {
