@@ -4,14 +4,12 @@
 #include "bench/device_run_internal.h"
 #include "bench/result_speed.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/numeric.h"
 #include "base/random.h"
-#include "score/gate.h"
 #include "sys/host.h"
 
 // ---- Blocks -------------------------------------------------------------------------------------------------------
@@ -161,23 +159,17 @@ static enum qm_status time_round(struct qm_session *session, size_t index, int r
     return QM_OK;
 }
 
-// Half the width of the 95 % interval of the least known gain, as a fraction.
-static enum qm_status widest_gain(const struct qm_session *session, size_t index, double *out)
+static enum qm_status are_known(const struct qm_session *session, size_t index, bool *all)
 {
-    const struct qm_point_run *baseline = &session->run->schemes[session->profile->baseline].points[index];
-    *out = 0;
-    if (!qm_session_can_time(session, session->profile->baseline, index))
+    size_t baseline = session->profile->baseline;
+    *all = true;
+    if (!qm_session_can_time(session, baseline, index))
         return QM_OK;
-    double *logs = calloc(baseline->count + 1, sizeof(*logs));
-    if (!logs)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu ratios", baseline->count);
-    for (size_t s = 0; s < session->run->scheme_count; ++s) {
-        if (s == session->profile->baseline || !qm_session_can_time(session, s, index))
-            continue;
-        size_t pairs = qm_point_pair_logs(baseline, &session->run->schemes[s].points[index], logs);
-        *out = fmax(*out, QM_SPEED_Z * qm_gate_blocks_error(logs, pairs));
+    for (size_t s = 0; s < session->run->scheme_count && *all; ++s) {
+        if (s != baseline && qm_session_can_time(session, s, index))
+            QM_TRY(qm_speed_is_known(session->profile, &session->run->schemes[baseline].points[index],
+                                     &session->run->schemes[s].points[index], all));
     }
-    free(logs);
     return QM_OK;
 }
 
@@ -187,13 +179,13 @@ static enum qm_status time_point(struct qm_session *session, size_t index)
 {
     int warmup = (int)session->profile->warmup, repeats = (int)session->profile->repeats;
     uint64_t begin_ns = qm_clock_ns(), limit_ns = (uint64_t)(session->profile->seconds * 1e9);
-    double half_width = 0;
+    bool all_known = false;
     QM_TRY(qm_session_read_clock(session));
     for (int round = -warmup; round < repeats; ++round)
         QM_TRY(time_round(session, index, round));
     for (int round = repeats + repeats % 2;; round += 2) {
-        QM_TRY(widest_gain(session, index, &half_width));
-        if (half_width <= session->profile->precision || qm_clock_ns() - begin_ns >= limit_ns)
+        QM_TRY(are_known(session, index, &all_known));
+        if (all_known || qm_clock_ns() - begin_ns >= limit_ns)
             break;
         QM_TRY(time_round(session, index, round));
         QM_TRY(time_round(session, index, round + 1));

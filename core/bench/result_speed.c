@@ -8,8 +8,8 @@
 #include "base/numeric.h"
 #include "bench/result_nodes.h"
 #include "kernel/kernels.h"
-#include "score/gate.h"
 #include "score/series.h"
+#include "score/stop.h"
 
 // ---- Throughput ---------------------------------------------------------------------------------------------------
 
@@ -133,33 +133,45 @@ static void add_gain(struct qm_node *list, const struct qm_raw *raw, const struc
     qm_result_set_estimate(row, "ratio", &gain);
 }
 
-size_t qm_point_pair_logs(const struct qm_point_run *a, const struct qm_point_run *b, double *logs)
+enum qm_status qm_speed_is_known(const struct qm_profile *profile, const struct qm_point_run *baseline,
+                                 const struct qm_point_run *scheme, bool *is_known)
 {
-    size_t count = a->count < b->count ? a->count : b->count, pairs = count / 2;
-    for (size_t i = 0; i < pairs; ++i)
-        logs[i] = 0.5 * (qm_log(a->wall_ns[2 * i]) + qm_log(a->wall_ns[2 * i + 1]) - qm_log(b->wall_ns[2 * i]) -
-                         qm_log(b->wall_ns[2 * i + 1]));
-    return pairs;
+    size_t count = baseline->count < scheme->count ? baseline->count : scheme->count, blocks = count / 2;
+    size_t least = (profile->repeats + 1) / 2;
+    struct qm_stop_params params = {.block = 1,
+                                    .look_every = 1,
+                                    .blocks_min = least > 4 ? least : 4,
+                                    .blocks_max = SIZE_MAX,
+                                    .half_width = profile->precision,
+                                    .confidence_permille = profile->bootstrap.confidence_permille};
+    enum qm_stop decision = QM_STOP_CONTINUE;
+    double *logs = calloc(blocks + 1, sizeof(*logs));
+    *is_known = false;
+    if (!logs)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu ratios", blocks);
+    for (size_t i = 0; i < blocks; ++i)
+        logs[i] = 0.5 * (qm_log(baseline->wall_ns[2 * i]) + qm_log(baseline->wall_ns[2 * i + 1]) -
+                         qm_log(scheme->wall_ns[2 * i]) - qm_log(scheme->wall_ns[2 * i + 1]));
+    enum qm_status status = qm_stop_decide(&params, logs, blocks, 0, &decision, NULL);
+    free(logs);
+    *is_known = decision == QM_STOP_NARROW;
+    return status;
 }
 
 // What ended the rounds of a point: every gain known to the profile's precision, or not.
 static const char *stopped_by(const struct qm_raw *raw, size_t index)
 {
     const struct qm_raw_scheme *baseline = &raw->schemes[raw->profile->baseline];
-    double widest = 0;
-    if (!baseline->is_ok || index >= baseline->point_count)
-        return raw->profile->seconds > 0 ? "time" : "repeats";
-    for (size_t s = 0; s < raw->scheme_count; ++s) {
+    bool all_known = baseline->is_ok && index < baseline->point_count;
+    for (size_t s = 0; s < raw->scheme_count && all_known; ++s) {
+        bool is_known = false;
         if (s == raw->profile->baseline || !raw->schemes[s].is_ok || index >= raw->schemes[s].point_count)
             continue;
-        double *logs = calloc(baseline->points[index].count + 1, sizeof(*logs));
-        if (!logs)
-            return "repeats";
-        size_t pairs = qm_point_pair_logs(&baseline->points[index], &raw->schemes[s].points[index], logs);
-        widest = fmax(widest, QM_SPEED_Z * qm_gate_blocks_error(logs, pairs));
-        free(logs);
+        all_known = qm_speed_is_known(raw->profile, &baseline->points[index], &raw->schemes[s].points[index],
+                                      &is_known) == QM_OK &&
+                    is_known;
     }
-    return widest <= raw->profile->precision ? "precision" : raw->profile->seconds > 0 ? "time" : "repeats";
+    return all_known ? "precision" : raw->profile->seconds > 0 ? "time" : "repeats";
 }
 
 // The largest decode batch of which 99 of 100 steps are within the bound, at each depth.

@@ -16,10 +16,11 @@ void qm_speed_add_scheme(struct qm_node *row, const struct qm_raw *raw, size_t s
 // `sustained` alone: a mapping, or the words (result_sustained.c).
 void qm_speed_add_sustained(struct qm_node *row, const struct qm_raw *raw, size_t scheme);
 
-// ln(a's time / b's time) of every two blocks, there and back, by the wall clock; returns how many. `logs` has room for
-// half as many as the shorter has blocks.
-size_t qm_point_pair_logs(const struct qm_point_run *a, const struct qm_point_run *b, double *logs);
-#define QM_SPEED_Z 1.96 // of the precision at which rounds stop: 95 %
+// Whether every gain over the baseline at a point is known to the profile's precision, and the widest half-width there is,
+// relative (0 where there is none): by score/stop.h, over every two blocks, there and back, by the host's clock. What ends
+// the rounds of a run, and what a result says ended them.
+QM_MUST_USE enum qm_status qm_speed_is_known(const struct qm_profile *profile, const struct qm_point_run *baseline,
+                                             const struct qm_point_run *scheme, bool *is_known);
 
 // Adds `timing` to the result: noise floor, device clock against the host's, host time per submission, order of turns.
 void qm_speed_add_timing(struct qm_node *root, const struct qm_raw *raw);

@@ -6,25 +6,21 @@
 
 #include "base/numeric.h"
 #include "bench/result_nodes.h"
+#include "score/stop.h"
 
 static void add_noise(struct qm_node *timing, const struct qm_raw *raw)
 {
-    double mean = 0, squares = 0;
-    if (raw->noise_count < 2) {
+    struct qm_noise_floor floor;
+    if (qm_noise_floor(raw->noise, raw->noise_count, 1, 0, raw->profile->bootstrap.confidence_permille, &floor) !=
+        QM_OK) {
         qm_node_set_text(timing, "noise_floor", "not measured");
         return;
     }
-    for (size_t i = 0; i < raw->noise_count; ++i)
-        mean += raw->noise[i] / (double)raw->noise_count;
-    for (size_t i = 0; i < raw->noise_count; ++i)
-        squares += (raw->noise[i] - mean) * (raw->noise[i] - mean);
-    double deviation = sqrt(squares / (double)(raw->noise_count - 1));
     struct qm_node *noise = qm_node_add_mapping(timing, "noise_floor");
-    qm_node_set_u64(noise, "blocks", raw->noise_count);
-    qm_node_set_double(noise, "deviation", deviation);
-    // With 95 % confidence, in 4 cases of 5, from as many blocks: (1.96 + 0.84) sd / sqrt(n).
-    qm_node_set_double(noise, "detectable", qm_exp(2.8 * deviation / sqrt((double)raw->noise_count)) - 1);
-    qm_node_set_double(noise, "difference", qm_exp(mean));
+    qm_node_set_u64(noise, "blocks", floor.blocks);
+    qm_node_set_double(noise, "deviation", floor.sd);
+    qm_node_set_double(noise, "detectable", floor.effect);
+    qm_node_set_double(noise, "difference", qm_exp(floor.mean));
 }
 
 enum {

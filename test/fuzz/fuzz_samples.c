@@ -22,7 +22,8 @@ static const char profile_text[] =
     " sustained: {phase: decode, seconds: 0.1, cool_down_s: 0, temperature_most_c: none},\n"
     " latency: {p99_ms: 1000}, caches: {last_level_bytes: host},\n"
     " gate: {false_alarm: 0.01, minimum_effect: 0.02, tolerance: 0.1, seconds: 0},\n"
-    " policy: {dispatches_per_submission: 0, submission_ms: 200, allow_smaller_batch: false}, tier: best, tiles: fixed, widen: 2,\n"
+    " policy: {dispatches_per_submission: 0, submission_ms: 200, allow_smaller_batch: false}, tier: best, tiles: "
+    "fixed, widen: 2,\n"
     " bootstrap: {seed: 31926937667174404, resamples: 99, confidence: 0.95},\n"
     " acceptance: {at_most: {kl_divergence_mean: 0.05}, at_least: {exact_match_ratio: 0.5}}}\n";
 
