@@ -54,7 +54,7 @@ struct qm_component {
     bool none_is_answer;      // `none` in place of the whole is a full answer
     const char *follows;      // what follows where nothing is told
     const char *in_result[4]; // where a result has it, below a scheme; ends with NULL
-    // How a difference in it is judged where no rule of compare.c is nearer, and why.
+    // How a difference in it is judged where no rule of compare_rules.c is nearer, and why.
     enum qm_difference_class difference;
     const char *why_differs;
     struct qm_component_key keys[QM_COMPONENT_KEYS_MAX + 1]; // ends with a NULL path

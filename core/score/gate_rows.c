@@ -358,7 +358,7 @@ enum qm_status qm_gate_add_results(struct qm_gate_report *report, const struct q
     const struct qm_node *schemes = qm_node_child(last(a), "schemes");
     for (size_t s = 0; is_comparable && status == QM_OK && s < qm_node_count(schemes); ++s)
         status = add_scheme(report, device, qm_node_at(schemes, s), a, b, params, with_speed);
-    if (is_comparable && status == QM_OK)
+    if (is_comparable && with_speed && status == QM_OK)
         status =
             add_runs(report, device, QM_GATE_COMPILE, "compile time", a, b, NULL, NULL, "compile.milliseconds", params);
     return status;

@@ -56,8 +56,8 @@ void qm_gate_report_free(struct qm_gate_report *report);
 struct qm_gate_finding *qm_gate_report_add(struct qm_gate_report *report, const char *device, enum qm_gate_kind kind,
                                            enum qm_gate_verdict verdict, const char *row);
 
-// Results of one device: `count` runs each, all checked (qm_result_check). Adds every row of status, accuracy, kernels,
-// memory and compile time, and with `with_speed` those of speed, from run to run. Sides that cannot be compared give one
+// Results of one device: `count` runs each, all checked (qm_result_check). Adds every row of status, accuracy, kernels and
+// memory, and with `with_speed` those of speed and compile time, from run to run. Sides that cannot be compared give one
 // row NOT COMPARABLE. Of accuracy, kernels and memory the newest run of each side (its last) is judged.
 struct qm_gate_results {
     const struct qm_node *const *runs;
