@@ -20,7 +20,8 @@
 struct gate_options {
     struct qm_option_texts environments[2];                                          // of A and B
     const char *profile, *device, *devices[2], *schemes, *directory, *known, *junit; // devices: of A and B apart
-    bool measures_again, annotates, as_json, lists_all;
+    bool measures_again, annotates, as_json, lists_all, from_history;
+    const char *database, *driver;
 };
 
 // ---- Files ----------------------------------------------------------------------------------------------------------
@@ -102,6 +103,70 @@ done:
         qm_result_set_free(&sets[i]);
     free(indices);
     free(runs);
+    return status;
+}
+
+// ---- History --------------------------------------------------------------------------------------------------------
+
+enum {
+    HISTORY_RUNS = 20 // the newest so many make the baseline
+};
+
+static enum qm_status gate_with_runs(const struct qm_history_runs *runs, const struct qm_node *result,
+                                     struct qm_gate_report *report)
+{
+    struct qm_node *nodes[HISTORY_RUNS] = {NULL};
+    const struct qm_node *read[HISTORY_RUNS];
+    enum qm_status status = QM_OK;
+    size_t count = 0;
+    for (; count < runs->count && count < HISTORY_RUNS; ++count) { // newest first there, last here
+        const struct qm_history_run *run = &runs->runs[runs->count - 1 - count];
+        QM_GUARD(qm_node_parse(run->text, run->text_bytes, run->file, &qm_node_result_limits, &nodes[count]));
+        QM_GUARD(qm_result_check(nodes[count]));
+        read[count] = nodes[count];
+    }
+    struct qm_gate_results sides[2] = {{read, count}, {&result, 1}};
+    struct qm_gate_params params;
+    read_limits(result, &params);
+    params.rows = qm_gate_count_rows(&sides[0], &sides[1]);
+    status = qm_gate_add_results(report, &sides[0], &sides[1], &params, true);
+done:
+    for (size_t i = 0; i < HISTORY_RUNS; ++i)
+        qm_node_destroy(&nodes[i]);
+    return status;
+}
+
+// Each new result against the runs of its device that the history has: `qmark history baseline` tells which.
+static enum qm_status gate_history(const struct gate_options *options, const char *path, struct qm_gate_report *report)
+{
+    struct qm_history *history = NULL;
+    struct qm_result_set set = {0};
+    char database[QM_PATH_BYTES];
+    enum qm_status status = QM_OK;
+    QM_GUARD(qm_history_path(options->database, database));
+    QM_GUARD(qm_history_open(database, false, &history));
+    QM_GUARD(qm_result_set_load(&path, 1, &set));
+    QM_GUARD(refuse_changed(&set));
+    for (size_t i = 0; i < set.count; ++i) {
+        struct qm_history_runs runs = {0};
+        QM_GUARD(qm_history_baseline(history, set.entries[i].result, HISTORY_RUNS, options->driver, &runs));
+        if (runs.count == 0) {
+            struct qm_gate_finding *f =
+                qm_gate_report_add(report, set.entries[i].device, QM_GATE_STATUS, QM_GATE_NOT_COMPARABLE, "baseline");
+            if (f)
+                snprintf(f->text, sizeof(f->text), "the history has none: %.280s", runs.reason);
+        } else {
+            fprintf(stderr, "baseline: %zu runs of driver %s\n", runs.count,
+                    runs.driver_version ? runs.driver_version : "?");
+            status = gate_with_runs(&runs, set.entries[i].result, report);
+        }
+        qm_history_runs_free(&runs);
+        if (status != QM_OK)
+            break;
+    }
+done:
+    qm_result_set_free(&set);
+    qm_history_close(&history);
     return status;
 }
 
@@ -260,7 +325,11 @@ static enum qm_status check_mode(const struct gate_options *o, size_t operands)
     if (is_live && operands > 0)
         return QM_FAIL(QM_INVALID, "gate: results and --a-env or --b-env; give two results or directories of them, or "
                                    "two environments");
-    if (!is_live && operands != 2)
+    if (o->from_history && (is_live || operands != 1))
+        return QM_FAIL(QM_INVALID, "gate: with --history expected NEW alone, a result or a directory of them");
+    if (!o->from_history && (o->database || o->driver))
+        return QM_FAIL(QM_INVALID, "gate: --db and --driver say which runs of the history; use them with --history");
+    if (!is_live && !o->from_history && operands != 2)
         return QM_FAIL(QM_INVALID, "gate: expected BASELINE NEW, or --a-env NAME=value and --b-env NAME=value");
     if (!is_live && o->measures_again)
         return QM_FAIL(QM_INVALID, "gate: --rerun measures again, which files cannot; use it with --a-env and --b-env");
@@ -283,6 +352,10 @@ int qm_verb_gate(int argc, char **argv)
          "live: ... and of side B, such as opencl:0: two APIs of one card in turns"},
         {"rerun", QM_OPTION_FLAG, &o.measures_again, NULL, "live: measure doubtful rows again"},
         {"out", QM_OPTION_TEXT, &o.directory, "DIR", "live: keep the results of both sides in DIR/a and DIR/b"},
+        {"history", QM_OPTION_FLAG, &o.from_history, NULL, "the baseline is what the history has of the device"},
+        {"db", QM_OPTION_TEXT, &o.database, "FILE", "the history's database; that of 'qmark history' if not given"},
+        {"driver", QM_OPTION_TEXT, &o.driver, "VERSION",
+         "runs of this driver version; the one before NEW's if not given"},
         {"known", QM_OPTION_TEXT, &o.known, "FILE", "known failures, with reasons: they do not count"},
         {"junit", QM_OPTION_TEXT, &o.junit, "FILE", "write JUnit XML"},
         {"github", QM_OPTION_FLAG, &o.annotates, NULL, "print annotations for GitHub's workflows"},
@@ -309,7 +382,9 @@ int qm_verb_gate(int argc, char **argv)
     if (done)
         return QM_EXIT_OK;
     QM_GUARD(check_mode(&o, count));
-    QM_GUARD(count == 2 ? gate_files(operands, &report) : gate_live(&o, &report));
+    QM_GUARD(o.from_history ? gate_history(&o, operands[0], &report)
+             : count == 2   ? gate_files(operands, &report)
+                            : gate_live(&o, &report));
     if (qm_interrupted()) {
         qm_gate_report_free(&report);
         fprintf(stderr, "qmark: interrupted; a gate that was not finished has no verdict\n");

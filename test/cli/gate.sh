@@ -25,3 +25,5 @@ echo "known: 3" >known.yaml
 qm gate --known known.yaml "$DATA/result-example.yaml" "$DATA/result-example.yaml"
 qm gate --junit junit.xml "$DATA/result-example.yaml" "$DATA/result-example.yaml" >/dev/null
 head -n 5 junit.xml
+qm gate --history --db no.sqlite "$DATA/result-example.yaml"
+qm gate --db no.sqlite "$DATA/result-example.yaml" "$DATA/result-example.yaml"
