@@ -41,8 +41,8 @@ target_compile_definitions(fake_nvml_old PRIVATE FAKE_NVML_OLD)
 file(GLOB QM_TEST_SOURCES CONFIGURE_DEPENDS test/test_*.c)
 if(QM_SANITIZE) # of the drivers' arithmetic the sanitizers see nothing
     list(FILTER QM_TEST_SOURCES EXCLUDE REGEX "/test_agreement\\.c$")
-    # Simulations of thousands of runs: what they call is also called, sanitized, by the tests of results.
-    list(FILTER QM_TEST_SOURCES EXCLUDE REGEX "/test_(sustained|stop)\\.c$")
+    # Simulations of thousands of runs, and whole runs beside those of test_run: what they call is called there, sanitized.
+    list(FILTER QM_TEST_SOURCES EXCLUDE REGEX "/test_(sustained|stop|reproduce|gate_live)\\.c$")
 endif()
 foreach(source ${QM_TEST_SOURCES})
     get_filename_component(name ${source} NAME_WE)
