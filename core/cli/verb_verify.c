@@ -4,8 +4,10 @@
 #include "record/node.h"
 #include "record/result.h"
 #include "record/sign.h"
+#include "sys/parallel.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct verify_options {
@@ -100,23 +102,44 @@ static enum qm_status check_signature(const char *path, const struct verify_opti
     return QM_OK;
 }
 
-static enum qm_status verify_one(const struct qm_verifier *verifier, const char *path,
-                                 const struct verify_options *options, struct qm_node *list, bool *passes)
+// One file, verified beside others; what is said of it is said afterwards, in order.
+struct job {
+    const char *path;
+    struct qm_verification verification;
+    enum qm_status status;
+    char error[1024];
+};
+
+struct work {
+    const struct qm_verifier *verifier;
+    struct job *jobs;
+};
+
+static void verify_range(void *context, size_t begin, size_t end)
 {
-    struct qm_verification v;
-    enum qm_status status = qm_verify_file(verifier, path, &v);
-    if (status != QM_OK) {
-        if (!strstr(qm_error_text(), path))
-            qm_error_prefix("%s: ", path);
-        return status;
+    struct work *work = context;
+    for (size_t i = begin; i < end; ++i) {
+        struct job *job = &work->jobs[i];
+        job->status = qm_verify_file(work->verifier, job->path, &job->verification);
+        if (job->status != QM_OK)
+            snprintf(job->error, sizeof(job->error), "%s", qm_error_text());
     }
-    *passes = *passes && qm_verification_passes(&v, options->allows_absent);
+}
+
+static enum qm_status report(const struct job *job, const struct verify_options *options, struct qm_node *list,
+                             bool *passes)
+{
+    const struct qm_verification *v = &job->verification;
+    if (job->status != QM_OK) {
+        bool is_named = strstr(job->error, job->path) != NULL;
+        return QM_FAIL(job->status, "%s%s%s", is_named ? "" : job->path, is_named ? "" : ": ", job->error);
+    }
+    *passes = *passes && qm_verification_passes(v, options->allows_absent);
     if (list)
-        add_json(list, path, &v, options);
+        add_json(list, job->path, v, options);
     else
-        print_text(path, &v, options);
-    qm_verification_free(&v);
-    return options->key ? check_signature(path, options, list, passes) : QM_OK;
+        print_text(job->path, v, options);
+    return options->key ? check_signature(job->path, options, list, passes) : QM_OK;
 }
 
 static int verify(const struct verify_options *options, const char *const *files, size_t count)
@@ -124,10 +147,20 @@ static int verify(const struct verify_options *options, const char *const *files
     struct qm_verifier *verifier = NULL;
     struct qm_node *root = options->as_json ? qm_node_new_mapping() : NULL;
     struct qm_node *list = options->as_json ? qm_node_add_sequence(root, "results") : NULL;
+    struct job *jobs = calloc(count, sizeof(*jobs));
     bool passes = true;
-    enum qm_status status = qm_verifier_open(&verifier);
+    enum qm_status status = jobs ? qm_verifier_open(&verifier) : QM_FAIL(QM_OUT_OF_MEMORY, "no memory to verify");
+    if (status == QM_OK) {
+        struct work work = {verifier, jobs};
+        for (size_t i = 0; i < count; ++i)
+            jobs[i].path = files[i];
+        qm_parallel_for(count, verify_range, &work);
+    }
     for (size_t i = 0; i < count && status == QM_OK; ++i)
-        status = verify_one(verifier, files[i], options, list, &passes);
+        status = report(&jobs[i], options, list, &passes);
+    for (size_t i = 0; jobs && i < count; ++i)
+        qm_verification_free(&jobs[i].verification);
+    free(jobs);
     qm_verifier_close(&verifier);
     if (status != QM_OK) {
         qm_node_destroy(&root);
