@@ -80,12 +80,12 @@ double qm_student_inverse(double tail, size_t freedom)
 // ---- Decision -----------------------------------------------------------------------------------------------------
 
 static const double power_80 = 0.8416212335729143;  // of the normal distribution: 4 cases of 5
-static const double power_985 = 2.1700903775845606; // 98.5 %
+static const double power_995 = 2.5758293035489004; // 99.5 %
 
 double qm_gate_target_error(const struct qm_gate_params *params)
 {
     double z = -qm_normal_inverse(params->false_alarm / (double)params->rows);
-    return qm_log(1.0 + params->tolerance) / (z + power_985);
+    return qm_log(1.0 + params->tolerance) / (z + power_995);
 }
 
 static double error_of_batches(const double *values, size_t count, size_t batch)

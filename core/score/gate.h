@@ -74,7 +74,7 @@ QM_MUST_USE enum qm_status qm_gate_judge_blocks(const double *log_ratios, size_t
 QM_MUST_USE enum qm_status qm_gate_judge_runs(const double *log_a, size_t count_a, const double *log_b, size_t count_b,
                                               const struct qm_gate_params *params, struct qm_gate_row *out);
 
-// The standard error at which live sampling may stop: where nothing changed a row then passes in 98.5 % of the cases, and a
+// The standard error at which live sampling may stop: where nothing changed a row then passes in 99.5 % of the cases, and a
 // slowdown of the tolerance is found as often. It depends on no measured ratio, so that stopping there biases none.
 double qm_gate_target_error(const struct qm_gate_params *params);
 // The standard error of the mean of x as qm_gate_judge_blocks takes it; infinite below two blocks.
