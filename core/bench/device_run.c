@@ -330,19 +330,7 @@ static enum qm_status create_points(struct qm_session *session)
         run->point_count = count;
         for (size_t i = 0; i < count; ++i) {
             struct qm_point_run *point = &run->points[i];
-            if (i < profile->prefill_count) {
-                point->batch = point->batch_asked = profile->prefill[i].batch;
-                point->tokens = profile->prefill[i].prompt;
-            } else {
-                const struct qm_profile_decode *decode = &profile->decode[i - profile->prefill_count];
-                *point = (struct qm_point_run){.is_decode = true,
-                                               .batch = decode->batch,
-                                               .batch_asked =
-                                                   session->prepared->profile->decode[i - profile->prefill_count].batch,
-                                               .tokens = 1,
-                                               .depth = decode->depth,
-                                               .steps = decode->steps};
-            }
+            *point = qm_point_of_profile(profile, session->prepared->profile, i);
             size_t steps = point->is_decode ? point->steps : 1;
             size_t expected = steps > session->group ? steps : session->group;
             point->expected = calloc(expected, sizeof(uint64_t));

@@ -4,6 +4,7 @@
 #include "bench/kernel_cases.h"
 #include "kernel/kernels.h"
 #include "kernel_arguments.h"
+#include "score/ordered.h"
 #include "sys/heartbeat.h"
 
 #include <math.h> // fabs and isfinite only
@@ -305,17 +306,11 @@ static enum qm_status batch_create(struct setup *s, uint32_t batch, struct qm_pr
     return status;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void summarize(struct qm_kernel_timing *out)
 {
     double sorted[MAXIMUM_SAMPLES];
     memcpy(sorted, out->samples_ns, out->count * sizeof(*sorted));
-    qsort(sorted, out->count, sizeof(*sorted), compare_doubles);
+    qm_values_sort(sorted, out->count);
     out->minimum_ns = sorted[0];
     out->median_ns = (sorted[(out->count - 1) / 2] + sorted[out->count / 2]) / 2;
 }

@@ -28,6 +28,10 @@ struct qm_point_run {
     size_t expected_count;
 };
 
+// Point `index` of a profile, prefill points first, without any times. `asked` is the profile as it was asked for, of which
+// `profile` may have smaller decode batches.
+struct qm_point_run qm_point_of_profile(const struct qm_profile *profile, const struct qm_profile *asked, size_t index);
+
 // What is read between windows, beside the probe.
 enum qm_reading {
     QM_READING_CLOCK_MHZ,

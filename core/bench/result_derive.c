@@ -6,6 +6,7 @@
 #include "bench/result_details.h"
 #include "bench/result_nodes.h"
 #include "score/acceptance.h"
+#include "score/ordered.h"
 
 // ---- Summaries ----------------------------------------------------------------------------------------------------
 
@@ -51,19 +52,13 @@ enum qm_status qm_derive_check(const struct qm_scheme *scheme, uint32_t widen, c
     return QM_OK;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static enum qm_status find_median(const double *values, size_t count, double *out)
 {
     double *sorted = malloc((count + 1) * sizeof(*sorted));
     if (!sorted)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a median");
     memcpy(sorted, values, count * sizeof(*sorted));
-    qsort(sorted, count, sizeof(*sorted), compare_doubles);
+    qm_values_sort(sorted, count);
     *out = count > 0 ? sorted[count / 2] : 0;
     free(sorted);
     return QM_OK;

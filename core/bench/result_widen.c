@@ -1,5 +1,6 @@
 #include "bench/result_widen.h"
 
+#include "score/ordered.h"
 #include "score/ratio.h"
 
 #include <stdlib.h>
@@ -61,12 +62,6 @@ static void add_divergence(struct qm_node *widening, const char *key, const stru
     qm_node_set_u64(node, "sequences", summary->sequences);
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 // In microseconds, of one product; 0 without memory.
 static double median_us(const double *ns, size_t count, uint32_t products)
 {
@@ -74,7 +69,7 @@ static double median_us(const double *ns, size_t count, uint32_t products)
     if (!sorted)
         return 0;
     memcpy(sorted, ns, count * sizeof(*sorted));
-    qsort(sorted, count, sizeof(*sorted), compare_doubles);
+    qm_values_sort(sorted, count);
     double median = (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
     free(sorted);
     return median * 1e-3 / products;

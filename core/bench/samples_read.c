@@ -328,18 +328,7 @@ static enum qm_status read_points(struct reader *reader, const char *scheme, str
     raw->point_count = count;
     for (size_t i = 0; i < count; ++i) {
         struct qm_point_run *point = &own->points[i];
-        if (i < profile->prefill_count) {
-            point->batch = point->batch_asked = profile->prefill[i].batch;
-            point->tokens = profile->prefill[i].prompt;
-        } else {
-            const struct qm_profile_decode *decode = &profile->decode[i - profile->prefill_count];
-            *point = (struct qm_point_run){.is_decode = true,
-                                           .batch = decode->batch,
-                                           .batch_asked = decode->batch,
-                                           .tokens = 1,
-                                           .depth = decode->depth,
-                                           .steps = decode->steps};
-        }
+        *point = qm_point_of_profile(profile, profile, i);
         QM_TRY(read_point(reader, scheme, point));
     }
     return QM_OK;

@@ -1,6 +1,7 @@
 #include "record/compare.h"
 #include "record/compare_internal.h"
 #include "record/node.h"
+#include "record/result.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -255,11 +256,6 @@ static void walk_lists(struct walk *walk, const struct place *place, const struc
     }
 }
 
-static bool is_ok(const struct qm_node *scheme)
-{
-    return strcmp(qm_node_text_at(scheme, "status", ""), "ok") == 0;
-}
-
 // Of a scheme that was not measured on one side there are no numbers to compare: what it is and why is all.
 static bool is_moot(const char *key)
 {
@@ -288,7 +284,7 @@ static void walk_nodes(struct walk *walk, const struct place *place, const struc
         return;
     }
     bool is_scheme = place->names == &row_names[0] && walk->scheme;
-    bool skips = is_scheme && (!is_ok(a) || !is_ok(b));
+    bool skips = is_scheme && (!qm_result_row_is_ok(a) || !qm_result_row_is_ok(b));
     for (size_t i = 0; i < qm_node_count(a); i++) {
         const char *name = qm_node_key_at(a, i), *beside = qm_node_key_at(b, i);
         if (skips && is_moot(name))
@@ -316,9 +312,10 @@ static void add_scheme(struct qm_comparison *out, const struct qm_node *a, const
     if (!a || !b) {
         scheme->verdict = QM_NOT_COMPARABLE;
         scheme->why = "measured on one side only";
-    } else if (!is_ok(a) || !is_ok(b)) {
+    } else if (!qm_result_row_is_ok(a) || !qm_result_row_is_ok(b)) {
         scheme->verdict = QM_NOT_COMPARABLE;
-        scheme->why = is_ok(a) || is_ok(b) ? "no speed on one side" : "no speed on either side";
+        scheme->why =
+            qm_result_row_is_ok(a) || qm_result_row_is_ok(b) ? "no speed on one side" : "no speed on either side";
     }
 }
 

@@ -200,6 +200,11 @@ enum qm_status qm_result_check(const struct qm_node *result)
     return check_intervals(schemes);
 }
 
+bool qm_result_row_is_ok(const struct qm_node *scheme)
+{
+    return strcmp(qm_node_text_at(scheme, "status", ""), "ok") == 0;
+}
+
 enum qm_status qm_result_load(const char *path, struct qm_node **out, bool *is_intact)
 {
     char hash[QM_HASH_TEXT_BYTES];

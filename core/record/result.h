@@ -28,6 +28,9 @@ QM_MUST_USE enum qm_status qm_result_check(const struct qm_node *result);
 // Reads and checks a result. `*is_intact` (may be NULL) tells whether its hash is that of its content.
 QM_MUST_USE enum qm_status qm_result_load(const char *path, struct qm_node **out, bool *is_intact);
 
+// Whether a row of `schemes` has the status `ok`; false for NULL.
+bool qm_result_row_is_ok(const struct qm_node *scheme);
+
 // Sets the hash, checks, and writes the result as YAML into the directory, whole or not at all, under
 // qm_result_file_name; `path` receives where. A file of that name is replaced.
 QM_MUST_USE enum qm_status qm_result_write(struct qm_node *result, const char *directory, char path[QM_PATH_BYTES]);

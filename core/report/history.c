@@ -1,6 +1,7 @@
 #include "report/history.h"
 #include "base/text.h"
 #include "record/node.h"
+#include "record/result.h"
 #include "report/facts.h"
 #include "report/table.h"
 
@@ -35,11 +36,6 @@ static void add_accuracy(struct qm_table *table, const struct qm_node *row)
     }
     show_estimate(divergence, "mean", text);
     qm_table_cell(table, "%s", text);
-}
-
-static bool is_ok(const struct qm_node *row)
-{
-    return strcmp(qm_node_text_at(row, "status", ""), "ok") == 0;
 }
 
 // "WRONG: reason" of a row that has no speed.
@@ -82,7 +78,7 @@ static void add_row(struct qm_table *table, const struct qm_node *result, const 
     qm_table_cell(table, "%.40s", qm_node_text_at(result, "driver_version", "?"));
     qm_table_cell(table, "%.60s", qm_node_text_at(scheme, "name", "?"));
     add_accuracy(table, scheme);
-    if (is_ok(scheme)) {
+    if (qm_result_row_is_ok(scheme)) {
         add_rate(table, scheme, "prefill");
         add_rate(table, scheme, "decode");
     } else {
@@ -146,7 +142,7 @@ static void write_blocks(const struct qm_node *runs, FILE *file)
     bool is_any_unmeasured = false;
     for (size_t i = 0; i < qm_node_count(runs); i++) {
         const struct qm_node *run = qm_node_at(runs, i);
-        if (!is_ok(run))
+        if (!qm_result_row_is_ok(run))
             continue;
         if (qm_node_double_at(run, "rate_tokens_per_s", &value))
             widen(&rates, value);
@@ -159,7 +155,7 @@ static void write_blocks(const struct qm_node *runs, FILE *file)
         return;
     for (size_t i = 0; i < qm_node_count(runs); i++) {
         const struct qm_node *run = qm_node_at(runs, i);
-        if (!is_ok(run) || !qm_node_double_at(run, "rate_tokens_per_s", &value)) {
+        if (!qm_result_row_is_ok(run) || !qm_node_double_at(run, "rate_tokens_per_s", &value)) {
             fputc('!', file);
             continue;
         }
@@ -191,7 +187,7 @@ static void add_run(struct qm_table *table, const struct qm_node *run)
     qm_table_row(table);
     qm_table_cell(table, "%.20s", qm_node_text_at(run, "started", "?"));
     add_accuracy(table, run);
-    if (is_ok(run))
+    if (qm_result_row_is_ok(run))
         show_estimate(run, "rate_tokens_per_s", text);
     else
         show_failure(run, text);

@@ -1,5 +1,6 @@
 #include "report/show.h"
 #include "record/node.h"
+#include "record/result.h"
 #include "report/accuracy.h"
 #include "report/show_speed.h"
 #include "report/table.h"
@@ -101,11 +102,6 @@ static const struct qm_node *find_gain(const struct qm_node *scheme, const char 
     return NULL;
 }
 
-static bool is_ok(const struct qm_node *scheme)
-{
-    return strcmp(qm_node_text_at(scheme, "status", ""), "ok") == 0;
-}
-
 static const char *format_of(const struct qm_node *scheme, const char *tensor)
 {
     const struct qm_node *precision = qm_node_get(scheme, "disclosure.precision");
@@ -194,7 +190,7 @@ static enum qm_status show_schemes(const struct qm_node *result, const struct qm
         const struct qm_node *scheme = qm_node_at(schemes, i);
         qm_table_row(table);
         qm_table_cell(table, "%s", qm_node_text_at(scheme, "name", "?"));
-        if (!is_ok(scheme)) {
+        if (!qm_result_row_is_ok(scheme)) {
             const char *status = qm_node_text_at(scheme, "status", "?");
             qm_table_span(table, "%s: %s", strcmp(status, "wrong") == 0 ? "WRONG" : status,
                           qm_node_text_at(scheme, "reason", "undisclosed"));
@@ -298,7 +294,7 @@ static const struct qm_node *first_ok(const struct qm_node *result)
 {
     const struct qm_node *schemes = qm_node_child(result, "schemes");
     for (size_t i = 0; i < qm_node_count(schemes); i++)
-        if (is_ok(qm_node_at(schemes, i)))
+        if (qm_result_row_is_ok(qm_node_at(schemes, i)))
             return qm_node_at(schemes, i);
     return NULL;
 }
@@ -342,7 +338,7 @@ static void show_calibrations(const struct qm_node *result, FILE *file)
         const struct qm_node *set = qm_node_get(scheme, "disclosure.calibration_set");
         const struct qm_node *method = qm_node_get(scheme, "disclosure.calibration_method");
         char line[256];
-        if (!is_ok(scheme))
+        if (!qm_result_row_is_ok(scheme))
             continue;
         const char *set_name = qm_node_text(set) ? qm_node_text(set) : qm_node_text_at(set, "name", "undisclosed");
         const char *method_name =

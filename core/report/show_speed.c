@@ -4,12 +4,8 @@
 #include <string.h>
 
 #include "record/node.h"
+#include "record/result.h"
 #include "report/table.h"
-
-static bool is_ok(const struct qm_node *scheme)
-{
-    return strcmp(qm_node_text_at(scheme, "status", ""), "ok") == 0;
-}
 
 static const char *name_of(const struct qm_node *scheme)
 {
@@ -107,7 +103,7 @@ enum qm_status qm_show_points(const struct qm_node *result, const struct qm_show
     for (size_t i = 0; i < qm_node_count(schemes); i++) {
         const struct qm_node *scheme = qm_node_at(schemes, i);
         const struct qm_node *points = qm_node_child(scheme, "throughput");
-        for (size_t j = 0; is_ok(scheme) && j < qm_node_count(points); j++)
+        for (size_t j = 0; qm_result_row_is_ok(scheme) && j < qm_node_count(points); j++)
             add_point(table, scheme, qm_node_at(points, j), latencies);
     }
     return finish(table, style, file);
@@ -117,7 +113,7 @@ enum qm_status qm_show_points(const struct qm_node *result, const struct qm_show
 
 static const struct qm_node *sustained_of(const struct qm_node *scheme)
 {
-    const struct qm_node *sustained = is_ok(scheme) ? qm_node_child(scheme, "sustained") : NULL;
+    const struct qm_node *sustained = qm_result_row_is_ok(scheme) ? qm_node_child(scheme, "sustained") : NULL;
     return qm_node_is_mapping(sustained) ? sustained : NULL;
 }
 
@@ -277,7 +273,7 @@ static void warn_odd(const struct qm_node *schemes, FILE *file)
     size_t odd = 0, all = 0;
     for (size_t i = 0; i < qm_node_count(schemes); i++) {
         const struct qm_node *points = qm_node_child(qm_node_at(schemes, i), "throughput");
-        for (size_t k = 0; is_ok(qm_node_at(schemes, i)) && k < qm_node_count(points); k++, all++) {
+        for (size_t k = 0; qm_result_row_is_ok(qm_node_at(schemes, i)) && k < qm_node_count(points); k++, all++) {
             if (!is_odd(qm_node_at(points, k)))
                 continue;
             of = first ? of : qm_node_at(schemes, i);
@@ -324,7 +320,7 @@ static void note_bounded(const struct qm_node *scheme, FILE *file)
     const struct qm_node *bounded = qm_node_child(scheme, "latency_bounded");
     char bound[QM_SHOW_NUMBER_BYTES], kl[QM_SHOW_NUMBER_BYTES], rate[QM_SHOW_INTERVAL_BYTES];
     const struct qm_node *mean = qm_node_get(scheme, "accuracy.kl_divergence.mean");
-    if (!is_ok(scheme) || !qm_node_is_mapping(bounded))
+    if (!qm_result_row_is_ok(scheme) || !qm_node_is_mapping(bounded))
         return;
     qm_show_number(qm_node_child(bounded, "p99_ms_at_most"), bound);
     if (!qm_node_child(bounded, "rate_tokens_per_s")) {

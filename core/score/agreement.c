@@ -1,5 +1,7 @@
 #include "score/agreement.h"
 
+#include "score/ordered.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,24 +44,16 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double mean_of(const double *values, size_t count)
-{
-    double sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum += values[i];
-    return count ? sum / (double)count : 0;
-}
-
 // Of one side's rows: the mean of all, the mean without the worst, and the upper of the two in the middle.
 static void summarize(const double *values, size_t count, double *sorted, double *mean, double *body, double *median)
 {
-    *mean = mean_of(values, count);
+    *mean = qm_values_mean(values, count);
     *body = *median = 0;
     if (count == 0)
         return;
     memcpy(sorted, values, count * sizeof(*values));
     qsort(sorted, count, sizeof(*sorted), by_value);
-    *body = mean_of(sorted, count - count / BODY_LEAVES_OUT);
+    *body = qm_values_mean(sorted, count - count / BODY_LEAVES_OUT);
     *median = sorted[count / 2];
 }
 

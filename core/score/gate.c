@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/numeric.h"
+#include "score/ordered.h"
 
 const char *qm_gate_verdict_name(enum qm_gate_verdict verdict)
 {
@@ -117,14 +118,6 @@ double qm_gate_blocks_error(const double *log_ratios, size_t count)
     return error;
 }
 
-static double mean_of(const double *values, size_t count)
-{
-    double sum = 0;
-    for (size_t i = 0; i < count; ++i)
-        sum += values[i];
-    return count ? sum / (double)count : 0;
-}
-
 static enum qm_status check_values(const double *values, size_t count, const char *what)
 {
     for (size_t i = 0; i < count; ++i) {
@@ -165,12 +158,12 @@ enum qm_status qm_gate_judge_blocks(const double *log_ratios, size_t count, cons
     out->count = count;
     QM_TRY(qm_gate_params_check(params));
     QM_TRY(check_values(log_ratios, count, "block"));
-    out->ratio = qm_exp(mean_of(log_ratios, count));
+    out->ratio = qm_exp(qm_values_mean(log_ratios, count));
     if (count < QM_GATE_BLOCKS_MIN) {
         out->times_as_many = count > 0 ? (double)QM_GATE_BLOCKS_MIN / (double)count : 0;
         return QM_OK;
     }
-    judge(mean_of(log_ratios, count), qm_gate_blocks_error(log_ratios, count), count - 1, params, out);
+    judge(qm_values_mean(log_ratios, count), qm_gate_blocks_error(log_ratios, count), count - 1, params, out);
     return QM_OK;
 }
 
@@ -184,7 +177,7 @@ enum qm_status qm_gate_judge_runs(const double *log_a, size_t count_a, const dou
     QM_TRY(check_values(log_b, count_b, "run of B"));
     if (count_a == 0 || count_b == 0)
         return QM_OK;
-    double a = mean_of(log_a, count_a), x = mean_of(log_b, count_b) - a, squares = 0;
+    double a = qm_values_mean(log_a, count_a), x = qm_values_mean(log_b, count_b) - a, squares = 0;
     out->ratio = qm_exp(x);
     if (count_a < QM_GATE_RUNS_MIN)
         return QM_OK;

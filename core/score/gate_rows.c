@@ -8,6 +8,7 @@
 #include "base/numeric.h"
 #include "record/compare.h"
 #include "record/node.h"
+#include "record/result.h"
 
 const char *qm_gate_kind_name(enum qm_gate_kind kind)
 {
@@ -50,11 +51,6 @@ static const struct qm_node *find_scheme(const struct qm_node *result, const cha
             return qm_node_at(schemes, i);
     }
     return NULL;
-}
-
-static bool is_ok(const struct qm_node *scheme)
-{
-    return scheme && strcmp(qm_node_text_at(scheme, "status", ""), "ok") == 0;
 }
 
 static void name_point(const struct qm_node *scheme, const struct qm_node *point, char *name, size_t capacity)
@@ -134,7 +130,7 @@ static size_t gather(const struct qm_gate_results *results, const char *scheme, 
     for (size_t i = 0; i < results->count; ++i) {
         const struct qm_node *of = scheme ? find_scheme(results->runs[i], scheme) : results->runs[i];
         double value = 0;
-        if (scheme && !is_ok(of))
+        if (scheme && !qm_result_row_is_ok(of))
             continue;
         if (point ? rate_of(find_point(of, point), &value) : qm_node_double_at(of, path, &value) && value > 0)
             logs[count++] = sign * qm_log(value);
@@ -305,9 +301,9 @@ static enum qm_status add_status(struct qm_gate_report *report, const char *devi
     const char *name = qm_node_text_at(a, "name", "?"), *status = b ? qm_node_text_at(b, "status", "?") : "absent";
     const char *before = qm_node_text_at(a, "status", "?");
     bool is_wrong = strcmp(status, "wrong") == 0;
-    enum qm_gate_verdict verdict = is_wrong        ? QM_GATE_WRONG
-                                   : b && is_ok(a) ? QM_GATE_REGRESSED
-                                                   : QM_GATE_NOT_COMPARABLE;
+    enum qm_gate_verdict verdict = is_wrong                      ? QM_GATE_WRONG
+                                   : b && qm_result_row_is_ok(a) ? QM_GATE_REGRESSED
+                                                                 : QM_GATE_NOT_COMPARABLE;
     struct qm_gate_finding *f = qm_gate_report_add(report, device, QM_GATE_STATUS, verdict, name);
     if (!f)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the gate's rows");
@@ -324,7 +320,7 @@ static enum qm_status add_scheme(struct qm_gate_report *report, const char *devi
                                  const struct qm_gate_params *params, bool with_speed)
 {
     const struct qm_node *b = find_scheme(last(all_b), qm_node_text_at(a, "name", ""));
-    if (!is_ok(a) || !is_ok(b))
+    if (!qm_result_row_is_ok(a) || !qm_result_row_is_ok(b))
         return add_status(report, device, a, b);
     if (with_speed)
         QM_TRY(add_speeds(report, device, a, all_a, all_b, params));

@@ -18,6 +18,14 @@ void qm_values_sort(double *values, size_t count)
         qsort(values, count, sizeof(*values), rising);
 }
 
+double qm_values_mean(const double *values, size_t count)
+{
+    double sum = 0;
+    for (size_t i = 0; i < count; ++i)
+        sum += values[i];
+    return count ? sum / (double)count : 0;
+}
+
 double qm_sorted_median(const double *sorted, size_t count)
 {
     return count % 2 ? sorted[count / 2] : 0.5 * (sorted[count / 2 - 1] + sorted[count / 2]);

@@ -11,6 +11,8 @@
 
 // Sorts from the smallest to the largest.
 void qm_values_sort(double *values, size_t count);
+// Their sum, in order, over their number; 0 where there are none.
+double qm_values_mean(const double *values, size_t count);
 // The median of sorted values (count >= 1): the middle one, or the mean of the two in the middle.
 double qm_sorted_median(const double *sorted, size_t count);
 // The median of `values`, and the median of their distances from it (MAD). `room` holds `count` doubles.

@@ -1,6 +1,7 @@
 #include "score/ratio.h"
 
 #include "base/numeric.h"
+#include "score/ordered.h"
 
 #include <math.h> // isfinite and sqrt, which is exact to the last bit everywhere
 #include <stdlib.h>
@@ -39,15 +40,9 @@ void qm_bootstrap_draw(struct qm_random *random, uint32_t clusters, uint32_t *we
         ++weights[qm_random_below(random, clusters)];
 }
 
-static int rising(const void *left, const void *right)
-{
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
 void qm_bootstrap_interval(const struct qm_bootstrap *bootstrap, double *statistics, double *low, double *high)
 {
-    qsort(statistics, bootstrap->resamples, sizeof(*statistics), rising);
+    qm_values_sort(statistics, bootstrap->resamples);
     uint32_t rank = lower_rank(bootstrap);
     *low = statistics[rank - 1];
     *high = statistics[bootstrap->resamples - rank];

@@ -5,6 +5,7 @@
 
 #include "base/numeric.h"
 #include "score/gate.h"
+#include "score/ordered.h"
 
 const char *qm_repeated_verdict_name(enum qm_repeated_verdict verdict)
 {
@@ -21,14 +22,6 @@ enum qm_status qm_repeated_params_check(const struct qm_repeated_params *params)
     return qm_gate_params_check(&gate);
 }
 
-static double mean_of(const double *values, size_t count)
-{
-    double sum = 0;
-    for (size_t i = 0; i < count; ++i)
-        sum += values[i];
-    return count > 0 ? sum / (double)count : 0;
-}
-
 void qm_repeated_spread_of(const struct qm_repeated_claim *claims, size_t count, size_t runs,
                            struct qm_repeated_spread *out)
 {
@@ -37,7 +30,7 @@ void qm_repeated_spread_of(const struct qm_repeated_claim *claims, size_t count,
         return;
     double n = (double)count, k = (double)runs, of_runs[QM_REPEATED_RUNS_MAX] = {0}, all = 0, run = 0;
     for (size_t i = 0; i < count; ++i) {
-        double mean = mean_of(claims[i].runs, runs);
+        double mean = qm_values_mean(claims[i].runs, runs);
         out->within += claims[i].error * claims[i].error / n;
         for (size_t j = 0; j < runs; ++j) {
             double deviation = claims[i].runs[j] - mean;
@@ -88,7 +81,7 @@ enum {
 void qm_repeated_judge(const struct qm_repeated_claim *claim, const struct qm_repeated_spread *spread, size_t runs,
                        const struct qm_repeated_params *params, struct qm_repeated_judgement *out)
 {
-    double mean = mean_of(claim->runs, runs), d = mean - claim->claimed;
+    double mean = qm_values_mean(claim->runs, runs), d = mean - claim->claimed;
     bool all_reach = runs >= 3;
     *out = (struct qm_repeated_judgement){
         .verdict = QM_REPEATED_CANNOT_BE_TOLD, .ratio = qm_exp(d), .high = INFINITY, .runs_needed = runs < 3 ? 3 : 0};

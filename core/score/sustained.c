@@ -18,12 +18,6 @@ enum {
     PERCENTILE_WINDOWS_MIN = 20
 };
 
-const char *qm_sustained_state_name(enum qm_sustained_state state)
-{
-    static const char *const names[] = {"too short", "steady", "undecidable", "not steady"};
-    return (unsigned)state < sizeof(names) / sizeof(names[0]) ? names[state] : "?";
-}
-
 const char *qm_throttle_cause_name(enum qm_throttle_cause cause)
 {
     static const char *const names[] = {"none", "clock", "partly the clock", "not the clock", "unknown"};

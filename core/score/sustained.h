@@ -123,8 +123,6 @@ QM_MUST_USE enum qm_status qm_sustained_make(const struct qm_sustained_samples *
 // Frees the windows; all zero afterwards.
 void qm_sustained_free(struct qm_sustained *sustained);
 
-// "too short", "steady", "undecidable", "not steady".
-const char *qm_sustained_state_name(enum qm_sustained_state state);
 // "none", "clock", "partly the clock", "not the clock", "unknown".
 const char *qm_throttle_cause_name(enum qm_throttle_cause cause);
 

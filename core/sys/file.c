@@ -232,6 +232,18 @@ void qm_file_drop_all(void)
     }
 }
 
+// All of it, flushed to the disk; the file is closed whatever came of it.
+static int write_and_close(int file, const char *path, const void *bytes, size_t count)
+{
+    int error = write_all(file, path, bytes, count);
+    if (error == 0)
+        error = flush(file);
+    int close_error = close_file(file);
+    if (error == 0)
+        error = close_error;
+    return error;
+}
+
 enum qm_status qm_file_stage(const char *path, const void *bytes, size_t count, struct qm_staged_file *out)
 {
     out->is_staged = false;
@@ -248,12 +260,7 @@ enum qm_status qm_file_stage(const char *path, const void *bytes, size_t count, 
         forget(out->temporary);
         return fail(QM_FAILED, "write", path, file);
     }
-    int error = write_all(file, path, bytes, count);
-    if (error == 0)
-        error = flush(file);
-    int close_error = close_file(file);
-    if (error == 0)
-        error = close_error;
+    int error = write_and_close(file, path, bytes, count);
     out->is_staged = true;
     if (error < 0) {
         qm_file_drop(out);
@@ -269,12 +276,7 @@ enum qm_status qm_file_write_new(const char *path, const void *bytes, size_t cou
         return QM_FAIL(QM_INVALID, "%s: is there already and is not replaced; choose another name", path);
     if (file < 0)
         return fail(QM_INVALID, "write", path, file);
-    int error = write_all(file, path, bytes, count);
-    if (error == 0)
-        error = flush(file);
-    int close_error = close_file(file);
-    if (error == 0)
-        error = close_error;
+    int error = write_and_close(file, path, bytes, count);
     if (error < 0) {
         unlink_at(path);
         return fail(QM_FAILED, "write", path, error);
