@@ -4,12 +4,12 @@
 #include "test/run_program.h"
 
 static const char gate_profile[] =
-    "extends: quick\nname: gate\nschemes: [f16, w8a8]\n"
+    "extends: quick\nname: gate\nschemes: [w8a8]\nbaseline: w8a8\n"
     "evaluation: {windows: 2, window_tokens: 32, scored_tokens: 8}\n"
     "calibration: {windows: 2, window_tokens: 32}\n"
     "prefill:\n  - {batch: 1, prompt: 16}\ndecode:\n  - {batch: 1, depth: 16, steps: 2}\n"
     "bootstrap: {resamples: 99}\nsustained: {phase: none}\n"
-    "gate: {seconds: 10}\n";
+    "gate: {seconds: 2, openings: 8}\n";
 
 static int setup(void **state)
 {
@@ -40,10 +40,10 @@ static void test_nothing_changed(void **state)
     gate_live(&child, "QM_SIMULATE=noise=0.02,seed=1", "QM_SIMULATE=noise=0.02,seed=2", "--junit", FOLDER "/junit.xml");
     expect_code(&child, 0);
     expect_text(child.output, "PASS     speed     w8a8 decode batch 1 depth 16");
-    expect_text(child.output, "PASS: 10 rows; 10 passed, 0 regressed");
+    expect_text(child.output, "PASS: 5 rows; 5 passed, 0 regressed");
     expect_text(child.output, "the smallest slowdown that every row would have shown");
     char *junit = read_text(FOLDER "/junit.xml");
-    expect_text(junit, "tests=\"10\" failures=\"0\" errors=\"0\" skipped=\"0\"");
+    expect_text(junit, "tests=\"5\" failures=\"0\" errors=\"0\" skipped=\"0\"");
     free(junit);
     release(&child);
 }
@@ -55,7 +55,7 @@ static void test_slower(void **state)
     gate_live(&child, "QM_SIMULATE=noise=0.02,seed=1", "QM_SIMULATE=noise=0.02,seed=2,speed=0.94,overhead_us=106",
               "--out", OUT);
     expect_code(&child, 10);
-    expect_text(child.output, "REGRESSED  speed     f16 prefill batch 1 prompt 16");
+    expect_text(child.output, "REGRESSED  speed     w8a8 prefill batch 1 prompt 16");
     expect_text(child.output, "PASS       accuracy  w8a8");
     // Both sides are whole results, which their samples bear out.
     release(&child);

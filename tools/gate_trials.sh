@@ -25,11 +25,11 @@ name: two-rows
 title: one scheme, two rows of 15 s
 schemes: [w8a8]
 baseline: w8a8
-evaluation: {windows: 4, scored_tokens: 300}
+evaluation: {windows: 4, window_tokens: 128, scored_tokens: 100}
 prefill:
-  - {batch: 1, prompt: 64}
+  - {batch: 1, prompt: 32}
 decode:
-  - {batch: 4, depth: 64, steps: 4}
+  - {batch: 4, depth: 64, steps: 1}
 sustained: {phase: none}
 gate: {seconds: 15}
 YAML

@@ -189,8 +189,9 @@ static enum qm_status open_engine(struct qm_session *session)
 static enum qm_status open_device(struct qm_session *session)
 {
     json_t *answer = NULL;
-    json_t *request = json_pack("{s:s, s:s, s:b, s:I}", "do", "open", "device", session->params->device, "debug",
-                                session->params->is_debug, "attempt", (json_int_t)session->attempt->number);
+    json_t *request = json_pack("{s:s, s:s, s:b, s:I, s:I}", "do", "open", "device", session->params->device, "debug",
+                                session->params->is_debug, "attempt", (json_int_t)session->attempt->number, "opening",
+                                (json_int_t)session->attempt->opening);
     if (request && session->params->cache_directory)
         json_object_set_new(request, "cache", json_string(session->params->cache_directory));
     QM_TRY(qm_client_ask(session->client, answer_seconds(), request, &answer));

@@ -12,6 +12,7 @@ struct qm_attempt {
     uint32_t number;     // times that the device was lost before
     uint32_t most_batch; // of decode, a power of two; larger ones are run with it
     bool may_shrink;     // end where memory lacks and a smaller batch may help
+    uint32_t opening;    // which of several of the same side: a simulated clock has other noise in each
 };
 
 struct qm_session {

@@ -1,5 +1,6 @@
 // The live gate: one device with two environments (two builds of its driver, say), each in a worker of its own, whose
-// passes take turns in blocks A B B A or B A A B, so that heat and other work hit both alike.
+// passes take turns in blocks A B B A or B A A B, so that heat and other work hit both alike. Both are opened several times, now
+// A first and now B (score/gate.h says why).
 #ifndef QM_BENCH_GATE_LIVE_H
 #define QM_BENCH_GATE_LIVE_H
 
@@ -17,9 +18,11 @@ struct qm_gate_live {
     struct qm_gate_report *report; // the caller's: rows of speed are added
 };
 
-// Opens both sides, verifies and scores each, then times every scheme and point of the profile in turns until the interval
-// is narrow enough or the profile's gate.seconds are over. Rows of speed go into `out->report`; what else is judged is
-// in the runs. Not QM_OK only where nothing could be measured at all; the runs are there as far as they came.
+// Opens both sides, verifies and scores each, then times every scheme and point of the profile in turns, for an even share of
+// the profile's gate.seconds. The same again, gate.openings times in all, without what was verified and scored. It does not
+// end before: an end that looks at how far parts differ would come where they differ too little by chance. Rows of speed go
+// into `out->report`; what else is judged is in the runs of the first time. A scheme that fails later on has its reason in
+// its rows of speed. Not QM_OK only where nothing could be measured at all; the runs are there as far as they came.
 QM_MUST_USE enum qm_status qm_gate_live_run(const struct qm_gate_live_params *params, struct qm_gate_live *out);
 void qm_gate_live_free(struct qm_gate_live *live);
 
@@ -32,9 +35,9 @@ struct qm_gate_source {
     uint64_t (*now_ns)(void *context);
 };
 
-// Blocks of four passes until the standard error is that of qm_gate_target_error or `seconds` are over; which side
-// begins a block is drawn from `seed`. `logs` (room for `capacity` blocks) may hold `*count` already and is added to.
-QM_MUST_USE enum qm_status qm_gate_measure(const struct qm_gate_source *source, const struct qm_gate_params *params,
-                                           double seconds, uint64_t seed, double *logs, size_t capacity, size_t *count);
+// One part: blocks of four passes until `seconds` are over, two blocks at least; which side begins a block is drawn from
+// `seed`. out->b_first is the caller's.
+QM_MUST_USE enum qm_status qm_gate_measure(const struct qm_gate_source *source, double seconds, uint64_t seed,
+                                           struct qm_gate_part *out);
 
 #endif

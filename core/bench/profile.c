@@ -66,7 +66,7 @@ static const struct section sections[] = {
     {"sustained", {"phase", "seconds", "cool_down_s", "temperature_most_c"}},
     {"latency", {"p99_ms"}},
     {"caches", {"last_level_bytes"}},
-    {"gate", {"false_alarm", "minimum_effect", "tolerance", "seconds"}},
+    {"gate", {"false_alarm", "minimum_effect", "tolerance", "seconds", "openings"}},
     {"policy", {"dispatches_per_submission", "submission_ms", "allow_smaller_batch"}},
     {"bootstrap", {"seed", "resamples", "confidence"}},
     {"acceptance", {"at_most", "at_least"}},

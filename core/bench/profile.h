@@ -82,6 +82,11 @@ enum qm_profile_sustained {
 // The widest that a profile and --widen ask for.
 #define QM_PROFILE_WIDEN_MAX 64
 
+enum {
+    QM_GATE_OPENINGS = 16, // where a profile does not say
+    QM_GATE_OPENINGS_MAX = 64
+};
+
 struct qm_profile {
     char name[QM_PROFILE_NAME_BYTES];
     char title[QM_PROFILE_TITLE_BYTES];
@@ -114,6 +119,7 @@ struct qm_profile {
     uint64_t last_level_bytes;  // cache of the device; 0: the host's for devices on the processor, else unknown
     struct qm_gate_params gate; // `rows` is filled by who gates
     double gate_s;              // of each row
+    uint32_t gate_openings;     // of both sides, in each of which a row gets its part of gate_s; even
 
     uint32_t dispatches_per_submission; // 0: no limit but submission_ms
     uint32_t submission_ms;             // what a submission is sized to, at most

@@ -40,7 +40,7 @@ enum qm_status qm_profile_read_measurement(const struct qm_node *root, struct qm
 {
     const struct qm_node *mapping = NULL;
     size_t choice = 0;
-    double cache_bytes = 0;
+    double cache_bytes = 0, openings = QM_GATE_OPENINGS;
     const struct {
         const char *section, *key;
         double low, high, *out;
@@ -65,6 +65,14 @@ enum qm_status qm_profile_read_measurement(const struct qm_node *root, struct qm
     QM_TRY(read_or_word(root, "caches", "last_level_bytes", "host", 1024, 1e12, &cache_bytes));
     profile->last_level_bytes = (uint64_t)cache_bytes;
     profile->gate.rows = 1;
+    const struct qm_node *node =
+        qm_node_child(qm_node_child(root, "gate"), "openings"); // results of older builds lack it
+    if (node)
+        QM_TRY(read_fraction(root, "gate", "openings", QM_GATE_PARTS_MIN, QM_GATE_OPENINGS_MAX, &openings));
+    profile->gate_openings = (uint32_t)openings;
+    if (profile->gate_openings % 2 != 0 || profile->gate_openings < openings)
+        return qm_node_invalid(node, "'openings' is %g; expected an even number: as many of A first as of B first",
+                               openings);
     if (qm_gate_params_check(&profile->gate) != QM_OK) {
         char text[512];
         snprintf(text, sizeof(text), "%s", qm_error_text());
@@ -95,4 +103,5 @@ void qm_profile_expand_measurement(struct qm_node *node, const struct qm_profile
     qm_node_set_double(mapping, "minimum_effect", profile->gate.minimum_effect);
     qm_node_set_double(mapping, "tolerance", profile->gate.tolerance);
     qm_node_set_double(mapping, "seconds", profile->gate_s);
+    qm_node_set_u64(mapping, "openings", profile->gate_openings);
 }

@@ -103,12 +103,14 @@ static json_t *json_of_node(struct qm_node *node)
 }
 
 // A simulated device says so in its name.
-static enum qm_status begin_simulation(struct worker *worker)
+static enum qm_status begin_simulation(struct worker *worker, uint32_t opening)
 {
     static struct qm_device_info named;
     QM_TRY(qm_simulation_read(getenv("QM_SIMULATE"), &worker->simulation, &worker->is_simulated));
     if (!worker->is_simulated)
         return QM_OK;
+    if (opening > 0) // other noise
+        qm_random_seed(&worker->simulation.random, worker->simulation.seed, opening);
     named = *worker->device->info;
     snprintf(named.name, sizeof(named.name), "%.100s (simulated clock)", worker->device->info->name);
     worker->device->info = &named;
@@ -133,7 +135,7 @@ static enum qm_status do_open(struct worker *worker, json_t *request, json_t *an
             QM_TRY((*backend)->open(&worker->info, &params, &worker->device));
             qm_fault_plant(worker->device);
             qm_worker_device_watch(worker->device, qm_fault_value("delay") ? strtod(qm_fault_value("delay"), NULL) : 0);
-            QM_TRY(begin_simulation(worker));
+            QM_TRY(begin_simulation(worker, number_of(request, "opening")));
             json_object_set_new(answer, "info", json_of_node(qm_device_node(worker->device->info)));
             return QM_OK;
         }

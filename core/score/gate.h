@@ -1,8 +1,12 @@
 // Whether something became slower: the decision of `qmark gate`, from times of two sides and nothing else.
 //
 // The number of a row is x = ln(speed of B / speed of A), below 0 where B is slower. Live, A and B take turns in blocks
-// A B B A or B A A B, and a block gives one x, in which drift that is linear over the block cancels. From files, each run
-// gives one ln(rate), and only how runs differ among themselves says how far two of them may lie apart.
+// A B B A or B A A B, in which drift that is linear over the block cancels, and both sides are opened anew several times: a
+// *part* is what one opening gives, and its x is the mean over its blocks. Equal processes are not equally fast. Which memory
+// and which processor they got they keep as long as they live, and on PoCL whichever side was opened second was faster by
+// 2 to 4 %. So A is opened first in half of the parts, and how parts differ says how far the mean may be off; how blocks
+// differ within a part does not. From files, each run gives one ln(rate), and only how runs differ among themselves says how
+// far two of them may lie apart.
 //
 // One interval decides, of a level that holds for all rows together: with m rows and the chance a of a false alarm, each
 // end is exceeded in a / m of the cases (Bonferroni), by Student's t. So with the interval [low, high] of exp(x):
@@ -20,6 +24,7 @@
 
 #include "base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,34 +56,34 @@ struct qm_gate_row {
     // The smallest slowdown that would have been called REGRESSED in 4 cases of 5: exp((t + 0.84) standard_error) - 1, and
     // not below minimum_effect; infinite where there is no interval.
     double detectable;
-    size_t count; // blocks, or runs of A and B together
-    // Where INCONCLUSIVE: how many times as many blocks would bring the interval to where it decides between no change
+    size_t count; // parts, or runs of A and B together
+    // Where INCONCLUSIVE: how many times as many parts would bring the interval to where it decides between no change
     // and the tolerance; 0 otherwise and where nobody can tell.
     double times_as_many;
 };
 
 enum {
-    QM_GATE_BLOCKS_MIN = 24, // fewer blocks are INCONCLUSIVE: tails of so few are nobody's knowledge
-    QM_GATE_RUNS_MIN = 5,    // of A: fewer do not say how runs differ
+    QM_GATE_PARTS_MIN = 8, // fewer are INCONCLUSIVE: nobody knows the tails of so few
+    QM_GATE_RUNS_MIN = 5,  // of A: fewer do not say how runs differ
 };
 
-// `log_ratios[i]` is x of block i, in the order of measurement. Blocks near each other may be alike, so the standard error
-// is the largest of those of means of 1, 2 and 4 blocks in a row (non-overlapping batch means). QM_INVALID where a value
-// is no number.
-QM_MUST_USE enum qm_status qm_gate_judge_blocks(const double *log_ratios, size_t count,
-                                                const struct qm_gate_params *params, struct qm_gate_row *out);
+struct qm_gate_part {
+    double log_ratio; // x, the mean over its blocks
+    bool b_first;     // which side was opened first
+    size_t blocks;
+};
+
+// x of the row is the mean of the means of both kinds of parts; its standard error is s / 2 sqrt(1 / a + 1 / b) for a and b
+// parts of each kind, s^2 being their variance about their own means, with a + b - 2 degrees of freedom. INCONCLUSIVE below
+// QM_GATE_PARTS_MIN parts and below two of a kind. QM_INVALID where a value is no number.
+QM_MUST_USE enum qm_status qm_gate_judge_parts(const struct qm_gate_part *parts, size_t count,
+                                               const struct qm_gate_params *params, struct qm_gate_row *out);
 
 // `log_a`, `log_b`: ln(rate) of each run. The spread is that of A's runs alone, taken for B as well:
 // standard_error = sd(A) sqrt(1 / n_a + 1 / n_b), t with n_a - 1 degrees of freedom. Below QM_GATE_RUNS_MIN runs of A the
 // verdict is INCONCLUSIVE.
 QM_MUST_USE enum qm_status qm_gate_judge_runs(const double *log_a, size_t count_a, const double *log_b, size_t count_b,
                                               const struct qm_gate_params *params, struct qm_gate_row *out);
-
-// The standard error at which live sampling may stop: where nothing changed a row then passes in 99.5 % of the cases, and a
-// slowdown of the tolerance is found as often. It depends on no measured ratio, so that stopping there biases none.
-double qm_gate_target_error(const struct qm_gate_params *params);
-// The standard error of the mean of x as qm_gate_judge_blocks takes it; infinite below two blocks.
-double qm_gate_blocks_error(const double *log_ratios, size_t count);
 
 // x with P(X <= x) = p for a standard normal X, 0 < p < 1, to 1e-9 (Wichura, AS 241, is not used: bisection of the tail
 // function is slower and shorter).
