@@ -1,16 +1,16 @@
 // attention: causal, grouped-query, over the quantized cache.
 //
 // For query head h of a row at position p, with kv head g = h / (heads / kv_heads):
-//   s_j = score_scale * sum over d of q[d] k_j[d],  j = 0..p
+//   s_j = score_scale * sum over d of q[d] k_j[d],  j = max(0, p + 1 - window)..p (window 0: from 0)
 //   y[d] = sum over j of softmax(s)_j * v_j[d]
 // k_j and v_j are what the cache holds of token j: scale * code (kv8, kv4), k_scale * and v_scale * the number (e4m3,
 // e5m2), minimum + scale * code (kivi4, kivi2; of keys scale and minimum are the channel's in the block of 32 tokens).
 // With QM_KV_EXACT a query at p reads token j in binary16 instead if j < exact_first, or j > p - exact_last, or (kivi)
 // j / 32 == p / 32. That depends on (p, j) alone, so that prefill and decode are the same function. It needs exact_first <=
 // exact_length, and exact_length == context where exact_last > 0 or for kivi.
-// heads of 64; q and y are [rows][heads][64]. Softmax online (running maximum), in float32, qm_exp. QM_SPLIT invocations
+// Heads of QM_HEAD values; q is [rows][heads][QM_HEAD], y likewise with result_stride floats between rows. Softmax online (running maximum), in float32, qm_exp. QM_SPLIT invocations
 // share the positions of one (row, head), and are merged in their order.
-// Bound: |error| <= (positions + 256) 2^-23 * max |v| + what the scores' error 2^-20 * max |s| does to the weights; of
+// Bound: |error| <= (positions + 256) 2^-23 * max |v| + what the scores' error QM_HEAD / 64 * 2^-20 * max |s| does to the weights; of
 // minimum + scale * code, |minimum| + |scale * code| stands for the magnitude.
 #include "kv_format.h"
 #ifndef QM_BODY
@@ -38,13 +38,16 @@
     QM_U32(v_exact_base)                                                                                               \
     QM_U32(exact_length)                                                                                               \
     QM_U32(exact_first)                                                                                                \
-    QM_U32(exact_last)
+    QM_U32(exact_last)                                                                                                 \
+    QM_U32(window)                                                                                                     \
+    QM_U32(result_stride)
 #if QM_SPLIT > 1
-#define QM_LOCALS QM_LOCAL_U32(partials, QM_SPLIT * 66)
+#define QM_LOCALS QM_LOCAL_U32(partials, QM_SPLIT * 66) // of 64 values at a time
 #else
 #define QM_LOCALS
 #endif
 
+#define QM_QUADS (QM_HEAD / 4)
 #if !defined(QM_HOST)
 // Four values from the i-th part of four words.
 #define QM_KV_BYTE(word, shift) QM_FLOAT(QM_INT((word) << (shift)) >> 24)
@@ -131,32 +134,32 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
         uint sequence = step_sequence + row / tokens_per_sequence;
         uint position = step_position + row % tokens_per_sequence;
         uint first_slot = (sequence * kv_heads + head / (heads / kv_heads)) * context;
-        qm_f4 query[16];
-        qm_f4 sum[16];
-        QM_UNROLL for (int i = 0; i < 16; ++i) {
-            uint from = item * 64u + 4u * QM_UINT(i);
+        qm_f4 query[QM_QUADS];
+        qm_f4 sum[QM_QUADS];
+        QM_UNROLL for (int i = 0; i < QM_QUADS; ++i) {
+            uint from = item * QM_HEAD_VALUES + 4u * QM_UINT(i);
             query[i] = QM_F4(q[from], q[from + 1u], q[from + 2u], q[from + 3u]) * score_scale;
             sum[i] = QM_F4(0.0f, 0.0f, 0.0f, 0.0f);
         }
         float maximum = -3.0e38f, weight_sum = 0.0f;
         // From begin to end the tokens are quantized, before and behind them exact.
-        uint begin = 0u, end = position + 1u;
+        uint end = position + 1u, oldest = position - QM_MIN(window - 1u, position), begin = oldest;
 #if defined(QM_KV_EXACT)
-        end = end - QM_MIN(exact_last, end);
+        end = QM_MAX(end - QM_MIN(exact_last, end), oldest);
 #if defined(QM_KV_AFFINE)
-        end = QM_MIN(end, position / QM_KV_BLOCK * QM_KV_BLOCK);
+        end = QM_MIN(end, QM_MAX(position / QM_KV_BLOCK * QM_KV_BLOCK, oldest));
 #endif
-        begin = QM_MIN(exact_first, end);
+        begin = QM_MIN(QM_MAX(exact_first, oldest), end);
 #endif
 #if defined(QM_KV_AFFINE)
         uint blocks = (context + QM_KV_BLOCK - 1u) / QM_KV_BLOCK;
-        uint block_scales = k_scale_base + first_slot / context * blocks * 64u;
+        uint block_scales = k_scale_base + first_slot / context * blocks * QM_HEAD_VALUES;
         for (uint block = begin / QM_KV_BLOCK; block * QM_KV_BLOCK < end; ++block) {
             // sum of q (minimum + scale code) = sum of q minimum + sum of (q scale) code.
-            qm_f4 multiplier[16];
+            qm_f4 multiplier[QM_QUADS];
             qm_f4 offsets = QM_F4(0.0f, 0.0f, 0.0f, 0.0f);
-            QM_UNROLL for (int i = 0; i < 16; ++i) {
-                qm_u4 pairs = QM_LOAD4(cache, block_scales + block * 64u + 4u * QM_UINT(i));
+            QM_UNROLL for (int i = 0; i < QM_QUADS; ++i) {
+                qm_u4 pairs = QM_LOAD4(cache, block_scales + block * QM_HEAD_VALUES + 4u * QM_UINT(i));
                 multiplier[i] = query[i] * qm_half_low4(pairs);
                 offsets += query[i] * qm_half_high4(pairs);
             }
@@ -172,7 +175,7 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
 #endif
                 uint slot = first_slot + j;
                 uint k_at = k_base + slot * QM_KV_WORDS, v_at = v_base + slot * QM_KV_WORDS;
-                QM_UNROLL for (int load = 0; load < 16 / QM_KV_PER_LOAD; ++load) {
+                QM_UNROLL for (int load = 0; load < QM_QUADS / QM_KV_PER_LOAD; ++load) {
                     qm_u4 words = QM_LOAD4(cache, k_at + 4u * QM_UINT(load));
                     QM_UNROLL for (int i = 0; i < QM_KV_PER_LOAD; ++i)
                         products += QM_KV_FACTOR(load * QM_KV_PER_LOAD + i) * QM_KV_VALUES(words, i);
@@ -197,7 +200,7 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
                 float offset = weight * qm_half_value(pair >> 16);
                 weight *= qm_half_value(pair & 0xffffu);
 #endif
-                QM_UNROLL for (int load = 0; load < 16 / QM_KV_PER_LOAD; ++load) {
+                QM_UNROLL for (int load = 0; load < QM_QUADS / QM_KV_PER_LOAD; ++load) {
                     qm_u4 words = QM_LOAD4(cache, v_at + 4u * QM_UINT(load));
                     QM_UNROLL for (int i = 0; i < QM_KV_PER_LOAD; ++i) {
                         int at = load * QM_KV_PER_LOAD + i;
@@ -211,10 +214,11 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
         }
 #if defined(QM_KV_EXACT)
         uint first_exact = first_slot / context * exact_length;
-        for (uint i = slice; i < begin + (position + 1u - end); i += QM_UINT(QM_SPLIT)) {
-            uint at = (first_exact + (i < begin ? i : i - begin + end)) * 32u;
+        uint before = begin - oldest;
+        for (uint i = slice; i < before + (position + 1u - end); i += QM_UINT(QM_SPLIT)) {
+            uint at = (first_exact + (i < before ? oldest + i : i - before + end)) * QM_HEAD_HALF;
             qm_f4 products = QM_F4(0.0f, 0.0f, 0.0f, 0.0f);
-            QM_UNROLL for (int load = 0; load < 8; ++load) {
+            QM_UNROLL for (int load = 0; load < QM_QUADS / 2; ++load) {
                 qm_u4 words = QM_LOAD4(cache, k_exact_base + at + 4u * QM_UINT(load));
                 products += query[2 * load] * QM_KV_HALVES(words, 0) + query[2 * load + 1] * QM_KV_HALVES(words, 1);
             }
@@ -224,39 +228,47 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
             float weight = qm_exp(score - larger);
             maximum = larger;
             weight_sum = weight_sum * keep + weight;
-            QM_UNROLL for (int load = 0; load < 8; ++load) {
+            QM_UNROLL for (int load = 0; load < QM_QUADS / 2; ++load) {
                 qm_u4 words = QM_LOAD4(cache, v_exact_base + at + 4u * QM_UINT(load));
                 sum[2 * load] = sum[2 * load] * keep + QM_KV_HALVES(words, 0) * weight;
                 sum[2 * load + 1] = sum[2 * load + 1] * keep + QM_KV_HALVES(words, 1) * weight;
             }
         }
 #endif
+        uint to = row * result_stride + head * QM_HEAD_VALUES;
 #if QM_SPLIT > 1
         uint mine = slice * 66u;
         partials[mine] = QM_FLOAT_BITS(maximum);
         partials[mine + 1u] = QM_FLOAT_BITS(weight_sum);
-        QM_UNROLL for (int i = 0; i < 16; ++i) {
-            QM_UNROLL for (int lane = 0; lane < 4; ++lane)
-                partials[mine + 2u + QM_UINT(4 * i + lane)] = QM_FLOAT_BITS(QM_LANE(sum[i], lane));
-        }
-        QM_BARRIER;
-        float total_maximum = -3.0e38f, total_weight = 0.0f;
-        for (uint s = 0u; s < QM_UINT(QM_SPLIT); ++s)
-            total_maximum = QM_MAX(total_maximum, QM_BITS_FLOAT(partials[s * 66u]));
-        for (uint s = 0u; s < QM_UINT(QM_SPLIT); ++s)
-            total_weight += QM_BITS_FLOAT(partials[s * 66u + 1u]) * qm_exp(QM_BITS_FLOAT(partials[s * 66u]) - total_maximum);
-        float inverse = qm_reciprocal(total_weight);
-        for (uint d = slice; d < 64u; d += QM_UINT(QM_SPLIT)) {
-            float value = 0.0f;
+        QM_UNROLL for (int part = 0; part < QM_HEAD / 64; ++part) {
+            QM_UNROLL for (int i = 0; i < 16; ++i) {
+                QM_UNROLL for (int lane = 0; lane < 4; ++lane)
+                    partials[mine + 2u + QM_UINT(4 * i + lane)] = QM_FLOAT_BITS(QM_LANE(sum[16 * part + i], lane));
+            }
+            QM_BARRIER;
+            float total_maximum = -3.0e38f, total_weight = 0.0f;
             for (uint s = 0u; s < QM_UINT(QM_SPLIT); ++s)
-                value += QM_BITS_FLOAT(partials[s * 66u + 2u + d]) * qm_exp(QM_BITS_FLOAT(partials[s * 66u]) - total_maximum);
-            result[item * 64u + d] = value * inverse;
+                total_maximum = QM_MAX(total_maximum, QM_BITS_FLOAT(partials[s * 66u]));
+            for (uint s = 0u; s < QM_UINT(QM_SPLIT); ++s)
+                total_weight +=
+                    QM_BITS_FLOAT(partials[s * 66u + 1u]) * qm_exp(QM_BITS_FLOAT(partials[s * 66u]) - total_maximum);
+            float inverse = qm_reciprocal(total_weight);
+            for (uint d = slice; d < 64u; d += QM_UINT(QM_SPLIT)) {
+                float value = 0.0f;
+                for (uint s = 0u; s < QM_UINT(QM_SPLIT); ++s)
+                    value += QM_BITS_FLOAT(partials[s * 66u + 2u + d]) *
+                             qm_exp(QM_BITS_FLOAT(partials[s * 66u]) - total_maximum);
+                result[to + QM_UINT(64 * part) + d] = value * inverse;
+            }
+#if QM_HEAD > 64
+            QM_BARRIER;
+#endif
         }
 #else
         float inverse = qm_reciprocal(weight_sum);
-        QM_UNROLL for (int i = 0; i < 16; ++i) {
+        QM_UNROLL for (int i = 0; i < QM_QUADS; ++i) {
             QM_UNROLL for (int lane = 0; lane < 4; ++lane)
-                result[item * 64u + QM_UINT(4 * i + lane)] = QM_LANE(sum[i], lane) * inverse;
+                result[to + QM_UINT(4 * i + lane)] = QM_LANE(sum[i], lane) * inverse;
         }
 #endif
     }

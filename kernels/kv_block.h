@@ -21,7 +21,7 @@
     QM_U32(exact_base)                                                                                                 \
     QM_U32(exact_length)
 #define QM_LOCALS
-#define QM_CHANNELS (64u / QM_KV_WORDS)
+#define QM_CHANNELS (32u / QM_UINT(QM_KV_BITS)) // of a word
 #else
     uint item = QM_GROUP_X * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X;
     if (item < items) {
@@ -31,8 +31,8 @@
         rest = rest / candidates;
         uint lane = (step_sequence + rest / kv_heads) * kv_heads + rest % kv_heads; // of sequence and head
         if ((block + 1u) * QM_KV_BLOCK <= step_position + tokens_per_sequence) {
-            uint exact = exact_base + (lane * exact_length + block * QM_KV_BLOCK) * 32u + part * (QM_CHANNELS / 2u);
-            uint scales = scale_base + (lane * ((context + QM_KV_BLOCK - 1u) / QM_KV_BLOCK) + block) * 64u;
+            uint exact = exact_base + (lane * exact_length + block * QM_KV_BLOCK) * QM_HEAD_HALF + part * (QM_CHANNELS / 2u);
+            uint scales = scale_base + (lane * ((context + QM_KV_BLOCK - 1u) / QM_KV_BLOCK) + block) * QM_HEAD_VALUES;
             uint words[32];
             for (uint token = 0u; token < QM_KV_BLOCK; ++token)
                 words[token] = 0u;
@@ -40,7 +40,7 @@
                 uint from = exact + channel / 2u, shift = 16u * (channel & 1u);
                 float least = 65504.0f, most = -65504.0f;
                 for (uint token = 0u; token < QM_KV_BLOCK; ++token) {
-                    float value = qm_half_value((cache[from + token * 32u] >> shift) & 0xffffu);
+                    float value = qm_half_value((cache[from + token * QM_HEAD_HALF] >> shift) & 0xffffu);
                     least = QM_MIN(least, value);
                     most = QM_MAX(most, value);
                 }
@@ -48,8 +48,8 @@
                 float minimum = qm_half_value(pair >> 16), inverse = qm_inverse_scale(qm_half_value(pair & 0xffffu));
                 cache[scales + part * QM_CHANNELS + channel] = pair;
                 for (uint token = 0u; token < QM_KV_BLOCK; ++token) {
-                    float value = qm_half_value((cache[from + token * 32u] >> shift) & 0xffffu);
-                    words[token] |= qm_affine_code(value, minimum, inverse, QM_KV_LARGEST) << (QM_KV_WORDS / 2u * channel);
+                    float value = qm_half_value((cache[from + token * QM_HEAD_HALF] >> shift) & 0xffffu);
+                    words[token] |= qm_affine_code(value, minimum, inverse, QM_KV_LARGEST) << (QM_UINT(QM_KV_BITS) * channel);
                 }
             }
             uint to = base + (lane * context + block * QM_KV_BLOCK) * QM_KV_WORDS + part;

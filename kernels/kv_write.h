@@ -36,12 +36,12 @@
         uint sequence = step_sequence + row / tokens_per_sequence;
         uint position = step_position + row % tokens_per_sequence;
         uint slot = (sequence * kv_heads + head) * context + position;
-        uint from = item * 64u, to = base + slot * QM_KV_WORDS;
+        uint from = item * QM_HEAD_VALUES, to = base + slot * QM_KV_WORDS;
 #if defined(QM_KV_F32)
-        for (uint i = 0u; i < 64u; ++i)
+        for (uint i = 0u; i < QM_HEAD_VALUES; ++i)
             cache[to + i] = QM_FLOAT_BITS(x[from + i]);
 #elif defined(QM_KV_F16)
-        for (uint i = 0u; i < 32u; ++i)
+        for (uint i = 0u; i < QM_HEAD_HALF; ++i)
             cache[to + i] = qm_half_bits(x[from + 2u * i]) | (qm_half_bits(x[from + 2u * i + 1u]) << 16);
 #elif defined(QM_KV_FLOAT8)
         for (uint i = 0u; i < QM_KV_WORDS; ++i) {
@@ -56,7 +56,7 @@
         }
 #elif defined(QM_KV_AFFINE)
         float least = x[from], most = x[from];
-        for (uint i = 1u; i < 64u; ++i) {
+        for (uint i = 1u; i < QM_HEAD_VALUES; ++i) {
             least = QM_MIN(least, x[from + i]);
             most = QM_MAX(most, x[from + i]);
         }
@@ -65,14 +65,14 @@
         cache[scale_base + slot] = pair;
         for (uint i = 0u; i < QM_KV_WORDS; ++i) {
             uint word = 0u;
-            for (uint j = 0u; j < 64u / QM_KV_WORDS; ++j)
-                word |= qm_affine_code(x[from + 64u / QM_KV_WORDS * i + j], minimum, inverse, QM_KV_LARGEST)
-                        << (QM_KV_WORDS / 2u * j);
+            for (uint j = 0u; j < 32u / QM_UINT(QM_KV_BITS); ++j)
+                word |= qm_affine_code(x[from + 32u / QM_UINT(QM_KV_BITS) * i + j], minimum, inverse, QM_KV_LARGEST)
+                        << (QM_UINT(QM_KV_BITS) * j);
             cache[to + i] = word;
         }
 #else
         float amax = 0.0f;
-        for (uint i = 0u; i < 64u; ++i)
+        for (uint i = 0u; i < QM_HEAD_VALUES; ++i)
             amax = QM_MAX(amax, QM_ABS(x[from + i]));
 #if defined(QM_KV_KV8)
         float scale = qm_scale_of(amax, QM_INVERSE_127);
@@ -95,8 +95,8 @@
 #endif
 #if defined(QM_KV_EXACT)
         if (position < exact_length) {
-            uint exact = exact_base + ((sequence * kv_heads + head) * exact_length + position) * 32u;
-            for (uint i = 0u; i < 32u; ++i)
+            uint exact = exact_base + ((sequence * kv_heads + head) * exact_length + position) * QM_HEAD_HALF;
+            for (uint i = 0u; i < QM_HEAD_HALF; ++i)
                 cache[exact + i] = qm_half_bits(x[from + 2u * i]) | (qm_half_bits(x[from + 2u * i + 1u]) << 16);
         }
 #endif

@@ -1,6 +1,6 @@
 // rmsnorm: y[row][c] = gain[c] * x[row][c] / sqrt(mean over c of x[row][c]^2 + epsilon)
 //
-// Rows of `width` floats. Sum of squares in float32, in four interleaved sums per lane; the root by qm_inverse_root.
+// Rows of `width` floats; inverse_width is 1 / how many of them count, for rows that are padded with zeros. Sum of squares in float32, in four interleaved sums per lane; the root by qm_inverse_root.
 // Bound: relative error of each output at most (width / 4 + 16) 2^-24.
 #include "rows.h"
 #ifndef QM_BODY

@@ -1,9 +1,10 @@
-// rope: rotary position embedding, in place, pairs (i, i + 32) of heads of 64, as Hugging Face's rotate_half.
+// rope: rotary position embedding, in place, pairs (i, i + H) of heads of 2 H = QM_HEAD, as Hugging Face's rotate_half.
 //
-// x[row][head][i]      := x[i] cos - x[i + 32] sin
-// x[row][head][i + 32] := x[i + 32] cos + x[i] sin         with cos, sin = table[position][0..31], [32..63]
+// x[row][head][i]     := x[i] cos - x[i + H] sin
+// x[row][head][i + H] := x[i + H] cos + x[i] sin         with cos, sin = table[position][0..H-1], [H..2 H - 1]
 // position = step_position + row % tokens_per_sequence; the table comes from the host. One invocation per (pair, head).
-// Bound: 2^-22 * (|x[i]| + |x[i + 32]|).
+// Bound: 2^-22 * (|x[i]| + |x[i + H]|).
+#include "head.h"
 #ifndef QM_BODY
 #define QM_BUFFERS                                                                                                     \
     QM_IN(0, float, table)                                                                                             \
@@ -16,13 +17,13 @@
 #else
     uint item = QM_GROUP_X * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X;
     uint row = QM_GROUP_Y;
-    if (item < heads * 32u && row < rows) {
-        uint i = item % 32u;
-        uint at = (row * heads + item / 32u) * 64u + i;
-        uint angle = (step_position + row % tokens_per_sequence) * 64u + i;
-        float c = table[angle], s = table[angle + 32u];
-        float first = x[at], second = x[at + 32u];
+    if (item < heads * QM_HEAD_HALF && row < rows) {
+        uint i = item % QM_HEAD_HALF;
+        uint at = (row * heads + item / QM_HEAD_HALF) * QM_HEAD_VALUES + i;
+        uint angle = (step_position + row % tokens_per_sequence) * QM_HEAD_VALUES + i;
+        float c = table[angle], s = table[angle + QM_HEAD_HALF];
+        float first = x[at], second = x[at + QM_HEAD_HALF];
         x[at] = first * c - second * s;
-        x[at + 32u] = second * c + first * s;
+        x[at + QM_HEAD_HALF] = second * c + first * s;
     }
 #endif

@@ -62,12 +62,12 @@ static enum qm_status write_model(void)
         for (size_t v = 0; v < values_count; v++) {
             uint64_t bits = qm_random_u64(&random);
             float value = (float)((int32_t)(bits & 0xfffff) - 0x80000) * 0x1p-22f;
-            values[v] = qm_role_is_norm(role) ? 1 + value : (bits >> 58) == 0 ? value * 16 : value;
+            values[v] = qm_role_is_vector(role) ? 1 + value : (bits >> 58) == 0 ? value * 16 : value;
         }
         tensors[count] = (struct qm_tensor){.name = names[count],
                                             .dtype = QM_DTYPE_F32,
-                                            .rank = qm_role_is_norm(role) ? 1 : 2,
-                                            .shape = {qm_role_is_norm(role) ? columns : rows, columns},
+                                            .rank = qm_role_is_vector(role) ? 1 : 2,
+                                            .shape = {qm_role_is_vector(role) ? columns : rows, columns},
                                             .bytes = values_count * sizeof(*values),
                                             .data = values};
     }
@@ -123,7 +123,7 @@ static enum qm_status run(const char *list)
     struct qm_evaluation *calibration = NULL;
     const struct qm_profile_set set = {.seed = SEED, .windows = WINDOWS, .window_tokens = WINDOW_TOKENS};
     QM_GUARD(write_model());
-    QM_GUARD(qm_model_load(directory, &model));
+    QM_GUARD(qm_model_load(directory, 32, &model));
     QM_GUARD(qm_evaluation_create(QM_SPLIT_CALIBRATION, &set, directory, &calibration));
     const struct qm_reference_params params = {.model = model, .cache_directory = directory};
     for (size_t i = 0; qm_scheme_stock_name(i); i++)

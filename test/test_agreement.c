@@ -176,7 +176,7 @@ static int group_setup(void **state)
     struct qm_scheme f32;
     struct qm_artifact *artifact = NULL;
     size_t count = 0;
-    if (qm_model_load(QM_SOURCE_DIR "/models/qmark-3m", &model) != QM_OK || qm_scheme_parse("f32", &f32) != QM_OK ||
+    if (qm_model_load(QM_SOURCE_DIR "/models/qmark-3m", 32, &model) != QM_OK || qm_scheme_parse("f32", &f32) != QM_OK ||
         qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &f32, .activations = NULL},
                           &artifact) != QM_OK)
         fail_msg("%s", qm_error_text());

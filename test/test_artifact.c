@@ -22,7 +22,8 @@
     "\"max_position_embeddings\":128,\"rms_norm_eps\":1e-5,\"rope_theta\":10000.0,\"tie_word_embeddings\":false"
 
 static const struct qm_model_config config = {
-    .hidden = 64, .intermediate = 96, .layers = 2, .heads = 2, .kv_heads = 1, .head_dim = 64, .vocabulary = 37};
+    .own = {64, 96, 64}, .hidden = 64, .intermediate = 96, .layers = 2, .heads = 2, .kv_heads = 1, .head_dim = 64,
+    .attention = 128, .vocabulary = 37};
 
 static char directory[] = "/tmp/qmark-test-XXXXXX";
 static char artifact_path[QM_PATH_BYTES];
@@ -71,7 +72,7 @@ static void make_weights(void)
                                         .shape = {rows, columns},
                                         .bytes = (size_t)rows * columns * sizeof(float),
                                         .data = values};
-        if (qm_role_is_norm(role)) {
+        if (qm_role_is_vector(role)) {
             weights[i].rank = 1;
             weights[i].shape[0] = columns;
         }
@@ -88,7 +89,7 @@ static struct qm_model *load_model(void)
     struct qm_model *model;
     write_config("");
     write_weights();
-    if (qm_model_load(directory, &model) != QM_OK)
+    if (qm_model_load(directory, 32, &model) != QM_OK)
         fail_msg("%s", qm_error_text());
     return model;
 }
@@ -116,7 +117,7 @@ static int teardown(void **state)
 static void model_refused(enum qm_status expected, const char *words)
 {
     struct qm_model *model;
-    enum qm_status status = qm_model_load(directory, &model);
+    enum qm_status status = qm_model_load(directory, 32, &model);
     assert_null(model);
     if (status != expected || !strstr(qm_error_text(), words) || strncmp(qm_error_text(), directory, 10) != 0)
         fail_msg("expected %s and '%s', got %s and '%s'", qm_status_name(expected), words, qm_status_name(status),
@@ -139,7 +140,11 @@ static void test_model(void **state)
         enum qm_status status;
         const char *more, *words;
     } configs[] = {
-        {QM_UNSUPPORTED, ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}", "'rope_scaling' is set"},
+        {QM_UNSUPPORTED, ",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2}", "'rope_scaling' is of type dynamic"},
+        {QM_INVALID, ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0.5}", "'factor' of the rope scaling is 0.5"},
+        {QM_INVALID, ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8}", "do not go together"},
+        {QM_UNSUPPORTED, ",\"sliding_window\":32", "'sliding_window' is set, and LlamaForCausalLM has none"},
+        {QM_UNSUPPORTED, ",\"quantization_config\":{}", "'quantization_config' is set"},
         {QM_UNSUPPORTED, ",\"attention_bias\":true", "'attention_bias' is true"},
         {QM_UNSUPPORTED, ",\"hidden_act\":\"gelu\"", "'hidden_act' is not silu"},
         {QM_UNSUPPORTED, ",\"rope_parameters\":{\"rope_type\":\"yarn\"}", "'rope_parameters'"},
@@ -154,9 +159,10 @@ static void test_model(void **state)
         enum qm_status status;
         const char *key, *value, *words;
     } edits[] = {
-        {QM_UNSUPPORTED, "LlamaForCausalLM", "MambaForCausalLM", "'architectures' is MambaForCausalLM; only"},
-        {QM_UNSUPPORTED, "\"hidden_size\":64", "\"hidden_size\":80", "a multiple of 32"},
-        {QM_UNSUPPORTED, "\"head_dim\":64", "\"head_dim\":32", "'head_dim' is 32"},
+        {QM_UNSUPPORTED, "LlamaForCausalLM", "MambaForCausalLM", "'architectures' is MambaForCausalLM; LlamaForCausalLM, "},
+        {QM_INVALID, "\"hidden_size\":64", "\"hidden_size\":80", "config.json makes it [37, 80]"},
+        {QM_UNSUPPORTED, "\"head_dim\":64", "\"head_dim\":63", "'head_dim' is 63"},
+        {QM_UNSUPPORTED, "\"head_dim\":64", "\"head_dim\":256", "'head_dim' is 256"},
         {QM_INVALID, "\"vocab_size\":37", "\"vocab_size\":38", "shape [37, 64]; config.json makes it [38, 64]"},
         {QM_INVALID, "\"vocab_size\":37", "\"vocab_size\":-1", "'vocab_size' is no whole number"},
         {QM_INVALID, "\"num_key_value_heads\":1", "\"num_key_value_heads\":3", "it must divide"},
@@ -286,9 +292,9 @@ static void test_cache_scales(void **state)
     params.activations = NULL;
     assert_int_equal(qm_artifact_build(&params, &none), QM_INVALID);
     assert_int_equal(qm_artifact_store(e4m3, directory), QM_OK);
-    assert_int_equal(qm_artifact_find(directory, model->sha256, &scheme, other->set.sha256, &none), QM_OK);
+    assert_int_equal(qm_artifact_find(directory, model->sha256, &model->config, &scheme, other->set.sha256, &none), QM_OK);
     assert_null(none);
-    assert_int_equal(qm_artifact_find(directory, model->sha256, &scheme, absmax->set.sha256, &none), QM_OK);
+    assert_int_equal(qm_artifact_find(directory, model->sha256, &model->config, &scheme, absmax->set.sha256, &none), QM_OK);
     assert_non_null(none);
     qm_artifact_destroy(&none);
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -441,18 +447,18 @@ static void test_round_trip(void **state)
         QM_INVALID);
     assert_null(none);
     // A directory of them.
-    assert_int_equal(qm_artifact_find(directory, model->sha256, &is_static, absmax->set.sha256, &none), QM_OK);
+    assert_int_equal(qm_artifact_find(directory, model->sha256, &model->config, &is_static, absmax->set.sha256, &none), QM_OK);
     assert_null(none);
     assert_int_equal(qm_artifact_store(d, directory), QM_OK);
-    assert_int_equal(qm_artifact_find(directory, model->sha256, &is_static, absmax->set.sha256, &none), QM_OK);
+    assert_int_equal(qm_artifact_find(directory, model->sha256, &model->config, &is_static, absmax->set.sha256, &none), QM_OK);
     assert_non_null(none);
     assert_string_equal(none->id, d->id);
     qm_artifact_destroy(&none);
-    assert_int_equal(qm_artifact_find(directory, model->sha256, &is_static, other->set.sha256, &none), QM_OK);
+    assert_int_equal(qm_artifact_find(directory, model->sha256, &model->config, &is_static, other->set.sha256, &none), QM_OK);
     assert_null(none);
     assert_int_equal(qm_artifact_path(directory, d->id, artifact_path), QM_OK);
     assert_int_equal(qm_file_write(artifact_path, "damaged", 7), QM_OK);
-    assert_int_equal(qm_artifact_find(directory, model->sha256, &is_static, absmax->set.sha256, &none), QM_OK);
+    assert_int_equal(qm_artifact_find(directory, model->sha256, &model->config, &is_static, absmax->set.sha256, &none), QM_OK);
     assert_null(none);
     struct qm_artifact *all[] = {a, b, c, d, e};
     for (size_t i = 0; i < 5; i++)

@@ -428,7 +428,7 @@ int main(void)
         cmocka_unit_test(test_caches), cmocka_unit_test(test_cache_scales), cmocka_unit_test(test_decode_is_prefill),
     };
     setenv("RUSTICL_ENABLE", "llvmpipe", 0);
-    if (qm_model_load(QM_SOURCE_DIR "/models/qmark-3m", &model) != QM_OK) {
+    if (qm_model_load(QM_SOURCE_DIR "/models/qmark-3m", 32, &model) != QM_OK) {
         fprintf(stderr, "%s\n", qm_error_text());
         return 1;
     }

@@ -728,7 +728,8 @@ static void check_cache_decoder(const char *kind, uint32_t bits, uint32_t one, b
                                            .v_scale_base = 2 * words + 2 * c.rows,
                                            .score_scale = 1,
                                            .k_scale = 1,
-                                           .v_scale = 1};
+                                           .v_scale = 1,
+                                           .result_stride = HEAD};
     c.all = 2 * words + 4 * c.rows;
     c.query = calloc((size_t)c.rows * HEAD, 4);
     c.result = calloc((size_t)c.rows * HEAD, 4);

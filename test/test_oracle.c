@@ -379,7 +379,8 @@ static void test_attention(void **state)
                                         .tokens_per_sequence = 1,
                                         .context = 2,
                                         .v_base = 128,
-                                        .score_scale = 0.125f};
+                                        .score_scale = 0.125f,
+                                        .result_stride = 64};
     struct buffer f32[] = {BUFFER(q), BUFFER(cache), BUFFER(out)};
     RUN("attention-f32", f32, p, 1);
     near(out[0], 7, 1e-6);

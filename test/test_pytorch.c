@@ -113,7 +113,7 @@ static void test_pytorch(void **state)
     if (!data)
         fail_msg("%s: %s%s", DATA, error.text, AGAIN);
     struct qm_model *model = NULL;
-    if (qm_model_load(QM_SOURCE_DIR "/models/qmark-3m", &model) != QM_OK)
+    if (qm_model_load(QM_SOURCE_DIR "/models/qmark-3m", 32, &model) != QM_OK)
         fail_msg("%s", qm_error_text());
     const char *expected_hash = json_string_value(json_object_get(data, "model_sha256"));
     void *bytes = NULL;

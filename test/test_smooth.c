@@ -34,12 +34,14 @@ static struct qm_model *make_model(uint64_t seed)
     struct qm_random random;
     struct qm_model *model = calloc(1, sizeof(*model));
     assert_non_null(model);
-    model->config = (struct qm_model_config){.hidden = 64,
+    model->config = (struct qm_model_config){.own = {64, 96, 64},
+                                             .hidden = 64,
                                              .intermediate = 96,
                                              .layers = 2,
                                              .heads = 4,
                                              .kv_heads = 2,
                                              .head_dim = 64,
+                                             .attention = 256,
                                              .vocabulary = 48,
                                              .context = 64,
                                              .norm_epsilon = 1e-5f,
@@ -63,7 +65,7 @@ static struct qm_model *make_model(uint64_t seed)
         }
         for (size_t v = 0; v < (size_t)t->rows * t->columns; v++, at++) {
             float value = (float)(qm_random_unit(&random) - 0.5) * 0.5f;
-            model->values[at] = qm_role_is_norm(t->role) ? value + (v % 13 == 5 ? 20.0f : 1.0f) : value;
+            model->values[at] = qm_role_is_vector(t->role) ? value + (v % 13 == 5 ? 20.0f : 1.0f) : value;
         }
     }
     model->parameters = at;
@@ -433,7 +435,7 @@ struct built_in {
 static int built_in_setup(void **state)
 {
     struct built_in *b = calloc(1, sizeof(*b));
-    CHECK(qm_model_load(QM_SOURCE_DIR "/models/qmark-3m", &b->model));
+    CHECK(qm_model_load(QM_SOURCE_DIR "/models/qmark-3m", 32, &b->model));
     CHECK(qm_model_inject_outliers(b->model, &b->variant));
     uint32_t stride = b->model->config.context + 1;
     b->tokens = calloc((size_t)WINDOWS * stride, sizeof(*b->tokens));

@@ -550,7 +550,7 @@ int main(void)
     };
     const struct qm_profile_set set = {.seed = QM_SEED_CALIBRATION, .windows = 1, .window_tokens = 64};
     setenv("RUSTICL_ENABLE", "llvmpipe", 0);
-    if (qm_model_load(QM_SOURCE_DIR "/models/qmark-3m", &model) != QM_OK || qm_directory_make(CACHE) != QM_OK ||
+    if (qm_model_load(QM_SOURCE_DIR "/models/qmark-3m", 32, &model) != QM_OK || qm_directory_make(CACHE) != QM_OK ||
         qm_evaluation_create(QM_SPLIT_CALIBRATION, &set, QM_SOURCE_DIR "/models/qmark-3m", &calibration) != QM_OK) {
         fprintf(stderr, "%s\n", qm_error_text());
         return 1;

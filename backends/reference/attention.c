@@ -9,13 +9,13 @@
 #include "sys/parallel.h"
 
 enum {
-    HEAD = 64,
+    HEAD_MOST = 128,
     BLOCK = 32 // tokens that share the scales of keys (kivi)
 };
 
 struct cache_format {
     const char *definition;
-    uint32_t words;   // of 64 codes
+    uint32_t bits;    // of a code
     int largest;      // code; 0: floats
     uint32_t inverse; // bits of 1 / largest, rounded up
     enum {
@@ -28,14 +28,14 @@ struct cache_format {
 };
 
 static const struct cache_format formats[] = {
-    {"QM_KV_F32", 64, 0, 0, PLAIN, 0},
-    {"QM_KV_F16", 32, 0, 0, PLAIN, 0},
-    {"QM_KV_KV8", 16, 127, 0x3c010206u, SYMMETRIC, 0},
-    {"QM_KV_KV4", 8, 7, 0x3e124927u, SYMMETRIC, 0},
-    {"QM_KV_E4M3", 16, 0, 0, FLOAT8, QM_MINIFLOAT_E4M3FN},
-    {"QM_KV_E5M2", 16, 0, 0, FLOAT8, QM_MINIFLOAT_E5M2},
-    {"QM_KV_KIVI4", 8, 15, 0x3d888889u, AFFINE, 0},
-    {"QM_KV_KIVI2", 4, 3, 0x3eaaaaabu, AFFINE, 0},
+    {"QM_KV_F32", 32, 0, 0, PLAIN, 0},
+    {"QM_KV_F16", 16, 0, 0, PLAIN, 0},
+    {"QM_KV_KV8", 8, 127, 0x3c010206u, SYMMETRIC, 0},
+    {"QM_KV_KV4", 4, 7, 0x3e124927u, SYMMETRIC, 0},
+    {"QM_KV_E4M3", 8, 0, 0, FLOAT8, QM_MINIFLOAT_E4M3FN},
+    {"QM_KV_E5M2", 8, 0, 0, FLOAT8, QM_MINIFLOAT_E5M2},
+    {"QM_KV_KIVI4", 4, 15, 0x3d888889u, AFFINE, 0},
+    {"QM_KV_KIVI2", 2, 3, 0x3eaaaaabu, AFFINE, 0},
 };
 
 static const struct cache_format *format_of(const struct qm_kernel_variant *variant)
@@ -71,24 +71,24 @@ static double limited(double x, double least, double most)
 }
 
 // One scale for both signs: a float product. The code is the nearest integer.
-static float quantize_symmetric(const struct cache_format *format, const float *x, uint32_t *words)
+static float quantize_symmetric(const struct cache_format *format, uint32_t head, const float *x, uint32_t *words)
 {
     float amax = 0.0f;
-    for (int d = 0; d < HEAD; ++d) {
+    for (uint32_t d = 0; d < head; ++d) {
         float magnitude = x[d] < 0 ? -x[d] : x[d];
         amax = magnitude > amax ? magnitude : amax;
     }
     float scale = amax < 0x1p-100f ? 0.0f : amax * qm_float_from_bits(format->inverse);
-    for (uint32_t d = 0; d < HEAD; ++d) {
+    for (uint32_t d = 0; d < head; ++d) {
         double code = scale == 0.0f ? 0.0 : qm_round_even((double)x[d] / (double)scale);
-        put_code(words, format->words / 2, d, (uint32_t)(int)limited(code, -format->largest, format->largest));
+        put_code(words, format->bits, d, (uint32_t)(int)limited(code, -format->largest, format->largest));
     }
     return scale;
 }
 
 // Scale and minimum in binary16, the scale's word as the cache has it, and the codes of `count` values `stride` apart.
 static uint32_t quantize_affine(const struct cache_format *format, const float *x, size_t count, size_t stride,
-                                uint32_t codes[HEAD])
+                                uint32_t *codes)
 {
     float least = x[0], most = x[0];
     for (size_t i = 1; i < count; ++i) {
@@ -113,27 +113,28 @@ enum qm_status qm_oracle_kv_write(const struct qm_oracle_call *call)
     struct qm_kv_write_parameters p;
     memcpy(&p, call->parameters, sizeof(p));
     const struct cache_format *format = format_of(call->variant);
-    uint32_t *cache = call->buffers[1], bits = format->words / 2;
+    uint32_t *cache = call->buffers[1], bits = format->bits, size = qm_oracle_head(call->variant);
+    uint32_t words = size * bits / 32;
     for (uint32_t item = 0; item < p.rows * p.kv_heads; ++item) {
         uint32_t row = item / p.kv_heads, head = item % p.kv_heads;
         uint32_t sequence = call->step[1] + row / p.tokens_per_sequence;
         uint32_t position = call->step[0] + row % p.tokens_per_sequence;
         size_t lane = (size_t)sequence * p.kv_heads + head, slot = lane * p.context + position;
-        uint32_t *to = cache + p.base + slot * format->words, codes[HEAD];
-        const float *x = (const float *)call->buffers[0] + (size_t)item * HEAD;
+        uint32_t *to = cache + p.base + slot * words, codes[HEAD_MOST];
+        const float *x = (const float *)call->buffers[0] + (size_t)item * size;
         if (format->kind == SYMMETRIC)
-            cache[p.scale_base + slot] = qm_bits_from_float(quantize_symmetric(format, x, to));
+            cache[p.scale_base + slot] = qm_bits_from_float(quantize_symmetric(format, size, x, to));
         if (format->kind == AFFINE)
-            cache[p.scale_base + slot] = quantize_affine(format, x, HEAD, 1, codes);
-        for (uint32_t d = 0; d < HEAD && format->kind != SYMMETRIC; ++d)
+            cache[p.scale_base + slot] = quantize_affine(format, x, size, 1, codes);
+        for (uint32_t d = 0; d < size && format->kind != SYMMETRIC; ++d)
             put_code(to, bits, d,
                      format->kind == AFFINE ? codes[d]
                      : format->kind == FLOAT8
                          ? qm_minifloat_nearest(format->minifloat, (double)(x[d] * p.inverse_scale), true)
                      : bits == 16 ? qm_half_from_float(x[d])
                                   : qm_bits_from_float(x[d]));
-        for (uint32_t d = 0; d < HEAD && has_exact(call->variant) && position < p.exact_length; ++d)
-            put_code(cache + p.exact_base + (lane * p.exact_length + position) * 32, 16, d, qm_half_from_float(x[d]));
+        for (uint32_t d = 0; d < size && has_exact(call->variant) && position < p.exact_length; ++d)
+            put_code(cache + p.exact_base + (lane * p.exact_length + position) * (size / 2), 16, d, qm_half_from_float(x[d]));
     }
     return QM_OK;
 }
@@ -144,21 +145,21 @@ enum qm_status qm_oracle_kv_block(const struct qm_oracle_call *call)
     memcpy(&p, call->parameters, sizeof(p));
     const struct cache_format *format = format_of(call->variant);
     uint32_t *cache = call->buffers[0], first = call->step[0], end = first + p.tokens_per_sequence;
-    uint32_t lanes = p.items / format->words / ((p.tokens_per_sequence + BLOCK - 1) / BLOCK);
+    uint32_t size = qm_oracle_head(call->variant), words = size * format->bits / 32;
+    uint32_t lanes = p.items / words / ((p.tokens_per_sequence + BLOCK - 1) / BLOCK);
     for (uint32_t lane = call->step[1] * p.kv_heads; lane < call->step[1] * p.kv_heads + lanes; ++lane) {
         for (uint32_t block = first / BLOCK; (block + 1) * BLOCK <= end; ++block) {
-            float keys[BLOCK][HEAD];
+            float keys[BLOCK][HEAD_MOST];
             for (uint32_t t = 0; t < BLOCK; ++t)
-                for (uint32_t d = 0; d < HEAD; ++d)
+                for (uint32_t d = 0; d < size; ++d)
                     keys[t][d] = qm_float_from_half((uint16_t)code_at(
-                        cache + p.exact_base + ((size_t)lane * p.exact_length + block * BLOCK + t) * 32, 16, d));
-            for (uint32_t d = 0; d < HEAD; ++d) {
-                uint32_t codes[HEAD];
-                uint32_t pair = quantize_affine(format, &keys[0][d], BLOCK, HEAD, codes);
-                cache[p.scale_base + ((size_t)lane * ((p.context + BLOCK - 1) / BLOCK) + block) * HEAD + d] = pair;
+                        cache + p.exact_base + ((size_t)lane * p.exact_length + block * BLOCK + t) * (size / 2), 16, d));
+            for (uint32_t d = 0; d < size; ++d) {
+                uint32_t codes[BLOCK];
+                uint32_t pair = quantize_affine(format, &keys[0][d], BLOCK, HEAD_MOST, codes);
+                cache[p.scale_base + ((size_t)lane * ((p.context + BLOCK - 1) / BLOCK) + block) * size + d] = pair;
                 for (uint32_t t = 0; t < BLOCK; ++t)
-                    put_code(cache + p.base + ((size_t)lane * p.context + block * BLOCK + t) * format->words,
-                             format->words / 2, d, codes[t]);
+                    put_code(cache + p.base + ((size_t)lane * p.context + block * BLOCK + t) * words, format->bits, d, codes[t]);
             }
         }
     }
@@ -169,6 +170,7 @@ struct attention {
     const struct qm_oracle_call *call;
     struct qm_attention_parameters p;
     const struct cache_format *format;
+    uint32_t head; // values
 };
 
 // Whether a query at `position` reads token j in binary16.
@@ -182,22 +184,22 @@ static bool is_exact(const struct attention *attention, uint32_t position, uint3
 
 // Key or value of token j of a (sequence, head).
 static void load_head(const struct attention *attention, bool is_key, size_t lane, uint32_t position, uint32_t j,
-                      double out[HEAD])
+                      double *out)
 {
     const struct qm_attention_parameters *p = &attention->p;
     const struct cache_format *format = attention->format;
     const uint32_t *cache = attention->call->buffers[1];
     size_t slot = lane * p->context + j;
-    const uint32_t *codes = cache + (is_key ? p->k_base : p->v_base) + slot * format->words;
+    const uint32_t *codes = cache + (is_key ? p->k_base : p->v_base) + slot * (attention->head * format->bits / 32);
     const uint32_t *scales = cache + (is_key ? p->k_scale_base : p->v_scale_base);
-    uint32_t bits = format->words / 2;
+    uint32_t bits = format->bits;
     if (is_exact(attention, position, j)) {
-        codes = cache + (is_key ? p->k_exact_base : p->v_exact_base) + (lane * p->exact_length + j) * 32;
-        for (uint32_t d = 0; d < HEAD; ++d)
+        codes = cache + (is_key ? p->k_exact_base : p->v_exact_base) + (lane * p->exact_length + j) * (attention->head / 2);
+        for (uint32_t d = 0; d < attention->head; ++d)
             out[d] = (double)qm_float_from_half((uint16_t)code_at(codes, 16, d));
         return;
     }
-    for (uint32_t d = 0; d < HEAD; ++d) {
+    for (uint32_t d = 0; d < attention->head; ++d) {
         uint32_t code = code_at(codes, bits, d), pair = 0;
         switch (format->kind) {
         case PLAIN:
@@ -211,7 +213,7 @@ static void load_head(const struct attention *attention, bool is_key, size_t lan
             out[d] = qm_minifloat_value(format->minifloat, code) * (double)(is_key ? p->k_scale : p->v_scale);
             break;
         default:
-            pair = is_key ? scales[(lane * ((p->context + BLOCK - 1) / BLOCK) + j / BLOCK) * HEAD + d] : scales[slot];
+            pair = is_key ? scales[(lane * ((p->context + BLOCK - 1) / BLOCK) + j / BLOCK) * attention->head + d] : scales[slot];
             out[d] = (double)qm_float_from_half((uint16_t)(pair >> 16)) +
                      code * (double)qm_float_from_half((uint16_t)(pair & 0xffff));
         }
@@ -232,31 +234,34 @@ static void attend(void *context, size_t begin, size_t end)
         uint32_t sequence = attention->call->step[1] + row / p->tokens_per_sequence;
         uint32_t position = attention->call->step[0] + row % p->tokens_per_sequence;
         size_t lane = (size_t)sequence * p->kv_heads + head / (p->heads / p->kv_heads);
-        double maximum = 0, total = 0, values[HEAD], sums[HEAD] = {0};
-        for (uint32_t j = 0; j <= position; ++j) {
+        double maximum = 0, total = 0, values[HEAD_MOST], sums[HEAD_MOST] = {0};
+        uint32_t size = attention->head, oldest = 0;
+        if (p->window > 0 && position >= p->window)
+            oldest = position - p->window + 1;
+        for (uint32_t j = oldest; j <= position; ++j) {
             load_head(attention, true, lane, position, j, values);
             double dot = 0;
-            for (int d = 0; d < HEAD; ++d)
-                dot += (double)q[item * HEAD + (size_t)d] * values[d];
+            for (uint32_t d = 0; d < size; ++d)
+                dot += (double)q[item * size + d] * values[d];
             scores[j] = dot * (double)p->score_scale;
-            maximum = j == 0 || scores[j] > maximum ? scores[j] : maximum;
+            maximum = j == oldest || scores[j] > maximum ? scores[j] : maximum;
         }
-        for (uint32_t j = 0; j <= position; ++j) {
+        for (uint32_t j = oldest; j <= position; ++j) {
             double weight = qm_exp(scores[j] - maximum);
             total += weight;
             load_head(attention, false, lane, position, j, values);
-            for (int d = 0; d < HEAD; ++d)
+            for (uint32_t d = 0; d < size; ++d)
                 sums[d] += weight * values[d];
         }
-        for (int d = 0; d < HEAD; ++d)
-            result[item * HEAD + (size_t)d] = (float)(sums[d] / total);
+        for (uint32_t d = 0; d < size; ++d)
+            result[(size_t)row * p->result_stride + head * size + d] = (float)(sums[d] / total);
     }
     free(scores);
 }
 
 enum qm_status qm_oracle_attention(const struct qm_oracle_call *call)
 {
-    struct attention attention = {.call = call, .format = format_of(call->variant)};
+    struct attention attention = {.call = call, .format = format_of(call->variant), .head = qm_oracle_head(call->variant)};
     memcpy(&attention.p, call->parameters, sizeof(attention.p));
     qm_parallel_for((size_t)attention.p.rows * attention.p.heads, attend, &attention);
     return QM_OK;

@@ -28,6 +28,8 @@ enum qm_status qm_oracle_kv_block(const struct qm_oracle_call *call);
 
 // Whether a variant is defined with `name`, as in qm_oracle_has(v, "QM_WEIGHT_W8").
 bool qm_oracle_has(const struct qm_kernel_variant *variant, const char *name);
+// Values of a head (kernels/head.h).
+uint32_t qm_oracle_head(const struct qm_kernel_variant *variant);
 
 // ---- Weights in panels (kernels/weights.h) ----
 

@@ -17,6 +17,11 @@ bool qm_oracle_has(const struct qm_kernel_variant *variant, const char *name)
     return false;
 }
 
+uint32_t qm_oracle_head(const struct qm_kernel_variant *variant)
+{
+    return qm_oracle_has(variant, "QM_HEAD=128") ? 128 : 64;
+}
+
 static uint32_t token_at(const uint32_t *tokens, const struct qm_oracle_call *call, uint32_t row,
                          uint32_t tokens_per_sequence, uint32_t token_stride, uint32_t ahead)
 {
@@ -50,12 +55,14 @@ static enum qm_status oracle_rmsnorm(const struct qm_oracle_call *call)
     memcpy(&p, call->parameters, sizeof(p));
     const float *x = call->buffers[0], *gain = call->buffers[1];
     float *result = call->buffers[2];
+    // Of the values that count: rows may be padded with zeros. The parameter is the float next to 1 / count.
+    double count = qm_round_even(1.0 / (double)p.inverse_width);
     for (uint32_t row = 0; row < p.rows; ++row) {
         const float *from = x + (size_t)row * p.width;
         double sum = 0;
         for (uint32_t c = 0; c < p.width; ++c)
             sum += (double)from[c] * (double)from[c];
-        double factor = 1.0 / sqrt(sum / p.width + (double)p.epsilon);
+        double factor = 1.0 / sqrt(sum / count + (double)p.epsilon);
         for (uint32_t c = 0; c < p.width; ++c)
             result[(size_t)row * p.width + c] = (float)((double)from[c] * factor * (double)gain[c]);
     }
@@ -128,17 +135,18 @@ static enum qm_status oracle_rope(const struct qm_oracle_call *call)
 {
     struct qm_rope_parameters p;
     memcpy(&p, call->parameters, sizeof(p));
+    uint32_t size = qm_oracle_head(call->variant), half = size / 2;
     const float *table = call->buffers[0];
     float *x = call->buffers[1];
     for (uint32_t row = 0; row < p.rows; ++row) {
         size_t position = call->step[0] + row % p.tokens_per_sequence;
         for (uint32_t head = 0; head < p.heads; ++head) {
-            float *values = x + ((size_t)row * p.heads + head) * 64;
-            for (uint32_t i = 0; i < 32; ++i) {
-                double c = (double)table[position * 64 + i], s = (double)table[position * 64 + 32 + i];
-                double first = (double)values[i], second = (double)values[i + 32];
+            float *values = x + ((size_t)row * p.heads + head) * size;
+            for (uint32_t i = 0; i < half; ++i) {
+                double c = (double)table[position * size + i], s = (double)table[position * size + half + i];
+                double first = (double)values[i], second = (double)values[i + half];
                 values[i] = (float)(first * c - second * s);
-                values[i + 32] = (float)(second * c + first * s);
+                values[i + half] = (float)(second * c + first * s);
             }
         }
     }
@@ -160,6 +168,17 @@ static enum qm_status oracle_residual(const struct qm_oracle_call *call)
     const float *y = call->buffers[1];
     for (uint32_t i = 0; i < call->parameters[0]; ++i)
         x[i] = (float)((double)x[i] + (double)y[i]);
+    return QM_OK;
+}
+
+static enum qm_status oracle_bias(const struct qm_oracle_call *call)
+{
+    struct qm_bias_parameters p;
+    memcpy(&p, call->parameters, sizeof(p));
+    float *x = call->buffers[0];
+    const float *bias = call->buffers[1];
+    for (uint32_t i = 0; i < p.count; ++i)
+        x[i] = (float)((double)x[i] + (double)bias[i % p.width]);
     return QM_OK;
 }
 
@@ -267,6 +286,7 @@ qm_oracle_function qm_oracle_find(const char *kernel)
         {"attention", qm_oracle_attention},
         {"swiglu", oracle_swiglu},
         {"residual", oracle_residual},
+        {"bias", oracle_bias},
         {"log_softmax", oracle_log_softmax},
         {"argmax", oracle_argmax},
         {"checksum", oracle_checksum},

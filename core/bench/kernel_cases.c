@@ -190,7 +190,7 @@ void qm_case_activations(struct qm_case_builder *b)
 // ---- The cache ----------------------------------------------------------------------------------------------------
 
 struct cache_kind {
-    uint32_t words; // of a token's codes
+    uint32_t bits; // of a code
     enum {
         CACHE_FLOAT,
         CACHE_SYMMETRIC,
@@ -200,25 +200,36 @@ struct cache_kind {
     bool has_exact;
     enum qm_minifloat minifloat;
     uint32_t largest, inverse; // code, and 1 / largest as the kernel has it
+    uint32_t head;             // values of a token
+    uint32_t words;            // of its codes
 };
 
-static struct cache_kind cache_kind_of(const char *name)
+// "kv8" and "kv8x" of "attention-kv8x-h128".
+static struct cache_kind cache_kind_of(const struct qm_case_builder *b)
 {
-    const char *part = strrchr(name, '-') + 1;
-    bool has_exact = part[strlen(part) - 1] == 'x';
-    if (strcmp(part, "f32") == 0 || strcmp(part, "f16") == 0)
-        return (struct cache_kind){part[1] == '3' ? 64 : 32, CACHE_FLOAT, false, 0, 0, 0};
-    if (strncmp(part, "e4m3", 4) == 0)
-        return (struct cache_kind){16, CACHE_FLOAT8, has_exact, QM_MINIFLOAT_E4M3FN, 0, 0};
-    if (strncmp(part, "e5m2", 4) == 0)
-        return (struct cache_kind){16, CACHE_FLOAT8, has_exact, QM_MINIFLOAT_E5M2, 0, 0};
-    if (strcmp(part, "kivi4") == 0)
-        return (struct cache_kind){8, CACHE_AFFINE, true, 0, 15, 0x3d888889u};
-    if (strcmp(part, "kivi2") == 0)
-        return (struct cache_kind){4, CACHE_AFFINE, true, 0, 3, 0x3eaaaaabu};
-    if (strncmp(part, "kv8", 3) == 0)
-        return (struct cache_kind){16, CACHE_SYMMETRIC, has_exact, 0, 127, INVERSE_127};
-    return (struct cache_kind){8, CACHE_SYMMETRIC, has_exact, 0, 7, INVERSE_7};
+    static const struct {
+        const char *name;
+        struct cache_kind kind;
+    } kinds[] = {
+        {"f32", {32, CACHE_FLOAT, false, 0, 0, 0, 0, 0}},
+        {"f16", {16, CACHE_FLOAT, false, 0, 0, 0, 0, 0}},
+        {"e4m3", {8, CACHE_FLOAT8, false, QM_MINIFLOAT_E4M3FN, 0, 0, 0, 0}},
+        {"e5m2", {8, CACHE_FLOAT8, false, QM_MINIFLOAT_E5M2, 0, 0, 0, 0}},
+        {"kivi4", {4, CACHE_AFFINE, true, 0, 15, 0x3d888889u, 0, 0}},
+        {"kivi2", {2, CACHE_AFFINE, true, 0, 3, 0x3eaaaaabu, 0, 0}},
+        {"kv8", {8, CACHE_SYMMETRIC, false, 0, 127, INVERSE_127, 0, 0}},
+        {"kv4", {4, CACHE_SYMMETRIC, false, 0, 7, INVERSE_7, 0, 0}},
+    };
+    const char *part = strchr(b->c->name, '-') + 1;
+    size_t length = strcspn(part, "-"), i = 0;
+    bool has_exact = part[length - 1] == 'x';
+    while (strlen(kinds[i].name) != length - has_exact || strncmp(kinds[i].name, part, length - has_exact) != 0)
+        ++i;
+    struct cache_kind kind = kinds[i].kind;
+    kind.has_exact = kind.has_exact || has_exact;
+    kind.head = qm_kernel_definition(b->variant, "QM_HEAD", 64);
+    kind.words = kind.head * kind.bits / 32;
+    return kind;
 }
 
 // Marks the codes near a tie of `count` values; the first one's code has the number `first`, the next ones `stride` more.
@@ -247,8 +258,8 @@ void qm_case_kv_write(struct qm_case_builder *b)
 {
     const struct qm_case_shape *s = b->shape;
     struct qm_kernel_case *c = b->c;
-    const struct cache_kind kind = cache_kind_of(c->name);
-    uint32_t words = kind.words, tokens = s->tokens_per_sequence;
+    const struct cache_kind kind = cache_kind_of(b);
+    uint32_t words = kind.words, head = kind.head, tokens = s->tokens_per_sequence;
     uint32_t first_sequence = 1, sequences = first_sequence + (s->rows + tokens - 1) / tokens;
     uint32_t context = s->position + tokens + 2, lanes = sequences * s->kv_heads, slots = lanes * context;
     // Of FP8: most saturate, none do, and most are subnormal.
@@ -263,27 +274,27 @@ void qm_case_kv_write(struct qm_case_builder *b)
                                        .exact_base = 64 + slots * words + slots,
                                        .exact_length = s->kv_heads == 1 ? s->position + 1 : context,
                                        .inverse_scale = s->kv_heads == 1 ? 1.0f : inverses[s->position % 3]};
-    float *x = (float *)qm_case_add(b, (size_t)s->rows * s->kv_heads * 64, false);
-    qm_case_add(b, (size_t)p.exact_base + (kind.has_exact ? lanes * p.exact_length * 32 : 0) + 16, true);
+    float *x = (float *)qm_case_add(b, (size_t)s->rows * s->kv_heads * head, false);
+    qm_case_add(b, (size_t)p.exact_base + (kind.has_exact ? lanes * p.exact_length * (head / 2) : 0) + 16, true);
     bool has_ties = kind.kind == CACHE_SYMMETRIC || kind.kind == CACHE_AFFINE;
-    uint8_t *near_tie = has_ties ? qm_case_near_ties(b, words / 2) : NULL;
+    uint8_t *near_tie = has_ties ? qm_case_near_ties(b, kind.bits) : NULL;
     for (uint32_t item = 0; item < s->rows * s->kv_heads && !c->failed; ++item) {
-        uint32_t row = item / s->kv_heads, head = item % s->kv_heads;
+        uint32_t row = item / s->kv_heads, kv_head = item % s->kv_heads;
         uint32_t sequence = first_sequence + row / tokens, position = s->position + row % tokens;
-        size_t slot = ((size_t)sequence * s->kv_heads + head) * context + position;
-        float *values = x + (size_t)item * 64;
-        fill_row(b, values, 64, item + s->position, words == 16 ? 127.0f : 7.0f);
-        size_t first_code = (p.base + slot * words) * (64 / words);
+        size_t slot = ((size_t)sequence * s->kv_heads + kv_head) * context + position;
+        float *values = x + (size_t)item * head;
+        fill_row(b, values, head, item + s->position, kind.bits == 8 ? 127.0f : 7.0f);
+        size_t first_code = (p.base + slot * words) * (32 / kind.bits);
         if (kind.kind == CACHE_SYMMETRIC)
-            mark_ties(near_tie, first_code, values, 64, kind.largest, qm_float_from_bits(kind.inverse), 0);
+            mark_ties(near_tie, first_code, values, head, kind.largest, qm_float_from_bits(kind.inverse), 0);
         else if (kind.kind == CACHE_AFFINE)
-            mark_affine_ties(near_tie, first_code, 1, values, 64, &kind);
+            mark_affine_ties(near_tie, first_code, 1, values, head, &kind);
     }
     qm_case_parameters(b, &p, sizeof(p));
     c->step[0] = s->position;
     c->step[1] = first_sequence;
     c->same_bits = true;
-    c->bytes = (double)s->rows * s->kv_heads * (256.0 + words * 4.0);
+    c->bytes = (double)s->rows * s->kv_heads * (head * 4.0 + words * 4.0);
 }
 
 // Keys of all positions lie in the exact part; a pass completes none, one or several blocks of them.
@@ -291,9 +302,9 @@ void qm_case_kv_block(struct qm_case_builder *b)
 {
     const struct qm_case_shape *s = b->shape;
     struct qm_kernel_case *c = b->c;
-    const struct cache_kind kind = cache_kind_of(c->name);
+    const struct cache_kind kind = cache_kind_of(b);
     // Small cases are moved to where their last token completes a block.
-    uint32_t words = kind.words, tokens = s->tokens_per_sequence, batch = (s->rows + tokens - 1) / tokens;
+    uint32_t words = kind.words, head = kind.head, tokens = s->tokens_per_sequence, batch = (s->rows + tokens - 1) / tokens;
     uint32_t position = s->rows == 1 ? s->position / 32 * 32 + 31 : s->position;
     uint32_t first_sequence = 1, context = position + tokens + 2, blocks = (context + 31) / 32;
     uint32_t lanes = (first_sequence + batch) * s->kv_heads, slots = lanes * context;
@@ -303,25 +314,25 @@ void qm_case_kv_block(struct qm_case_builder *b)
                                        .context = context,
                                        .base = 64,
                                        .scale_base = 64 + slots * words,
-                                       .exact_base = 64 + slots * words + lanes * blocks * 64,
+                                       .exact_base = 64 + slots * words + lanes * blocks * head,
                                        .exact_length = context};
-    uint32_t *cache = qm_case_add(b, (size_t)p.exact_base + slots * 32, true);
-    uint8_t *near_tie = qm_case_near_ties(b, words / 2);
-    float *keys = calloc((size_t)context * 64, sizeof(*keys)), row[32];
+    uint32_t *cache = qm_case_add(b, (size_t)p.exact_base + slots * (head / 2), true);
+    uint8_t *near_tie = qm_case_near_ties(b, kind.bits);
+    float *keys = calloc((size_t)context * head, sizeof(*keys)), row[32];
     c->failed = c->failed || !keys;
     for (uint32_t lane = 0; lane < lanes && !c->failed; ++lane) {
         for (uint32_t from = 0; from < context; from += 32) {
-            for (uint32_t d = 0; d < 64; ++d) { // hostile rows are channels here
+            for (uint32_t d = 0; d < head; ++d) { // hostile rows are channels here
                 fill_row(b, row, 32, lane + d + from / 32, (float)kind.largest);
                 for (uint32_t t = 0; t < 32 && from + t < context; ++t) {
                     uint16_t half = qm_half_from_float(row[t]);
                     half = (half & 0x7fff) < 0x7c00 ? half : (uint16_t)(half - 1); // the largest for infinity
-                    qm_case_put(cache + p.exact_base + ((size_t)lane * context + from + t) * 32, d, 16, half);
-                    keys[(size_t)(from + t) * 64 + d] = row[t] = qm_float_from_half(half);
+                    qm_case_put(cache + p.exact_base + ((size_t)lane * context + from + t) * (head / 2), d, 16, half);
+                    keys[(size_t)(from + t) * head + d] = row[t] = qm_float_from_half(half);
                 }
                 if (from + 32 <= context)
-                    mark_affine_ties(near_tie, (p.base + ((size_t)lane * context + from) * words) * (64 / words) + d,
-                                     64, row, 32, &kind);
+                    mark_affine_ties(near_tie, (p.base + ((size_t)lane * context + from) * words) * (32 / kind.bits) + d,
+                                     head, row, 32, &kind);
             }
         }
     }
@@ -330,7 +341,7 @@ void qm_case_kv_block(struct qm_case_builder *b)
     c->step[0] = position;
     c->step[1] = first_sequence;
     c->same_bits = true;
-    c->bytes = (double)batch * s->kv_heads * tokens * (128.0 + words * 4.0);
+    c->bytes = (double)batch * s->kv_heads * tokens * (head * 2.0 + words * 4.0);
 }
 
 // ---- Attention ----------------------------------------------------------------------------------------------------
@@ -347,9 +358,9 @@ static void add_magnitude(struct magnitude *to, double value)
 }
 
 // Random binary16 values of a token.
-static void fill_halves(struct qm_case_builder *b, uint32_t *words, struct magnitude *magnitude)
+static void fill_halves(struct qm_case_builder *b, uint32_t head, uint32_t *words, struct magnitude *magnitude)
 {
-    for (uint32_t d = 0; d < 64; ++d) {
+    for (uint32_t d = 0; d < head; ++d) {
         uint16_t half = qm_half_from_float(qm_case_unit(b) * 2.0f);
         qm_case_put(words, d, 16, half);
         add_magnitude(magnitude, (double)qm_float_from_half(half));
@@ -368,21 +379,21 @@ static double pair_magnitude(uint32_t pair, uint32_t code)
            code * (double)qm_float_from_half((uint16_t)(pair & 0xffff));
 }
 
-// Writes 64 random codes at `at`. Scales of affine keys (scale_step 1, one a channel) are there already; others are
+// Writes a head of random codes at `at`. Scales of affine keys (scale_step 1, one a channel) are there already; others are
 // written.
 static void fill_head(struct qm_case_builder *b, const struct cache_kind *kind, uint32_t *cache, size_t at,
                       size_t scale_at, uint32_t scale_step, struct magnitude *magnitude)
 {
-    float scale = (1.25f + qm_case_unit(b)) * (kind->words == 16 ? 0.01f : 0.15f);
+    float scale = (1.25f + qm_case_unit(b)) * (kind->bits == 8 ? 0.01f : 0.15f);
     if (kind->kind == CACHE_AFFINE && scale_step == 0)
         cache[scale_at] = random_pair(b, kind);
     if (kind->kind == CACHE_SYMMETRIC)
         cache[scale_at] = qm_bits_from_float(scale);
-    if (kind->words == 32) {
-        fill_halves(b, cache + at, magnitude);
+    if (kind->bits == 16) {
+        fill_halves(b, kind->head, cache + at, magnitude);
         return;
     }
-    for (uint32_t d = 0; d < 64; ++d) {
+    for (uint32_t d = 0; d < kind->head; ++d) {
         float wanted = qm_case_unit(b) * 2.0f;
         double value = (double)wanted;
         uint32_t code = qm_bits_from_float(wanted);
@@ -398,7 +409,7 @@ static void fill_head(struct qm_case_builder *b, const struct cache_kind *kind, 
             code = qm_random_below(&b->random, kind->largest + 1);
             value = pair_magnitude(cache[scale_at + d * scale_step], code);
         }
-        qm_case_put(cache + at, d, kind->words / 2, code);
+        qm_case_put(cache + at, d, kind->bits, code);
         add_magnitude(magnitude, value);
     }
 }
@@ -409,21 +420,22 @@ static size_t place_cache(struct qm_attention_parameters *p, const struct cache_
     uint32_t slots = lanes * p->context, blocks = (p->context + 31) / 32;
     p->v_base = slots * kind->words;
     p->k_scale_base = 2 * p->v_base;
-    p->v_scale_base = p->k_scale_base + (kind->kind == CACHE_AFFINE ? lanes * blocks * 64 : (slots + 3) / 4 * 4);
+    p->v_scale_base = p->k_scale_base + (kind->kind == CACHE_AFFINE ? lanes * blocks * kind->head : (slots + 3) / 4 * 4);
     p->k_exact_base = (p->v_scale_base + slots + 3) / 4 * 4;
-    p->v_exact_base = p->k_exact_base + lanes * p->exact_length * 32;
-    return kind->has_exact ? (size_t)p->v_exact_base + lanes * p->exact_length * 32 : p->k_exact_base;
+    p->v_exact_base = p->k_exact_base + lanes * p->exact_length * (kind->head / 2);
+    return kind->has_exact ? (size_t)p->v_exact_base + lanes * p->exact_length * (kind->head / 2) : p->k_exact_base;
 }
 
 void qm_case_attention(struct qm_case_builder *b)
 {
     const struct qm_case_shape *s = b->shape;
     struct qm_kernel_case *c = b->c;
-    const struct cache_kind kind = cache_kind_of(c->name);
-    uint32_t words = kind.words, tokens = s->tokens_per_sequence, heads = s->n;
+    const struct cache_kind kind = cache_kind_of(b);
+    uint32_t words = kind.words, head_values = kind.head, tokens = s->tokens_per_sequence, heads = s->n;
     uint32_t first_sequence = 1, sequences = first_sequence + (s->rows + tokens - 1) / tokens;
     uint32_t context = s->position + tokens + 2;
     uint32_t lanes = sequences * s->kv_heads, slots = lanes * context;
+    static const uint32_t windows[] = {0, 45, 1}; // of tokens that are looked at
     // Exact tokens: none but kivi's own block, the first ones alone, or both ends, which may meet.
     uint32_t ends = (s->rows + s->n) % 3;
     struct qm_attention_parameters p = {.rows = s->rows,
@@ -437,19 +449,21 @@ void qm_case_attention(struct qm_case_builder *b)
                                         .exact_first = ends == 0          ? 0
                                                        : s->position > 40 ? 37
                                                                           : 1,
-                                        .exact_last = ends == 2 ? 21 : 0};
+                                        .exact_last = ends == 2 ? 21 : 0,
+                                        .window = windows[(s->rows + s->position) % 3],
+                                        .result_stride = heads * head_values + (s->rows > 1 ? 64 : 0)};
     p.exact_length = kind.kind == CACHE_AFFINE || p.exact_last > 0 ? context : p.exact_first;
-    float *q = (float *)qm_case_add(b, (size_t)s->rows * heads * 64, false);
+    float *q = (float *)qm_case_add(b, (size_t)s->rows * heads * head_values, false);
     uint32_t *cache = qm_case_add(b, place_cache(&p, &kind, lanes), false);
-    qm_case_add(b, (size_t)s->rows * heads * 64, true);
+    qm_case_add(b, (size_t)s->rows * p.result_stride, true);
     double *bounds = qm_case_absolute(b);
     struct magnitude *keys = calloc(slots, sizeof(*keys)), *values = calloc(slots, sizeof(*values));
     c->failed = c->failed || !keys || !values;
     for (size_t slot = 0; slot < slots && !c->failed; ++slot) {
         size_t lane = slot / context, position = slot % context, k_scale = p.k_scale_base + slot;
         if (kind.kind == CACHE_AFFINE) {
-            k_scale = p.k_scale_base + (lane * ((context + 31) / 32) + position / 32) * 64;
-            for (uint32_t d = 0; d < 64 && position % 32 == 0; ++d)
+            k_scale = p.k_scale_base + (lane * ((context + 31) / 32) + position / 32) * head_values;
+            for (uint32_t d = 0; d < head_values && position % 32 == 0; ++d)
                 cache[k_scale + d] = random_pair(b, &kind);
         }
         fill_head(b, &kind, cache, p.k_base + slot * words, k_scale, kind.kind == CACHE_AFFINE, &keys[slot]);
@@ -459,9 +473,9 @@ void qm_case_attention(struct qm_case_builder *b)
             values[slot].most *= (double)p.v_scale;
         }
         if (kind.has_exact && position < p.exact_length) {
-            size_t at = (lane * p.exact_length + position) * 32;
-            fill_halves(b, cache + p.k_exact_base + at, &keys[slot]);
-            fill_halves(b, cache + p.v_exact_base + at, &values[slot]);
+            size_t at = (lane * p.exact_length + position) * (head_values / 2);
+            fill_halves(b, head_values, cache + p.k_exact_base + at, &keys[slot]);
+            fill_halves(b, head_values, cache + p.v_exact_base + at, &values[slot]);
         }
     }
     double positions_read = 0;
@@ -470,9 +484,9 @@ void qm_case_attention(struct qm_case_builder *b)
         uint32_t position = s->position + row % tokens;
         size_t first = ((size_t)(first_sequence + row / tokens) * s->kv_heads + head / (heads / s->kv_heads)) * context;
         double sum = 0, most_k = 0, most_v = 0;
-        for (uint32_t d = 0; d < 64; ++d) {
+        for (uint32_t d = 0; d < head_values; ++d) {
             float value = qm_case_unit(b) * (row % 3 == 1 ? 0.0f : row % 3 == 2 ? 16.0f : 4.0f);
-            q[(size_t)item * 64 + d] = value;
+            q[(size_t)item * head_values + d] = value;
             sum += (double)value * (double)value;
         }
         for (uint32_t j = 0; j <= position; ++j) {
@@ -482,9 +496,9 @@ void qm_case_attention(struct qm_case_builder *b)
         }
         // A score's error moves its weight by twice as much, relatively: once itself, once through the sum.
         double scores = sqrt(sum) * most_k * (double)p.score_scale;
-        double bound = ((position + 257.0) * 0x1p-23 + 2 * 0x1p-20 * scores) * most_v;
-        for (uint32_t d = 0; d < 64; ++d)
-            bounds[(size_t)item * 64 + d] = bound;
+        double bound = ((position + 257.0) * 0x1p-23 + 2 * (head_values / 64) * 0x1p-20 * scores) * most_v;
+        for (uint32_t d = 0; d < head_values; ++d)
+            bounds[(size_t)row * p.result_stride + head * head_values + d] = bound;
         positions_read += position + 1.0;
     }
     free(keys);
@@ -492,8 +506,8 @@ void qm_case_attention(struct qm_case_builder *b)
     qm_case_parameters(b, &p, sizeof(p));
     c->step[0] = s->position;
     c->step[1] = first_sequence;
-    c->operations = positions_read * 64 * 4;
+    c->operations = positions_read * head_values * 4;
     bool has_scale_per_token = kind.kind == CACHE_SYMMETRIC || kind.kind == CACHE_AFFINE;
     c->bytes = 4.0 * (positions_read / (heads / s->kv_heads) * (2 * words + (has_scale_per_token ? 2 : 0)) +
-                      2.0 * s->rows * heads * 64);
+                      2.0 * s->rows * heads * head_values);
 }

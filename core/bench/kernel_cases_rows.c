@@ -69,17 +69,17 @@ static void build_rmsnorm(struct qm_case_builder *b)
 static void build_rope(struct qm_case_builder *b)
 {
     const struct qm_case_shape *s = b->shape;
-    uint32_t heads = s->n, positions = s->position + s->tokens_per_sequence;
-    float *table = (float *)qm_case_add(b, (size_t)positions * 64, false);
-    for (size_t i = 0; table && i < (size_t)positions * 64; ++i)
+    uint32_t heads = s->n, head = qm_kernel_definition(b->variant, "QM_HEAD", 64), positions = s->position + s->tokens_per_sequence;
+    float *table = (float *)qm_case_add(b, (size_t)positions * head, false);
+    for (size_t i = 0; table && i < (size_t)positions * head; ++i)
         table[i] = qm_case_unit(b);
-    size_t count = (size_t)s->rows * heads * 64;
+    size_t count = (size_t)s->rows * heads * head;
     float *x = (float *)qm_case_add(b, count, true);
     double *bounds = qm_case_absolute(b);
     for (size_t i = 0; !b->c->failed && i < count; ++i)
         x[i] = qm_case_unit(b) * (i % 41 == 0 ? 100.0f : 1.0f);
     for (size_t i = 0; !b->c->failed && i < count; ++i)
-        bounds[i] = 0x1p-22 * (fabs((double)x[i]) + fabs((double)x[i % 64 < 32 ? i + 32 : i - 32])) + 0x1p-120;
+        bounds[i] = 0x1p-22 * (fabs((double)x[i]) + fabs((double)x[i % head < head / 2 ? i + head / 2 : i - head / 2])) + 0x1p-120;
     struct qm_rope_parameters p = {s->rows, heads, s->tokens_per_sequence};
     qm_case_parameters(b, &p, sizeof(p));
     b->c->step[0] = s->position;
@@ -116,6 +116,21 @@ static void build_residual(struct qm_case_builder *b)
     b->c->same_bits = true;
     b->c->parameters[0] = count;
     b->c->bytes = 12.0 * count;
+}
+
+static void build_bias(struct qm_case_builder *b)
+{
+    const struct qm_case_shape *s = b->shape;
+    float *x = (float *)qm_case_add(b, (size_t)s->rows * s->k, true);
+    float *y = (float *)qm_case_add(b, s->k, false);
+    for (size_t i = 0; x && i < (size_t)s->rows * s->k; ++i)
+        x[i] = qm_case_unit(b);
+    for (uint32_t i = 0; y && i < s->k; ++i)
+        y[i] = qm_case_unit(b) * (i % 5 == 0 ? 0x1p-22f : 1.0f);
+    struct qm_bias_parameters p = {s->rows * s->k, s->k};
+    qm_case_parameters(b, &p, sizeof(p));
+    b->c->same_bits = true;
+    b->c->bytes = 4.0 * (2.0 * s->rows * s->k + s->k);
 }
 
 // Logits: between -20 and 20; some rows all alike, some far from zero, some with the largest value twice.
@@ -240,6 +255,7 @@ static const struct builder {
     {"rope", build_rope, ROWS | N | POSITION | TOKENS, "heads", ""},
     {"swiglu", build_swiglu, K, "", "count"},
     {"residual", build_residual, K, "", "count"},
+    {"bias", build_bias, ROWS | K, "", "width"},
     {"log_softmax", build_log_softmax, ROWS | N | POSITION | TOKENS, "vocabulary", ""},
     {"argmax", build_argmax, ROWS | N, "vocabulary", ""},
     {"checksum", build_checksum, ROWS | N, "vocabulary", ""},

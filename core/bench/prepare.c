@@ -64,7 +64,7 @@ static enum qm_status load_model(const char *name, struct qm_preparation *p)
         snprintf(p->model_directory, sizeof(p->model_directory), "%s", name);
     else
         QM_TRY(qm_data_path(BUILT_IN_MODEL, p->model_directory));
-    QM_TRY(qm_model_load(p->model_directory, &p->model));
+    QM_TRY(qm_model_load(p->model_directory, 32, &p->model));
     if (model != QM_PROFILE_MODEL_OUTLIERS)
         return QM_OK;
     struct qm_model *variant = NULL;

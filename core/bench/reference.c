@@ -298,7 +298,8 @@ enum qm_status qm_reference_artifact(const struct qm_reference_params *params, c
     char directory[QM_PATH_BYTES];
     QM_TRY(qm_path_join(directory, params->cache_directory, "artifacts"));
     bool is_calibrated = qm_scheme_is_calibrated(scheme);
-    QM_TRY(qm_artifact_find(directory, params->model->sha256, scheme, is_calibrated ? calibration->sha256 : NULL, out));
+    QM_TRY(qm_artifact_find(directory, params->model->sha256, &params->model->config, scheme,
+                            is_calibrated ? calibration->sha256 : NULL, out));
     if (params->time)
         *params->time = (struct qm_reference_time){.is_cached = *out != NULL};
     if (!*out) {

@@ -26,7 +26,7 @@ enum qm_status qm_verifier_open(struct qm_verifier **out)
     if (!verifier)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to verify");
     if (qm_data_path(BUILT_IN_MODEL, verifier->directory) == QM_OK) {
-        QM_GUARD(qm_model_load(verifier->directory, &verifier->model));
+        QM_GUARD(qm_model_load(verifier->directory, 32, &verifier->model));
         QM_GUARD(qm_model_inject_outliers(verifier->model, &verifier->outliers));
     }
     *out = verifier;

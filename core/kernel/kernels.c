@@ -83,7 +83,7 @@ void qm_kernel_groups(const struct qm_kernel_variant *variant, const uint32_t *p
     } else if (strcmp(kernel, "rope") == 0) {
         struct qm_rope_parameters p;
         memcpy(&p, parameters, sizeof(p));
-        groups[0] = divide_up((uint64_t)p.heads * 32, workgroup);
+        groups[0] = divide_up((uint64_t)p.heads * qm_kernel_definition(variant, "QM_HEAD", 64) / 2, workgroup);
         groups[1] = p.rows;
     } else if (strcmp(kernel, "kv_write") == 0) {
         struct qm_kv_write_parameters p;
@@ -94,7 +94,8 @@ void qm_kernel_groups(const struct qm_kernel_variant *variant, const uint32_t *p
         memcpy(&p, parameters, sizeof(p));
         uint64_t items = (uint64_t)p.rows * p.heads;
         groups[0] = qm_kernel_definition(variant, "QM_SPLIT", 1) > 1 ? (uint32_t)items : divide_up(items, workgroup);
-    } else if (strcmp(kernel, "swiglu") == 0 || strcmp(kernel, "residual") == 0) {
+    } else if (strcmp(kernel, "swiglu") == 0 || strcmp(kernel, "residual") == 0 ||
+               strcmp(kernel, "bias") == 0) {
         spread_groups(divide_up(parameters[0], workgroup), groups);
     } else if (strcmp(kernel, "copy") == 0) {
         spread_groups(

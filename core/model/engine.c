@@ -49,13 +49,13 @@ uint64_t qm_engine_largest_read_bytes(const struct qm_engine_params *params)
     if (qm_model_config_widen(&params->config, params->widen ? params->widen : 1, &widened) != QM_OK)
         return UINT64_MAX;
     uint64_t wide = c->intermediate > c->vocabulary ? c->intermediate : c->vocabulary;
-    uint64_t heads = (uint64_t)c->heads * 64;
+    uint64_t heads = c->attention;
     wide = wide > heads ? wide : heads;
     uint64_t high = heads > c->hidden ? heads : c->hidden; // a matrix has at most these sides, its columns in panels
     uint64_t matrix = (wide + 15) / 16 * 16 * high * 4, most = params->device->info->max_binding_bytes;
     matrix = matrix < most ? matrix : most; // larger ones lie in parts
     uint64_t activations = (uint64_t)params->rows * (wide > high ? wide : high) * 4;
-    uint64_t cache = (uint64_t)params->sequences * c->kv_heads * c->context * 64 * 4 * 2; // keys and values of a layer
+    uint64_t cache = (uint64_t)params->sequences * c->kv_heads * c->context * c->head_dim * 4 * 2; // keys and values of a layer
     uint64_t largest = matrix > activations ? matrix : activations;
     return largest > cache ? largest : cache;
 }
@@ -99,22 +99,35 @@ static void sine_and_cosine(double angle, double *sine, double *cosine)
 static enum qm_status write_rope_table(struct qm_engine *engine)
 {
     const struct qm_model_config *config = &engine->config;
-    size_t count = (size_t)config->context * QM_HEAD_DIM;
+    uint32_t head = config->head_dim;
+    size_t count = (size_t)config->context * head;
     float *table = malloc(count * sizeof(*table));
     if (!table)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for the rotary table");
-    for (uint32_t i = 0; i < QM_HEAD_DIM / 2; ++i) {
-        double frequency = qm_exp(-qm_log(config->rope_theta) * (2.0 * i / QM_HEAD_DIM));
+    for (uint32_t i = 0; i < head / 2; ++i) {
+        // What a head was padded with is not turned.
+        double frequency = i < config->own.head_dim / 2 ? qm_model_rope_frequency(config, i) : 0;
         for (uint32_t position = 0; position < config->context; ++position) {
             double sine, cosine;
             sine_and_cosine(position * frequency, &sine, &cosine);
-            table[(size_t)position * QM_HEAD_DIM + i] = (float)cosine;
-            table[(size_t)position * QM_HEAD_DIM + QM_HEAD_DIM / 2 + i] = (float)sine;
+            table[(size_t)position * head + i] = (float)cosine;
+            table[(size_t)position * head + head / 2 + i] = (float)sine;
         }
     }
     struct qm_device *device = engine->params.device;
     enum qm_status status = device->fns->buffer_write(device, engine->rope_table, 0, table, count * sizeof(*table));
     free(table);
+    return status;
+}
+
+// What attention does not write of its rows, the padding, is read by the product behind it.
+static enum qm_status clear(struct qm_device *device, struct qm_buffer *buffer, uint64_t words)
+{
+    float *zeros = calloc(words, sizeof(*zeros));
+    if (!zeros)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for %llu zeros", (unsigned long long)words);
+    enum qm_status status = device->fns->buffer_write(device, buffer, 0, zeros, words * 4);
+    free(zeros);
     return status;
 }
 
@@ -135,8 +148,9 @@ enum qm_status qm_engine_create(const struct qm_engine_params *params, struct qm
         return status;
     }
     const struct qm_model_config *c = &engine->config;
-    uint64_t rows = params->rows, attention_width = (uint64_t)c->heads * QM_HEAD_DIM;
-    uint64_t widest = c->intermediate > attention_width ? c->intermediate : attention_width;
+    uint64_t rows = params->rows, query = (uint64_t)c->heads * c->head_dim, key = (uint64_t)c->kv_heads * c->head_dim;
+    bool has_head_norm = qm_architecture_has(c->architecture, QM_ROLE_Q_NORM);
+    uint64_t widest = c->intermediate > c->attention ? c->intermediate : c->attention;
     widest = c->hidden > widest ? c->hidden : widest;
     const struct {
         struct qm_buffer **buffer;
@@ -144,15 +158,17 @@ enum qm_status qm_engine_create(const struct qm_engine_params *params, struct qm
     } sizes[] = {
         {&engine->step, QM_STEP_WORDS},
         {&engine->tokens, (uint64_t)params->sequences * (c->context + 1)},
-        {&engine->rope_table, (uint64_t)c->context * QM_HEAD_DIM},
+        {&engine->rope_table, (uint64_t)c->context * c->head_dim},
         {&engine->x, rows * c->hidden},
         {&engine->normed, rows * c->hidden},
         {&engine->codes, rows * widest / 2},     // binary16 is the widest that is packed
         {&engine->scales, rows * (widest / 32)}, // of groups of 32 channels at most
-        {&engine->q, rows * attention_width},
-        {&engine->k, rows * c->kv_heads * QM_HEAD_DIM},
-        {&engine->v, rows * c->kv_heads * QM_HEAD_DIM},
-        {&engine->attended, rows * attention_width},
+        {&engine->q, rows * query},
+        {&engine->k, rows * key},
+        {&engine->v, rows * key},
+        {&engine->raw_q, has_head_norm ? rows * query : 0},
+        {&engine->raw_k, has_head_norm ? rows * key : 0},
+        {&engine->attended, rows * c->attention},
         {&engine->projected, rows * c->hidden},
         {&engine->gate, rows * c->intermediate},
         {&engine->up, rows * c->intermediate},
@@ -167,7 +183,10 @@ enum qm_status qm_engine_create(const struct qm_engine_params *params, struct qm
         scratch_bytes += sizes[i].words * 4;
     QM_GUARD(qm_device_check_room(device, params->is_trial, scratch_bytes, "what passes compute in"));
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); ++i)
-        QM_GUARD(device->fns->buffer_create(device, sizes[i].words * 4, sizes[i].buffer));
+        if (sizes[i].words > 0)
+            QM_GUARD(device->fns->buffer_create(device, sizes[i].words * 4, sizes[i].buffer));
+    if (c->attention != query)
+        QM_GUARD(clear(device, engine->attended, rows * c->attention));
     QM_GUARD(write_rope_table(engine));
     *out = engine;
     engine = NULL;
@@ -195,6 +214,8 @@ void qm_engine_destroy(struct qm_engine **engine)
                                     &e->q,
                                     &e->k,
                                     &e->v,
+                                    &e->raw_q,
+                                    &e->raw_k,
                                     &e->attended,
                                     &e->projected,
                                     &e->gate,
@@ -223,9 +244,10 @@ enum qm_status qm_engine_write_tokens(struct qm_engine *engine, const uint32_t *
 static struct qm_layout_shape widened_shape(const struct qm_engine *engine, const struct qm_artifact_tensor *tensor)
 {
     bool has_token_rows = tensor->role == QM_ROLE_HEAD || tensor->role == QM_ROLE_EMBEDDING;
-    bool has_one_row = qm_role_is_norm(tensor->role);
+    bool is_of_head = tensor->role == QM_ROLE_Q_NORM || tensor->role == QM_ROLE_K_NORM;
+    bool has_one_row = qm_role_is_vector(tensor->role);
     return (struct qm_layout_shape){tensor->rows, tensor->columns, has_token_rows || has_one_row ? 1 : engine->widen,
-                                    engine->widen};
+                                    is_of_head ? 1 : engine->widen};
 }
 
 static enum qm_status upload(struct qm_network *network, const void *data, size_t bytes, struct qm_buffer **out)
@@ -238,9 +260,8 @@ static enum qm_status upload(struct qm_network *network, const void *data, size_
 
 // Rows repeated along their columns: the embedding's, gains, static scales of activations.
 static enum qm_status upload_repeated(struct qm_network *network, const void *data, size_t row_bytes, uint32_t rows,
-                                      struct qm_buffer **out)
+                                      uint32_t widen, struct qm_buffer **out)
 {
-    uint32_t widen = network->engine->widen;
     size_t padded = ((size_t)rows * row_bytes * widen + 3) / 4 * 4;
     char *repeated = calloc(1, padded);
     if (!repeated)
@@ -272,7 +293,8 @@ static enum qm_status upload_activation_scales(struct qm_network *network, const
     weight->activation_scale_count = count;
     if (count > 1)
         weight->activation_shift = log2_steps(tensor->columns / count);
-    return upload_repeated(network, tensor->activation_scales, count * sizeof(float), 1, &weight->activation_scales);
+    return upload_repeated(network, tensor->activation_scales, count * sizeof(float), 1, network->engine->widen,
+                           &weight->activation_scales);
 }
 
 enum qm_status qm_network_plan_weight(const struct qm_network *network, const struct qm_artifact_tensor *tensor,
@@ -325,7 +347,7 @@ static enum qm_status upload_weight(struct qm_network *network, const struct qm_
     weight->activations = tensor->activations;
     if (!qm_role_is_linear(tensor->role)) // row-major as it is: embedding f32 or f16, gains f32
         return upload_repeated(network, tensor->encoded.codes, tensor->code_bytes / tensor->rows, tensor->rows,
-                               &weight->parts[0]);
+                               shape.widen_k, &weight->parts[0]);
     QM_TRY(upload_activation_scales(network, tensor, weight));
     weight->multiplier = tensor->encoded.tensor_scale / (float)network->engine->widen;
     if (codec->group > 0 && codec->scale != QM_SCALE_BLOCK)
@@ -359,23 +381,20 @@ enum {
 // Places of the parts in a layer's buffer, in words; returns their end.
 static uint64_t plan_cache(struct qm_network *network)
 {
-    static const uint32_t words_per_head[QM_KV_FORMAT_COUNT] = {
-        [QM_KV_F32] = 64,  [QM_KV_F16] = 32,   [QM_KV_KV8] = 16,   [QM_KV_KV4] = 8,   [QM_KV_E4M3] = 16,
-        [QM_KV_E5M2] = 16, [QM_KV_E4M3S] = 16, [QM_KV_E5M2S] = 16, [QM_KV_KIVI4] = 8, [QM_KV_KIVI2] = 4};
     const struct qm_model_config *c = &network->engine->config;
     const struct qm_scheme *scheme = &network->scheme;
     bool has_blocks = qm_network_has_key_blocks(network);
     bool has_scales = has_blocks || scheme->kv == QM_KV_KV8 || scheme->kv == QM_KV_KV4;
     uint64_t lanes = (uint64_t)network->engine->params.sequences * c->kv_heads;
-    uint64_t codes = align_words(lanes * c->context * words_per_head[scheme->kv]);
+    uint64_t codes = align_words(lanes * c->context * c->head_dim * qm_kv_format_info(scheme->kv)->bits / 32);
     uint64_t v_scales = has_scales ? align_words(lanes * c->context) : 0;
     uint64_t k_scales =
-        has_blocks ? align_words(lanes * ((c->context + KEY_BLOCK - 1) / KEY_BLOCK) * QM_HEAD_DIM) : v_scales;
+        has_blocks ? align_words(lanes * ((c->context + KEY_BLOCK - 1) / KEY_BLOCK) * c->head_dim) : v_scales;
     if (has_blocks || scheme->kv_last > 0)
         network->exact_length = c->context;
     else
         network->exact_length = scheme->kv_first < c->context ? scheme->kv_first : c->context;
-    uint64_t exact = align_words(lanes * network->exact_length * QM_HEAD_DIM / 2);
+    uint64_t exact = align_words(lanes * network->exact_length * c->head_dim / 2);
     uint64_t quantized = 2 * codes + k_scales + v_scales;
     network->k_base = 0;
     network->k_scale_base = (uint32_t)codes;
@@ -385,7 +404,7 @@ static uint64_t plan_cache(struct qm_network *network)
     network->v_exact_base = (uint32_t)(quantized + exact);
     uint64_t kept = (uint64_t)scheme->kv_first + scheme->kv_last + (has_blocks ? KEY_BLOCK : 0);
     kept = kept < c->context ? kept : c->context;
-    network->kept_cache_bytes = (quantized + 2 * lanes * kept * QM_HEAD_DIM / 2) * 4;
+    network->kept_cache_bytes = (quantized + 2 * lanes * kept * c->head_dim / 2) * 4;
     return quantized + 2 * exact;
 }
 
@@ -474,6 +493,21 @@ void qm_weight_conversion_name(const struct qm_network_weight *weight, char name
     snprintf(name, QM_VARIANT_NAME_BYTES, "activations-%s", activation_part(weight));
 }
 
+static const char *head_part(const struct qm_network *network)
+{
+    return network->engine->config.head_dim == 128 ? "-h128" : "";
+}
+
+void qm_network_exact_keys_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES])
+{
+    snprintf(name, QM_VARIANT_NAME_BYTES, "kv_write-f16%s", head_part(network));
+}
+
+void qm_network_rope_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES])
+{
+    snprintf(name, QM_VARIANT_NAME_BYTES, "rope%s", head_part(network));
+}
+
 void qm_network_cache_name(const struct qm_network *network, const char *kernel, char name[QM_VARIANT_NAME_BYTES])
 {
     static const char *const parts[QM_KV_FORMAT_COUNT] = {
@@ -481,7 +515,8 @@ void qm_network_cache_name(const struct qm_network *network, const char *kernel,
         [QM_KV_E4M3] = "e4m3",   [QM_KV_E5M2] = "e5m2",  [QM_KV_E4M3S] = "e4m3", [QM_KV_E5M2S] = "e5m2",
         [QM_KV_KIVI4] = "kivi4", [QM_KV_KIVI2] = "kivi2"};
     bool is_exact_variant = network->exact_length > 0 && !qm_network_has_key_blocks(network);
-    snprintf(name, QM_VARIANT_NAME_BYTES, "%s-%s%s", kernel, parts[network->scheme.kv], is_exact_variant ? "x" : "");
+    snprintf(name, QM_VARIANT_NAME_BYTES, "%s-%s%s%s", kernel, parts[network->scheme.kv], is_exact_variant ? "x" : "",
+             head_part(network));
 }
 
 void qm_network_embedding_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES])
@@ -504,8 +539,7 @@ static void add_variant(struct qm_network *network, const char *name)
 
 static void list_variants(struct qm_network *network, const struct qm_artifact *artifact)
 {
-    static const char *const plain[] = {"rmsnorm",     "rope",   "swiglu",   "residual",
-                                        "log_softmax", "argmax", "checksum", "advance"};
+    static const char *const plain[] = {"rmsnorm", "swiglu", "residual", "log_softmax", "argmax", "checksum", "advance"};
     char name[QM_VARIANT_NAME_BYTES];
     for (size_t i = 0; i < network->weight_count; ++i) {
         const struct qm_network_weight *weight = &network->weights[i];
@@ -528,10 +562,15 @@ static void list_variants(struct qm_network *network, const struct qm_artifact *
     if (qm_network_has_key_blocks(network)) {
         qm_network_cache_name(network, "kv_block", name);
         add_variant(network, name);
-        add_variant(network, "kv_write-f16"); // its keys, exact
+        qm_network_exact_keys_name(network, name);
+        add_variant(network, name);
     }
     qm_network_cache_name(network, "attention", name);
     add_variant(network, name);
+    qm_network_rope_name(network, name);
+    add_variant(network, name);
+    if (qm_architecture_has(network->engine->config.architecture, QM_ROLE_Q_BIAS))
+        add_variant(network, "bias");
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); ++i)
         add_variant(network, plain[i]);
 }

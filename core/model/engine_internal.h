@@ -28,7 +28,7 @@ struct qm_engine {
 
     struct qm_buffer *step, *tokens, *rope_table;
     // Scratch of params.rows rows.
-    struct qm_buffer *x, *normed, *codes, *scales, *q, *k, *v, *attended, *projected, *gate, *up, *gated;
+    struct qm_buffer *x, *normed, *codes, *scales, *q, *k, *v, *raw_q, *raw_k, *attended, *projected, *gate, *up, *gated;
     struct qm_buffer *logits, *log_probabilities, *argmaxes, *checksums;
 };
 
@@ -83,6 +83,8 @@ void qm_weight_product_name(const struct qm_network_weight *weight, const char *
 void qm_weight_conversion_name(const struct qm_network_weight *weight, char name[QM_VARIANT_NAME_BYTES]);
 // The cache's kernels, "kv_write", "kv_block" or "attention", and the embedding's.
 void qm_network_cache_name(const struct qm_network *network, const char *kernel, char name[QM_VARIANT_NAME_BYTES]);
+void qm_network_exact_keys_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES]); // for kv_block
+void qm_network_rope_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES]);
 bool qm_network_has_key_blocks(const struct qm_network *network); // keys are quantized by kv_block
 void qm_network_embedding_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES]);
 

@@ -1,5 +1,6 @@
 #include "model/model.h"
 #include "base/numeric.h"
+#include "model/padding.h"
 #include "model/safetensors.h"
 #include "sys/file.h"
 
@@ -41,13 +42,16 @@ static bool is_finite(float value)
     return (qm_bits_from_float(value) & 0x7f800000u) != 0x7f800000u;
 }
 
-// Finds the tensor of a weight, checks dtype and shape, and converts it into `values`.
-static enum qm_status read_weight(const struct qm_tensors *file, const struct qm_model_tensor *weight, float *values)
+// Finds the tensor of a weight, checks dtype and shape, and converts it into `values`, as it is in the file.
+static enum qm_status read_weight(const struct qm_tensors *file, const struct qm_model_config *config,
+                                  const struct qm_model_tensor *weight, float *values)
 {
     char name[QM_WEIGHT_NAME_BYTES + 8], found[QM_SHAPE_TEXT_BYTES], wanted[QM_SHAPE_TEXT_BYTES];
-    uint64_t shape[2] = {weight->rows, weight->columns};
-    bool is_vector = qm_role_is_norm(weight->role);
-    snprintf(name, sizeof(name), "%s.weight", weight->name);
+    uint32_t rows, columns;
+    qm_role_own_shape(config, weight->role, &rows, &columns);
+    uint64_t shape[2] = {rows, columns};
+    bool is_vector = qm_role_is_vector(weight->role);
+    snprintf(name, sizeof(name), "%s%s", weight->name, qm_role_name_ending(weight->role));
     qm_shape_text(is_vector ? 1 : 2, is_vector ? shape + 1 : shape, wanted);
     const struct qm_tensor *tensor = qm_tensors_find(file, name);
     if (!tensor)
@@ -60,7 +64,7 @@ static enum qm_status read_weight(const struct qm_tensors *file, const struct qm
     if (tensor->dtype != QM_DTYPE_F32 && tensor->dtype != QM_DTYPE_F16 && tensor->dtype != QM_DTYPE_BF16)
         return QM_FAIL(QM_UNSUPPORTED, "%s: tensor '%s': dtype %s; a model's weights must be F32, F16 or BF16",
                        file->file, name, qm_dtype_name(tensor->dtype));
-    size_t count = (size_t)weight->rows * weight->columns;
+    size_t count = (size_t)rows * columns;
     for (size_t i = 0; i < count; i++) {
         values[i] = value_at(tensor, i);
         if (!is_finite(values[i]))
@@ -89,26 +93,38 @@ static enum qm_status check_surplus(const struct qm_tensors *file, const struct 
         char name[QM_WEIGHT_NAME_BYTES + 8];
         bool found = is_surplus_allowed(file->tensors[i].name);
         for (size_t w = 0; !found && w < model->tensor_count; w++) {
-            snprintf(name, sizeof(name), "%s.weight", model->tensors[w].name);
+            snprintf(name, sizeof(name), "%s%s", model->tensors[w].name, qm_role_name_ending(model->tensors[w].role));
             found = strcmp(name, file->tensors[i].name) == 0;
         }
         if (!found)
             return QM_FAIL(QM_UNSUPPORTED,
-                           "%s: tensor '%s': no part of a plain Llama of %" PRIu32 " layers; use a model "
-                           "without it",
-                           file->file, file->tensors[i].name, model->config.layers);
+                           "%s: tensor '%s': no part of a %s of %" PRIu32 " layers; use a model without it", file->file,
+                           file->tensors[i].name, qm_architecture_info(model->config.architecture)->title,
+                           model->config.layers);
     }
     return QM_OK;
 }
 
+// The weight padded into `values`; `scratch` has room for one as it is in the file.
+static enum qm_status read_padded(const struct qm_tensors *file, const struct qm_model_config *config,
+                                  const struct qm_model_tensor *weight, float *scratch, float *values)
+{
+    bool is_padded = qm_model_config_is_padded(config);
+    QM_TRY(read_weight(file, config, weight, is_padded ? scratch : values));
+    if (is_padded)
+        qm_weight_pad(config, weight->role, scratch, values);
+    return QM_OK;
+}
+
 // Some files keep a tied head's values a second time; they must be the same.
-static enum qm_status check_tied_head(const struct qm_tensors *file, const struct qm_model *model, float *scratch)
+static enum qm_status check_tied_head(const struct qm_tensors *file, const struct qm_model *model, float *scratch,
+                                      float *values)
 {
     const struct qm_model_tensor *head = &model->tensors[model->tensor_count - 1];
     if (!qm_tensors_find(file, "lm_head.weight"))
         return QM_OK;
-    QM_TRY(read_weight(file, head, scratch));
-    if (memcmp(scratch, head->values, (size_t)head->rows * head->columns * sizeof(float)) != 0)
+    QM_TRY(read_padded(file, &model->config, head, scratch, values));
+    if (memcmp(values, head->values, (size_t)head->rows * head->columns * sizeof(float)) != 0)
         return QM_FAIL(QM_INVALID,
                        "%s: tensor 'lm_head.weight': differs from the embedding although config.json has "
                        "'tie_word_embeddings'; set that to false or leave the tensor out",
@@ -116,10 +132,10 @@ static enum qm_status check_tied_head(const struct qm_tensors *file, const struc
     return QM_OK;
 }
 
-static enum qm_status read_model(const struct qm_tensors *file, struct qm_model *model)
+static enum qm_status read_model(const struct qm_tensors *file, struct qm_model *model, float **scratch)
 {
     const struct qm_model_config *config = &model->config;
-    size_t count = qm_weight_count(config), total = 0, at = 0;
+    size_t count = qm_weight_count(config), total = 0, at = 0, largest = 0;
     model->tensors = calloc(count, sizeof(*model->tensors));
     if (!model->tensors)
         return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a table of %zu weights", file->file, count);
@@ -129,36 +145,39 @@ static enum qm_status read_model(const struct qm_tensors *file, struct qm_model 
         qm_weight_at(config, i, &weight->role, &weight->layer);
         qm_role_weight_name(weight->role, weight->layer, weight->name);
         qm_role_shape(config, weight->role, &weight->rows, &weight->columns);
-        total += (size_t)weight->rows * weight->columns;
+        size_t values = (size_t)weight->rows * weight->columns;
+        total += values;
+        largest = values > largest ? values : largest;
     }
     // Before memory is asked for, so that a config.json with large numbers costs nothing.
     QM_TRY(check_surplus(file, model));
     size_t available = 0;
     for (size_t i = 0; i < file->count; i++)
         available += file->tensors[i].bytes / 2;
-    size_t head = (size_t)config->vocabulary * config->hidden;
-    model->parameters = config->tied_head ? total - head : total;
+    uint64_t head = (uint64_t)config->vocabulary * config->own.hidden;
+    model->parameters = qm_model_config_own_weights(config) - (config->tied_head ? head : 0);
     if (model->parameters > available)
         return QM_FAIL(QM_INVALID,
                        "%s: at most %zu values; config.json asks for %" PRIu64 ", the two do not belong together",
                        file->file, available, model->parameters);
     model->values = malloc(total * sizeof(float));
-    if (!model->values)
+    *scratch = qm_model_config_is_padded(config) ? malloc(largest * sizeof(float)) : NULL;
+    if (!model->values || (!*scratch && qm_model_config_is_padded(config)))
         return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for %zu weights as floats", file->file, total);
     for (size_t i = 0; i < count; i++) {
         struct qm_model_tensor *weight = &model->tensors[i];
         if (weight->role == QM_ROLE_HEAD && config->tied_head) {
             weight->values = model->values; // the embedding comes first
-            return check_tied_head(file, model, model->values + at);
+            return check_tied_head(file, model, *scratch, model->values + at);
         }
-        QM_TRY(read_weight(file, weight, model->values + at));
+        QM_TRY(read_padded(file, config, weight, *scratch, model->values + at));
         weight->values = model->values + at;
         at += (size_t)weight->rows * weight->columns;
     }
     return QM_OK;
 }
 
-enum qm_status qm_model_load(const char *directory, struct qm_model **out)
+enum qm_status qm_model_load(const char *directory, uint32_t multiple, struct qm_model **out)
 {
     enum qm_status status = QM_OK;
     char config_path[QM_PATH_BYTES], weights_path[QM_PATH_BYTES];
@@ -166,6 +185,7 @@ enum qm_status qm_model_load(const char *directory, struct qm_model **out)
     size_t config_bytes, weights_bytes;
     struct qm_tensors file = {0};
     struct qm_hash hash;
+    float *scratch = NULL;
     *out = NULL;
     QM_TRY(qm_path_join(config_path, directory, CONFIG_FILE));
     QM_TRY(qm_path_join(weights_path, directory, WEIGHTS_FILE));
@@ -174,13 +194,15 @@ enum qm_status qm_model_load(const char *directory, struct qm_model **out)
         return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a model", directory);
     QM_GUARD(qm_file_read(config_path, CONFIG_BYTES_MAX, &config, &config_bytes));
     QM_GUARD(qm_model_config_parse(config, config_bytes, config_path, &model->config));
+    qm_model_config_pad(&model->config, multiple);
+    QM_GUARD(qm_model_config_check(&model->config, config_path));
     QM_GUARD(read_weights_file(directory, weights_path, &weights, &weights_bytes));
     qm_hash_begin(&hash);
     qm_hash_add(&hash, weights, weights_bytes);
     qm_hash_add(&hash, config, config_bytes);
     qm_hash_end(&hash, model->sha256);
     QM_GUARD(qm_tensors_parse(&weights, weights_bytes, weights_path, &file));
-    QM_GUARD(read_model(&file, model));
+    QM_GUARD(read_model(&file, model, &scratch));
     *out = model;
     model = NULL;
 done:
@@ -188,6 +210,7 @@ done:
     qm_tensors_free(&file);
     free(config);
     free(weights);
+    free(scratch);
     return status;
 }
 
@@ -216,7 +239,7 @@ enum qm_status qm_model_copy(const struct qm_model *model, struct qm_model **out
         at += count;
     }
     if (model->config.tied_head)
-        copy->parameters += (uint64_t)model->config.vocabulary * model->config.hidden;
+        copy->parameters += (uint64_t)model->config.vocabulary * model->config.own.hidden;
     copy->config.tied_head = false;
     *out = copy;
     return QM_OK;

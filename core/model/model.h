@@ -1,64 +1,81 @@
-// The float model: a Hugging Face directory with config.json and model.safetensors, as floats in memory.
+// The float model: a Hugging Face directory with config.json and safetensors files, as floats in memory.
 //
-// One architecture: LlamaForCausalLM (RMSNorm, rotary embedding by rotate_half, grouped-query attention, SwiGLU). What
-// config.json may say beyond it and would change the function (rope_scaling, biases, another hidden_act, a quantization
-// of its own) is refused by name, never ignored.
+// Architectures are rows of a table (architecture.h). All of them are decoders with RMSNorm, rotary embedding by rotate_half,
+// grouped-query attention and SwiGLU; they differ in which weights a layer has, and in what positions attention sees. What
+// config.json says beyond it and would change the function (another hidden_act, a quantization of its own, biases where the
+// architecture has none) is refused by name, never ignored.
+//
+// *Padding.* Kernels take rows of a multiple of 32 values and heads of 64 or 128. A model of other sizes is padded with zeros
+// when it is loaded, and is the same function: zeros add nothing to a product, RMSNorm divides by the values that count, and
+// the halves of a head that the rotary embedding pairs lie where those of a full head would. Everything after loading sees
+// the padded model alone.
 #ifndef QM_MODEL_MODEL_H
 #define QM_MODEL_MODEL_H
 
 #include "base/hash.h"
 #include "base/status.h"
+#include "model/architecture.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define QM_HEAD_DIM 64 // the only one that the kernels know
+// How the frequencies of the rotary embedding are changed for longer contexts, as `rope_scaling` has it.
+enum qm_rope_scaling {
+    QM_ROPE_PLAIN = 0,
+    QM_ROPE_LINEAR, // all divided by factor
+    QM_ROPE_LLAMA3, // long waves divided by factor, short ones kept, between them a mixture (Llama 3.1's report)
+};
+
+// Sizes that padding changes, as config.json has them.
+struct qm_model_sizes {
+    uint32_t hidden;       // hidden_size
+    uint32_t intermediate; // intermediate_size
+    uint32_t head_dim;     // head_dim, else hidden_size / num_attention_heads; even, 128 at most
+};
 
 // The keys of config.json, under shorter names.
 struct qm_model_config {
-    uint32_t hidden;       // hidden_size, a multiple of 32
-    uint32_t intermediate; // intermediate_size, a multiple of 32
-    uint32_t layers;       // num_hidden_layers
-    uint32_t heads;        // num_attention_heads; heads * head_dim need not be `hidden`
-    uint32_t kv_heads;     // num_key_value_heads, a divisor of `heads`; `heads` if absent
-    uint32_t head_dim;     // head_dim, else hidden / heads; 64
-    uint32_t vocabulary;   // vocab_size
-    uint32_t context;      // max_position_embeddings; 2048 if absent
-    float norm_epsilon;    // rms_norm_eps; 1e-6 if absent
-    double rope_theta;     // rope_theta (or rope_parameters.rope_theta); 10000 if absent
-    bool tied_head;        // tie_word_embeddings: the head has the embedding's values
-};
-
-// What a weight is for. Linear weights are [rows = outputs][columns = inputs], as Hugging Face has them.
-enum qm_role {
-    QM_ROLE_EMBEDDING = 0, // model.embed_tokens [vocabulary][hidden]
-    QM_ROLE_INPUT_NORM,    // model.layers.L.input_layernorm [hidden], as [1][hidden]
-    QM_ROLE_Q,             // model.layers.L.self_attn.q_proj [heads * head_dim][hidden]
-    QM_ROLE_K,             // model.layers.L.self_attn.k_proj [kv_heads * head_dim][hidden]
-    QM_ROLE_V,             // model.layers.L.self_attn.v_proj [kv_heads * head_dim][hidden]
-    QM_ROLE_O,             // model.layers.L.self_attn.o_proj [hidden][heads * head_dim]
-    QM_ROLE_POST_NORM,     // model.layers.L.post_attention_layernorm [hidden]
-    QM_ROLE_GATE,          // model.layers.L.mlp.gate_proj [intermediate][hidden]
-    QM_ROLE_UP,            // model.layers.L.mlp.up_proj [intermediate][hidden]
-    QM_ROLE_DOWN,          // model.layers.L.mlp.down_proj [hidden][intermediate]
-    QM_ROLE_FINAL_NORM,    // model.norm [hidden]
-    QM_ROLE_HEAD,          // lm_head [vocabulary][hidden]
-    QM_ROLE_COUNT,
+    enum qm_architecture architecture;
+    struct qm_model_sizes own; // before padding
+    uint32_t hidden;           // on devices: a multiple of 32
+    uint32_t intermediate;     // likewise
+    uint32_t layers;           // num_hidden_layers
+    uint32_t heads;            // num_attention_heads; heads * head_dim need not be `hidden`
+    uint32_t kv_heads;         // num_key_value_heads, a divisor of `heads`
+    uint32_t head_dim;         // on devices: 64 or 128
+    uint32_t attention;        // what attention gives and o takes: heads * head_dim, padded to a multiple like `hidden`
+    uint32_t vocabulary;       // vocab_size
+    uint32_t context;          // max_position_embeddings
+    float norm_epsilon;        // rms_norm_eps; 1e-6 if absent
+    double rope_theta;         // rope_theta (or rope_parameters.rope_theta); 10000 if absent
+    enum qm_rope_scaling rope_scaling;
+    double rope_factor, rope_low, rope_high; // factor; low_freq_factor and high_freq_factor of llama3
+    uint32_t rope_context;                   // original_max_position_embeddings of llama3
+    uint32_t window;                         // tokens that attention sees, its own included; 0: all
+    uint32_t window_from;                    // ... in layers from this one on
+    bool tied_head;                          // tie_word_embeddings: the head has the embedding's values
 };
 
 #define QM_WEIGHT_NAME_BYTES 80
 
 const char *qm_role_name(enum qm_role role); // "embedding", "q", "gate", ...
 bool qm_role_is_linear(enum qm_role role);   // q, k, v, o, gate, up, down, head: what gets a scheme's weight format
-bool qm_role_is_norm(enum qm_role role);
+bool qm_role_is_vector(enum qm_role role);   // gains and biases: one row, float32 in every scheme
+bool qm_role_is_norm(enum qm_role role);     // gains
 bool qm_role_is_per_layer(enum qm_role role);
-// The name without ".weight": "model.layers.3.self_attn.q_proj". `layer` is ignored for roles that have none.
+// The name without ".weight", "model.layers.3.self_attn.q_proj"; of a bias all of it. `layer` is ignored for roles that
+// have none.
 void qm_role_weight_name(enum qm_role role, uint32_t layer, char name[QM_WEIGHT_NAME_BYTES]);
+// What follows in a file: ".weight", or nothing for a bias.
+const char *qm_role_name_ending(enum qm_role role);
+// As on devices.
 void qm_role_shape(const struct qm_model_config *config, enum qm_role role, uint32_t *rows, uint32_t *columns);
+// As in the file.
+void qm_role_own_shape(const struct qm_model_config *config, enum qm_role role, uint32_t *rows, uint32_t *columns);
 
-// The order of weights in models and artifacts: embedding; for each layer input norm, q, k, v, o, post norm, gate, up,
-// down; final norm; head. qm_weight_count(config) of them. qm_weight_index gives the position of one.
+// The order of weights in models and artifacts: embedding; for each layer what its architecture has, in the order of the
+// roles; final norm; head. qm_weight_count(config) of them. qm_weight_index gives the position of one.
 size_t qm_weight_count(const struct qm_model_config *config);
 size_t qm_weight_index(const struct qm_model_config *config, enum qm_role role, uint32_t layer);
 void qm_weight_at(const struct qm_model_config *config, size_t index, enum qm_role *role, uint32_t *layer);
@@ -71,19 +88,29 @@ QM_MUST_USE enum qm_status qm_model_config_check(const struct qm_model_config *c
 QM_MUST_USE enum qm_status qm_model_config_widen(const struct qm_model_config *config, uint32_t r,
                                                  struct qm_model_config *out);
 
+// Pads the sizes: hidden, intermediate and attention to multiples of `multiple`, itself a multiple of 32; heads to 64 or 128
+// values. From `own` and the numbers of heads alone.
+void qm_model_config_pad(struct qm_model_config *config, uint32_t multiple);
+bool qm_model_config_is_padded(const struct qm_model_config *config);
+
 // Values of all weights as they lie on a device, a tied head counted like any other; and of those in products alone.
 uint64_t qm_model_config_weights(const struct qm_model_config *config);
 uint64_t qm_model_config_linear_weights(const struct qm_model_config *config);
+// The same as in the file, without padding: what is called a model's parameters, but for a tied head.
+uint64_t qm_model_config_own_weights(const struct qm_model_config *config);
+// Frequency of a pair of values in the rotary embedding, i below own.head_dim / 2: the angle of position p is p times it.
+double qm_model_rope_frequency(const struct qm_model_config *config, uint32_t i);
 
 // The configuration as JSON text with sorted keys, Hugging Face's names and no white space: the same text for equal
-// configurations on every machine; part of an artifact's identity. And back, checked.
-#define QM_MODEL_CONFIG_TEXT_BYTES 512
+// configurations on every machine; part of an artifact's identity. Padded sizes stand under `qmark_padding`. And back,
+// checked; a text without that key is padded to multiples of 32.
+#define QM_MODEL_CONFIG_TEXT_BYTES 1024
 void qm_model_config_text(const struct qm_model_config *config, char text[QM_MODEL_CONFIG_TEXT_BYTES]);
 QM_MUST_USE enum qm_status qm_model_config_parse(const void *bytes, size_t count, const char *file,
                                                  struct qm_model_config *out);
 
 struct qm_model_tensor {
-    char name[QM_WEIGHT_NAME_BYTES]; // without ".weight"
+    char name[QM_WEIGHT_NAME_BYTES]; // qm_role_weight_name
     enum qm_role role;
     uint32_t layer; // 0 for roles that have none
     uint32_t rows, columns;
@@ -94,16 +121,17 @@ struct qm_model {
     struct qm_model_config config;
     char sha256[QM_HASH_TEXT_BYTES]; // of model.safetensors followed by config.json: `cat A B | sha256sum`
     const char *variant; // what was done to the values since, for the disclosure; NULL: nothing. Static text
-    uint64_t parameters; // values in the file that count; a tied head counts once
+    uint64_t parameters; // values in the file that count; a tied head counts once; without padding
     size_t tensor_count; // qm_weight_count(&config)
     struct qm_model_tensor *tensors; // in the order above; a tied head has its own entry, with the embedding's values
     float *values;                   // what the entries point into
 };
 
-// Loads a directory. Weights may be F32, F16 or BF16 and become floats exactly. QM_INVALID with the file's name and the
+// Loads a directory, padded to multiples of `multiple`: 32, or what the schemes' groups need (qm_model_config_pad). Weights
+// may be F32, F16 or BF16 and become floats exactly. QM_INVALID with the file's name and the
 // key or tensor, for a missing or surplus tensor, a wrong shape and a value that is not finite (tensor and index named);
 // QM_UNSUPPORTED for another architecture or what the kernels cannot do. The caller destroys it.
-QM_MUST_USE enum qm_status qm_model_load(const char *directory, struct qm_model **out);
+QM_MUST_USE enum qm_status qm_model_load(const char *directory, uint32_t multiple, struct qm_model **out);
 void qm_model_destroy(struct qm_model **model);
 
 // A copy with values of its own, which may be changed (qm_model_values). A tied head is no longer tied in it: it has its

@@ -76,12 +76,12 @@ static enum qm_status inject_keys(struct qm_model *model, uint32_t layer, uint64
     uint32_t per_key_head = c->heads / c->kv_heads;
     qm_random_seed(&random, SEED, stream);
     for (uint32_t head = 0; head < c->kv_heads; head++) {
-        uint32_t pair = qm_random_below(&random, QM_HEAD_DIM / 2);
+        uint32_t pair = qm_random_below(&random, model->config.head_dim / 2);
         for (uint32_t half = 0; half < 2; half++) {
-            uint32_t row = pair + half * (QM_HEAD_DIM / 2), key = head * QM_HEAD_DIM + row;
+            uint32_t row = pair + half * (model->config.head_dim / 2), key = head * model->config.head_dim + row;
             QM_TRY(multiply_rows(model, QM_ROLE_K, layer, key, key + 1, KEY_FACTOR));
             for (uint32_t q = head * per_key_head; q < (head + 1) * per_key_head; q++)
-                QM_TRY(multiply_rows(model, QM_ROLE_Q, layer, q * QM_HEAD_DIM + row, q * QM_HEAD_DIM + row + 1,
+                QM_TRY(multiply_rows(model, QM_ROLE_Q, layer, q * model->config.head_dim + row, q * model->config.head_dim + row + 1,
                                      1 / KEY_FACTOR));
         }
     }

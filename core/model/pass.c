@@ -1,5 +1,6 @@
 #include "model/engine_internal.h"
 
+#include <math.h> // sqrt, which IEEE 754 rounds correctly; nothing else
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,10 +75,28 @@ static enum qm_status add_norm(struct qm_pass *pass, const struct qm_network_wei
 {
     struct qm_engine *e = pass->network->engine;
     uint32_t hidden = e->config.hidden;
-    struct qm_rmsnorm_parameters p = {pass->rows, hidden, 1.0f / (float)hidden, e->config.norm_epsilon};
+    struct qm_rmsnorm_parameters p = {pass->rows, hidden, 1.0f / (float)e->config.own.hidden, e->config.norm_epsilon};
     struct qm_binding bindings[] = {whole(e->x, rows_of(pass, hidden)), whole(gain->parts[0], hidden),
                                     whole(e->normed, rows_of(pass, hidden))};
     return add(pass, "rmsnorm", &p, bindings);
+}
+
+// Each head on its own.
+static enum qm_status add_head_norm(struct qm_pass *pass, const struct qm_network_weight *gain, uint32_t heads,
+                                    struct qm_buffer *from, struct qm_buffer *to)
+{
+    const struct qm_model_config *c = &pass->network->engine->config;
+    struct qm_rmsnorm_parameters p = {pass->rows * heads, c->head_dim, 1.0f / (float)c->own.head_dim, c->norm_epsilon};
+    uint64_t count = rows_of(pass, heads * c->head_dim);
+    return add(pass, "rmsnorm", &p,
+               (struct qm_binding[]){whole(from, count), whole(gain->parts[0], c->head_dim), whole(to, count)});
+}
+
+static enum qm_status add_bias(struct qm_pass *pass, const struct qm_network_weight *bias, struct qm_buffer *values)
+{
+    uint64_t count = rows_of(pass, bias->columns);
+    struct qm_bias_parameters p = {(uint32_t)count, bias->columns};
+    return add(pass, "bias", &p, (struct qm_binding[]){whole(values, count), whole(bias->parts[0], bias->columns)});
 }
 
 // What the products that follow read: marks it as a calibration point. Each of them converts it when it needs to.
@@ -93,7 +112,7 @@ static void set_input(struct qm_pass *pass, struct qm_buffer *values, uint32_t w
 // What the dispatch that follows puts into the cache, likewise.
 static void mark_cached(struct qm_pass *pass, struct qm_buffer *values, uint32_t layer, enum qm_cached cached)
 {
-    uint32_t width = pass->network->engine->config.kv_heads * QM_HEAD_DIM;
+    uint32_t width = pass->network->engine->config.kv_heads * pass->network->engine->config.head_dim;
     pass->taps[pass->tap_count++] = (struct tap){.before = pass->count,
                                                  .buffer = values,
                                                  .count = rows_of(pass, width),
@@ -185,7 +204,7 @@ static enum qm_status add_key_blocks(struct qm_pass *pass, struct qm_binding cac
     const struct qm_network *network = pass->network;
     const struct qm_model_config *c = &network->engine->config;
     uint32_t blocks = (pass->params.tokens + 31) / 32;
-    uint32_t words = network->scheme.kv == QM_KV_KIVI4 ? 8 : 4; // of a token
+    uint32_t words = c->head_dim * qm_kv_format_info(network->scheme.kv)->bits / 32; // of a token
     struct qm_kv_block_parameters p = {.items = pass->params.batch * c->kv_heads * blocks * words,
                                        .kv_heads = c->kv_heads,
                                        .tokens_per_sequence = pass->params.tokens,
@@ -207,18 +226,19 @@ static enum qm_status add_attention(struct qm_pass *pass, uint32_t layer)
     uint32_t tokens = pass->params.tokens;
     const float *scales = network->cache_scales[layer];
     struct qm_binding cache = {network->caches[layer], 0, network->cache_bytes};
-    struct qm_binding table = whole(e->rope_table, (uint64_t)c->context * QM_HEAD_DIM);
-    struct qm_binding q = whole(e->q, rows_of(pass, c->heads * QM_HEAD_DIM));
-    struct qm_binding k = whole(e->k, rows_of(pass, c->kv_heads * QM_HEAD_DIM));
-    struct qm_binding v = whole(e->v, rows_of(pass, c->kv_heads * QM_HEAD_DIM));
+    struct qm_binding table = whole(e->rope_table, (uint64_t)c->context * c->head_dim);
+    struct qm_binding q = whole(e->q, rows_of(pass, c->heads * c->head_dim));
+    struct qm_binding k = whole(e->k, rows_of(pass, c->kv_heads * c->head_dim));
+    struct qm_binding v = whole(e->v, rows_of(pass, c->kv_heads * c->head_dim));
 
-    char write_name[QM_VARIANT_NAME_BYTES], attention_name[QM_VARIANT_NAME_BYTES];
+    char write_name[QM_VARIANT_NAME_BYTES], attention_name[QM_VARIANT_NAME_BYTES], rope_name[QM_VARIANT_NAME_BYTES];
+    qm_network_rope_name(network, rope_name);
     qm_network_cache_name(network, "kv_write", write_name);
     qm_network_cache_name(network, "attention", attention_name);
 
     struct qm_rope_parameters rope_q = {pass->rows, c->heads, tokens}, rope_k = {pass->rows, c->kv_heads, tokens};
-    QM_TRY(add(pass, "rope", &rope_q, (struct qm_binding[]){table, q}));
-    QM_TRY(add(pass, "rope", &rope_k, (struct qm_binding[]){table, k}));
+    QM_TRY(add(pass, rope_name, &rope_q, (struct qm_binding[]){table, q}));
+    QM_TRY(add(pass, rope_name, &rope_k, (struct qm_binding[]){table, k}));
     struct qm_kv_write_parameters write_k = {.rows = pass->rows,
                                              .kv_heads = c->kv_heads,
                                              .tokens_per_sequence = tokens,
@@ -236,7 +256,9 @@ static enum qm_status add_attention(struct qm_pass *pass, uint32_t layer)
     mark_cached(pass, e->k, layer, QM_CACHED_KEYS);
     if (qm_network_has_key_blocks(network)) { // all keys exact, codes of whole blocks
         write_k.base = network->k_exact_base;
-        QM_TRY(add(pass, "kv_write-f16", &write_k, (struct qm_binding[]){k, cache}));
+        char exact_name[QM_VARIANT_NAME_BYTES];
+        qm_network_exact_keys_name(network, exact_name);
+        QM_TRY(add(pass, exact_name, &write_k, (struct qm_binding[]){k, cache}));
         QM_TRY(add_key_blocks(pass, cache));
     } else {
         QM_TRY(add(pass, write_name, &write_k, (struct qm_binding[]){k, cache}));
@@ -252,16 +274,42 @@ static enum qm_status add_attention(struct qm_pass *pass, uint32_t layer)
                                                 .k_scale_base = network->k_scale_base,
                                                 .v_base = network->v_base,
                                                 .v_scale_base = network->v_scale_base,
-                                                .score_scale = 0.125f, // 1 / sqrt(64)
+                                                .score_scale = (float)(1.0 / sqrt((double)c->own.head_dim)),
                                                 .k_scale = scales[QM_CACHED_KEYS],
                                                 .v_scale = scales[QM_CACHED_VALUES],
                                                 .k_exact_base = network->k_exact_base,
                                                 .v_exact_base = network->v_exact_base,
                                                 .exact_length = network->exact_length,
                                                 .exact_first = network->scheme.kv_first,
-                                                .exact_last = network->scheme.kv_last};
-    struct qm_binding attended = whole(e->attended, rows_of(pass, c->heads * QM_HEAD_DIM));
+                                                .exact_last = network->scheme.kv_last,
+                                                .window = layer >= c->window_from ? c->window : 0,
+                                                .result_stride = c->attention};
+    struct qm_binding attended = whole(e->attended, rows_of(pass, c->attention));
     return add(pass, attention_name, &attention, (struct qm_binding[]){q, cache, attended});
+}
+
+// Queries, keys and values, with what the architecture does to them before the rotary embedding.
+static enum qm_status add_queries(struct qm_pass *pass, uint32_t layer)
+{
+    struct qm_network *n = pass->network;
+    struct qm_engine *e = n->engine;
+    const struct qm_model_config *c = &e->config;
+    bool has_norm = qm_architecture_has(c->architecture, QM_ROLE_Q_NORM);
+    const struct {
+        enum qm_role weight, bias;
+        struct qm_buffer *to;
+    } parts[] = {{QM_ROLE_Q, QM_ROLE_Q_BIAS, has_norm ? e->raw_q : e->q},
+                 {QM_ROLE_K, QM_ROLE_K_BIAS, has_norm ? e->raw_k : e->k},
+                 {QM_ROLE_V, QM_ROLE_V_BIAS, e->v}};
+    for (int i = 0; i < 3; ++i) {
+        QM_TRY(add_product(pass, weight_of(n, parts[i].weight, layer), parts[i].to));
+        if (qm_architecture_has(c->architecture, parts[i].bias))
+            QM_TRY(add_bias(pass, weight_of(n, parts[i].bias, layer), parts[i].to));
+    }
+    if (!has_norm)
+        return QM_OK;
+    QM_TRY(add_head_norm(pass, weight_of(n, QM_ROLE_Q_NORM, layer), c->heads, e->raw_q, e->q));
+    return add_head_norm(pass, weight_of(n, QM_ROLE_K_NORM, layer), c->kv_heads, e->raw_k, e->k);
 }
 
 static enum qm_status add_layer(struct qm_pass *pass, uint32_t layer)
@@ -271,11 +319,9 @@ static enum qm_status add_layer(struct qm_pass *pass, uint32_t layer)
     const struct qm_model_config *c = &e->config;
     QM_TRY(add_norm(pass, weight_of(n, QM_ROLE_INPUT_NORM, layer)));
     set_input(pass, e->normed, c->hidden, layer, QM_INPUT_ATTENTION);
-    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_Q, layer), e->q));
-    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_K, layer), e->k));
-    QM_TRY(add_product(pass, weight_of(n, QM_ROLE_V, layer), e->v));
+    QM_TRY(add_queries(pass, layer));
     QM_TRY(add_attention(pass, layer));
-    set_input(pass, e->attended, c->heads * QM_HEAD_DIM, layer, QM_INPUT_ATTENTION_OUTPUT);
+    set_input(pass, e->attended, c->attention, layer, QM_INPUT_ATTENTION_OUTPUT);
     QM_TRY(add_product(pass, weight_of(n, QM_ROLE_O, layer), e->projected));
     QM_TRY(add_residual(pass));
     QM_TRY(add_norm(pass, weight_of(n, QM_ROLE_POST_NORM, layer)));
@@ -437,7 +483,7 @@ double qm_pass_operations(const struct qm_pass *pass, uint32_t position)
     }
     double attention = 0;
     for (uint32_t t = 0; t < pass->params.tokens; ++t)
-        attention += 4.0 * (position + t + 1) * c->heads * QM_HEAD_DIM * c->layers;
+        attention += 4.0 * (position + t + 1) * c->heads * c->head_dim * c->layers;
     return 2.0 * weights * pass->rows + attention * pass->params.batch;
 }
 

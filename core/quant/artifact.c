@@ -118,7 +118,7 @@ static struct qm_tensor *add_part(struct qm_artifact_parts *parts, const char *w
 {
     struct qm_tensor *tensor = &parts->tensors[parts->count];
     char *name = parts->names[parts->count++];
-    snprintf(name, QM_PART_NAME_BYTES, "%s.%s", weight, part);
+    snprintf(name, QM_PART_NAME_BYTES, "%s%s", weight, part);
     *tensor = (struct qm_tensor){.name = name, .dtype = dtype, .bytes = bytes, .data = data};
     return tensor;
 }
@@ -137,26 +137,26 @@ enum qm_status qm_artifact_list(const struct qm_artifact *artifact, struct qm_ar
         const struct qm_artifact_tensor *weight = &artifact->tensors[i];
         const struct qm_weight_codec *codec = qm_weight_codec(weight->format);
         struct qm_tensor *part =
-            add_part(out, weight->name, "weight", codec->code_dtype, weight->code_bytes, weight->encoded.codes);
+            add_part(out, weight->name, qm_role_name_ending(weight->role), codec->code_dtype, weight->code_bytes, weight->encoded.codes);
         qm_format_code_shape(weight->format, weight->rows, weight->columns, part->shape);
         part->rank = 2;
-        if (qm_role_is_norm(weight->role)) { // a vector, as in Hugging Face
+        if (qm_role_is_vector(weight->role)) { // as in Hugging Face
             part->shape[0] = part->shape[1];
             part->rank = 1;
         }
         if (weight->scale_bytes > 0) {
-            part = add_part(out, weight->name, "scale", qm_format_scale_dtype(weight->format), weight->scale_bytes,
+            part = add_part(out, weight->name, ".scale", qm_format_scale_dtype(weight->format), weight->scale_bytes,
                             weight->encoded.scales);
             part->rank = qm_format_scale_shape(weight->format, weight->rows, weight->columns, part->shape);
         }
         if (codec->has_tensor_scale) {
             part =
-                add_part(out, weight->name, "tensor_scale", QM_DTYPE_F32, sizeof(float), &weight->encoded.tensor_scale);
+                add_part(out, weight->name, ".tensor_scale", QM_DTYPE_F32, sizeof(float), &weight->encoded.tensor_scale);
             part->rank = 1;
             part->shape[0] = 1;
         }
         if (weight->activation_scale_count > 0) {
-            part = add_part(out, weight->name, "activation_scale", QM_DTYPE_F32,
+            part = add_part(out, weight->name, ".activation_scale", QM_DTYPE_F32,
                             weight->activation_scale_count * sizeof(float), weight->activation_scales);
             part->rank = 1;
             part->shape[0] = weight->activation_scale_count;
@@ -166,7 +166,7 @@ enum qm_status qm_artifact_list(const struct qm_artifact *artifact, struct qm_ar
         for (int cached = 0; cached < QM_CACHED_COUNT; cached++) {
             char attention[QM_WEIGHT_NAME_BYTES];
             snprintf(attention, sizeof(attention), "model.layers.%" PRIu32 ".self_attn", layer);
-            struct qm_tensor *part = add_part(out, attention, cached == QM_CACHED_KEYS ? "k_scale" : "v_scale",
+            struct qm_tensor *part = add_part(out, attention, cached == QM_CACHED_KEYS ? ".k_scale" : ".v_scale",
                                               QM_DTYPE_F32, sizeof(float), &artifact->cache_scales[layer][cached]);
             part->rank = 1;
             part->shape[0] = 1;

@@ -2,6 +2,7 @@
 //
 // docs/ARTIFACT.md is the page from which a stranger decodes one. In short, NAME being a weight's name in Hugging Face:
 //   NAME.weight             codes; see format.h. Embedding F16 (F32 in scheme f32), norm gains F32.
+//   NAME.bias               F32, where the architecture has it
 //   NAME.scale              scales of integer formats
 //   NAME.activation_scale   F32 [1], in static schemes, of every linear weight; those that read the same input have the
 //                           same value
@@ -109,8 +110,8 @@ QM_MUST_USE enum qm_status qm_artifact_store(const struct qm_artifact *artifact,
 // NULL for others. *out is NULL, with QM_OK, where there is none or where it cannot be read as what it should be:
 // then build it and store it anew.
 QM_MUST_USE enum qm_status qm_artifact_find(const char *directory, const char *model_sha256,
-                                            const struct qm_scheme *scheme, const char *calibration_sha256,
-                                            struct qm_artifact **out);
+                                            const struct qm_model_config *config, const struct qm_scheme *scheme,
+                                            const char *calibration_sha256, struct qm_artifact **out);
 // DIRECTORY/ID.safetensors
 QM_MUST_USE enum qm_status qm_artifact_path(const char *directory, const char *id, char path[QM_PATH_BYTES]);
 

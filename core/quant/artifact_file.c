@@ -242,8 +242,8 @@ enum qm_status qm_artifact_path(const char *directory, const char *id, char path
 }
 
 // The file that holds the id of what was made of a model for a scheme with a calibration set.
-static enum qm_status key_path(const char *directory, const char *model_sha256, const struct qm_scheme *scheme,
-                               const char *calibration_sha256, char path[QM_PATH_BYTES])
+static enum qm_status key_path(const char *directory, const char *model_sha256, const struct qm_model_config *config,
+                               const struct qm_scheme *scheme, const char *calibration_sha256, char path[QM_PATH_BYTES])
 {
     char text[QM_HASH_TEXT_BYTES], name[QM_HASH_TEXT_BYTES + 8];
     struct qm_hash hash;
@@ -253,6 +253,11 @@ static enum qm_status key_path(const char *directory, const char *model_sha256, 
     qm_scheme_artifact_hash(scheme, text);
     qm_hash_add_text(&hash, text);
     qm_hash_add_text(&hash, qm_scheme_is_calibrated(scheme) && calibration_sha256 ? calibration_sha256 : "");
+    if (qm_model_config_is_padded(config)) { // one model may be padded in several ways
+        char padded[QM_MODEL_CONFIG_TEXT_BYTES];
+        qm_model_config_text(config, padded);
+        qm_hash_add_text(&hash, padded);
+    }
     qm_hash_end(&hash, text);
     snprintf(name, sizeof(name), "%s.id", text);
     return qm_path_join(path, directory, name);
@@ -264,7 +269,7 @@ enum qm_status qm_artifact_store(const struct qm_artifact *artifact, const char 
     const char *set = artifact->activations ? artifact->activations->set.sha256 : NULL;
     QM_TRY(qm_directory_make(directory));
     QM_TRY(qm_artifact_path(directory, artifact->id, path));
-    QM_TRY(key_path(directory, artifact->model_sha256, &artifact->scheme, set, key));
+    QM_TRY(key_path(directory, artifact->model_sha256, &artifact->config, &artifact->scheme, set, key));
     QM_TRY(qm_artifact_save(artifact, path));
     int length = snprintf(line, sizeof(line), "%s\n", artifact->id);
     return qm_file_write(key, line, (size_t)length);
@@ -280,14 +285,15 @@ static bool is_wanted(const struct qm_artifact *artifact, const char *model_sha2
            strcmp(artifact->activations->set.sha256, calibration_sha256) == 0;
 }
 
-enum qm_status qm_artifact_find(const char *directory, const char *model_sha256, const struct qm_scheme *scheme,
-                                const char *calibration_sha256, struct qm_artifact **out)
+enum qm_status qm_artifact_find(const char *directory, const char *model_sha256, const struct qm_model_config *config,
+                                const struct qm_scheme *scheme, const char *calibration_sha256,
+                                struct qm_artifact **out)
 {
     char key[QM_PATH_BYTES], path[QM_PATH_BYTES];
     void *bytes;
     size_t count;
     *out = NULL;
-    QM_TRY(key_path(directory, model_sha256, scheme, calibration_sha256, key));
+    QM_TRY(key_path(directory, model_sha256, config, scheme, calibration_sha256, key));
     if (!qm_file_exists(key) || qm_file_read(key, ID_FILE_BYTES_MAX, &bytes, &count) != QM_OK)
         return QM_OK;
     char *id = bytes;

@@ -53,7 +53,10 @@ static uint32_t channel_of(const struct work *work, uint32_t column)
     const struct qm_model_config *c = &work->model->config;
     if (work->input != QM_INPUT_ATTENTION_OUTPUT)
         return column;
-    return column / QM_HEAD_DIM / (c->heads / c->kv_heads) * QM_HEAD_DIM + column % QM_HEAD_DIM;
+    // What o is padded with is zero, whatever it is multiplied with: it goes with the last channel.
+    if (column >= c->heads * c->head_dim)
+        column = c->heads * c->head_dim - 1;
+    return column / c->head_dim / (c->heads / c->kv_heads) * c->head_dim + column % c->head_dim;
 }
 
 static void work_free(struct work *work)
@@ -230,6 +233,21 @@ static enum qm_status store(const struct qm_model_tensor *tensor, size_t at, dou
     return QM_OK;
 }
 
+// What is added to a row that is divided is divided as well.
+static enum qm_status fold_bias(struct work *work)
+{
+    const struct qm_model_tensor *bias = qm_model_weight(work->model, QM_ROLE_V_BIAS, work->layer);
+    float *values = qm_model_values(work->model, QM_ROLE_V_BIAS, work->layer);
+    uint32_t done = 0;
+    for (uint32_t j = 0; j < work->columns; j++) {
+        if (channel_of(work, j) != done)
+            continue;
+        QM_TRY(store(bias, done, (double)values[done] / (double)work->best[j], values));
+        done++;
+    }
+    return QM_OK;
+}
+
 static enum qm_status fold(struct work *work)
 {
     enum qm_role role = folds[work->input].maker;
@@ -244,6 +262,8 @@ static enum qm_status fold(struct work *work)
             QM_TRY(store(maker, i, (double)values[i] / (double)work->best[j], values));
         done++;
     }
+    if (role == QM_ROLE_V && qm_architecture_has(work->model->config.architecture, QM_ROLE_V_BIAS))
+        QM_TRY(fold_bias(work));
     for (size_t r = 0; r < work->reader_count; r++) {
         const struct qm_model_tensor *reader = work->readers[r];
         values = qm_model_values(work->model, reader->role, work->layer);

@@ -126,12 +126,14 @@ static void make_artifact(const struct qm_model *model, const char *name, struct
 
 static void make_bases(void)
 {
-    static const struct qm_model_config config = {.hidden = 64,
+    static const struct qm_model_config config = {.own = {64, 32, 64},
+                                                  .hidden = 64,
                                                   .intermediate = 32,
                                                   .layers = 1,
                                                   .heads = 1,
                                                   .kv_heads = 1,
                                                   .head_dim = 64,
+                                                  .attention = 64,
                                                   .vocabulary = 5,
                                                   .context = 16,
                                                   .norm_epsilon = 1e-5f,
@@ -367,7 +369,7 @@ static void check_artifact(struct qm_artifact *artifact)
     const char *set = artifact->activations ? artifact->activations->set.sha256 : NULL;
     struct qm_name_list list;
     require(qm_artifact_store(artifact, store_path) == QM_OK);
-    require(qm_artifact_find(store_path, artifact->model_sha256, &artifact->scheme, set, &again) == QM_OK);
+    require(qm_artifact_find(store_path, artifact->model_sha256, &artifact->config, &artifact->scheme, set, &again) == QM_OK);
     require(again && strcmp(again->id, artifact->id) == 0);
     qm_artifact_destroy(&again);
     require(qm_directory_list(store_path, &list) == QM_OK && list.count == 2);

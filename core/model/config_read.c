@@ -1,0 +1,262 @@
+// Reading config.json, by the row of its architecture.
+#include "base/text.h"
+#include "model/model.h"
+
+#include <jansson.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct reader {
+    const char *file;
+    const json_t *root;
+};
+
+static bool is_absent(const json_t *value)
+{
+    return !value || json_is_null(value);
+}
+
+// `otherwise` 0: the key must be there.
+static enum qm_status read_number(const struct reader *reader, const char *key, uint32_t otherwise, uint32_t *out)
+{
+    const json_t *value = json_object_get(reader->root, key);
+    if (is_absent(value)) {
+        *out = otherwise;
+        return otherwise ? QM_OK
+                         : QM_FAIL(QM_INVALID, "%s: '%s' is missing; give it a whole number", reader->file, key);
+    }
+    json_int_t number = json_integer_value(value);
+    if (!json_is_integer(value) || number < 1 || number > INT32_MAX)
+        return QM_FAIL(QM_INVALID, "%s: '%s' is no whole number between 1 and %d; correct it", reader->file, key,
+                       INT32_MAX);
+    *out = (uint32_t)number;
+    return QM_OK;
+}
+
+static enum qm_status read_real(const struct reader *reader, const json_t *object, const char *key, double otherwise,
+                                double *out)
+{
+    const json_t *value = json_object_get(object, key);
+    *out = otherwise;
+    if (is_absent(value))
+        return QM_OK;
+    if (!json_is_number(value))
+        return QM_FAIL(QM_INVALID, "%s: '%s' is no number; make it one such as %g", reader->file, key, otherwise);
+    *out = json_number_value(value);
+    return QM_OK;
+}
+
+// Absent counts as false.
+static enum qm_status read_flag(const struct reader *reader, const char *key, bool *out)
+{
+    const json_t *value = json_object_get(reader->root, key);
+    *out = json_is_true(value);
+    if (!is_absent(value) && !json_is_boolean(value))
+        return QM_FAIL(QM_INVALID, "%s: '%s' is neither true nor false; make it one of them", reader->file, key);
+    return QM_OK;
+}
+
+static enum qm_status read_architecture(const struct reader *reader, enum qm_architecture *out)
+{
+    const json_t *list = json_object_get(reader->root, "architectures");
+    const char *name = json_string_value(json_array_get(list, 0));
+    if (!name || json_array_size(list) != 1)
+        return QM_FAIL(QM_INVALID,
+                       "%s: 'architectures' does not name one architecture; it should be [\"LlamaForCausalLM\"] or the like",
+                       reader->file);
+    return qm_architecture_find(name, reader->file, out);
+}
+
+// Keys that would change the function, unless they have the value that goes without saying.
+static enum qm_status check_function(const struct reader *reader)
+{
+    static const char *const flags[] = {"attention_bias", "mlp_bias"};
+    double factor;
+    bool flag;
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        QM_TRY(read_flag(reader, flags[i], &flag));
+        if (flag)
+            return QM_FAIL(QM_UNSUPPORTED,
+                           "%s: '%s' is true; of the biases only those of q, k and v of Qwen2 can be run, use such a model",
+                           reader->file, flags[i]);
+    }
+    if (!is_absent(json_object_get(reader->root, "quantization_config")))
+        return QM_FAIL(QM_UNSUPPORTED,
+                       "%s: 'quantization_config' is set: the weights are quantized already; use the model that they were made "
+                       "of",
+                       reader->file);
+    const json_t *act = json_object_get(reader->root, "hidden_act");
+    if (!is_absent(act) && (!json_is_string(act) || strcmp(json_string_value(act), "silu") != 0))
+        return QM_FAIL(QM_UNSUPPORTED, "%s: 'hidden_act' is not silu; only that can be run, use such a model",
+                       reader->file);
+    QM_TRY(read_real(reader, reader->root, "partial_rotary_factor", 1.0, &factor));
+    if (factor != 1.0)
+        return QM_FAIL(QM_UNSUPPORTED, "%s: 'partial_rotary_factor' is %g; only 1 can be run, use such a model",
+                       reader->file, factor);
+    return QM_OK;
+}
+
+static enum qm_status read_scaling(const struct reader *reader, const char *key, const json_t *scaling,
+                                   struct qm_model_config *out)
+{
+    const char *type = json_string_value(json_object_get(scaling, "rope_type"));
+    if (!type) // older files
+        type = json_string_value(json_object_get(scaling, "type"));
+    double original;
+    if (!json_is_object(scaling) || !type)
+        return QM_FAIL(QM_INVALID, "%s: '%s' has no 'rope_type'; it should be default, linear or llama3", reader->file,
+                       key);
+    if (strcmp(type, "default") == 0)
+        return QM_OK;
+    if (strcmp(type, "linear") != 0 && strcmp(type, "llama3") != 0) {
+        char clean[40];
+        snprintf(clean, sizeof(clean), "%s", type);
+        qm_text_clean(clean);
+        return QM_FAIL(QM_UNSUPPORTED, "%s: '%s' is of type %s; default, linear and llama3 can be run, use such a model",
+                       reader->file, key, clean);
+    }
+    out->rope_scaling = type[1] == 'i' ? QM_ROPE_LINEAR : QM_ROPE_LLAMA3;
+    QM_TRY(read_real(reader, scaling, "factor", 0, &out->rope_factor));
+    if (out->rope_scaling == QM_ROPE_LINEAR)
+        return QM_OK;
+    QM_TRY(read_real(reader, scaling, "low_freq_factor", 0, &out->rope_low));
+    QM_TRY(read_real(reader, scaling, "high_freq_factor", 0, &out->rope_high));
+    QM_TRY(read_real(reader, scaling, "original_max_position_embeddings", 0, &original));
+    out->rope_context = original >= 1 && original < INT32_MAX ? (uint32_t)original : 0; // 0: refused by the check
+    return QM_OK;
+}
+
+// rope_theta and rope_scaling stand at the top or, in newer files, in rope_parameters.
+static enum qm_status read_rope(const struct reader *reader, struct qm_model_config *out)
+{
+    const json_t *parameters = json_object_get(reader->root, "rope_parameters");
+    const json_t *scaling = json_object_get(reader->root, "rope_scaling");
+    QM_TRY(read_real(reader, reader->root, "rope_theta", 10000.0, &out->rope_theta));
+    if (!is_absent(scaling))
+        QM_TRY(read_scaling(reader, "rope_scaling", scaling, out));
+    if (is_absent(parameters))
+        return QM_OK;
+    if (is_absent(scaling))
+        QM_TRY(read_scaling(reader, "rope_parameters", parameters, out));
+    return read_real(reader, parameters, "rope_theta", out->rope_theta, &out->rope_theta);
+}
+
+// Newer files say of each layer what it is.
+static enum qm_status read_layer_types(const struct reader *reader, struct qm_model_config *out)
+{
+    const json_t *types = json_object_get(reader->root, "layer_types"), *type;
+    size_t index;
+    if (is_absent(types))
+        return QM_OK;
+    if (!json_is_array(types) || json_array_size(types) != out->layers)
+        return QM_FAIL(QM_INVALID, "%s: 'layer_types' is no list of %" PRIu32 " texts; correct it", reader->file,
+                       out->layers);
+    out->window_from = out->layers;
+    json_array_foreach(types, index, type)
+    {
+        const char *text = json_string_value(type);
+        bool slides = text && strcmp(text, "sliding_attention") == 0;
+        if (!text || (!slides && strcmp(text, "full_attention") != 0) || (!slides && out->window_from < index))
+            return QM_FAIL(QM_UNSUPPORTED,
+                           "%s: 'layer_types': layer %zu; full_attention followed by sliding_attention can be run, use such a "
+                           "model",
+                           reader->file, index);
+        if (slides && out->window_from == out->layers)
+            out->window_from = (uint32_t)index;
+    }
+    return QM_OK;
+}
+
+static enum qm_status read_window(const struct reader *reader, const struct qm_architecture_info *info,
+                                  struct qm_model_config *out)
+{
+    const json_t *window = json_object_get(reader->root, "sliding_window");
+    bool is_on = true;
+    if (!info->has_window) {
+        if (!is_absent(window))
+            return QM_FAIL(QM_UNSUPPORTED, "%s: 'sliding_window' is set, and %s has none; use a model where it is null",
+                           reader->file, info->name);
+        return QM_OK;
+    }
+    if (info->window_switch)
+        QM_TRY(read_flag(reader, info->window_switch, &is_on));
+    if (!is_on || (window && json_is_null(window)))
+        return QM_OK;
+    QM_TRY(read_number(reader, "sliding_window", info->usual_window, &out->window));
+    if (info->window_switch && !is_absent(json_object_get(reader->root, "max_window_layers"))) {
+        json_int_t from = json_integer_value(json_object_get(reader->root, "max_window_layers"));
+        out->window_from = from >= 0 && from <= out->layers ? (uint32_t)from : out->layers;
+    }
+    QM_TRY(read_layer_types(reader, out));
+    if (out->window_from >= out->layers)
+        out->window = out->window_from = 0;
+    return QM_OK;
+}
+
+// Only texts of our own have it.
+static enum qm_status read_padding(const struct reader *reader, struct qm_model_config *out)
+{
+    const json_t *padding = json_object_get(reader->root, "qmark_padding");
+    qm_model_config_pad(out, 32);
+    if (is_absent(padding))
+        return QM_OK;
+    const struct reader inner = {reader->file, padding};
+    QM_TRY(read_number(&inner, "attention_width", 0, &out->attention));
+    QM_TRY(read_number(&inner, "head_dim", 0, &out->head_dim));
+    QM_TRY(read_number(&inner, "hidden_size", 0, &out->hidden));
+    return read_number(&inner, "intermediate_size", 0, &out->intermediate);
+}
+
+static enum qm_status read_config(const struct reader *reader, struct qm_model_config *out)
+{
+    double epsilon;
+    QM_TRY(read_architecture(reader, &out->architecture));
+    const struct qm_architecture_info *info = qm_architecture_info(out->architecture);
+    QM_TRY(check_function(reader));
+    QM_TRY(read_number(reader, "hidden_size", 0, &out->own.hidden));
+    QM_TRY(read_number(reader, "intermediate_size", 0, &out->own.intermediate));
+    QM_TRY(read_number(reader, "num_hidden_layers", 0, &out->layers));
+    QM_TRY(read_number(reader, "num_attention_heads", 0, &out->heads));
+    QM_TRY(read_number(reader, "num_key_value_heads", info->usual_kv_heads ? info->usual_kv_heads : out->heads,
+                       &out->kv_heads));
+    QM_TRY(read_number(reader, "vocab_size", 0, &out->vocabulary));
+    QM_TRY(read_number(reader, "max_position_embeddings", info->usual_context, &out->context));
+    uint32_t usual = info->usual_head_dim;
+    if (usual == 0) {
+        if (is_absent(json_object_get(reader->root, "head_dim")) && out->own.hidden % out->heads != 0)
+            return QM_FAIL(QM_INVALID,
+                           "%s: 'hidden_size' is %" PRIu32 ", no multiple of the %" PRIu32 " heads; give 'head_dim'",
+                           reader->file, out->own.hidden, out->heads);
+        usual = out->own.hidden / out->heads;
+    }
+    QM_TRY(read_number(reader, "head_dim", usual ? usual : 1, &out->own.head_dim));
+    QM_TRY(read_real(reader, reader->root, "rms_norm_eps", 1e-6, &epsilon));
+    QM_TRY(read_rope(reader, out));
+    QM_TRY(read_window(reader, info, out));
+    QM_TRY(read_flag(reader, "tie_word_embeddings", &out->tied_head));
+    QM_TRY(read_padding(reader, out));
+    out->norm_epsilon = epsilon > -1 && epsilon < 2 ? (float)epsilon : 2.0f; // out of range: refused by the check
+    return qm_model_config_check(out, reader->file);
+}
+
+enum qm_status qm_model_config_parse(const void *bytes, size_t count, const char *file, struct qm_model_config *out)
+{
+    json_error_t error;
+    memset(out, 0, sizeof(*out));
+    json_t *root = json_loadb(bytes, count, JSON_REJECT_DUPLICATES, &error);
+    if (!root) {
+        for (char *c = error.text; *c; c++)
+            if ((unsigned char)*c < ' ' || *c == 0x7f)
+                *c = ' ';
+        return QM_FAIL(QM_INVALID, "%s:%d: no JSON: %s; correct it or get it again", file,
+                       error.line > 0 ? error.line : 1, error.text);
+    }
+    struct reader reader = {file, root};
+    enum qm_status status = json_is_object(root)
+                                ? read_config(&reader, out)
+                                : QM_FAIL(QM_INVALID, "%s:1: not a mapping; it should begin with '{'", file);
+    json_decref(root);
+    return status;
+}

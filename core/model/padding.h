@@ -1,0 +1,12 @@
+// Where the values of a weight go when a model is padded with zeros (see model.h).
+#ifndef QM_MODEL_PADDING_H
+#define QM_MODEL_PADDING_H
+
+#include "model/model.h"
+
+// From the shape in the file (qm_role_own_shape) to that on devices (qm_role_shape); both row-major, and not the same memory.
+// Of a head that the rotary embedding turns, the first half of the values stays at the begin and the second half goes to the
+// middle of the padded head, for values i and i + head_dim / 2 are a pair.
+void qm_weight_pad(const struct qm_model_config *config, enum qm_role role, const float *own, float *padded);
+
+#endif

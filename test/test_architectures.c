@@ -1,0 +1,330 @@
+// Every architecture against PyTorch in float64, on the reference and on the drivers: tiny models with that architecture's
+// weights, odd sizes among them, whose logits tools/architecture_logits.py has written. And the same models quantized, on
+// drivers against the reference, prefill and decode: heads of 128, padded ones, windows and biases in every kind of cache.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+#include <math.h>
+
+#include "kernel/kernels.h"
+#include "model/engine.h"
+#include "model/safetensors.h"
+#include "score/tokens.h"
+#include "sys/file.h"
+#include "test/native/native.h"
+
+#define DATA QM_SOURCE_DIR "/test/data/architecture_logits.json"
+
+enum {
+    TOKENS = 80,
+    FIRST_STEP = 40, // of decode; from there to the end
+};
+
+// Logits are up to 4 or so; an error of the function (a window one too wide, a pair of the rotary embedding by its
+// neighbour) is above 1e-2.
+static const double TOLERANCE = 1e-4;
+
+static json_t *data;
+static char directory[] = "/tmp/qmark-architectures-XXXXXX";
+
+static const char *in_directory(const char *name)
+{
+    static char path[QM_PATH_BYTES];
+    assert_int_equal(qm_path_join(path, directory, name), QM_OK);
+    return path;
+}
+
+// As in tools/architecture_logits.py.
+static float hashed(const char *name, uint64_t index)
+{
+    uint64_t seed = UINT64_C(0xcbf29ce484222325);
+    for (; *name; ++name)
+        seed = (seed ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+    uint64_t z = seed + (index + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    z ^= z >> 31;
+    return (float)(z >> 40) * 0x1p-24f - 0.5f;
+}
+
+// The model's directory, as a stranger would save it; and the model from it.
+static struct qm_model *make_model(const json_t *entry, uint32_t multiple)
+{
+    struct qm_model_config config;
+    struct qm_tensor tensors[64] = {0};
+    static char names[64][QM_WEIGHT_NAME_BYTES + 8];
+    size_t count = 0;
+    char *text = json_dumps(json_object_get(entry, "config"), 0);
+    assert_non_null(text);
+    if (qm_model_config_parse(text, strlen(text), "config.json", &config) != QM_OK)
+        fail_msg("%s", qm_error_text());
+    assert_int_equal(qm_file_write(in_directory("config.json"), text, strlen(text)), QM_OK);
+    free(text);
+    for (size_t i = 0; i < qm_weight_count(&config); ++i) {
+        enum qm_role role;
+        uint32_t layer, rows, columns;
+        char name[QM_WEIGHT_NAME_BYTES];
+        qm_weight_at(&config, i, &role, &layer);
+        if (role == QM_ROLE_HEAD && config.tied_head)
+            continue;
+        qm_role_weight_name(role, layer, name);
+        snprintf(names[count], sizeof(names[0]), "%s%s", name, qm_role_name_ending(role));
+        qm_role_own_shape(&config, role, &rows, &columns);
+        size_t values = (size_t)rows * columns;
+        float *weight = malloc(values * sizeof(*weight));
+        assert_non_null(weight);
+        for (size_t v = 0; v < values; ++v) {
+            float value = hashed(names[count], v);
+            weight[v] = qm_role_is_norm(role) ? 1 + value : qm_role_is_vector(role) ? value : value * 0.5f;
+        }
+        bool is_vector = qm_role_is_vector(role);
+        tensors[count] = (struct qm_tensor){.name = names[count],
+                                            .dtype = QM_DTYPE_F32,
+                                            .rank = is_vector ? 1 : 2,
+                                            .shape = {is_vector ? columns : rows, columns},
+                                            .bytes = values * sizeof(float),
+                                            .data = weight};
+        ++count;
+    }
+    assert_int_equal(qm_safetensors_write(in_directory("model.safetensors"), tensors, count, NULL, 0), QM_OK);
+    for (size_t i = 0; i < count; ++i)
+        free((void *)(uintptr_t)tensors[i].data);
+    struct qm_model *model = NULL;
+    if (qm_model_load(directory, multiple, &model) != QM_OK)
+        fail_msg("%s", qm_error_text());
+    return model;
+}
+
+static void *zeros(size_t count, size_t size)
+{
+    void *memory = calloc(count, size);
+    assert_non_null(memory);
+    return memory;
+}
+
+// Logits [TOKENS][vocabulary] of one prefill, and of decode from FIRST_STEP on, at the same places of *decoded.
+static void run_on(struct qm_device *device, const char *tile, const struct qm_model *model,
+                   const struct qm_artifact *artifact, const struct qm_scheme *scheme, const json_t *entry,
+                   float *logits, float *decoded)
+{
+    const struct qm_model_config *c = &model->config;
+    struct qm_engine *engine = NULL;
+    struct qm_network *network = NULL;
+    struct qm_pass *prefill = NULL, *decode = NULL;
+    struct qm_timing timing = {0};
+    const struct qm_run_policy policy = {0, 1};
+    struct qm_engine_params params = {
+        .device = device, .tile = tile, .config = *c, .rows = TOKENS, .sequences = 1, .slots = 1};
+    uint32_t *tokens = zeros(c->context + 1, sizeof(*tokens));
+    for (size_t p = 0; p < TOKENS; ++p)
+        tokens[p] = (uint32_t)json_integer_value(json_array_get(json_object_get(entry, "tokens"), p));
+    if (qm_engine_create(&params, &engine) != QM_OK || qm_network_create(engine, artifact, scheme, &network) != QM_OK ||
+        qm_pass_create(network, &(struct qm_pass_params){1, TOKENS, 0, 0}, &prefill) != QM_OK ||
+        qm_pass_create(network, &(struct qm_pass_params){1, 1, 1, 0}, &decode) != QM_OK ||
+        qm_engine_write_tokens(engine, tokens, 1) != QM_OK ||
+        qm_pass_run(prefill, &(struct qm_pass_start){0, 0}, 1, &policy, &timing) != QM_OK ||
+        qm_pass_read_logits(prefill, logits) != QM_OK)
+        fail_msg("%s: %s", device->info->id, qm_error_text());
+    for (uint32_t p = FIRST_STEP; p < TOKENS; ++p)
+        if (qm_pass_run(decode, &(struct qm_pass_start){p, 0}, 1, &policy, &timing) != QM_OK ||
+            qm_pass_read_logits(decode, decoded + (size_t)p * c->vocabulary) != QM_OK)
+            fail_msg("%s: %s", device->info->id, qm_error_text());
+    free(tokens);
+    qm_pass_destroy(&prefill);
+    qm_pass_destroy(&decode);
+    qm_network_destroy(&network);
+    qm_engine_destroy(&engine);
+}
+
+static void check_pytorch(const char *where, const json_t *entry, uint32_t vocabulary, const float *logits,
+                          const float *decoded)
+{
+    const json_t *row;
+    size_t index;
+    double worst = 0;
+    json_array_foreach(json_object_get(entry, "logits"), index, row)
+    {
+        size_t position = (size_t)json_integer_value(json_object_get(row, "position"));
+        for (uint32_t v = 0; v < vocabulary; ++v) {
+            double wanted = json_number_value(json_array_get(json_object_get(row, "values"), v));
+            double error = fabs((double)logits[position * vocabulary + v] - wanted);
+            worst = error > worst ? error : worst;
+            if (position >= FIRST_STEP) {
+                error = fabs((double)decoded[position * vocabulary + v] - wanted);
+                worst = error > worst ? error : worst;
+            }
+        }
+    }
+    print_message("%-12s %-60s worst %.1e\n", where, json_string_value(json_object_get(entry, "title")), worst);
+    assert_true(worst <= TOLERANCE);
+}
+
+static double mean_kl(const float *reference, const float *logits, uint32_t vocabulary, uint32_t first)
+{
+    double sum = 0;
+    for (uint32_t row = first; row < TOKENS; ++row) {
+        struct qm_token_place place = {0, 0, row};
+        double kl = 0;
+        size_t at = (size_t)row * vocabulary;
+        if (qm_token_kl(reference + at, logits + at, vocabulary, "reference", "device", &place, &kl) != QM_OK)
+            fail_msg("%s", qm_error_text());
+        sum += kl;
+    }
+    return sum / (TOKENS - first);
+}
+
+static bool is_wanted(const char *driver_name)
+{
+    const char *wanted = getenv("QM_TEST_DRIVERS");
+    return !wanted || strstr(wanted, driver_name);
+}
+
+struct check {
+    const struct qm_model *model;
+    const struct qm_artifact *artifact;
+    const struct qm_scheme *scheme;
+    const json_t *entry;
+    float *reference, *reference_decoded; // of the same artifact
+};
+
+static void check_device(struct qm_device *device, const char *tile, const struct check *check)
+{
+    uint32_t vocabulary = check->model->config.vocabulary;
+    float *logits = zeros((size_t)TOKENS * vocabulary, sizeof(*logits));
+    float *decoded = zeros((size_t)TOKENS * vocabulary, sizeof(*decoded));
+    run_on(device, tile, check->model, check->artifact, check->scheme, check->entry, logits, decoded);
+    if (check->scheme->weights == QM_WEIGHT_F32)
+        check_pytorch(device->info->driver_name, check->entry, vocabulary, logits, decoded);
+    double prefill = mean_kl(check->reference, logits, vocabulary, 0);
+    double decode = mean_kl(check->reference_decoded, decoded, vocabulary, FIRST_STEP);
+    double bound = check->scheme->activations == QM_ACTIVATION_A8 ? 2e-3 : check->scheme->kv >= QM_KV_KV8 ? 5e-4 : 1e-6;
+    print_message("%-12s %-7s %-22s KL(reference || device) prefill %.2e decode %.2e\n", device->info->driver_name,
+                  tile, check->scheme->name, prefill, decode);
+    assert_true(prefill <= bound && decode <= bound);
+    free(logits);
+    free(decoded);
+}
+
+// `everywhere`: on every driver; else on one of each API.
+static void check_drivers(const struct check *check, bool everywhere)
+{
+    struct qm_device *device = NULL;
+    size_t count = 0;
+    if (is_wanted("native")) {
+        assert_int_equal(qm_native_device_open(&device), QM_OK);
+        check_device(device, "narrow", check);
+        device->fns->destroy(&device);
+    }
+    for (const struct qm_backend *const *backend = &qm_backends[1]; *backend; ++backend) {
+        static struct qm_device_info infos[16];
+        if ((*backend)->enumerate(infos, 16, &count) != QM_OK) {
+            print_message("%s skipped: %s\n", (*backend)->name, qm_error_text());
+            continue;
+        }
+        for (size_t i = 0; i < count && i < 16; ++i) {
+            if (!is_wanted(infos[i].driver_name) || (!everywhere && !strstr("pocl lavapipe", infos[i].driver_name)))
+                continue;
+            bool debug = strcmp(infos[i].driver_name, "lavapipe") == 0;
+            if ((*backend)->open(&infos[i], &(struct qm_open_params){.debug = debug}, &device) != QM_OK &&
+                (*backend)->open(&infos[i], &(struct qm_open_params){0}, &device) != QM_OK)
+                fail_msg("%s: %s", infos[i].id, qm_error_text());
+            check_device(device, qm_kernel_tile(&infos[i], (uint64_t)16 << 20), check);
+            device->fns->destroy(&device);
+        }
+    }
+    assert_int_equal(qm_device_log_count(), 0); // validation layers, where they are on
+}
+
+static void check_scheme(const char *name, const json_t *entry, uint32_t multiple, bool everywhere)
+{
+    struct qm_model *model = make_model(entry, multiple);
+    size_t values = (size_t)TOKENS * model->config.vocabulary, count = 0;
+    struct qm_scheme scheme;
+    struct qm_artifact *artifact = NULL, *again = NULL;
+    struct qm_device_info info;
+    struct qm_device *device = NULL;
+    struct check check = {model, NULL, &scheme, entry, zeros(values, sizeof(float)), zeros(values, sizeof(float))};
+    // From the file, as workers have it.
+    if (qm_scheme_parse(name, &scheme) != QM_OK ||
+        qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &scheme}, &artifact) != QM_OK ||
+        qm_artifact_save(artifact, in_directory("artifact.safetensors")) != QM_OK ||
+        qm_artifact_load(in_directory("artifact.safetensors"), &again) != QM_OK ||
+        qm_artifact_check(again, model) != QM_OK || qm_backend_reference.enumerate(&info, 1, &count) != QM_OK ||
+        qm_backend_reference.open(&info, &(struct qm_open_params){0}, &device) != QM_OK)
+        fail_msg("%s", qm_error_text());
+    check.artifact = again;
+    run_on(device, "narrow", model, again, &scheme, entry, check.reference, check.reference_decoded);
+    device->fns->destroy(&device);
+    if (scheme.weights == QM_WEIGHT_F32)
+        check_pytorch("reference", entry, model->config.vocabulary, check.reference, check.reference_decoded);
+    check_drivers(&check, everywhere);
+    free(check.reference);
+    free(check.reference_decoded);
+    qm_artifact_destroy(&artifact);
+    qm_artifact_destroy(&again);
+    qm_model_destroy(&model);
+}
+
+static const json_t *entry_at(size_t index)
+{
+    return json_array_get(json_object_get(data, "models"), index);
+}
+
+static void test_pytorch(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < json_array_size(json_object_get(data, "models")); ++i)
+        check_scheme("f32", entry_at(i), 32, true);
+}
+
+// What groups need beyond 32: padding of everything that a group runs along.
+static void test_wider_padding(void **state)
+{
+    (void)state;
+    check_scheme("f32", entry_at(0), 128, false);
+    check_scheme("w4a16-g128", entry_at(2), 128, false);
+    check_scheme("w8a8", entry_at(4), 256, false);
+}
+
+static void test_caches(void **state)
+{
+    (void)state;
+    check_scheme("w4a16-g32-kv8", entry_at(1), 32, false);
+    check_scheme("w8a16-kivi4-first4", entry_at(1), 32, false);
+    check_scheme("w8a16-kve4m3-last5", entry_at(5), 32, false);
+    check_scheme("w8a16-kv4-first3-last7", entry_at(3), 32, false);
+    check_scheme("w8a16-kivi2", entry_at(3), 32, false);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    json_error_t error;
+    data = json_load_file(DATA, 0, &error);
+    return data && mkdtemp(directory) ? 0 : -1;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    json_decref(data);
+    static const char *const files[] = {"config.json", "model.safetensors", "artifact.safetensors"};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); ++i)
+        unlink(in_directory(files[i]));
+    return rmdir(directory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pytorch), cmocka_unit_test(test_wider_padding),
+                                       cmocka_unit_test(test_caches)};
+    return cmocka_run_group_tests(tests, begin, end);
+}
