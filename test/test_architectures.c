@@ -282,7 +282,7 @@ static void test_pytorch(void **state)
 {
     (void)state;
     for (size_t i = 0; i < json_array_size(json_object_get(data, "models")); ++i)
-        check_scheme("f32", entry_at(i), 32, true);
+        check_scheme("f32", entry_at(i), 32, i == 1 || i == 4); // heads of 128, and biases, on every driver
 }
 
 // What groups need beyond 32: padding of everything that a group runs along.

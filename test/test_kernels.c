@@ -179,6 +179,8 @@ static bool is_left_out(const char *name, size_t index, const struct subject *s,
         return tile > 0 || (is_product && !is_sum);
     if (tile > 0 && is_any(s, seconds))
         return !is_sum;
+    if (strstr(name, "-h128")) // the same body as that of heads of 64
+        return tile > 0 ? turn % 9 != 0 : turn % (is_any(s, seconds) ? 4 : 2) != 0;
     if (!is_product || is_sum)
         return false;
     return tile > 0 ? turn % 9 != 0 : is_any(s, seconds) && turn % 4 != 0;
@@ -234,9 +236,10 @@ static void run_subject(const struct subject *s, size_t tile)
         }
         struct qm_kernel_report *reports = NULL;
         size_t count = 0;
-        char prefix[40];
-        snprintf(prefix, sizeof(prefix), "%s-", name);
-        enum qm_status status = qm_kernel_check_all(s->device, &shapes, prefix, &reports, &count);
+        const char *const names[] = {name};
+        shapes.names = names;
+        shapes.name_count = 1;
+        enum qm_status status = qm_kernel_check_all(s->device, &shapes, NULL, &reports, &count);
         if (status != QM_OK)
             fail_msg("%s, %s, %s: %s", s->name, s->tiles[tile], name, qm_error_text());
         check_reports(s, reports, count, &tally);
