@@ -173,7 +173,7 @@ static void test_refused(void **state)
     refused("{\"__metadata__\":{\"a\":1}}", 0, "is no text");
     size_t count;
     void *bytes = make_file("{\"a\":" ENTRY("F4", "[2]", 0, 1) "}", 1, &count);
-    refused_bytes(bytes, count, QM_UNSUPPORTED, "dtype 'F4'");
+    refused_bytes(bytes, count, QM_INVALID, "dtype 'F4'");
     // Other formats, by how they begin.
     static const char *const begins[] = {"PK\3\4\x14\0\0\0\0\0\0\0", "\x80\2\x8a\nl\xfc\x9c\x46\xf9 j\xa8",
                                          "GGUF\3\0\0\0\0\0\0\0"};
@@ -181,7 +181,7 @@ static void test_refused(void **state)
     for (size_t i = 0; i < 3; i++) {
         bytes = malloc(12);
         memcpy(bytes, begins[i], 12);
-        refused_bytes(bytes, 12, QM_UNSUPPORTED, words[i]);
+        refused_bytes(bytes, 12, QM_INVALID, words[i]);
     }
 }
 

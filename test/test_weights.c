@@ -263,7 +263,7 @@ static void test_index_refused(void **state)
         refused(QM_INVALID, "./" INDEX, bad[i].words);
     }
     write_shards("{\"weight_map\":{\"a\":\"pytorch_model.bin\"}}");
-    refused(QM_UNSUPPORTED, "./" INDEX, "only .safetensors files are read");
+    refused(QM_INVALID, "./" INDEX, "only .safetensors files are read");
     write_shards("{\"weight_map\":{\"a\":\"" SHARD_A "\",\"b\":\"" SHARD_B "\"}}");
     refused(QM_INVALID, "./" SHARD_A ": ", "tensor 'c': the index does not name it");
 }
@@ -285,7 +285,7 @@ static void test_index_limits(void **state)
         used += (size_t)snprintf(text + used, length - used, "%s\"%d\":\"%d.safetensors\"", i ? "," : "", i, i);
     snprintf(text + used, length - used, "}}");
     write_shards(text);
-    refused(QM_UNSUPPORTED, "./" INDEX, "more than 1000 files");
+    refused(QM_INVALID, "./" INDEX, "more than 1000 files");
     free(text);
     assert_int_equal(truncate(INDEX, (off_t)QM_WEIGHTS_INDEX_MAX + 1), 0);
     refused(QM_INVALID, "./" INDEX, "at most 33554432 are read");
@@ -306,7 +306,7 @@ static void test_shards_refused(void **state)
     assert_int_equal(truncate(SHARD_B, 0), 0);
     refused(QM_INVALID, "./" SHARD_B ": ", "only 0 bytes");
     write_text(SHARD_B, "PK\3\4 and so on");
-    refused(QM_UNSUPPORTED, "./" SHARD_B ": ", "pickles, which can run any program");
+    refused(QM_INVALID, "./" SHARD_B ": ", "pickles, which can run any program");
     assert_int_equal(unlink(SHARD_B), 0);
     assert_int_equal(mkfifo(SHARD_B, 0600), 0);
     refused(QM_INVALID, "./" SHARD_B ": ", "a device or a pipe"); // and does not wait for a writer
@@ -346,17 +346,17 @@ static void test_other_layouts(void **state)
         write_text("tokenizer.json", "{}");
         write_text(others[i].name, "");
         snprintf(file, sizeof(file), "./%s: ", others[i].name);
-        refused(QM_UNSUPPORTED, file, others[i].words);
-        check_text(qm_model_load(".", &model), QM_UNSUPPORTED, file, others[i].words);
+        refused(QM_INVALID, file, others[i].words);
+        check_text(qm_model_load(".", &model), QM_INVALID, file, others[i].words);
         // And the file itself, where a directory should be named.
         if (!strstr(others[i].name, ".safetensors") || strstr(others[i].name, "adapter"))
-            check_text(qm_model_load(others[i].name, &model), QM_UNSUPPORTED, others[i].name, others[i].words);
+            check_text(qm_model_load(others[i].name, &model), QM_INVALID, others[i].name, others[i].words);
         else
             check_text(qm_model_load(others[i].name, &model), QM_INVALID, others[i].name, "is no directory");
     }
     // What Mistral's directories have beside it: the part that is there is named first.
     write_text("pytorch_model.bin", "");
-    refused(QM_UNSUPPORTED, "./pytorch_model.bin", "is a pickle");
+    refused(QM_INVALID, "./pytorch_model.bin", "is a pickle");
     clean();
     refused(QM_INVALID, ".: ", "has neither model.safetensors nor");
     struct qm_weights weights;
@@ -450,7 +450,7 @@ static void test_not_finite(void **state)
     write_tensors("model.safetensors", odd, 2);
     open_weights(&weights);
     assert_int_equal(qm_weights_floats(qm_weights_find(&weights, "a"), 0, 6, values), QM_OK);
-    check_text(qm_weights_floats(qm_weights_find(&weights, "count"), 0, 1, values), QM_UNSUPPORTED,
+    check_text(qm_weights_floats(qm_weights_find(&weights, "count"), 0, 1, values), QM_INVALID,
                "./model.safetensors: ", "tensor 'count': dtype F64; a model's weights must be F32, F16 or BF16");
     qm_weights_close(&weights);
 }

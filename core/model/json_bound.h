@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// A header of 100,000 tensors has this many values. The library makes 350 bytes of one at most (an empty object with a
-// key), so that no text costs more than 350 MiB beyond its own size; "[{},{},..." would make 75 bytes of each of its.
+// A header of 100,000 tensors has this many values. The library makes 160 bytes of one at most (of an empty object with a
+// key), so that a tree takes less than 200 MB beside its text; "[{},{},..." of 16 MB would take more than a gigabyte.
 #define QM_JSON_VALUES_MAX (1u << 20)
 
 // Whether the text has at most so many values, whatever else it is: outside of its strings each value but the first

@@ -97,7 +97,7 @@ static enum qm_status read_dtype(const char *file, const char *name, const json_
             return QM_OK;
         }
     return QM_FAIL(
-        QM_UNSUPPORTED,
+        QM_INVALID,
         "%s: tensor '%s': dtype '%.16s'; only types of whole bytes can be read, such as F32, F16, BF16 and I8", file,
         name, is_printable(text) ? text : "?");
 }
@@ -284,7 +284,7 @@ static enum qm_status open_header(const char *bytes, size_t count, const char *f
     if (count < PREFIX_BYTES + 2)
         return QM_FAIL(QM_INVALID, "%s: only %zu bytes; this is no safetensors file, or it is cut off", file, count);
     if (other_format(bytes))
-        return QM_FAIL(QM_UNSUPPORTED, "%s: is %s; give the same weights as safetensors", file, other_format(bytes));
+        return QM_FAIL(QM_INVALID, "%s: is %s; give the same weights as safetensors", file, other_format(bytes));
     memcpy(&size, bytes, PREFIX_BYTES);
     if (size < 2 || size > QM_SAFETENSORS_HEADER_MAX)
         return QM_FAIL(QM_INVALID,

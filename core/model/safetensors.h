@@ -76,8 +76,8 @@ struct qm_tensors {
     struct qm_file_map map; // what `data` points into, if the file is mapped
 };
 
-// Reads a file. *out is zeroed on failure. QM_INVALID for what the file does wrong, QM_UNSUPPORTED for a dtype that is
-// not in the list above, and for PyTorch's and GGUF files by their first bytes.
+// Reads a file. *out is zeroed on failure. QM_INVALID for what the file does wrong, for a dtype that is not in the list above,
+// and for PyTorch's and GGUF files by their first bytes.
 QM_MUST_USE enum qm_status qm_tensors_load(const char *path, struct qm_tensors *out);
 // The same from memory that came from malloc: takes it over, also on failure, and sets the caller's pointer to NULL.
 // `file` stands for the file in messages.

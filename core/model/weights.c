@@ -48,15 +48,14 @@ static enum qm_status compare_with_index(const struct qm_weights *weights, const
     for (size_t i = 0; i < weights->count || i < index->count; i++) {
         const struct qm_weights_entry *entry = i < weights->count ? &weights->entries[i] : NULL;
         const struct qm_weights_place *place = i < index->count ? &index->places[i] : NULL;
-        int order = !entry ? 1 : !place ? -1 : strcmp(entry->tensor->name, place->tensor);
-        if (order < 0)
+        if (entry && (!place || strcmp(entry->tensor->name, place->tensor) < 0))
             return QM_FAIL(QM_INVALID,
                            "%s: tensor '%s': the index does not name it; get index and files again, together",
                            entry->shard->file, entry->tensor->name);
-        if (order > 0)
+        if (place && (!entry || strcmp(entry->tensor->name, place->tensor) > 0))
             return QM_FAIL(QM_INVALID, "%s: tensor '%s': is not in '%s', nor in any other of the files; get them again",
                            weights->file, place->tensor, index->shards[place->shard]);
-        if (entry->shard != &weights->shards[place->shard])
+        if (entry && place && entry->shard != &weights->shards[place->shard])
             return QM_FAIL(QM_INVALID,
                            "%s: tensor '%s': is not in '%s' but in '%s'; get index and files again, together",
                            weights->file, place->tensor, index->shards[place->shard], qm_path_name(entry->shard->file));
@@ -209,7 +208,7 @@ enum qm_status qm_weights_floats(const struct qm_weights_entry *entry, size_t fi
     const struct qm_tensor *tensor = entry->tensor;
     struct conversion all = {.entry = entry, .first = first, .count = count, .values = values};
     if (!qm_dtype_is_float(tensor->dtype))
-        return QM_FAIL(QM_UNSUPPORTED, "%s: tensor '%s': dtype %s; a model's weights must be F32, F16 or BF16",
+        return QM_FAIL(QM_INVALID, "%s: tensor '%s': dtype %s; a model's weights must be F32, F16 or BF16",
                        entry->shard->file, tensor->name, qm_dtype_name(tensor->dtype));
     atomic_init(&all.bad, count);
     qm_parallel_for(count / UNIT + (count % UNIT != 0), convert_units, &all);

@@ -37,15 +37,15 @@ struct qm_weights {
     uint64_t bytes; // of all tensors' data
 };
 
-// Opens the directory's weights. *out is zeroed on failure. QM_INVALID for what is wrong with the files, QM_UNSUPPORTED for
-// another layout. qm_weights_close may be called on a zeroed structure.
+// Opens the directory's weights. *out is zeroed on failure. QM_INVALID for what is wrong with the files and for another
+// layout. qm_weights_close may be called on a zeroed structure.
 QM_MUST_USE enum qm_status qm_weights_open(const char *directory, struct qm_weights *out);
 void qm_weights_close(struct qm_weights *weights);
 
 const struct qm_weights_entry *qm_weights_find(const struct qm_weights *weights, const char *name); // NULL: not there
 
-// `count` values of a tensor from its value `first` on, all within it, row-major, as floats, on all of the processor's cores; the pages that
-// held them are given back. F32, F16 and BF16 become floats exactly. QM_UNSUPPORTED for another dtype, QM_INVALID for a
+// `count` values of a tensor from its value `first` on, all within it, row-major, as floats, on all of the processor's cores;
+// the pages that held them are given back. F32, F16 and BF16 become floats exactly. QM_INVALID for another dtype, and for a
 // value that is not finite: the first one, by tensor and index.
 QM_MUST_USE enum qm_status qm_weights_floats(const struct qm_weights_entry *entry, size_t first, size_t count,
                                              float *values);
@@ -64,8 +64,8 @@ QM_MUST_USE enum qm_status qm_weights_check(const struct qm_weights *weights);
 #define QM_WEIGHTS_FILE "model.safetensors"
 #define QM_WEIGHTS_INDEX_FILE "model.safetensors.index.json"
 
-// Whether the directory has one of these; whether they can be read, opening says. QM_UNSUPPORTED or QM_INVALID with what the
-// path is instead: a file of weights in some format, or a directory of another layout.
+// Whether the directory has one of these; whether they can be read, opening says. QM_INVALID with what the path is instead:
+// a file of weights in some format, or a directory of another layout.
 QM_MUST_USE enum qm_status qm_weights_check_layout(const char *path);
 
 #endif

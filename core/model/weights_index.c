@@ -36,7 +36,7 @@ static enum qm_status check_shard(const char *file, const char *tensor, const js
                        "without a directory",
                        file, tensor, name);
     if (!ends_with(name, ENDING))
-        return QM_FAIL(QM_UNSUPPORTED,
+        return QM_FAIL(QM_INVALID,
                        "%s: tensor '%s': its file is '%.128s'; only " ENDING " files are read, since others such as "
                        "pickles can run any program when they are read",
                        file, tensor, name);
@@ -80,7 +80,7 @@ static enum qm_status read_shards(const char *file, const json_t *map, char **ar
         if (out->shard_count > 0 && strcmp(out->shards[out->shard_count - 1], out->shards[i]) == 0)
             continue;
         if (out->shard_count == QM_WEIGHTS_SHARDS_MAX)
-            return QM_FAIL(QM_UNSUPPORTED, "%s: names more than %d files; save the model in fewer, larger ones", file,
+            return QM_FAIL(QM_INVALID, "%s: names more than %d files; save the model in fewer, larger ones", file,
                            QM_WEIGHTS_SHARDS_MAX);
         out->shards[out->shard_count++] = keep(arena, out->shards[i]);
     }

@@ -46,7 +46,7 @@ static enum qm_status refuse_file(const char *path)
 {
     for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++)
         if (strcmp(layouts[i].end, ".safetensors") != 0 && explain(i, qm_path_name(path)))
-            return QM_FAIL(QM_UNSUPPORTED, "%s: %s", path, explain(i, qm_path_name(path)));
+            return QM_FAIL(QM_INVALID, "%s: %s", path, explain(i, qm_path_name(path)));
     return QM_FAIL(QM_INVALID, "%s: is no directory; name the directory that has config.json and the weights", path);
 }
 
@@ -71,7 +71,7 @@ enum qm_status qm_weights_check_layout(const char *path)
     for (size_t i = 0; status == QM_OK && i < sizeof(layouts) / sizeof(layouts[0]); i++)
         for (size_t n = 0; status == QM_OK && n < list.count; n++)
             if (explain(i, list.names[n]) && qm_path_join(file, path, list.names[n]) == QM_OK)
-                status = QM_FAIL(QM_UNSUPPORTED, "%s: %s", file, explain(i, list.names[n]));
+                status = QM_FAIL(QM_INVALID, "%s: %s", file, explain(i, list.names[n]));
     qm_name_list_free(&list);
     if (status != QM_OK)
         return status;
