@@ -53,7 +53,8 @@ static bool from_f16(const void *data, size_t count, float *out)
         uint32_t magnitude = halves[i] & 0x7fffu, sign = (uint32_t)(halves[i] & 0x8000u) << 16, small;
         float least = (float)(int32_t)magnitude * 0x1p-24f;
         memcpy(&small, &least, sizeof(small));
-        uint32_t bits = (magnitude < 0x400u ? small : (magnitude << 13) + (112u << 23)) | sign;
+        uint32_t is_small = 0u - (uint32_t)(magnitude < 0x400u); // a mask: with a branch the loop stays one by one
+        uint32_t bits = (small & is_small) | (((magnitude << 13) + (112u << 23)) & ~is_small) | sign;
         bad |= magnitude >= 0x7c00u;
         memcpy(&out[i], &bits, sizeof(bits));
     }
