@@ -1,5 +1,5 @@
 // A model's weights in files: one or several with an index, links, what an index may not say, what files may not be, other
-// layouts by name, values as floats, hashes, and files that change while they are read.
+// layouts by name, values as floats, hashes, memory, and files that change while they are read.
 #include "base/numeric.h"
 #include "base/random.h"
 #include "model/model.h"
@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -522,6 +523,51 @@ static void test_changed(void **state)
     free(out);
 }
 
+static size_t peak_bytes(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (size_t)usage.ru_maxrss * 1024;
+}
+
+// A tensor of 256 MiB is read and hashed in a fraction of that, and one of 96 GiB, more than most machines have, is no
+// hindrance. Both are holes in files, which take no disk.
+static void test_memory(void **state)
+{
+    (void)state;
+    static const uint64_t sizes[] = {(uint64_t)256 << 20, (uint64_t)96 << 30};
+    enum {
+        PIECE = 1 << 20
+    };
+    float *out = malloc(PIECE * sizeof(*out));
+    for (int i = 0; i < 2; i++) {
+        struct qm_weights weights;
+        char header[512], hash[QM_HASH_TEXT_BYTES];
+        uint64_t values = sizes[i] / 2;
+        int length = snprintf(header + 8, sizeof(header) - 8,
+                              "{\"big\":{\"dtype\":\"BF16\",\"shape\":[%llu],\"data_offsets\":[0,%llu]},"
+                              "\"last\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[%llu,%llu]}}",
+                              (unsigned long long)values, (unsigned long long)sizes[i], (unsigned long long)sizes[i],
+                              (unsigned long long)sizes[i] + 1);
+        uint64_t header_bytes = (uint64_t)length;
+        memcpy(header, &header_bytes, 8);
+        write_bytes("model.safetensors", header, (size_t)length + 8);
+        if (truncate("model.safetensors", (off_t)(header_bytes + 8 + sizes[i] + 1)) != 0)
+            skip(); // the file system has no files of this size
+        size_t before = peak_bytes();
+        open_weights(&weights);
+        const struct qm_weights_entry *big = qm_weights_find(&weights, "big");
+        for (uint64_t first = i == 0 ? 0 : values - PIECE; first < values; first += PIECE)
+            assert_int_equal(qm_weights_floats(big, first, PIECE, out), QM_OK);
+        if (i == 0)
+            qm_weights_hash(&weights, NULL, 0, NULL, hash);
+        assert_int_equal(qm_weights_check(&weights), QM_OK);
+        qm_weights_close(&weights);
+        assert_in_range(peak_bytes() - before, 0, 64 << 20);
+    }
+    free(out);
+}
+
 // A small model, in one file and in three: the same values, each with the hash of its own files.
 static void test_model(void **state)
 {
@@ -617,6 +663,7 @@ int main(void)
         cmocka_unit_test_setup(test_values, clean_directory),
         cmocka_unit_test_setup(test_not_finite, clean_directory),
         cmocka_unit_test_setup(test_changed, clean_directory),
+        cmocka_unit_test_setup(test_memory, clean_directory),
         cmocka_unit_test_setup(test_model, clean_directory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
