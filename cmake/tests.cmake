@@ -21,6 +21,12 @@ endif()
 add_executable(qm_identity EXCLUDE_FROM_ALL test/identity.c)
 target_link_libraries(qm_identity PRIVATE qmark_core)
 
+# Model directories of real size, and how fast they are loaded (tools/load_rate.sh).
+foreach(name make_model load_rate)
+    add_executable(qm_${name} EXCLUDE_FROM_ALL test/${name}.c)
+    target_link_libraries(qm_${name} PRIVATE qmark_core)
+endforeach()
+
 # Every test/test_NAME.c is a cmocka program of its own and a ctest of the same name.
 if(NOT CMOCKA_FOUND)
     message(STATUS "cmocka not found: tests are not built")

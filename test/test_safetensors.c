@@ -1,4 +1,5 @@
-// Safetensors files: round trips, bytes that do not depend on the order of the input, each kind of malformed file.
+// Safetensors files: round trips, bytes that do not depend on the order of the input, each kind of malformed file; and that
+// a mapped file is what the same bytes in memory are, its refusals to the letter.
 #include "model/safetensors.h"
 #include "sys/file.h"
 
@@ -24,11 +25,43 @@ static void *make_file(const char *header, size_t data_bytes, size_t *count)
     return bytes;
 }
 
-// Refused with this status and one line that names the file, says `words` and what would be right.
+// The group's own directory is the current one, so that a file there has the name that bytes are given.
+static char directory[] = "/tmp/qmark-test-XXXXXX";
+
+static int enter_directory(void **state)
+{
+    (void)state;
+    return mkdtemp(directory) && chdir(directory) == 0 ? 0 : -1;
+}
+
+static int leave_directory(void **state)
+{
+    (void)state;
+    (void)unlink("f.safetensors");
+    return chdir("/") == 0 ? rmdir(directory) : -1;
+}
+
+// Writes the bytes without a flush, which a few hundred files would wait for.
+static void write_file(const void *bytes, size_t count)
+{
+    FILE *stream = fopen("f.safetensors", "wb");
+    assert_non_null(stream);
+    assert_int_equal(fwrite(bytes, 1, count, stream), count);
+    assert_int_equal(fclose(stream), 0);
+}
+
+// Refused with this status and one line that names the file, says `words` and what would be right; the same line of a
+// mapped file.
 static void refused_bytes(void *bytes, size_t count, enum qm_status expected, const char *words)
 {
     struct qm_tensors tensors;
+    char mapped[1024];
+    write_file(bytes, count);
+    assert_int_equal(qm_tensors_map("f.safetensors", &tensors), expected);
+    assert_null(tensors.tensors);
+    snprintf(mapped, sizeof(mapped), "%s", qm_error_text());
     enum qm_status status = qm_tensors_parse(&bytes, count, "f.safetensors", &tensors);
+    assert_string_equal(mapped, qm_error_text());
     assert_null(bytes);
     assert_null(tensors.tensors);
     const char *text = qm_error_text();
@@ -48,16 +81,40 @@ static void refused(const char *header, size_t data_bytes, const char *words)
 #define ENTRY(dtype, shape, begin, end)                                                                                \
     "{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]}"
 
+// The same tensors and texts, wherever they lie.
+static void same(const struct qm_tensors *a, const struct qm_tensors *b)
+{
+    assert_int_equal(a->count, b->count);
+    assert_int_equal(a->metadata_count, b->metadata_count);
+    for (size_t i = 0; i < a->metadata_count; i++) {
+        assert_string_equal(a->metadata[i].key, b->metadata[i].key);
+        assert_string_equal(a->metadata[i].value, b->metadata[i].value);
+    }
+    for (size_t i = 0; i < a->count; i++) {
+        const struct qm_tensor *x = &a->tensors[i], *y = &b->tensors[i];
+        assert_string_equal(x->name, y->name);
+        assert_int_equal(x->dtype, y->dtype);
+        assert_int_equal(x->rank, y->rank);
+        assert_memory_equal(x->shape, y->shape, sizeof(x->shape));
+        assert_int_equal(x->bytes, y->bytes);
+        assert_memory_equal(x->data, y->data, x->bytes);
+    }
+}
+
 static void test_parse(void **state)
 {
     (void)state;
-    struct qm_tensors tensors;
+    struct qm_tensors tensors, mapped;
     size_t count;
     void *bytes = make_file("{\"b\":" ENTRY("F16", "[2,3]", 4, 16) ",\"a\":" ENTRY(
                                 "U8", "[4]", 0, 4) ",\"scalar\":" ENTRY("F32", "[]", 16, 20) ",\"__metadata__\":{\"y\":"
                                                                                              "\"2\",\"x\":\"\"}}   ",
                             20, &count);
+    write_file(bytes, count);
+    assert_int_equal(qm_tensors_map("f.safetensors", &mapped), QM_OK);
     assert_int_equal(qm_tensors_parse(&bytes, count, "f", &tensors), QM_OK);
+    same(&tensors, &mapped);
+    qm_tensors_free(&mapped);
     assert_int_equal(tensors.count, 3);
     const struct qm_tensor *b = qm_tensors_find(&tensors, "b");
     assert_int_equal(b->dtype, QM_DTYPE_F16);
@@ -115,8 +172,69 @@ static void test_refused(void **state)
     refused("{\"__metadata__\":[]}", 0, "'__metadata__' is no mapping");
     refused("{\"__metadata__\":{\"a\":1}}", 0, "is no text");
     size_t count;
-    void *bytes = make_file("{\"a\":" ENTRY("F64", "[1]", 0, 8) "}", 8, &count);
-    refused_bytes(bytes, count, QM_UNSUPPORTED, "dtype 'F64'");
+    void *bytes = make_file("{\"a\":" ENTRY("F4", "[2]", 0, 1) "}", 1, &count);
+    refused_bytes(bytes, count, QM_INVALID, "dtype 'F4'");
+    // Other formats, by how they begin.
+    static const char *const begins[] = {"PK\3\4\x14\0\0\0\0\0\0\0", "\x80\2\x8a\nl\xfc\x9c\x46\xf9 j\xa8",
+                                         "GGUF\3\0\0\0\0\0\0\0"};
+    static const char *const words[] = {"zip archive, as PyTorch packs pickles", "a pickle", "a GGUF file"};
+    for (size_t i = 0; i < 3; i++) {
+        bytes = malloc(12);
+        memcpy(bytes, begins[i], 12);
+        refused_bytes(bytes, 12, QM_INVALID, words[i]);
+    }
+}
+
+// All of the format's types of whole bytes are read, whoever can use them.
+static void test_dtypes(void **state)
+{
+    (void)state;
+    for (int i = 0; i < QM_DTYPE_COUNT; i++) {
+        struct qm_tensors tensors;
+        char header[128];
+        size_t count, bytes_each = qm_dtype_bytes((enum qm_dtype)i);
+        snprintf(header, sizeof(header), "{\"a\":{\"dtype\":\"%s\",\"shape\":[3],\"data_offsets\":[0,%zu]}}",
+                 qm_dtype_name((enum qm_dtype)i), 3 * bytes_each);
+        void *bytes = make_file(header, 3 * bytes_each, &count);
+        write_file(bytes, count);
+        free(bytes);
+        assert_int_equal(qm_tensors_map("f.safetensors", &tensors), QM_OK);
+        assert_int_equal(tensors.tensors[0].dtype, i);
+        qm_tensors_free(&tensors);
+    }
+}
+
+// A header that is within its limit and would grow a hundredfold as a tree, and one that is not.
+static void test_bounded(void **state)
+{
+    (void)state;
+    struct qm_tensors tensors;
+    size_t count, length = 4u << 20;
+    char *header = malloc(length + 1);
+    for (size_t i = 0; i < length; i++)
+        header[i] = "{},"[i % 3];
+    memcpy(header, "{\"a\":[", 6);
+    header[length] = '\0';
+    void *bytes = make_file(header, 0, &count);
+    refused_bytes(bytes, count, QM_INVALID, "more than 1048576 values");
+    // Commas and brackets within a name count for nothing; those behind an escaped quote are still within it.
+    memset(header, ',', length);
+    memcpy(header, "{\"\\\"", 4);
+    memcpy(header + length - 10, "\":1}      ", 10);
+    bytes = make_file(header, 0, &count);
+    refused_bytes(bytes, count, QM_INVALID, "a tensor's name has");
+    free(header);
+    // 2 TiB that take no room on the disk: refused by their size alone.
+    write_file("", 0);
+    assert_int_equal(truncate("f.safetensors", (off_t)2 << 40), 0);
+    assert_int_equal(qm_tensors_map("f.safetensors", &tensors), QM_INVALID);
+    assert_non_null(strstr(qm_error_text(), "at most 1099511627776 are read"));
+    // A header of 2 GB, with a file to match.
+    const uint64_t header_bytes = (uint64_t)2 << 30;
+    write_file(&header_bytes, sizeof(header_bytes));
+    assert_int_equal(truncate("f.safetensors", (off_t)3 << 30), 0);
+    assert_int_equal(qm_tensors_map("f.safetensors", &tensors), QM_INVALID);
+    assert_non_null(strstr(qm_error_text(), "a header of 2147483648 bytes"));
 }
 
 // Every prefix of a good file is refused, and every header size that is not its own.
@@ -130,6 +248,7 @@ static void test_truncated(void **state)
         memcpy(bytes, good, length);
         refused_bytes(bytes, length, QM_INVALID, "");
     }
+    assert_int_equal(unlink("f.safetensors"), 0);
     const uint64_t sizes[] = {0, 1, count, UINT64_MAX, UINT64_MAX - 7, QM_SAFETENSORS_HEADER_MAX + 1};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         void *bytes = malloc(count);
@@ -161,8 +280,12 @@ static void test_write(void **state)
     assert_memory_equal(bytes, again, count);
     free(again);
     assert_int_equal((count - 8 - 4 - 3) % 64, 0); // the data begins at a multiple of 64
-    struct qm_tensors read;
+    struct qm_tensors read, viewed;
+    write_file(bytes, count);
+    assert_int_equal(qm_tensors_map("f.safetensors", &viewed), QM_OK);
     assert_int_equal(qm_tensors_parse(&bytes, count, "f", &read), QM_OK);
+    same(&read, &viewed);
+    qm_tensors_free(&viewed);
     assert_int_equal(read.count, 3);
     assert_string_equal(qm_tensors_text(&read, "k"), "\"v\"\n\xc3\xa9");
     for (size_t i = 0; i < 3; i++) {
@@ -186,9 +309,7 @@ static void test_write(void **state)
 static void test_files(void **state)
 {
     (void)state;
-    char directory[] = "/tmp/qmark-test-XXXXXX", path[QM_PATH_BYTES];
-    assert_non_null(mkdtemp(directory));
-    assert_int_equal(qm_path_join(path, directory, "t.safetensors"), QM_OK);
+    const char *path = "t.safetensors";
     const float value = 3;
     const struct qm_tensor tensor = {"x", QM_DTYPE_F32, 1, {1}, 4, &value};
     struct qm_tensors read;
@@ -198,14 +319,14 @@ static void test_files(void **state)
     assert_memory_equal(read.tensors[0].data, &value, 4);
     qm_tensors_free(&read);
     assert_int_equal(qm_file_remove(path), QM_OK);
-    assert_int_equal(rmdir(directory), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse), cmocka_unit_test(test_refused), cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_write), cmocka_unit_test(test_files),
+        cmocka_unit_test(test_parse),   cmocka_unit_test(test_refused),   cmocka_unit_test(test_dtypes),
+        cmocka_unit_test(test_bounded), cmocka_unit_test(test_truncated), cmocka_unit_test(test_write),
+        cmocka_unit_test(test_files),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, enter_directory, leave_directory);
 }

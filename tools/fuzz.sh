@@ -35,7 +35,8 @@ readers() { # readers TARGET: the files that it is to cover; none: no least cove
     journal) echo core/bench/journal_read.c ;;
     profile) echo core/bench/profile.c core/bench/profile_measure.c ;;
     node) echo core/record/node_read.c ;;
-    safetensors) echo core/model/safetensors.c ;;
+    safetensors) echo core/model/safetensors.c core/model/json_bound.c ;;
+    weights_index) echo core/model/weights_index.c ;;
     signature) echo core/record/sign_text.c ;;
     history) echo core/record/history_store.c core/record/history_query.c ;;
     samples) echo core/bench/samples_read.c ;;

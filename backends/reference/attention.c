@@ -134,7 +134,8 @@ enum qm_status qm_oracle_kv_write(const struct qm_oracle_call *call)
                      : bits == 16 ? qm_half_from_float(x[d])
                                   : qm_bits_from_float(x[d]));
         for (uint32_t d = 0; d < size && has_exact(call->variant) && position < p.exact_length; ++d)
-            put_code(cache + p.exact_base + (lane * p.exact_length + position) * (size / 2), 16, d, qm_half_from_float(x[d]));
+            put_code(cache + p.exact_base + (lane * p.exact_length + position) * (size / 2), 16, d,
+                     qm_half_from_float(x[d]));
     }
     return QM_OK;
 }
@@ -153,13 +154,15 @@ enum qm_status qm_oracle_kv_block(const struct qm_oracle_call *call)
             for (uint32_t t = 0; t < BLOCK; ++t)
                 for (uint32_t d = 0; d < size; ++d)
                     keys[t][d] = qm_float_from_half((uint16_t)code_at(
-                        cache + p.exact_base + ((size_t)lane * p.exact_length + block * BLOCK + t) * (size / 2), 16, d));
+                        cache + p.exact_base + ((size_t)lane * p.exact_length + block * BLOCK + t) * (size / 2), 16,
+                        d));
             for (uint32_t d = 0; d < size; ++d) {
                 uint32_t codes[BLOCK];
                 uint32_t pair = quantize_affine(format, &keys[0][d], BLOCK, HEAD_MOST, codes);
                 cache[p.scale_base + ((size_t)lane * ((p.context + BLOCK - 1) / BLOCK) + block) * size + d] = pair;
                 for (uint32_t t = 0; t < BLOCK; ++t)
-                    put_code(cache + p.base + ((size_t)lane * p.context + block * BLOCK + t) * words, format->bits, d, codes[t]);
+                    put_code(cache + p.base + ((size_t)lane * p.context + block * BLOCK + t) * words, format->bits, d,
+                             codes[t]);
             }
         }
     }
@@ -194,7 +197,8 @@ static void load_head(const struct attention *attention, bool is_key, size_t lan
     const uint32_t *scales = cache + (is_key ? p->k_scale_base : p->v_scale_base);
     uint32_t bits = format->bits;
     if (is_exact(attention, position, j)) {
-        codes = cache + (is_key ? p->k_exact_base : p->v_exact_base) + (lane * p->exact_length + j) * (attention->head / 2);
+        codes =
+            cache + (is_key ? p->k_exact_base : p->v_exact_base) + (lane * p->exact_length + j) * (attention->head / 2);
         for (uint32_t d = 0; d < attention->head; ++d)
             out[d] = (double)qm_float_from_half((uint16_t)code_at(codes, 16, d));
         return;
@@ -213,7 +217,8 @@ static void load_head(const struct attention *attention, bool is_key, size_t lan
             out[d] = qm_minifloat_value(format->minifloat, code) * (double)(is_key ? p->k_scale : p->v_scale);
             break;
         default:
-            pair = is_key ? scales[(lane * ((p->context + BLOCK - 1) / BLOCK) + j / BLOCK) * attention->head + d] : scales[slot];
+            pair = is_key ? scales[(lane * ((p->context + BLOCK - 1) / BLOCK) + j / BLOCK) * attention->head + d]
+                          : scales[slot];
             out[d] = (double)qm_float_from_half((uint16_t)(pair >> 16)) +
                      code * (double)qm_float_from_half((uint16_t)(pair & 0xffff));
         }
@@ -261,7 +266,8 @@ static void attend(void *context, size_t begin, size_t end)
 
 enum qm_status qm_oracle_attention(const struct qm_oracle_call *call)
 {
-    struct attention attention = {.call = call, .format = format_of(call->variant), .head = qm_oracle_head(call->variant)};
+    struct attention attention = {
+        .call = call, .format = format_of(call->variant), .head = qm_oracle_head(call->variant)};
     memcpy(&attention.p, call->parameters, sizeof(attention.p));
     qm_parallel_for((size_t)attention.p.rows * attention.p.heads, attend, &attention);
     return QM_OK;

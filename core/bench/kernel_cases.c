@@ -304,7 +304,8 @@ void qm_case_kv_block(struct qm_case_builder *b)
     struct qm_kernel_case *c = b->c;
     const struct cache_kind kind = cache_kind_of(b);
     // Small cases are moved to where their last token completes a block.
-    uint32_t words = kind.words, head = kind.head, tokens = s->tokens_per_sequence, batch = (s->rows + tokens - 1) / tokens;
+    uint32_t words = kind.words, head = kind.head, tokens = s->tokens_per_sequence,
+             batch = (s->rows + tokens - 1) / tokens;
     uint32_t position = s->rows == 1 ? s->position / 32 * 32 + 31 : s->position;
     uint32_t first_sequence = 1, context = position + tokens + 2, blocks = (context + 31) / 32;
     uint32_t lanes = (first_sequence + batch) * s->kv_heads, slots = lanes * context;
@@ -331,8 +332,9 @@ void qm_case_kv_block(struct qm_case_builder *b)
                     keys[(size_t)(from + t) * head + d] = row[t] = qm_float_from_half(half);
                 }
                 if (from + 32 <= context)
-                    mark_affine_ties(near_tie, (p.base + ((size_t)lane * context + from) * words) * (32 / kind.bits) + d,
-                                     head, row, 32, &kind);
+                    mark_affine_ties(near_tie,
+                                     (p.base + ((size_t)lane * context + from) * words) * (32 / kind.bits) + d, head,
+                                     row, 32, &kind);
             }
         }
     }
@@ -420,7 +422,8 @@ static size_t place_cache(struct qm_attention_parameters *p, const struct cache_
     uint32_t slots = lanes * p->context, blocks = (p->context + 31) / 32;
     p->v_base = slots * kind->words;
     p->k_scale_base = 2 * p->v_base;
-    p->v_scale_base = p->k_scale_base + (kind->kind == CACHE_AFFINE ? lanes * blocks * kind->head : (slots + 3) / 4 * 4);
+    p->v_scale_base =
+        p->k_scale_base + (kind->kind == CACHE_AFFINE ? lanes * blocks * kind->head : (slots + 3) / 4 * 4);
     p->k_exact_base = (p->v_scale_base + slots + 3) / 4 * 4;
     p->v_exact_base = p->k_exact_base + lanes * p->exact_length * (kind->head / 2);
     return kind->has_exact ? (size_t)p->v_exact_base + lanes * p->exact_length * (kind->head / 2) : p->k_exact_base;

@@ -69,7 +69,8 @@ static void build_rmsnorm(struct qm_case_builder *b)
 static void build_rope(struct qm_case_builder *b)
 {
     const struct qm_case_shape *s = b->shape;
-    uint32_t heads = s->n, head = qm_kernel_definition(b->variant, "QM_HEAD", 64), positions = s->position + s->tokens_per_sequence;
+    uint32_t heads = s->n, head = qm_kernel_definition(b->variant, "QM_HEAD", 64),
+             positions = s->position + s->tokens_per_sequence;
     float *table = (float *)qm_case_add(b, (size_t)positions * head, false);
     for (size_t i = 0; table && i < (size_t)positions * head; ++i)
         table[i] = qm_case_unit(b);
@@ -79,7 +80,9 @@ static void build_rope(struct qm_case_builder *b)
     for (size_t i = 0; !b->c->failed && i < count; ++i)
         x[i] = qm_case_unit(b) * (i % 41 == 0 ? 100.0f : 1.0f);
     for (size_t i = 0; !b->c->failed && i < count; ++i)
-        bounds[i] = 0x1p-22 * (fabs((double)x[i]) + fabs((double)x[i % head < head / 2 ? i + head / 2 : i - head / 2])) + 0x1p-120;
+        bounds[i] =
+            0x1p-22 * (fabs((double)x[i]) + fabs((double)x[i % head < head / 2 ? i + head / 2 : i - head / 2])) +
+            0x1p-120;
     struct qm_rope_parameters p = {s->rows, heads, s->tokens_per_sequence};
     qm_case_parameters(b, &p, sizeof(p));
     b->c->step[0] = s->position;

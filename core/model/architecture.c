@@ -58,9 +58,9 @@ enum qm_status qm_architecture_find(const char *name, const char *file, enum qm_
             return QM_OK;
         }
         used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s",
-                                 i == 0                             ? ""
+                                 i == 0                           ? ""
                                  : i + 1 == QM_ARCHITECTURE_COUNT ? " and "
-                                                                    : ", ",
+                                                                  : ", ",
                                  architectures[i].name);
     }
     char clean[80];

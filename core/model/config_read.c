@@ -63,9 +63,10 @@ static enum qm_status read_architecture(const struct reader *reader, enum qm_arc
     const json_t *list = json_object_get(reader->root, "architectures");
     const char *name = json_string_value(json_array_get(list, 0));
     if (!name || json_array_size(list) != 1)
-        return QM_FAIL(QM_INVALID,
-                       "%s: 'architectures' does not name one architecture; it should be [\"LlamaForCausalLM\"] or the like",
-                       reader->file);
+        return QM_FAIL(
+            QM_INVALID,
+            "%s: 'architectures' does not name one architecture; it should be [\"LlamaForCausalLM\"] or the like",
+            reader->file);
     return qm_architecture_find(name, reader->file, out);
 }
 
@@ -78,15 +79,17 @@ static enum qm_status check_function(const struct reader *reader)
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         QM_TRY(read_flag(reader, flags[i], &flag));
         if (flag)
-            return QM_FAIL(QM_UNSUPPORTED,
-                           "%s: '%s' is true; of the biases only those of q, k and v of Qwen2 can be run, use such a model",
-                           reader->file, flags[i]);
+            return QM_FAIL(
+                QM_UNSUPPORTED,
+                "%s: '%s' is true; of the biases only those of q, k and v of Qwen2 can be run, use such a model",
+                reader->file, flags[i]);
     }
     if (!is_absent(json_object_get(reader->root, "quantization_config")))
-        return QM_FAIL(QM_UNSUPPORTED,
-                       "%s: 'quantization_config' is set: the weights are quantized already; use the model that they were made "
-                       "of",
-                       reader->file);
+        return QM_FAIL(
+            QM_UNSUPPORTED,
+            "%s: 'quantization_config' is set: the weights are quantized already; use the model that they were made "
+            "of",
+            reader->file);
     const json_t *act = json_object_get(reader->root, "hidden_act");
     if (!is_absent(act) && (!json_is_string(act) || strcmp(json_string_value(act), "silu") != 0))
         return QM_FAIL(QM_UNSUPPORTED, "%s: 'hidden_act' is not silu; only that can be run, use such a model",
@@ -114,8 +117,9 @@ static enum qm_status read_scaling(const struct reader *reader, const char *key,
         char clean[40];
         snprintf(clean, sizeof(clean), "%s", type);
         qm_text_clean(clean);
-        return QM_FAIL(QM_UNSUPPORTED, "%s: '%s' is of type %s; default, linear and llama3 can be run, use such a model",
-                       reader->file, key, clean);
+        return QM_FAIL(QM_UNSUPPORTED,
+                       "%s: '%s' is of type %s; default, linear and llama3 can be run, use such a model", reader->file,
+                       key, clean);
     }
     out->rope_scaling = type[1] == 'i' ? QM_ROPE_LINEAR : QM_ROPE_LLAMA3;
     QM_TRY(read_real(reader, scaling, "factor", 0, &out->rope_factor));
@@ -159,10 +163,11 @@ static enum qm_status read_layer_types(const struct reader *reader, struct qm_mo
         const char *text = json_string_value(type);
         bool slides = text && strcmp(text, "sliding_attention") == 0;
         if (!text || (!slides && strcmp(text, "full_attention") != 0) || (!slides && out->window_from < index))
-            return QM_FAIL(QM_UNSUPPORTED,
-                           "%s: 'layer_types': layer %zu; full_attention followed by sliding_attention can be run, use such a "
-                           "model",
-                           reader->file, index);
+            return QM_FAIL(
+                QM_UNSUPPORTED,
+                "%s: 'layer_types': layer %zu; full_attention followed by sliding_attention can be run, use such a "
+                "model",
+                reader->file, index);
         if (slides && out->window_from == out->layers)
             out->window_from = (uint32_t)index;
     }

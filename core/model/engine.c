@@ -55,7 +55,8 @@ uint64_t qm_engine_largest_read_bytes(const struct qm_engine_params *params)
     uint64_t matrix = (wide + 15) / 16 * 16 * high * 4, most = params->device->info->max_binding_bytes;
     matrix = matrix < most ? matrix : most; // larger ones lie in parts
     uint64_t activations = (uint64_t)params->rows * (wide > high ? wide : high) * 4;
-    uint64_t cache = (uint64_t)params->sequences * c->kv_heads * c->context * c->head_dim * 4 * 2; // keys and values of a layer
+    uint64_t cache =
+        (uint64_t)params->sequences * c->kv_heads * c->context * c->head_dim * 4 * 2; // keys and values of a layer
     uint64_t largest = matrix > activations ? matrix : activations;
     return largest > cache ? largest : cache;
 }
@@ -539,7 +540,8 @@ static void add_variant(struct qm_network *network, const char *name)
 
 static void list_variants(struct qm_network *network, const struct qm_artifact *artifact)
 {
-    static const char *const plain[] = {"rmsnorm", "swiglu", "residual", "log_softmax", "argmax", "checksum", "advance"};
+    static const char *const plain[] = {"rmsnorm", "swiglu",   "residual", "log_softmax",
+                                        "argmax",  "checksum", "advance"};
     char name[QM_VARIANT_NAME_BYTES];
     for (size_t i = 0; i < network->weight_count; ++i) {
         const struct qm_network_weight *weight = &network->weights[i];

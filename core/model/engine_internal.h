@@ -28,7 +28,8 @@ struct qm_engine {
 
     struct qm_buffer *step, *tokens, *rope_table;
     // Scratch of params.rows rows.
-    struct qm_buffer *x, *normed, *codes, *scales, *q, *k, *v, *raw_q, *raw_k, *attended, *projected, *gate, *up, *gated;
+    struct qm_buffer *x, *normed, *codes, *scales, *q, *k, *v, *raw_q, *raw_k, *attended, *projected, *gate, *up,
+        *gated;
     struct qm_buffer *logits, *log_probabilities, *argmaxes, *checksums;
 };
 

@@ -1,4 +1,4 @@
-// The float model: a Hugging Face directory with config.json and safetensors files, as floats in memory.
+// The float model: a Hugging Face directory with config.json and weights (weights.h), as floats in memory.
 //
 // Architectures are rows of a table (architecture.h). All of them are decoders with RMSNorm, rotary embedding by rotate_half,
 // grouped-query attention and SwiGLU; they differ in which weights a layer has, and in what positions attention sees. What
@@ -119,7 +119,7 @@ struct qm_model_tensor {
 
 struct qm_model {
     struct qm_model_config config;
-    char sha256[QM_HASH_TEXT_BYTES]; // of model.safetensors followed by config.json: `cat A B | sha256sum`
+    char sha256[QM_HASH_TEXT_BYTES]; // of the weights' files followed by config.json, as qm_weights_hash has them
     const char *variant; // what was done to the values since, for the disclosure; NULL: nothing. Static text
     uint64_t parameters; // values in the file that count; a tied head counts once; without padding
     size_t tensor_count; // qm_weight_count(&config)

@@ -81,8 +81,8 @@ static enum qm_status inject_keys(struct qm_model *model, uint32_t layer, uint64
             uint32_t row = pair + half * (model->config.head_dim / 2), key = head * model->config.head_dim + row;
             QM_TRY(multiply_rows(model, QM_ROLE_K, layer, key, key + 1, KEY_FACTOR));
             for (uint32_t q = head * per_key_head; q < (head + 1) * per_key_head; q++)
-                QM_TRY(multiply_rows(model, QM_ROLE_Q, layer, q * model->config.head_dim + row, q * model->config.head_dim + row + 1,
-                                     1 / KEY_FACTOR));
+                QM_TRY(multiply_rows(model, QM_ROLE_Q, layer, q * model->config.head_dim + row,
+                                     q * model->config.head_dim + row + 1, 1 / KEY_FACTOR));
         }
     }
     return QM_OK;

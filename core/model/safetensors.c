@@ -1,4 +1,5 @@
 #include "model/safetensors.h"
+#include "model/json_bound.h"
 #include "sys/file.h"
 
 #include <jansson.h>
@@ -19,8 +20,12 @@ static const struct {
     const char *name;
     size_t bytes;
 } dtypes[QM_DTYPE_COUNT] = {
-    [QM_DTYPE_F32] = {"F32", 4}, [QM_DTYPE_F16] = {"F16", 2}, [QM_DTYPE_BF16] = {"BF16", 2}, [QM_DTYPE_U8] = {"U8", 1},
-    [QM_DTYPE_I8] = {"I8", 1},   [QM_DTYPE_U32] = {"U32", 4}, [QM_DTYPE_I32] = {"I32", 4},
+    [QM_DTYPE_F32] = {"F32", 4},         [QM_DTYPE_F16] = {"F16", 2},         [QM_DTYPE_BF16] = {"BF16", 2},
+    [QM_DTYPE_U8] = {"U8", 1},           [QM_DTYPE_I8] = {"I8", 1},           [QM_DTYPE_U32] = {"U32", 4},
+    [QM_DTYPE_I32] = {"I32", 4},         [QM_DTYPE_BOOL] = {"BOOL", 1},       [QM_DTYPE_F8_E4M3] = {"F8_E4M3", 1},
+    [QM_DTYPE_F8_E5M2] = {"F8_E5M2", 1}, [QM_DTYPE_F8_E8M0] = {"F8_E8M0", 1}, [QM_DTYPE_I16] = {"I16", 2},
+    [QM_DTYPE_U16] = {"U16", 2},         [QM_DTYPE_I64] = {"I64", 8},         [QM_DTYPE_U64] = {"U64", 8},
+    [QM_DTYPE_F64] = {"F64", 8},         [QM_DTYPE_C64] = {"C64", 8},
 };
 
 const char *qm_dtype_name(enum qm_dtype dtype)
@@ -68,7 +73,7 @@ static bool is_printable(const char *text)
     return true;
 }
 
-static enum qm_status check_name(const char *file, const char *name)
+enum qm_status qm_tensor_check_name(const char *file, const char *name)
 {
     size_t length = strlen(name);
     if (length == 0)
@@ -91,8 +96,10 @@ static enum qm_status read_dtype(const char *file, const char *name, const json_
             *out = (enum qm_dtype)i;
             return QM_OK;
         }
-    return QM_FAIL(QM_UNSUPPORTED, "%s: tensor '%s': dtype '%.16s'; F32, F16, BF16, U8, I8, U32 and I32 can be read",
-                   file, name, is_printable(text) ? text : "?");
+    return QM_FAIL(
+        QM_INVALID,
+        "%s: tensor '%s': dtype '%.16s'; only types of whole bytes can be read, such as F32, F16, BF16 and I8", file,
+        name, is_printable(text) ? text : "?");
 }
 
 static enum qm_status read_shape(const char *file, const char *name, const json_t *value, struct qm_tensor *out)
@@ -167,10 +174,10 @@ static int by_place(const void *a, const void *b)
 }
 
 // The data must be covered, each byte once.
-static enum qm_status check_places(struct qm_tensors *out, size_t data_bytes)
+static enum qm_status check_places(const char *data, size_t data_bytes, struct qm_tensors *out)
 {
     qsort(out->tensors, out->count, sizeof(*out->tensors), by_place);
-    const char *end = out->bytes;
+    const char *end = data;
     for (size_t i = 0; i < out->count; i++) {
         const struct qm_tensor *tensor = &out->tensors[i];
         const char *begin = tensor->data;
@@ -183,7 +190,7 @@ static enum qm_status check_places(struct qm_tensors *out, size_t data_bytes)
                            out->file, tensor->name, (size_t)(begin - end));
         end = begin + tensor->bytes;
     }
-    size_t rest = data_bytes - (size_t)(end - (const char *)out->bytes);
+    size_t rest = data_bytes - (size_t)(end - data);
     if (rest > 0)
         return QM_FAIL(QM_INVALID,
                        "%s: %zu bytes at the end belong to no tensor; the file has %zu bytes of data too many",
@@ -202,7 +209,8 @@ static const char *keep(char **arena, const char *text)
     return at;
 }
 
-static enum qm_status read_header(json_t *header, size_t data_bytes, size_t header_bytes, struct qm_tensors *out)
+static enum qm_status read_header(json_t *header, size_t header_bytes, const char *data, size_t data_bytes,
+                                  struct qm_tensors *out)
 {
     const char *name, *key;
     json_t *entry, *value;
@@ -231,12 +239,12 @@ static enum qm_status read_header(json_t *header, size_t data_bytes, size_t head
         if (strcmp(name, "__metadata__") == 0)
             continue;
         struct qm_tensor *tensor = &out->tensors[out->count];
-        QM_TRY(check_name(out->file, name));
-        QM_TRY(read_entry(out->file, name, entry, out->bytes, data_bytes, tensor));
+        QM_TRY(qm_tensor_check_name(out->file, name));
+        QM_TRY(read_entry(out->file, name, entry, data, data_bytes, tensor));
         tensor->name = keep(&arena, name);
         out->count++;
     }
-    return check_places(out, data_bytes);
+    return check_places(data, data_bytes, out);
 }
 
 static enum qm_status parse_header(const char *text, size_t bytes, const char *file, json_t **header)
@@ -244,6 +252,9 @@ static enum qm_status parse_header(const char *text, size_t bytes, const char *f
     json_error_t error;
     if (text[0] != '{')
         return QM_FAIL(QM_INVALID, "%s: the header does not begin with '{'; this is no safetensors file", file);
+    if (!qm_json_is_bounded(text, bytes))
+        return QM_FAIL(QM_INVALID, "%s: the header has more than %u values; at most so many are read, split the file",
+                       file, QM_JSON_VALUES_MAX);
     *header = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
     if (*header)
         return QM_OK;
@@ -254,39 +265,96 @@ static enum qm_status parse_header(const char *text, size_t bytes, const char *f
                    error.position, error.text);
 }
 
+// What other files of weights begin with; NULL for anything else. The first 8 bytes of all of them would be the size of an
+// impossible header.
+static const char *other_format(const char *bytes)
+{
+    if (memcmp(bytes, "PK\3\4", 4) == 0)
+        return "a zip archive, as PyTorch packs pickles, which can run any program when they are read";
+    if (bytes[0] == '\x80' && bytes[1] >= 2 && bytes[1] <= 5)
+        return "a pickle, which can run any program when it is read";
+    return memcmp(bytes, "GGUF", 4) == 0 ? "a GGUF file, which is not read yet" : NULL;
+}
+
+// The header as JSON, and its size. The bytes stay the caller's.
+static enum qm_status open_header(const char *bytes, size_t count, const char *file, size_t *header_bytes,
+                                  json_t **header)
+{
+    uint64_t size = 0;
+    if (count < PREFIX_BYTES + 2)
+        return QM_FAIL(QM_INVALID, "%s: only %zu bytes; this is no safetensors file, or it is cut off", file, count);
+    if (other_format(bytes))
+        return QM_FAIL(QM_INVALID, "%s: is %s; give the same weights as safetensors", file, other_format(bytes));
+    memcpy(&size, bytes, PREFIX_BYTES);
+    if (size < 2 || size > QM_SAFETENSORS_HEADER_MAX)
+        return QM_FAIL(QM_INVALID,
+                       "%s: a header of %" PRIu64 " bytes; between 2 and %u are allowed, so this is no "
+                       "safetensors file",
+                       file, size, QM_SAFETENSORS_HEADER_MAX);
+    if (size > count - PREFIX_BYTES)
+        return QM_FAIL(QM_INVALID, "%s: the header has %" PRIu64 " bytes, the file %zu; it is cut off, get it again",
+                       file, size, count);
+    *header_bytes = (size_t)size;
+    return parse_header(bytes + PREFIX_BYTES, *header_bytes, file, header);
+}
+
 enum qm_status qm_tensors_parse(void **bytes, size_t count, const char *file, struct qm_tensors *out)
 {
     enum qm_status status = QM_OK;
     json_t *header = NULL;
+    size_t header_bytes = 0;
     memset(out, 0, sizeof(*out));
     out->bytes = *bytes;
     *bytes = NULL;
     out->file = strdup(file);
     char *data = out->bytes;
-    uint64_t header_bytes = 0;
     if (!out->file || !data)
         QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory to read it", file));
-    if (count < PREFIX_BYTES + 2)
-        QM_GUARD(QM_FAIL(QM_INVALID, "%s: only %zu bytes; this is no safetensors file, or it is cut off", file, count));
-    memcpy(&header_bytes, data, PREFIX_BYTES);
-    if (header_bytes < 2 || header_bytes > QM_SAFETENSORS_HEADER_MAX)
-        QM_GUARD(QM_FAIL(QM_INVALID,
-                         "%s: a header of %" PRIu64 " bytes; between 2 and %u are allowed, so this is no "
-                         "safetensors file",
-                         file, header_bytes, QM_SAFETENSORS_HEADER_MAX));
-    if (header_bytes > count - PREFIX_BYTES)
-        QM_GUARD(QM_FAIL(QM_INVALID, "%s: the header has %" PRIu64 " bytes, the file %zu; it is cut off, get it again",
-                         file, header_bytes, count));
-    QM_GUARD(parse_header(data + PREFIX_BYTES, (size_t)header_bytes, file, &header));
+    QM_GUARD(open_header(data, count, file, &header_bytes, &header));
     // The data moves to the begin of the allocation, so that it is aligned whatever the header's size.
-    size_t data_bytes = count - PREFIX_BYTES - (size_t)header_bytes;
+    size_t data_bytes = count - PREFIX_BYTES - header_bytes;
     memmove(data, data + PREFIX_BYTES + header_bytes, data_bytes);
-    QM_GUARD(read_header(header, data_bytes, (size_t)header_bytes, out));
+    QM_GUARD(read_header(header, header_bytes, data, data_bytes, out));
 done:
     json_decref(header);
     if (status != QM_OK)
         qm_tensors_free(out);
     return status;
+}
+
+enum qm_status qm_tensors_view(const void *bytes, size_t count, const char *file, struct qm_tensors *out)
+{
+    enum qm_status status = QM_OK;
+    json_t *header = NULL;
+    size_t header_bytes = 0;
+    memset(out, 0, sizeof(*out));
+    out->file = strdup(file);
+    if (!out->file)
+        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory to read it", file));
+    QM_GUARD(open_header(bytes, count, file, &header_bytes, &header));
+    size_t begin = PREFIX_BYTES + header_bytes;
+    QM_GUARD(read_header(header, header_bytes, (const char *)bytes + begin, count - begin, out));
+done:
+    json_decref(header);
+    if (status != QM_OK)
+        qm_tensors_free(out);
+    return status;
+}
+
+enum qm_status qm_tensors_map(const char *path, struct qm_tensors *out)
+{
+    struct qm_file_map map;
+    memset(out, 0, sizeof(*out));
+    QM_TRY(qm_file_map(path, QM_SAFETENSORS_MAP_MAX, &map));
+    enum qm_status status = qm_tensors_view(map.bytes, map.count, path, out);
+    if (status == QM_OK) {
+        out->map = map;
+        return QM_OK;
+    }
+    // A header that was written while it was read is refused for what came of that; the cause is a better message.
+    enum qm_status whole = qm_file_map_check(&map, path);
+    qm_file_unmap(&map);
+    return whole == QM_OK ? status : whole;
 }
 
 enum qm_status qm_tensors_load(const char *path, struct qm_tensors *out)
@@ -305,6 +373,7 @@ void qm_tensors_free(struct qm_tensors *tensors)
     free(tensors->file);
     free(tensors->bytes);
     free(tensors->texts);
+    qm_file_unmap(&tensors->map);
     memset(tensors, 0, sizeof(*tensors));
 }
 
@@ -360,7 +429,7 @@ static enum qm_status check_input(const char *file, const struct qm_tensor *tens
 {
     for (size_t i = 0; i < count; i++) {
         size_t bytes;
-        QM_TRY(check_name(file, tensors[i].name));
+        QM_TRY(qm_tensor_check_name(file, tensors[i].name));
         if (strcmp(tensors[i].name, "__metadata__") == 0)
             return QM_FAIL(QM_INVALID, "%s: a tensor is called '__metadata__'; choose another name", file);
         if (tensors[i].rank > QM_TENSOR_RANK_MAX ||

@@ -6,11 +6,12 @@
 // Refused, with one line "FILE: tensor 'NAME': what is wrong; what would be right": a header that is cut off, too long,
 // no JSON or not an object; doubled names; unknown dtypes; more than 4 dimensions, empty dimensions; offsets beyond the
 // data, overlapping, with holes between, or not as many bytes as dtype and shape make. Values are not looked at: a NaN
-// is the caller's.
+// is the caller's. So is a dtype: all of the format's that have whole bytes can be read, few can be used.
 #ifndef QM_MODEL_SAFETENSORS_H
 #define QM_MODEL_SAFETENSORS_H
 
 #include "base/status.h"
+#include "sys/file_map.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,13 +25,28 @@ enum qm_dtype {
     QM_DTYPE_I8,
     QM_DTYPE_U32,
     QM_DTYPE_I32,
+    QM_DTYPE_BOOL,
+    QM_DTYPE_F8_E4M3,
+    QM_DTYPE_F8_E5M2,
+    QM_DTYPE_F8_E8M0,
+    QM_DTYPE_I16,
+    QM_DTYPE_U16,
+    QM_DTYPE_I64,
+    QM_DTYPE_U64,
+    QM_DTYPE_F64,
+    QM_DTYPE_C64,
     QM_DTYPE_COUNT,
 };
 
 #define QM_TENSOR_RANK_MAX 4
-#define QM_TENSOR_NAME_BYTES_MAX 255                   // a longer name is refused
-#define QM_SAFETENSORS_HEADER_MAX (4u * 1024u * 1024u) // bytes; a longer header is refused
-#define QM_SAFETENSORS_FILE_MAX ((size_t)64 << 30)     // bytes; qm_tensors_load refuses larger files by their size
+#define QM_TENSOR_NAME_BYTES_MAX 255               // a longer name is refused
+#define QM_SAFETENSORS_FILE_MAX ((size_t)64 << 30) // bytes; qm_tensors_load refuses larger files by their size
+#define QM_SAFETENSORS_MAP_MAX ((uint64_t)1 << 40) // bytes; so does qm_tensors_map
+
+// Bytes; a longer header is refused. The format allows 100 MB. An entry takes some 130 bytes, so that this is room for
+// 100,000 tensors in one file, more than any model has that one file could hold; and it bounds what a header costs that
+// is no such thing (json_bound.h).
+#define QM_SAFETENSORS_HEADER_MAX (16u * 1024u * 1024u)
 
 const char *qm_dtype_name(enum qm_dtype dtype); // as in the file: "F32"
 size_t qm_dtype_bytes(enum qm_dtype dtype);     // of one element
@@ -54,17 +70,23 @@ struct qm_tensors {
     size_t count;
     struct qm_tensor_text *metadata; // sorted by key
     size_t metadata_count;
-    char *file;  // for messages
-    void *bytes; // the data part
-    void *texts; // what names and metadata point into
+    char *file;             // for messages
+    void *bytes;            // the data part, if it was read
+    void *texts;            // what names and metadata point into
+    struct qm_file_map map; // what `data` points into, if the file is mapped
 };
 
-// Reads a file. *out is zeroed on failure. QM_INVALID for what the file does wrong, QM_UNSUPPORTED for a dtype that is
-// not in the list above.
+// Reads a file. *out is zeroed on failure. QM_INVALID for what the file does wrong, for a dtype that is not in the list above,
+// and for PyTorch's and GGUF files by their first bytes.
 QM_MUST_USE enum qm_status qm_tensors_load(const char *path, struct qm_tensors *out);
 // The same from memory that came from malloc: takes it over, also on failure, and sets the caller's pointer to NULL.
 // `file` stands for the file in messages.
 QM_MUST_USE enum qm_status qm_tensors_parse(void **bytes, size_t count, const char *file, struct qm_tensors *out);
+// The same from a mapping, of which only the header is touched; sys/file_map.h says what has to be asked after the data
+// was used. Data is as aligned as the file's writer made it.
+QM_MUST_USE enum qm_status qm_tensors_map(const char *path, struct qm_tensors *out);
+// The same from memory that the caller keeps until qm_tensors_free.
+QM_MUST_USE enum qm_status qm_tensors_view(const void *bytes, size_t count, const char *file, struct qm_tensors *out);
 void qm_tensors_free(struct qm_tensors *tensors);
 
 const struct qm_tensor *qm_tensors_find(const struct qm_tensors *tensors, const char *name); // NULL if there is none
@@ -74,6 +96,9 @@ bool qm_tensor_is_aligned(const struct qm_tensor *tensor); // its data can be re
 // The tensor with exactly this dtype and shape, its data aligned; QM_INVALID, saying what would be right, for any other.
 QM_MUST_USE enum qm_status qm_tensors_require(const struct qm_tensors *tensors, const char *name, enum qm_dtype dtype,
                                               uint32_t rank, const uint64_t *shape, const struct qm_tensor **out);
+
+// QM_INVALID for a name that no tensor may have: an empty or long one, or one with control characters.
+QM_MUST_USE enum qm_status qm_tensor_check_name(const char *file, const char *name);
 
 // "[512, 256]"
 #define QM_SHAPE_TEXT_BYTES 96

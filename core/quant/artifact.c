@@ -136,8 +136,8 @@ enum qm_status qm_artifact_list(const struct qm_artifact *artifact, struct qm_ar
     for (size_t i = 0; i < artifact->tensor_count; i++) {
         const struct qm_artifact_tensor *weight = &artifact->tensors[i];
         const struct qm_weight_codec *codec = qm_weight_codec(weight->format);
-        struct qm_tensor *part =
-            add_part(out, weight->name, qm_role_name_ending(weight->role), codec->code_dtype, weight->code_bytes, weight->encoded.codes);
+        struct qm_tensor *part = add_part(out, weight->name, qm_role_name_ending(weight->role), codec->code_dtype,
+                                          weight->code_bytes, weight->encoded.codes);
         qm_format_code_shape(weight->format, weight->rows, weight->columns, part->shape);
         part->rank = 2;
         if (qm_role_is_vector(weight->role)) { // as in Hugging Face
@@ -150,8 +150,8 @@ enum qm_status qm_artifact_list(const struct qm_artifact *artifact, struct qm_ar
             part->rank = qm_format_scale_shape(weight->format, weight->rows, weight->columns, part->shape);
         }
         if (codec->has_tensor_scale) {
-            part =
-                add_part(out, weight->name, ".tensor_scale", QM_DTYPE_F32, sizeof(float), &weight->encoded.tensor_scale);
+            part = add_part(out, weight->name, ".tensor_scale", QM_DTYPE_F32, sizeof(float),
+                            &weight->encoded.tensor_scale);
             part->rank = 1;
             part->shape[0] = 1;
         }

@@ -1,5 +1,6 @@
 // libuv's file calls, made synchronously (no loop), are the same on POSIX systems and Windows.
 #include "sys/file.h"
+#include "sys/file_internal.h"
 
 #include <uv.h>
 
@@ -38,7 +39,7 @@ static const char *way_out(int error)
     }
 }
 
-static enum qm_status fail(enum qm_status status, const char *doing, const char *path, int error)
+enum qm_status qm_file_fail(enum qm_status status, const char *doing, const char *path, int error)
 {
     char text[128];
     uv_strerror_r(error, text, sizeof(text));
@@ -142,7 +143,7 @@ enum qm_status qm_file_read(const char *path, size_t limit, void **bytes, size_t
     *count = 0;
     int error = stat_of(path, &info);
     if (error < 0)
-        return fail(QM_INVALID, "read", path, error);
+        return qm_file_fail(QM_INVALID, "read", path, error);
     if ((info.st_mode & S_IFMT) == S_IFDIR)
         return QM_FAIL(QM_INVALID, "%s: is a directory; name a file in it", path);
     if (info.st_size > limit)
@@ -150,7 +151,7 @@ enum qm_status qm_file_read(const char *path, size_t limit, void **bytes, size_t
                        (unsigned long long)info.st_size, limit);
     int file = open_at(path, O_RDONLY, 0);
     if (file < 0)
-        return fail(QM_INVALID, "read", path, file);
+        return qm_file_fail(QM_INVALID, "read", path, file);
     // One byte more than the limit tells a pipe or a growing file that is too large.
     size_t capacity = (info.st_mode & S_IFMT) == S_IFREG ? (size_t)info.st_size + 2 : 65536;
     size_t used = 0;
@@ -176,7 +177,7 @@ enum qm_status qm_file_read(const char *path, size_t limit, void **bytes, size_t
     if (done < 0 || used > limit) {
         free(data);
         if (done < 0)
-            return fail(done == UV_ENOMEM ? QM_OUT_OF_MEMORY : QM_INVALID, "read", path, (int)done);
+            return qm_file_fail(done == UV_ENOMEM ? QM_OUT_OF_MEMORY : QM_INVALID, "read", path, (int)done);
         return QM_FAIL(QM_INVALID, "%s:1: holds more than the %zu bytes that are read", path, limit);
     }
     data[used] = '\0';
@@ -258,13 +259,13 @@ enum qm_status qm_file_stage(const char *path, const void *bytes, size_t count, 
     int file = open_at(out->temporary, O_WRONLY | O_CREAT | O_EXCL, FILE_MODE);
     if (file < 0) {
         forget(out->temporary);
-        return fail(QM_FAILED, "write", path, file);
+        return qm_file_fail(QM_FAILED, "write", path, file);
     }
     int error = write_and_close(file, path, bytes, count);
     out->is_staged = true;
     if (error < 0) {
         qm_file_drop(out);
-        return fail(QM_FAILED, "write", path, error);
+        return qm_file_fail(QM_FAILED, "write", path, error);
     }
     return QM_OK;
 }
@@ -275,11 +276,11 @@ enum qm_status qm_file_write_new(const char *path, const void *bytes, size_t cou
     if (file == UV_EEXIST)
         return QM_FAIL(QM_INVALID, "%s: is there already and is not replaced; choose another name", path);
     if (file < 0)
-        return fail(QM_INVALID, "write", path, file);
+        return qm_file_fail(QM_INVALID, "write", path, file);
     int error = write_and_close(file, path, bytes, count);
     if (error < 0) {
         unlink_at(path);
-        return fail(QM_FAILED, "write", path, error);
+        return qm_file_fail(QM_FAILED, "write", path, error);
     }
     flush_directory_of(path);
     return QM_OK;
@@ -293,7 +294,7 @@ enum qm_status qm_file_read_secret(const char *path, size_t limit, void **bytes,
     // Without waiting: the name may be that of a pipe.
     int file = open_at(path, O_RDONLY | O_NONBLOCK, 0);
     if (file < 0)
-        return fail(QM_INVALID, "read", path, file);
+        return qm_file_fail(QM_INVALID, "read", path, file);
     int error = uv_fs_fstat(NULL, &request, file, NULL);
     uv_stat_t info = request.statbuf;
     uv_fs_req_cleanup(&request);
@@ -301,7 +302,7 @@ enum qm_status qm_file_read_secret(const char *path, size_t limit, void **bytes,
     char *data = NULL;
     size_t used = 0;
     if (error < 0)
-        QM_GUARD(fail(QM_INVALID, "read", path, error));
+        QM_GUARD(qm_file_fail(QM_INVALID, "read", path, error));
     if ((info.st_mode & S_IFMT) != S_IFREG)
         QM_GUARD(QM_FAIL(QM_INVALID, "%s: is no file; name a file with a secret key", path));
     if (info.st_mode & 077)
@@ -312,11 +313,11 @@ enum qm_status qm_file_read_secret(const char *path, size_t limit, void **bytes,
                          (unsigned long long)info.st_size, limit));
     data = calloc(1, (size_t)info.st_size + 1); // exactly, so that no copy of it is left behind by growing
     if (!data)
-        QM_GUARD(fail(QM_OUT_OF_MEMORY, "read", path, UV_ENOMEM));
+        QM_GUARD(qm_file_fail(QM_OUT_OF_MEMORY, "read", path, UV_ENOMEM));
     while (used < info.st_size) {
         ssize_t done = read_some(file, data + used, (size_t)info.st_size - used);
         if (done < 0)
-            QM_GUARD(fail(QM_INVALID, "read", path, (int)done));
+            QM_GUARD(qm_file_fail(QM_INVALID, "read", path, (int)done));
         if (done == 0)
             break;
         used += (size_t)done;
@@ -341,7 +342,7 @@ enum qm_status qm_file_commit(struct qm_staged_file *staged)
     uv_fs_req_cleanup(&request);
     if (error < 0) {
         qm_file_drop(staged);
-        return fail(QM_FAILED, "write", staged->path, error);
+        return qm_file_fail(QM_FAILED, "write", staged->path, error);
     }
     forget(staged->temporary);
     staged->is_staged = false;
@@ -392,7 +393,7 @@ enum qm_status qm_file_append_line(const char *path, const char *text)
     int file = open_at(path, O_WRONLY | O_CREAT | O_APPEND, FILE_MODE);
     if (file < 0) {
         free(line);
-        return fail(QM_FAILED, "write", path, file);
+        return qm_file_fail(QM_FAILED, "write", path, file);
     }
     struct stat before;
     int error = fstat(file, &before) == 0 ? 0 : UV_EIO;
@@ -406,25 +407,25 @@ enum qm_status qm_file_append_line(const char *path, const char *text)
     free(line);
     if (error == 0)
         error = close_error;
-    return error < 0 ? fail(QM_FAILED, "write", path, error) : QM_OK;
+    return error < 0 ? qm_file_fail(QM_FAILED, "write", path, error) : QM_OK;
 }
 
 enum qm_status qm_file_append(const char *path, const void *bytes, size_t count)
 {
     int file = open_at(path, O_WRONLY | O_CREAT | O_APPEND, FILE_MODE);
     if (file < 0)
-        return fail(QM_FAILED, "write", path, file);
+        return qm_file_fail(QM_FAILED, "write", path, file);
     int error = write_all(file, path, bytes, count);
     int close_error = close_file(file);
     if (error == 0)
         error = close_error;
-    return error < 0 ? fail(QM_FAILED, "write", path, error) : QM_OK;
+    return error < 0 ? qm_file_fail(QM_FAILED, "write", path, error) : QM_OK;
 }
 
 enum qm_status qm_file_remove(const char *path)
 {
     int error = unlink_at(path);
-    return error < 0 && error != UV_ENOENT ? fail(QM_FAILED, "remove", path, error) : QM_OK;
+    return error < 0 && error != UV_ENOENT ? qm_file_fail(QM_FAILED, "remove", path, error) : QM_OK;
 }
 
 bool qm_file_exists(const char *path)
@@ -453,7 +454,7 @@ enum qm_status qm_file_size(const char *path, uint64_t *bytes)
     uv_stat_t info;
     int error = stat_of(path, &info);
     *bytes = error == 0 ? info.st_size : 0;
-    return error < 0 ? fail(QM_INVALID, "read", path, error) : QM_OK;
+    return error < 0 ? qm_file_fail(QM_INVALID, "read", path, error) : QM_OK;
 }
 
 enum qm_status qm_directory_make(const char *path)
@@ -471,7 +472,7 @@ enum qm_status qm_directory_make(const char *path)
         int error = uv_fs_mkdir(NULL, &request, part, DIRECTORY_MODE, NULL);
         uv_fs_req_cleanup(&request);
         if (error < 0 && !qm_directory_exists(part))
-            return fail(QM_INVALID, "make a directory", part, error == UV_EEXIST ? UV_ENOTDIR : error);
+            return qm_file_fail(QM_INVALID, "make a directory", part, error == UV_EEXIST ? UV_ENOTDIR : error);
     }
     return QM_OK;
 }
@@ -484,7 +485,7 @@ enum qm_status qm_directory_check_writable(const char *path)
     QM_TRY(qm_path_join(probe, path, name));
     int file = open_at(probe, O_WRONLY | O_CREAT | O_TRUNC, FILE_MODE);
     if (file < 0)
-        return fail(QM_INVALID, "write into this directory", path, file);
+        return qm_file_fail(QM_INVALID, "write into this directory", path, file);
     // A full disk often takes an empty file and refuses its first block.
     char block[4096] = {0};
     int error = write_all(file, path, block, sizeof(block));
@@ -492,7 +493,7 @@ enum qm_status qm_directory_check_writable(const char *path)
         error = flush(file);
     close_file(file);
     unlink_at(probe);
-    return error < 0 ? fail(QM_INVALID, "write into this directory", path, error) : QM_OK;
+    return error < 0 ? qm_file_fail(QM_INVALID, "write into this directory", path, error) : QM_OK;
 }
 
 static int by_bytes(const void *a, const void *b)
@@ -508,7 +509,7 @@ enum qm_status qm_directory_list(const char *path, struct qm_name_list *out)
     int found = uv_fs_scandir(NULL, &request, path, 0, NULL);
     if (found < 0) {
         uv_fs_req_cleanup(&request);
-        return fail(QM_INVALID, "list", path, found);
+        return qm_file_fail(QM_INVALID, "list", path, found);
     }
     out->names = calloc((size_t)found + 1, sizeof(*out->names));
     bool complete = out->names != NULL;
@@ -521,7 +522,7 @@ enum qm_status qm_directory_list(const char *path, struct qm_name_list *out)
     uv_fs_req_cleanup(&request);
     if (!complete) {
         qm_name_list_free(out);
-        return fail(QM_OUT_OF_MEMORY, "list", path, UV_ENOMEM);
+        return qm_file_fail(QM_OUT_OF_MEMORY, "list", path, UV_ENOMEM);
     }
     qsort(out->names, out->count, sizeof(*out->names), by_bytes);
     return QM_OK;

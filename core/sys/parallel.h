@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 // Calls work(context, begin, end) for ranges that together cover 0 .. count - 1, and returns when all are done. Falls
-// back to the calling thread where no thread can be made.
+// back to the calling thread where no thread can be made. The first range is always the calling thread's.
 void qm_parallel_for(size_t count, void (*work)(void *context, size_t begin, size_t end), void *context);
 
 // Threads that qm_parallel_for uses at most, 64 in any case; 0 sets it back to what goes without saying: the environment

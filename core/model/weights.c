@@ -1,0 +1,240 @@
+#include "model/weights.h"
+#include "model/tensor_values.h"
+#include "model/weights_index.h"
+#include "sys/file.h"
+#include "sys/parallel.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HEADERS_MAX ((size_t)64 << 20) // bytes, of all shards: what they name is kept. The largest models' have 12 MB
+
+// Opening ---------------------------------------------------------------------------------------------------------
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct qm_weights_entry *)a)->tensor->name,
+                  ((const struct qm_weights_entry *)b)->tensor->name);
+}
+
+// One list of what is in all shards.
+static enum qm_status list_entries(struct qm_weights *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < out->shard_count; i++)
+        count += out->shards[i].count;
+    out->entries = calloc(count + 1, sizeof(*out->entries));
+    if (!out->entries)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a list of %zu tensors", out->file, count);
+    for (size_t i = 0; i < out->shard_count; i++)
+        for (size_t t = 0; t < out->shards[i].count; t++) {
+            const struct qm_tensor *tensor = &out->shards[i].tensors[t];
+            out->entries[out->count++] = (struct qm_weights_entry){tensor, &out->shards[i]};
+            out->bytes += tensor->bytes;
+        }
+    qsort(out->entries, out->count, sizeof(*out->entries), by_name);
+    for (size_t i = 1; i < out->count; i++)
+        if (by_name(&out->entries[i - 1], &out->entries[i]) == 0)
+            return QM_FAIL(QM_INVALID, "%s: tensor '%s': is in '%s', too; each tensor must be in one file",
+                           out->entries[i].shard->file, out->entries[i].tensor->name,
+                           qm_path_name(out->entries[i - 1].shard->file));
+    return QM_OK;
+}
+
+// Both lists are in the order of names: they must be the same.
+static enum qm_status compare_with_index(const struct qm_weights *weights, const struct qm_weights_index *index)
+{
+    for (size_t i = 0; i < weights->count || i < index->count; i++) {
+        const struct qm_weights_entry *entry = i < weights->count ? &weights->entries[i] : NULL;
+        const struct qm_weights_place *place = i < index->count ? &index->places[i] : NULL;
+        if (entry && (!place || strcmp(entry->tensor->name, place->tensor) < 0))
+            return QM_FAIL(QM_INVALID,
+                           "%s: tensor '%s': the index does not name it; get index and files again, together",
+                           entry->shard->file, entry->tensor->name);
+        if (place && (!entry || strcmp(entry->tensor->name, place->tensor) > 0))
+            return QM_FAIL(QM_INVALID, "%s: tensor '%s': is not in '%s', nor in any other of the files; get them again",
+                           weights->file, place->tensor, index->shards[place->shard]);
+        if (entry && place && entry->shard != &weights->shards[place->shard])
+            return QM_FAIL(QM_INVALID,
+                           "%s: tensor '%s': is not in '%s' but in '%s'; get index and files again, together",
+                           weights->file, place->tensor, index->shards[place->shard], qm_path_name(entry->shard->file));
+    }
+    if (index->has_total && index->total_bytes != weights->bytes)
+        return QM_FAIL(QM_INVALID,
+                       "%s: 'total_size' is %" PRIu64 " bytes, the tensors have %" PRIu64
+                       "; get index and files again, together, or correct it",
+                       weights->file, index->total_bytes, weights->bytes);
+    return QM_OK;
+}
+
+static enum qm_status check_shards_are_there(const char *directory, const char *file,
+                                             const struct qm_weights_index *index)
+{
+    char path[QM_PATH_BYTES];
+    uint32_t missing = 0, first = 0;
+    for (uint32_t i = 0; i < index->shard_count; i++) {
+        QM_TRY(qm_path_join(path, directory, index->shards[i]));
+        if (qm_file_exists(path))
+            continue;
+        first = missing++ == 0 ? i : first;
+    }
+    if (missing == 0)
+        return QM_OK;
+    return QM_FAIL(QM_INVALID, "%s: %" PRIu32 " of its %" PRIu32 " files %s not there, %s'%s'; get what is missing",
+                   file, missing, index->shard_count, missing == 1 ? "is" : "are", missing == 1 ? "" : "first ",
+                   index->shards[first]);
+}
+
+// What of a mapped file is no data.
+static size_t header_bytes(const struct qm_tensors *shard)
+{
+    size_t bytes = shard->map.count;
+    for (size_t i = 0; i < shard->count; i++)
+        bytes -= shard->tensors[i].bytes;
+    return bytes;
+}
+
+static enum qm_status open_shards(const char *directory, const char *const *names, size_t count, struct qm_weights *out)
+{
+    char path[QM_PATH_BYTES];
+    size_t headers = 0;
+    out->shards = calloc(count, sizeof(*out->shards));
+    if (!out->shards)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a list of %zu files", out->file, count);
+    for (; out->shard_count < count; out->shard_count++) {
+        QM_TRY(qm_path_join(path, directory, names[out->shard_count]));
+        QM_TRY(qm_tensors_map(path, &out->shards[out->shard_count]));
+        headers += header_bytes(&out->shards[out->shard_count]);
+        if (headers > HEADERS_MAX)
+            return QM_FAIL(QM_INVALID, "%s: up to here the files' headers have %zu bytes; at most %zu are read", path,
+                           headers, HEADERS_MAX);
+    }
+    return list_entries(out);
+}
+
+static enum qm_status open_index(const char *directory, struct qm_weights *out)
+{
+    enum qm_status status = QM_OK;
+    struct qm_weights_index index = {0};
+    QM_GUARD(qm_file_read(out->file, QM_WEIGHTS_INDEX_MAX, &out->index, &out->index_bytes));
+    QM_GUARD(qm_weights_index_parse(out->index, out->index_bytes, out->file, &index));
+    QM_GUARD(check_shards_are_there(directory, out->file, &index));
+    QM_GUARD(open_shards(directory, index.shards, index.shard_count, out));
+    QM_GUARD(compare_with_index(out, &index));
+done:
+    qm_weights_index_free(&index);
+    return status;
+}
+
+enum qm_status qm_weights_open(const char *directory, struct qm_weights *out)
+{
+    static const char *const one[] = {QM_WEIGHTS_FILE};
+    enum qm_status status = QM_OK;
+    char path[QM_PATH_BYTES], index[QM_PATH_BYTES];
+    memset(out, 0, sizeof(*out));
+    QM_TRY(qm_weights_check_layout(directory));
+    QM_TRY(qm_path_join(path, directory, QM_WEIGHTS_FILE));
+    QM_TRY(qm_path_join(index, directory, QM_WEIGHTS_INDEX_FILE));
+    bool is_one = qm_file_exists(path) || qm_path_is_link(path);
+    out->file = strdup(is_one ? path : index);
+    if (!out->file)
+        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory to read it", directory));
+    QM_GUARD(is_one ? open_shards(directory, one, 1, out) : open_index(directory, out));
+done:
+    if (status != QM_OK)
+        qm_weights_close(out);
+    return status;
+}
+
+void qm_weights_close(struct qm_weights *weights)
+{
+    for (size_t i = 0; i < weights->shard_count; i++)
+        qm_tensors_free(&weights->shards[i]);
+    free(weights->entries);
+    free(weights->shards);
+    free(weights->file);
+    free(weights->index);
+    memset(weights, 0, sizeof(*weights));
+}
+
+const struct qm_weights_entry *qm_weights_find(const struct qm_weights *weights, const char *name)
+{
+    const struct qm_tensor tensor = {.name = name};
+    const struct qm_weights_entry key = {.tensor = &tensor};
+    return weights->count ? bsearch(&key, weights->entries, weights->count, sizeof(key), by_name) : NULL;
+}
+
+enum qm_status qm_weights_check(const struct qm_weights *weights)
+{
+    for (size_t i = 0; i < weights->shard_count; i++)
+        QM_TRY(qm_file_map_check(&weights->shards[i].map, weights->shards[i].file));
+    return QM_OK;
+}
+
+// Values and hash -------------------------------------------------------------------------------------------------
+
+enum {
+    UNIT = 1 << 19,      // values that one thread converts at least, 0.1 ms: some times what its start costs
+    PIECE = 1 << 21,     // values after which pages are given back
+    HASH_PIECE = 1 << 23 // bytes, likewise
+};
+
+struct conversion {
+    const struct qm_weights_entry *entry;
+    size_t first, count;
+    float *values;
+    atomic_size_t bad; // the first value that is not finite, from `first` on; `count` if none is
+};
+
+static void convert_units(void *context, size_t begin, size_t end)
+{
+    struct conversion *all = context;
+    const struct qm_tensor *tensor = all->entry->tensor;
+    size_t value_bytes = qm_dtype_bytes(tensor->dtype), last = end * UNIT < all->count ? end * UNIT : all->count;
+    for (size_t at = begin * UNIT; at < last && at < atomic_load(&all->bad); at += PIECE) {
+        size_t some = last - at < PIECE ? last - at : PIECE;
+        const char *data = (const char *)tensor->data + (all->first + at) * value_bytes;
+        size_t bad = at + qm_values_to_floats(tensor->dtype, data, some, all->values + at);
+        qm_file_map_drop(&all->entry->shard->map, data, some * value_bytes);
+        size_t lowest = atomic_load(&all->bad);
+        while (bad < at + some && bad < lowest && !atomic_compare_exchange_weak(&all->bad, &lowest, bad))
+            ;
+    }
+}
+
+enum qm_status qm_weights_floats(const struct qm_weights_entry *entry, size_t first, size_t count, float *values)
+{
+    const struct qm_tensor *tensor = entry->tensor;
+    struct conversion all = {.entry = entry, .first = first, .count = count, .values = values};
+    if (!qm_dtype_is_float(tensor->dtype))
+        return QM_FAIL(QM_INVALID, "%s: tensor '%s': dtype %s; a model's weights must be F32, F16 or BF16",
+                       entry->shard->file, tensor->name, qm_dtype_name(tensor->dtype));
+    atomic_init(&all.bad, count);
+    qm_parallel_for(count / UNIT + (count % UNIT != 0), convert_units, &all);
+    size_t bad = atomic_load(&all.bad);
+    if (bad == count)
+        return QM_OK;
+    const char *at = (const char *)tensor->data + (first + bad) * qm_dtype_bytes(tensor->dtype);
+    return QM_FAIL(QM_INVALID, "%s: tensor '%s': value %zu is %s; every weight must be finite", entry->shard->file,
+                   tensor->name, first + bad, qm_value_is_nan(tensor->dtype, at) ? "not a number" : "infinite");
+}
+
+void qm_weights_hash(const struct qm_weights *weights, const void *more, size_t more_bytes, const atomic_bool *stop,
+                     char text[QM_HASH_TEXT_BYTES])
+{
+    struct qm_hash hash;
+    qm_hash_begin(&hash);
+    for (size_t i = 0; i < weights->shard_count; i++) {
+        const struct qm_file_map *map = &weights->shards[i].map;
+        for (size_t at = 0; at < map->count && !(stop && atomic_load(stop)); at += HASH_PIECE) {
+            const char *bytes = (const char *)map->bytes + at;
+            size_t some = map->count - at < HASH_PIECE ? map->count - at : HASH_PIECE;
+            qm_hash_add(&hash, bytes, some);
+            qm_file_map_drop(map, bytes, some);
+        }
+    }
+    qm_hash_add(&hash, weights->index, weights->index_bytes);
+    qm_hash_add(&hash, more, more_bytes);
+    qm_hash_end(&hash, text);
+}
