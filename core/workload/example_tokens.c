@@ -116,7 +116,7 @@ static enum qm_status encode_choices(const struct coder *coder, const struct qm_
     tokens->choice_count = example->choice_count;
     for (uint32_t i = 0; i < example->choice_count; i++) {
         const struct qm_user_choice *choice = &example->choices[i];
-        if (choice->prompt != known) {
+        if (i == 0 || choice->prompt != known) {
             uint32_t *ids = NULL;
             enum qm_status status =
                 encode(coder, example, choice->prompt, bytes_without_blanks(choice->prompt), true, &ids, &before);
