@@ -9,7 +9,8 @@
 
 enum {
     RUNS_AT_ONCE = 1 << 22, // of the evaluation set
-    SIEVE_BITS = 24,
+    SIEVE_BITS_MIN = 10,
+    SIEVE_BITS_MAX = 24,
 };
 
 // A run of the evaluation set.
@@ -26,7 +27,8 @@ struct finder {
     uint32_t n;
     struct run *runs;
     size_t count;
-    uint8_t *sieve;  // a bit for each hash that is among the runs; says no to most of what is not there
+    uint8_t *sieve; // a bit for each hash that is among the runs; says no to most of what is not there
+    uint32_t sieve_bits;
     uint8_t *is_hit; // [evaluation_count]
     uint64_t shared_runs;
 };
@@ -52,13 +54,13 @@ static int compare_runs(const void *a, const void *b)
 
 static void sieve_add(struct finder *finder, uint64_t hash)
 {
-    uint64_t bit = hash >> (64 - SIEVE_BITS);
+    uint64_t bit = hash >> (64 - finder->sieve_bits);
     finder->sieve[bit >> 3] = (uint8_t)(finder->sieve[bit >> 3] | 1u << (bit & 7));
 }
 
 static bool sieve_has(const struct finder *finder, uint64_t hash)
 {
-    uint64_t bit = hash >> (64 - SIEVE_BITS);
+    uint64_t bit = hash >> (64 - finder->sieve_bits);
     return finder->sieve[bit >> 3] >> (bit & 7) & 1;
 }
 
@@ -95,7 +97,7 @@ static void look_for(struct finder *finder, uint32_t length)
 static void search(struct finder *finder)
 {
     bool has_length[QM_OVERLAP_TOKENS_MAX + 1] = {false};
-    memset(finder->sieve, 0, (size_t)1 << (SIEVE_BITS - 3));
+    memset(finder->sieve, 0, (size_t)1 << (finder->sieve_bits - 3));
     for (size_t i = 0; i < finder->count; i++) {
         sieve_add(finder, finder->runs[i].hash);
         has_length[finder->runs[i].length] = true;
@@ -146,7 +148,10 @@ enum qm_status qm_overlap_find(const struct qm_token_span *calibration, size_t c
         places += evaluation[i].count;
     size_t room = places < RUNS_AT_ONCE ? (size_t)places + 1 : RUNS_AT_ONCE;
     finder.runs = malloc(room * sizeof(*finder.runs));
-    finder.sieve = malloc((size_t)1 << (SIEVE_BITS - 3));
+    finder.sieve_bits = SIEVE_BITS_MIN;
+    while (finder.sieve_bits < SIEVE_BITS_MAX && (size_t)1 << finder.sieve_bits < 4 * room)
+        finder.sieve_bits++;
+    finder.sieve = malloc((size_t)1 << (finder.sieve_bits - 3));
     finder.is_hit = calloc(evaluation_count + 1, 1);
     if (!finder.runs || !finder.sieve || !finder.is_hit)
         QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "no memory to compare two sets"));
