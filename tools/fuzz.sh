@@ -31,6 +31,8 @@ fi
 
 readers() { # readers TARGET: the files that it is to cover; none: no least coverage
     case $1 in
+    deployment) echo core/workload/deployment.c core/workload/deployment_trace.c ;;
+    jsonl) echo core/workload/examples.c core/workload/examples_harness.c core/workload/answers.c core/workload/lines.c ;;
     artifact) echo core/quant/artifact_file.c core/quant/artifact_text.c ;;
     journal) echo core/bench/journal_read.c ;;
     profile) echo core/bench/profile.c core/bench/profile_measure.c ;;

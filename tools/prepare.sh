@@ -21,6 +21,7 @@ libjansson-dev|hdr:jansson.h|JSON: model files, --json
 libsodium-dev|hdr:sodium.h|hashes and signatures
 libuv1-dev|hdr:uv.h|processes, timers, files
 libsqlite3-dev|hdr:sqlite3.h|the history of results
+libpcre2-dev|hdr:pcre2.h|regular expressions of answers and tokenizers
 libvulkan-dev|hdr:vulkan/vulkan.h|Vulkan headers
 libvulkan-volk-dev|hdr:volk.h|loads Vulkan at run time
 opencl-c-headers|hdr:CL/cl.h|OpenCL headers'

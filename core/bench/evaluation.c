@@ -6,13 +6,11 @@
 
 #include "record/node.h"
 #include "sys/file.h"
+#include "workload/token_hash.h"
 
 void qm_evaluation_hash_token(struct qm_hash *hash, uint32_t token, bool is_scored)
 {
-    uint32_t word = token | (is_scored ? 0x10000u : 0u);
-    const unsigned char bytes[4] = {(unsigned char)word, (unsigned char)(word >> 8), (unsigned char)(word >> 16),
-                                    (unsigned char)(word >> 24)};
-    qm_hash_add(hash, bytes, sizeof(bytes));
+    qm_token_hash_add(hash, token, is_scored);
 }
 
 static void hash_windows(struct qm_evaluation *evaluation)

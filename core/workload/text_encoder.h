@@ -1,0 +1,19 @@
+// What turns a text into tokens, as this folder sees it: a function and what it needs.
+#ifndef QM_WORKLOAD_TEXT_ENCODER_H
+#define QM_WORKLOAD_TEXT_ENCODER_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct qm_text_encoder {
+    // The tokens of `bytes` bytes of text, which need be neither UTF-8 nor terminated. `add_special` asks for what the
+    // model's tokenizer puts in front of a text by itself. The caller frees *ids, which may be NULL where *count is 0.
+    enum qm_status (*encode)(void *context, const char *text, size_t bytes, bool add_special, uint32_t **ids,
+                             size_t *count);
+    void *context;
+};
+
+#endif
