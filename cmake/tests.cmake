@@ -21,6 +21,10 @@ endif()
 add_executable(qm_identity EXCLUDE_FROM_ALL test/identity.c)
 target_link_libraries(qm_identity PRIVATE qmark_core)
 
+# How many megabytes of a text a tokenizer encodes in a second (docs/TOKENIZERS.md).
+add_executable(bench_tokenizer EXCLUDE_FROM_ALL tools/bench_tokenizer.c)
+target_link_libraries(bench_tokenizer PRIVATE qmark_core)
+
 # Every test/test_NAME.c is a cmocka program of its own and a ctest of the same name.
 if(NOT CMOCKA_FOUND)
     message(STATUS "cmocka not found: tests are not built")

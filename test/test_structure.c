@@ -424,7 +424,7 @@ static void test_platform_calls(void **state)
 
 static void only_interface(const struct source *file, size_t line, const char *name)
 {
-    static const char *const folders[] = {"kernel/", "model/",  "quant/",  "score/",
+    static const char *const folders[] = {"kernel/", "model/",  "quant/",  "score/", "text/",
                                           "bench/",  "record/", "report/", "cli/"};
     for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); ++i) {
         if (begins_with(name, folders[i]) || (begins_with(name, "core/") && begins_with(name + 5, folders[i])))
@@ -445,7 +445,7 @@ static void test_backends_know_no_model(void **state)
 // How high a folder of core/ stands; -1 for others.
 static int floor_of(const char *path)
 {
-    static const char *const floors[] = {"base/",          "sys/", "record/", "kernel/", "model/ quant/ score/",
+    static const char *const floors[] = {"base/",          "sys/", "record/", "kernel/", "model/ quant/ score/ text/",
                                          "bench/ report/", "cli/"};
     const char *slash = strchr(path, '/');
     for (int i = 0; slash && i < (int)(sizeof(floors) / sizeof(floors[0])); ++i) {

@@ -36,6 +36,7 @@ readers() { # readers TARGET: the files that it is to cover; none: no least cove
     profile) echo core/bench/profile.c core/bench/profile_measure.c ;;
     node) echo core/record/node_read.c ;;
     safetensors) echo core/model/safetensors.c ;;
+    tokenizer) echo core/text/json.c core/text/tokenizer_read.c core/text/tokenizer_model.c core/text/tokenizer_steps.c ;;
     signature) echo core/record/sign_text.c ;;
     history) echo core/record/history_store.c core/record/history_query.c ;;
     samples) echo core/bench/samples_read.c ;;
