@@ -8,6 +8,8 @@
 
 #define NO_SYMBOL UINT32_MAX
 #define CACHED_WORDS 65536u // 4 MiB
+#define JOIN_BITS 1048576u  // 128 KiB
+#define FIRST_CHARACTERS 0x3000u
 
 struct qm_symbol {
     uint32_t id; // QM_TOKEN_NONE: merged into the one before
@@ -106,6 +108,53 @@ static uint32_t find_token(const struct qm_bpe *bpe, const char *text, size_t co
     return id;
 }
 
+// Where no merge reaches across ----------------------------------------------------------------------------------------
+
+static size_t join_bit(const struct qm_bpe *bpe, uint32_t before, uint32_t after)
+{
+    return (size_t)qm_random_mix(((uint64_t)before << 32 | after) ^ bpe->vocabulary.seed) & (JOIN_BITS - 1);
+}
+
+// The last character of one token and the first one of another; false if one has none.
+static bool characters_between(const struct qm_bpe *bpe, uint32_t left, uint32_t right, uint32_t *before,
+                               uint32_t *after)
+{
+    size_t left_bytes = 0, right_bytes = 0;
+    const char *left_text = qm_vocabulary_text(&bpe->vocabulary, left, &left_bytes);
+    const char *right_text = qm_vocabulary_text(&bpe->vocabulary, right, &right_bytes);
+    if (left_bytes == 0 || right_bytes == 0)
+        return false;
+    const char *last = qm_utf8_before(left_text, left_text + left_bytes);
+    return qm_utf8_character((const unsigned char *)last, (size_t)(left_text + left_bytes - last), before) > 0 &&
+           qm_utf8_character((const unsigned char *)right_text, right_bytes, after) > 0;
+}
+
+static enum qm_status find_joins(struct qm_bpe *bpe)
+{
+    if (bpe->is_byte_level || bpe->ignore_merges)
+        return QM_OK;
+    bpe->joins = calloc(JOIN_BITS / 64, sizeof(*bpe->joins));
+    bpe->is_token = calloc(FIRST_CHARACTERS, 1);
+    if (!bpe->joins || !bpe->is_token)
+        return out_of_memory(bpe);
+    for (uint32_t code = 0; code < FIRST_CHARACTERS; code++) {
+        char text[4];
+        bpe->is_token[code] = find_token(bpe, text, qm_utf8_write(code, text)) != QM_TOKEN_NONE;
+    }
+    for (size_t i = 0; i < bpe->merge_slots; i++) {
+        uint64_t pair = bpe->merges[i].pair;
+        uint32_t before = 0, after = 0;
+        if (pair == UINT64_MAX)
+            continue;
+        if (!characters_between(bpe, (uint32_t)(pair >> 32), (uint32_t)pair, &before, &after))
+            return QM_OK; // a token without a text
+        size_t bit = join_bit(bpe, before, after);
+        bpe->joins[bit / 64] |= (uint64_t)1 << (bit % 64);
+    }
+    bpe->cuts = true;
+    return QM_OK;
+}
+
 enum qm_status qm_bpe_finish(struct qm_bpe *bpe)
 {
     for (uint32_t byte = 0; byte < 256; byte++) {
@@ -115,7 +164,7 @@ enum qm_status qm_bpe_finish(struct qm_bpe *bpe)
         bpe->fallback_ids[byte] = find_token(bpe, text, 6);
     }
     bpe->cache = calloc(CACHED_WORDS, sizeof(*bpe->cache));
-    return bpe->cache ? QM_OK : out_of_memory(bpe);
+    return bpe->cache ? find_joins(bpe) : out_of_memory(bpe);
 }
 
 void qm_bpe_free(struct qm_bpe *bpe)
@@ -123,6 +172,8 @@ void qm_bpe_free(struct qm_bpe *bpe)
     qm_vocabulary_free(&bpe->vocabulary);
     free(bpe->merges);
     free(bpe->cache);
+    free(bpe->joins);
+    free(bpe->is_token);
     free(bpe->symbols);
     free(bpe->queue);
     free(bpe->mapped.data);
@@ -324,7 +375,7 @@ static enum qm_status encode_new(struct qm_bpe *bpe, const char *word, size_t co
     return QM_OK;
 }
 
-enum qm_status qm_bpe_encode(struct qm_bpe *bpe, const char *word, size_t count, struct qm_tokens *out)
+static enum qm_status encode_cached(struct qm_bpe *bpe, const char *word, size_t count, struct qm_tokens *out)
 {
     if (count > QM_CACHED_WORD_BYTES)
         return encode_new(bpe, word, count, out);
@@ -342,4 +393,30 @@ enum qm_status qm_bpe_encode(struct qm_bpe *bpe, const char *word, size_t count,
         memcpy(cached->ids, out->ids + begin, tokens * sizeof(*cached->ids));
     }
     return QM_OK;
+}
+
+enum qm_status qm_bpe_encode(struct qm_bpe *bpe, const char *word, size_t count, struct qm_tokens *out)
+{
+    size_t begin = 0;
+    uint32_t before = 0;
+    bool was_token = false;
+    for (size_t i = 0; bpe->cuts && count > QM_CACHED_WORD_BYTES && i < count;) {
+        uint32_t code = 0;
+        size_t length = qm_utf8_character((const unsigned char *)word + i, count - i, &code);
+        if (length == 0)
+            return QM_FAIL(QM_FAILED, "a text that is not UTF-8 came to be encoded; report this");
+        bool is_token =
+            code < FIRST_CHARACTERS ? bpe->is_token[code] : find_token(bpe, word + i, length) != QM_TOKEN_NONE;
+        if (is_token && was_token) {
+            size_t bit = join_bit(bpe, before, code);
+            if (!(bpe->joins[bit / 64] >> (bit % 64) & 1)) {
+                QM_TRY(encode_cached(bpe, word + begin, i - begin, out));
+                begin = i;
+            }
+        }
+        before = code;
+        was_token = is_token;
+        i += length;
+    }
+    return encode_cached(bpe, word + begin, count - begin, out);
 }

@@ -3,7 +3,9 @@
 // Units", ACL 2016; the details (what an unknown character becomes, ties, doubled merges) as Hugging Face's tokenizers has
 // them.
 //
-// A queue by (rank, place) makes a word of n characters cost O(n log n): a whole text may be one word (Llama 2).
+// A queue by (rank, place) makes a word of n characters cost O(n log n): a whole text may be one word (Llama 2). Such a word
+// is cut first where no merge can reach across: between two characters, both of them tokens, such that no merge has a left
+// side that ends in the one and a right side that begins with the other.
 #ifndef QM_TEXT_BPE_H
 #define QM_TEXT_BPE_H
 
@@ -35,6 +37,9 @@ struct qm_bpe {
     uint32_t byte_ids[256];     // of a byte's character
     uint32_t fallback_ids[256]; // of <0xNN>
     struct qm_cached_word *cache;
+    bool cuts;               // words that are not byte-level
+    uint64_t *joins;         // a bit for each pair of characters that a merge may join; others may have the same
+    unsigned char *is_token; // for each of the first characters of Unicode whether it is a token
     // Of the word that is worked on.
     struct qm_symbol *symbols;
     size_t symbol_count, symbol_capacity;
