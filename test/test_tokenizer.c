@@ -587,6 +587,29 @@ static void test_patterns_mean_the_same(void **state)
     }
 }
 
+// A pattern that goes to the end of the text from each of its places: each match is within PCRE2's limits.
+static void test_pattern_that_goes_to_the_end(void **state)
+{
+    (void)state;
+    const size_t count = 400000;
+    char *text = malloc(count);
+    struct qm_tokenizer *tokenizer = parse(WITH(
+        "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(?:ab)+\\\\d\"},\"behavior\":\"Isolated\"}"));
+    struct qm_tokens tokens = {0};
+    for (size_t i = 0; i < count; i++)
+        text[i] = i % 2 ? 'b' : 'a';
+    assert_int_equal(qm_tokenizer_encode(tokenizer, text, count, NULL, &tokens), QM_INVALID);
+    assert_non_null(strstr(qm_error_text(), "after more than 10 s"));
+    assert_int_equal(tokens.count, 0);
+    memcpy(text + 600, "1", 1); // found beyond the first window, where the text is short
+    encode(tokenizer, text, 2000, false, &tokens);
+    assert_int_equal(tokens.count, 1000);
+    assert_int_equal(tokens.ids[300], 7);
+    qm_tokens_free(&tokens);
+    qm_tokenizer_destroy(&tokenizer);
+    free(text);
+}
+
 // A pattern that tries everything ends at its limits, with one line, and not after hours.
 static void test_pattern_bombs(void **state)
 {
@@ -672,6 +695,7 @@ int main(void)
         cmocka_unit_test(test_not_json),
         cmocka_unit_test(test_patterns_mean_the_same),
         cmocka_unit_test(test_pattern_bombs),
+        cmocka_unit_test(test_pattern_that_goes_to_the_end),
         cmocka_unit_test(test_equal_to_the_original),
         cmocka_unit_test(test_variants_equal_to_the_original),
         cmocka_unit_test(test_round_trip),

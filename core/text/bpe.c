@@ -386,7 +386,7 @@ static enum qm_status encode_cached(struct qm_bpe *bpe, const char *word, size_t
     size_t begin = out->count;
     QM_TRY(encode_new(bpe, word, count, out));
     size_t tokens = out->count - begin;
-    if (tokens <= QM_CACHED_WORD_TOKENS) {
+    if (tokens > 0 && tokens <= QM_CACHED_WORD_TOKENS) {
         cached->bytes = (uint8_t)count;
         cached->tokens = (uint8_t)tokens;
         memcpy(cached->text, word, count);

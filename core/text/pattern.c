@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JIT_STACK_BYTES_MAX (1u << 20)
+#define JIT_STACK_BYTES_MAX ((size_t)1 << 20)
 #define CALLS_BETWEEN_CLOCKS 64u
+#define WINDOW_STEPS (1u << 26) // begins that are tried at once, times what is left of the text
+#define WINDOW_BYTES_MIN 16u
 
 struct qm_pattern {
     char *name;    // "FILE: PLACE", for messages
@@ -70,7 +72,8 @@ static pcre2_code *compile(const char *text, size_t count, int *error, size_t *o
     }
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     pcre2_code *code =
-        pcre2_compile((PCRE2_SPTR)text, count, PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, error,
+        pcre2_compile((PCRE2_SPTR)text, count,
+                      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT, error,
                       offset, context);
     pcre2_compile_context_free(context);
     return code;
@@ -176,17 +179,48 @@ static enum qm_status match_failed(const struct qm_pattern *pattern, int error)
     return QM_FAIL(QM_FAILED, "%s: its pattern could not be matched: %s; report this", pattern->name, message);
 }
 
-static enum qm_status match(struct qm_pattern *pattern, const struct qm_pattern_search *search, size_t *begin,
-                            size_t *end, bool *found)
+static enum qm_status check_deadline(const struct qm_pattern *pattern, const struct qm_pattern_budget *budget)
+{
+    if (qm_clock_ns() <= budget->deadline_ns)
+        return QM_OK;
+    return QM_FAIL(QM_INVALID,
+                   "%s: its pattern is still not through with this text after more than 10 s; use a pattern that does "
+                   "not try the same place again and again",
+                   pattern->name);
+}
+
+// A match that begins at `at` or later, and at `last` at the latest.
+static int match_within(struct qm_pattern *pattern, const struct qm_pattern_search *search, size_t at, size_t last)
 {
     PCRE2_SPTR text = (PCRE2_SPTR)search->text;
     int result = PCRE2_ERROR_JIT_STACKLIMIT;
+    pcre2_set_offset_limit(pattern->context, last);
     // The text is UTF-8 and `at` the begin of a character, which need not be checked from here to the end each time.
     if (pattern->has_jit)
-        result = pcre2_jit_match(pattern->code, text, search->count, search->at, 0, pattern->match, pattern->context);
+        result = pcre2_jit_match(pattern->code, text, search->count, at, 0, pattern->match, pattern->context);
     if (result == PCRE2_ERROR_JIT_STACKLIMIT)
-        result = pcre2_match(pattern->code, text, search->count, search->at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
-                             pattern->match, pattern->context);
+        result = pcre2_match(pattern->code, text, search->count, at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, pattern->match,
+                             pattern->context);
+    return result;
+}
+
+// PCRE2's limits count the steps from one begin, and a pattern such as (?:ab)+c may go to the end of the text from each: so
+// begins are tried in windows, and the clock is looked at between them.
+static enum qm_status match(struct qm_pattern *pattern, const struct qm_pattern_search *search, size_t *begin,
+                            size_t *end, bool *found)
+{
+    int result = PCRE2_ERROR_NOMATCH;
+    for (size_t at = search->at; at <= search->count;) {
+        size_t left = search->count - at, window = WINDOW_STEPS / (left + 1);
+        window = window < WINDOW_BYTES_MIN ? WINDOW_BYTES_MIN : window;
+        size_t last = left <= window ? PCRE2_UNSET : at + window;
+        result = match_within(pattern, search, at, last);
+        if (result != PCRE2_ERROR_NOMATCH || last == PCRE2_UNSET)
+            break;
+        QM_TRY(check_deadline(pattern, search->budget));
+        for (at = last + 1; at < search->count && ((unsigned char)search->text[at] & 0xc0) == 0x80;)
+            at++;
+    }
     *found = result >= 0;
     if (result == PCRE2_ERROR_NOMATCH)
         return QM_OK;
@@ -199,16 +233,6 @@ static enum qm_status match(struct qm_pattern *pattern, const struct qm_pattern_
     *begin = offsets[0];
     *end = offsets[1];
     return QM_OK;
-}
-
-static enum qm_status check_deadline(const struct qm_pattern *pattern, struct qm_pattern_budget *budget)
-{
-    if (++budget->calls % CALLS_BETWEEN_CLOCKS != 0 || qm_clock_ns() <= budget->deadline_ns)
-        return QM_OK;
-    return QM_FAIL(QM_INVALID,
-                   "%s: its pattern is still not through with this text after more than 10 s; use a pattern that does "
-                   "not try the same place again and again",
-                   pattern->name);
 }
 
 enum qm_status qm_pattern_next(struct qm_pattern *pattern, struct qm_pattern_search *search, size_t *begin, size_t *end,
@@ -227,7 +251,8 @@ enum qm_status qm_pattern_next(struct qm_pattern *pattern, struct qm_pattern_sea
             *end = *begin + pattern->literal_bytes;
         } else {
             bool matched = false;
-            QM_TRY(check_deadline(pattern, search->budget));
+            if (++search->budget->calls % CALLS_BETWEEN_CLOCKS == 0)
+                QM_TRY(check_deadline(pattern, search->budget));
             QM_TRY(match(pattern, search, begin, end, &matched));
             if (!matched)
                 return QM_OK;

@@ -10,9 +10,9 @@
 // with two, a merge that names no token) or asks for what is not built is refused: QM_INVALID or QM_UNSUPPORTED, with one
 // line "FILE: where: what is wrong; what would be right". Holes between ids are allowed and counted.
 //
-// Limits: QM_TOKENIZER_FILE_BYTES_MAX of a file, ids up to QM_TOKEN_ID_MAX, QM_TEXT_BYTES_MAX of a text. Time grows with
-// the length of a text as n log n at most, whatever the text; memory with 40 bytes for each of its bytes at worst (one word
-// of one-byte characters), about 1 in common ones. Patterns end at PCRE2's limits (pattern.h).
+// Limits: QM_TOKENIZER_FILE_BYTES_MAX of a file, ids up to 4,194,303, QM_TEXT_BYTES_MAX of a text and twice that of a
+// normalized one. Time grows with the length of a text as n log n at most, whatever the text; memory with 64 bytes for each
+// of its bytes at worst (one word of one-byte characters), about 2 in common ones. Patterns end at the limits of pattern.h.
 //
 // A tokenizer keeps words that it has seen, so one thread at a time may use it.
 #ifndef QM_TEXT_TOKENIZER_H

@@ -114,7 +114,7 @@ static enum qm_status new_tokenizer(const char *file, const void *bytes, size_t 
     qm_hash_bytes(bytes, count, (*out)->sha256);
     qm_vocabulary_begin(&(*out)->bpe.vocabulary);
     (*out)->bpe.file = (*out)->file;
-    (*out)->normalizers.most = QM_TEXT_BYTES_MAX;
+    (*out)->normalizers.most = 2 * QM_TEXT_BYTES_MAX;
     (*out)->remark = "";
     return QM_OK;
 }
