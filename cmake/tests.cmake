@@ -27,6 +27,10 @@ foreach(name make_model load_rate)
     target_link_libraries(qm_${name} PRIVATE qmark_core)
 endforeach()
 
+# How many megabytes of a text a tokenizer encodes in a second (docs/TOKENIZERS.md).
+add_executable(bench_tokenizer EXCLUDE_FROM_ALL tools/bench_tokenizer.c)
+target_link_libraries(bench_tokenizer PRIVATE qmark_core)
+
 # Every test/test_NAME.c is a cmocka program of its own and a ctest of the same name.
 if(NOT CMOCKA_FOUND)
     message(STATUS "cmocka not found: tests are not built")

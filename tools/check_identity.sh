@@ -12,7 +12,8 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P) || exit 2
 build=${1:-$root/build-identity}
 list=$root/test/data/identity_schemes.txt
 cross_packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libjansson-dev:arm64 libsodium-dev:arm64 \
-libyaml-dev:arm64 libuv1-dev:arm64 libsqlite3-dev:arm64 libpcre2-dev:arm64"
+libyaml-dev:arm64 libuv1-dev:arm64 libsqlite3-dev:arm64 libpcre2-dev:arm64 \
+libutf8proc-dev:arm64"
 mkdir -p "$build" || exit 2
 
 skip() { # skip REASON
@@ -23,7 +24,7 @@ skip() { # skip REASON
 
 cross_is_there() {
     command -v aarch64-linux-gnu-gcc >/dev/null 2>&1 && command -v qemu-aarch64 >/dev/null 2>&1 || return 1
-    for library in jansson sodium yaml uv sqlite3 pcre2-8; do
+    for library in jansson sodium yaml uv sqlite3 pcre2-8 utf8proc; do
         [ -e "/usr/lib/aarch64-linux-gnu/lib$library.so" ] || return 1
     done
 }

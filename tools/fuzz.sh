@@ -39,6 +39,7 @@ readers() { # readers TARGET: the files that it is to cover; none: no least cove
     node) echo core/record/node_read.c ;;
     safetensors) echo core/model/safetensors.c core/model/json_bound.c ;;
     weights_index) echo core/model/weights_index.c ;;
+    tokenizer) echo core/text/json.c core/text/tokenizer_read.c core/text/tokenizer_model.c core/text/tokenizer_steps.c ;;
     signature) echo core/record/sign_text.c ;;
     history) echo core/record/history_store.c core/record/history_query.c ;;
     samples) echo core/bench/samples_read.c ;;

@@ -22,6 +22,7 @@ libsodium-dev|hdr:sodium.h|hashes and signatures
 libuv1-dev|hdr:uv.h|processes, timers, files
 libsqlite3-dev|hdr:sqlite3.h|the history of results
 libpcre2-dev|hdr:pcre2.h|regular expressions of answers and tokenizers
+libutf8proc-dev|hdr:utf8proc.h|normal forms of Unicode
 libvulkan-dev|hdr:vulkan/vulkan.h|Vulkan headers
 libvulkan-volk-dev|hdr:volk.h|loads Vulkan at run time
 opencl-c-headers|hdr:CL/cl.h|OpenCL headers'
