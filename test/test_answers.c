@@ -153,13 +153,13 @@ static void test_numeric(void **state)
 
 static enum qm_judgement judge_pattern(const char *text, const char *answer, const char *generated, size_t bytes)
 {
-    struct qm_pattern *pattern = NULL;
-    if (qm_pattern_create(text, &pattern) != QM_OK)
+    struct qm_answer_pattern *pattern = NULL;
+    if (qm_answer_pattern_create(text, &pattern) != QM_OK)
         fail_msg("%s", qm_error_text());
-    assert_string_equal(qm_pattern_text(pattern), text);
+    assert_string_equal(qm_answer_pattern_text(pattern), text);
     const struct qm_answer_rule rule = {.match = QM_MATCH_REGEX, .pattern = pattern};
     enum qm_judgement judgement = judge_bytes(&rule, answer, generated, bytes);
-    qm_pattern_destroy(&pattern);
+    qm_answer_pattern_destroy(&pattern);
     assert_null(pattern);
     return judgement;
 }
@@ -194,7 +194,7 @@ static void test_regex(void **state)
                                    3),
                      QM_ANSWER_WRONG);
 
-    struct qm_pattern *pattern = NULL;
+    struct qm_answer_pattern *pattern = NULL;
     static const char *const bad[] = {
         "(",
         "[z-a]",
@@ -207,7 +207,7 @@ static void test_regex(void **state)
         "((((((((((((((((((((((((((((((((((x))))))))))))))))))))))))))))))))))))))))))))))))))))))"
         ")))))))))))))"};
     for (size_t i = 0; i < COUNT(bad); i++) {
-        if (qm_pattern_create(bad[i], &pattern) != QM_INVALID)
+        if (qm_answer_pattern_create(bad[i], &pattern) != QM_INVALID)
             fail_msg("'%s' was taken", bad[i]);
         assert_null(pattern);
         assert_null(strchr(qm_error_text(), '\n'));
@@ -216,9 +216,9 @@ static void test_regex(void **state)
     assert_non_null(wide);
     memset(wide, 'a', QM_PATTERN_BYTES_MAX + 1);
     wide[QM_PATTERN_BYTES_MAX + 1] = '\0';
-    assert_int_equal(qm_pattern_create(wide, &pattern), QM_INVALID);
+    assert_int_equal(qm_answer_pattern_create(wide, &pattern), QM_INVALID);
     free(wide);
-    assert_int_equal(qm_pattern_create("(((a{1000}){1000}){1000}){1000}", &pattern), QM_INVALID); // too large
+    assert_int_equal(qm_answer_pattern_create("(((a{1000}){1000}){1000}){1000}", &pattern), QM_INVALID); // too large
 }
 
 // Patterns that would take until the end of the world give up, and a text that is too long is not looked at.

@@ -89,7 +89,7 @@ static void test_own_form(void **state)
     examples = parse_as("{\"prompt\": \"p\", \"answer\": 4}\nnot looked at", &params);
     assert_int_equal(examples->count, 1);
     assert_int_equal(examples->examples[0].max_tokens, 9);
-    assert_string_equal(qm_pattern_text(examples->examples[0].rule.pattern), "(\\d+)");
+    assert_string_equal(qm_answer_pattern_text(examples->examples[0].rule.pattern), "(\\d+)");
     qm_user_examples_destroy(&examples);
 }
 

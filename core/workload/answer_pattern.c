@@ -16,7 +16,7 @@ enum {
     NESTED_MAX = 64, // parentheses
 };
 
-struct qm_pattern {
+struct qm_answer_pattern {
     char *text;
     pcre2_code *code;
     pcre2_match_data *data;
@@ -24,7 +24,7 @@ struct qm_pattern {
     uint32_t groups;
 };
 
-enum qm_status qm_pattern_create(const char *text, struct qm_pattern **out)
+enum qm_status qm_answer_pattern_create(const char *text, struct qm_answer_pattern **out)
 {
     enum qm_status status = QM_OK;
     int error = 0;
@@ -34,7 +34,7 @@ enum qm_status qm_pattern_create(const char *text, struct qm_pattern **out)
     *out = NULL;
     if (length == 0 || length > QM_PATTERN_BYTES_MAX)
         return QM_FAIL(QM_INVALID, "a pattern of %zu bytes; expected 1 to %d", length, QM_PATTERN_BYTES_MAX);
-    struct qm_pattern *pattern = calloc(1, sizeof(*pattern));
+    struct qm_answer_pattern *pattern = calloc(1, sizeof(*pattern));
     options = pcre2_compile_context_create(NULL);
     if (!pattern || !options || !(pattern->text = strdup(text)))
         QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a pattern"));
@@ -60,11 +60,11 @@ enum qm_status qm_pattern_create(const char *text, struct qm_pattern **out)
     pattern = NULL;
 done:
     pcre2_compile_context_free(options);
-    qm_pattern_destroy(&pattern);
+    qm_answer_pattern_destroy(&pattern);
     return status;
 }
 
-void qm_pattern_destroy(struct qm_pattern **pattern)
+void qm_answer_pattern_destroy(struct qm_answer_pattern **pattern)
 {
     if (!*pattern)
         return;
@@ -76,7 +76,7 @@ void qm_pattern_destroy(struct qm_pattern **pattern)
     *pattern = NULL;
 }
 
-const char *qm_pattern_text(const struct qm_pattern *pattern)
+const char *qm_answer_pattern_text(const struct qm_answer_pattern *pattern)
 {
     return pattern->text;
 }
@@ -94,8 +94,8 @@ static int count_step(pcre2_callout_block *block, void *data)
     return budget->steps > STEPS_MAX ? PCRE2_ERROR_CALLOUT : 0;
 }
 
-enum qm_pattern_outcome qm_pattern_find(const struct qm_pattern *pattern, const char *text, size_t bytes, size_t *first,
-                                        size_t *count)
+enum qm_answer_pattern_outcome qm_answer_pattern_find(const struct qm_answer_pattern *pattern, const char *text,
+                                                      size_t bytes, size_t *first, size_t *count)
 {
     struct budget budget = {0, bytes};
     *first = *count = 0;

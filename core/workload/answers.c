@@ -287,7 +287,7 @@ enum qm_status qm_answer_judge(const struct qm_answer_rule *rule, const char *co
         is_right = judge_numeric(rule->tolerance, answers, count, text, bytes);
         break;
     case QM_MATCH_REGEX: {
-        enum qm_pattern_outcome outcome = qm_pattern_find(rule->pattern, text, bytes, &first, &length);
+        enum qm_answer_pattern_outcome outcome = qm_answer_pattern_find(rule->pattern, text, bytes, &first, &length);
         if (outcome == QM_PATTERN_GAVE_UP) {
             *out = QM_ANSWER_UNJUDGED;
             return QM_OK;

@@ -49,14 +49,14 @@ enum {
     QM_PATTERN_TEXT_BYTES_MAX = 64 << 10,
 };
 
-struct qm_pattern;
+struct qm_answer_pattern;
 
 // QM_INVALID with what is wrong and at which byte of the pattern. The caller destroys *out.
-QM_MUST_USE enum qm_status qm_pattern_create(const char *text, struct qm_pattern **out);
-void qm_pattern_destroy(struct qm_pattern **pattern);          // NULL is allowed
-const char *qm_pattern_text(const struct qm_pattern *pattern); // as it was given
+QM_MUST_USE enum qm_status qm_answer_pattern_create(const char *text, struct qm_answer_pattern **out);
+void qm_answer_pattern_destroy(struct qm_answer_pattern **pattern);          // NULL is allowed
+const char *qm_answer_pattern_text(const struct qm_answer_pattern *pattern); // as it was given
 
-enum qm_pattern_outcome {
+enum qm_answer_pattern_outcome {
     QM_PATTERN_NONE,
     QM_PATTERN_FOUND,
     QM_PATTERN_GAVE_UP, // out of steps, or the text is too long
@@ -64,13 +64,13 @@ enum qm_pattern_outcome {
 
 // Looks for the first match; *first and *count are the place of what is compared. A pattern may be used by one thread at
 // a time.
-enum qm_pattern_outcome qm_pattern_find(const struct qm_pattern *pattern, const char *text, size_t bytes, size_t *first,
-                                        size_t *count);
+enum qm_answer_pattern_outcome qm_answer_pattern_find(const struct qm_answer_pattern *pattern, const char *text,
+                                                      size_t bytes, size_t *first, size_t *count);
 
 struct qm_answer_rule {
     enum qm_match match;
-    double tolerance;                 // numeric: absolute, 0 or more
-    const struct qm_pattern *pattern; // regex; not owned
+    double tolerance;                        // numeric: absolute, 0 or more
+    const struct qm_answer_pattern *pattern; // regex; not owned
 };
 
 enum qm_judgement {

@@ -217,11 +217,12 @@ static enum qm_status read_choices(const struct qm_examples_line *line, const js
     return QM_OK;
 }
 
-static enum qm_status find_pattern(const struct qm_examples_line *line, const char *text, const struct qm_pattern **out)
+static enum qm_status find_pattern(const struct qm_examples_line *line, const char *text,
+                                   const struct qm_answer_pattern **out)
 {
     struct qm_examples_room *room = line->room;
     for (uint32_t i = room->pattern_count; i-- > 0;) // the latest is the likeliest
-        if (strcmp(qm_pattern_text(room->patterns[i]), text) == 0) {
+        if (strcmp(qm_answer_pattern_text(room->patterns[i]), text) == 0) {
             *out = room->patterns[i];
             return QM_OK;
         }
@@ -229,7 +230,7 @@ static enum qm_status find_pattern(const struct qm_examples_line *line, const ch
         return qm_lines_invalid(line->lines,
                                 "more than %d different patterns; use fewer, with a group for what differs",
                                 QM_EXAMPLES_PATTERNS_MAX);
-    enum qm_status status = qm_pattern_create(text, &room->patterns[room->pattern_count]);
+    enum qm_status status = qm_answer_pattern_create(text, &room->patterns[room->pattern_count]);
     if (status != QM_OK) {
         qm_error_prefix("%s:%zu: ", line->lines->name, line->lines->number);
         return status;
@@ -506,7 +507,7 @@ void qm_user_examples_hash(const struct qm_user_examples *examples, char text[QM
         const struct qm_user_example *example = &examples->examples[e];
         qm_double_text(example->rule.tolerance, number);
         qm_hash_add_text(&hash, qm_match_name(example->rule.match));
-        qm_hash_add_text(&hash, example->rule.pattern ? qm_pattern_text(example->rule.pattern) : "");
+        qm_hash_add_text(&hash, example->rule.pattern ? qm_answer_pattern_text(example->rule.pattern) : "");
         qm_hash_add_text(&hash, number);
         qm_hash_add_text(&hash, example->prompt);
         hash_number(&hash, example->answer_count);
@@ -537,7 +538,7 @@ void qm_user_examples_destroy(struct qm_user_examples **examples)
             free(block);
         }
         for (uint32_t i = 0; i < room->pattern_count; i++)
-            qm_pattern_destroy(&room->patterns[i]);
+            qm_answer_pattern_destroy(&room->patterns[i]);
         free(room->ids);
         free(room->file);
         free(room);

@@ -11,7 +11,7 @@ struct qm_examples_block;
 struct qm_examples_room {
     struct qm_examples_block *blocks;
     char *file;
-    struct qm_pattern *patterns[QM_EXAMPLES_PATTERNS_MAX];
+    struct qm_answer_pattern *patterns[QM_EXAMPLES_PATTERNS_MAX];
     uint32_t pattern_count;
     const char **ids; // open addressing; grows
     size_t id_room, id_count;
