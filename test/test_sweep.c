@@ -289,7 +289,8 @@ static void a_sweep(void **state)
     struct qm_reference_params reference = {.model = p->model, .cache_directory = CACHE "-fresh", .time = &time};
     char directory[QM_PATH_BYTES];
     check(qm_path_join(directory, CACHE, "artifacts"));
-    check(qm_artifact_find(directory, p->model->sha256, &p->model->config, &row->scheme, p->calibration->sha256, &artifact));
+    check(qm_artifact_find(directory, p->model->sha256, &p->model->config, &row->scheme, p->calibration->sha256,
+                           &artifact));
     assert_null(artifact); // a sweep keeps none
     for (int round = 0; round < 2; ++round) {
         check(qm_reference_artifact(&reference, &row->scheme, p->calibration, &artifact, path));

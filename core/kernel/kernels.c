@@ -94,8 +94,7 @@ void qm_kernel_groups(const struct qm_kernel_variant *variant, const uint32_t *p
         memcpy(&p, parameters, sizeof(p));
         uint64_t items = (uint64_t)p.rows * p.heads;
         groups[0] = qm_kernel_definition(variant, "QM_SPLIT", 1) > 1 ? (uint32_t)items : divide_up(items, workgroup);
-    } else if (strcmp(kernel, "swiglu") == 0 || strcmp(kernel, "residual") == 0 ||
-               strcmp(kernel, "bias") == 0) {
+    } else if (strcmp(kernel, "swiglu") == 0 || strcmp(kernel, "residual") == 0 || strcmp(kernel, "bias") == 0) {
         spread_groups(divide_up(parameters[0], workgroup), groups);
     } else if (strcmp(kernel, "copy") == 0) {
         spread_groups(

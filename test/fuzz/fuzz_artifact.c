@@ -369,7 +369,8 @@ static void check_artifact(struct qm_artifact *artifact)
     const char *set = artifact->activations ? artifact->activations->set.sha256 : NULL;
     struct qm_name_list list;
     require(qm_artifact_store(artifact, store_path) == QM_OK);
-    require(qm_artifact_find(store_path, artifact->model_sha256, &artifact->config, &artifact->scheme, set, &again) == QM_OK);
+    require(qm_artifact_find(store_path, artifact->model_sha256, &artifact->config, &artifact->scheme, set, &again) ==
+            QM_OK);
     require(again && strcmp(again->id, artifact->id) == 0);
     qm_artifact_destroy(&again);
     require(qm_directory_list(store_path, &list) == QM_OK && list.count == 2);
