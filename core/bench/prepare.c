@@ -48,6 +48,23 @@ static enum qm_status check_against_model(const struct qm_profile *profile, cons
     return QM_OK;
 }
 
+// What the groups of all schemes divide: the sizes of a model are padded to multiples of it, for all schemes alike.
+static uint32_t padding_multiple(const struct qm_profile *profile)
+{
+    uint32_t multiple = 32;
+    for (size_t i = 0; i < profile->scheme_count; ++i) {
+        const struct qm_scheme *scheme = &profile->schemes[i];
+        uint32_t of_scheme = qm_format_column_multiple(scheme->weights);
+        for (size_t o = 0; o < scheme->override_count; ++o) {
+            uint32_t of_override = qm_format_column_multiple(scheme->overrides[o].weights);
+            of_scheme = of_override > of_scheme ? of_override : of_scheme;
+        }
+        of_scheme = scheme->activation_group > of_scheme ? scheme->activation_group : of_scheme;
+        multiple = of_scheme > multiple ? of_scheme : multiple;
+    }
+    return multiple;
+}
+
 // Loads the model that the caller names, else the profile's. A named one becomes the profile's, so that the profile says
 // which was run.
 static enum qm_status load_model(const char *name, struct qm_preparation *p)
@@ -64,7 +81,7 @@ static enum qm_status load_model(const char *name, struct qm_preparation *p)
         snprintf(p->model_directory, sizeof(p->model_directory), "%s", name);
     else
         QM_TRY(qm_data_path(BUILT_IN_MODEL, p->model_directory));
-    QM_TRY(qm_model_load(p->model_directory, 32, &p->model));
+    QM_TRY(qm_model_load(p->model_directory, padding_multiple(&p->profile), &p->model));
     if (model != QM_PROFILE_MODEL_OUTLIERS)
         return QM_OK;
     struct qm_model *variant = NULL;

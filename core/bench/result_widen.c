@@ -15,6 +15,13 @@ void qm_result_add_size(struct qm_node *model, const struct qm_model_config *con
         qm_node_set_u64(model, "weights_on_device", qm_model_config_weights(&widened));
         qm_node_set_u64(model, "operations_per_token", 2 * qm_model_config_linear_weights(&widened));
     }
+    if (config->own.hidden > 0) {
+        char padding[QM_PADDING_TEXT_BYTES];
+        qm_node_set_text(model, "architecture", qm_architecture_info(config->architecture)->name);
+        qm_model_config_padding_text(config, padding);
+        if (padding[0])
+            qm_node_set_text(model, "padding", padding);
+    }
     if (fit_reason[0])
         qm_node_set_text(model, "fit", fit_reason);
 }

@@ -92,6 +92,9 @@ QM_MUST_USE enum qm_status qm_model_config_widen(const struct qm_model_config *c
 // values. From `own` and the numbers of heads alone.
 void qm_model_config_pad(struct qm_model_config *config, uint32_t multiple);
 bool qm_model_config_is_padded(const struct qm_model_config *config);
+// "hidden_size 100 as 128, head_dim 48 as 64": the sizes that padding changed; "" where it changed none.
+#define QM_PADDING_TEXT_BYTES 160
+void qm_model_config_padding_text(const struct qm_model_config *config, char text[QM_PADDING_TEXT_BYTES]);
 
 // Values of all weights as they lie on a device, a tied head counted like any other; and of those in products alone.
 uint64_t qm_model_config_weights(const struct qm_model_config *config);

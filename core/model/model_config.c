@@ -216,6 +216,23 @@ bool qm_model_config_is_padded(const struct qm_model_config *config)
            config->head_dim != config->own.head_dim || config->attention != config->heads * config->head_dim;
 }
 
+void qm_model_config_padding_text(const struct qm_model_config *config, char text[QM_PADDING_TEXT_BYTES])
+{
+    const struct {
+        const char *key;
+        uint32_t own, padded;
+    } sizes[] = {{"hidden_size", config->own.hidden, config->hidden},
+                 {"intermediate_size", config->own.intermediate, config->intermediate},
+                 {"head_dim", config->own.head_dim, config->head_dim},
+                 {"attention output", config->heads * config->head_dim, config->attention}};
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        if (sizes[i].own != sizes[i].padded)
+            used += (size_t)snprintf(text + used, QM_PADDING_TEXT_BYTES - used, "%s%s %" PRIu32 " as %" PRIu32,
+                                     used ? ", " : "", sizes[i].key, sizes[i].own, sizes[i].padded);
+}
+
 static enum qm_status check_padding(const struct qm_model_config *config, const char *file)
 {
     const struct {

@@ -67,6 +67,8 @@ static const struct rule {
     {"model.cache_resident", NOTE, "in a cache on one side only, so that memory bandwidth counts on the other only"},
     {"model.name", IGNORED, "a label; the hash decides"},
     {"model.variant", IGNORED, "the hash decides"},
+    {"model.architecture", IGNORED, "the hash decides"},
+    {"model.padding", FATAL, "not the same amount of work per token"},
 
     {"profile.schema", FATAL, "keys may mean something else in another format"},
     {"profile.name", IGNORED, "a label; its content decides"},

@@ -37,6 +37,8 @@ static const struct qm_result_check_rule rules[] = {
     {"model.variant", PROFILE, "profile.model"},
     {"model.sha256", PROFILE, "the built-in model; of any other it is raw"},
     {"model.parameters", PROFILE, "the built-in model; of any other it is raw"},
+    {"model.architecture", PROFILE, "the built-in model; of any other model it is raw"},
+    {"model.padding", PROFILE, "the built-in model; of any other model it is raw"},
     {"model.widen", PROFILE, "profile.widen; where that is fit, a power of two up to 64"},
     {"model.weights_on_device", PROFILE, "the built-in model and model.widen; of any other model it is raw"},
     {"model.operations_per_token", PROFILE, "the built-in model and model.widen; of any other model it is raw"},

@@ -394,6 +394,8 @@ static void show_notes(const struct qm_node *result, const struct qm_show_style 
         fprintf(file, "  stand-in: this device is software on the processor; its speed says nothing of a GPU\n");
     if (qm_node_get(result, "model.variant"))
         fprintf(file, "  variant of the model: %s\n", qm_node_text_at(result, "model.variant", "?"));
+    if (qm_node_get(result, "model.padding"))
+        fprintf(file, "  padded with zeros: %s\n", qm_node_text_at(result, "model.padding", "?"));
     if (qm_node_get(result, "model.fit"))
         fprintf(file, "  widen: as wide as it fits; %s\n", qm_node_text_at(result, "model.fit", "?"));
     if (qm_node_get(result, "run.retries"))
