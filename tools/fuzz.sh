@@ -65,8 +65,9 @@ fi
 
 export QM_DATA_DIR="$root"
 cd "$build" || exit 2
-failed=
-for target in "$@"; do
+fuzz_one() { # fuzz_one TARGET: its line; what is wrong leaves TARGET.failed
+    target=$1
+    rm -f "$build/$target.failed"
     seeds=$root/test/fuzz/corpus/$target
     more= # files that we have anyway
     longest=4096
@@ -90,23 +91,38 @@ for target in "$@"; do
     findings=0
     if [ $status -ne 0 ]; then
         findings=1
-        failed=yes
+        touch "$build/$target.failed"
         grep -E 'ERROR:|SUMMARY:|runtime error|Test unit written' "$build/$target.log"
     fi
     files=$(readers "$target")
     coverage=
     if [ $status -eq 0 ] && [ -n "$files" ]; then
         LLVM_PROFILE_FILE=$build/$target.profraw "./fuzz_$target" -runs=0 "$corpus" ${seeds:+"$seeds"} ${more:+"$more"} \
-            </dev/null >"$build/$target-replay.log" 2>&1 || failed=yes
-        llvm-profdata merge -o "$target.profdata" "$target.profraw" || failed=yes
+            </dev/null >"$build/$target-replay.log" 2>&1 || touch "$build/$target.failed"
+        llvm-profdata merge -o "$target.profdata" "$target.profraw" || touch "$build/$target.failed"
         for file in $files; do
             # The columns of llvm-cov's summary: regions, functions, lines; each its number, those missed, percent.
             percent=$(llvm-cov report "./fuzz_$target" -instr-profile="$target.profdata" "$root/$file" |
                 awk '$1 == "TOTAL" { sub("%", "", $10); print $10 }')
             coverage="$coverage, ${percent:-no} % of $file"
-            awk -v is="${percent:-0}" -v least=$least 'BEGIN { exit !(is < least) }' && failed=yes
+            awk -v is="${percent:-0}" -v least=$least 'BEGIN { exit !(is < least) }' && touch "$build/$target.failed"
         done
     fi
     echo "$target: ${runs:-?} runs in $seconds s, ${rate:-?} a second, $findings findings$coverage"
+}
+
+# As many at a time as there are processors: a fuzzer has one thread.
+many=$(nproc)
+running=0
+for name in "$@"; do
+    fuzz_one "$name" >"$build/$name.line" 2>&1 &
+    running=$((running + 1))
+    [ $((running % many)) -ne 0 ] || wait
+done
+wait
+failed=
+for name in "$@"; do
+    cat "$build/$name.line"
+    [ ! -e "$build/$name.failed" ] || failed=yes
 done
 [ -z "$failed" ] || { echo "a finding (build-fuzz/findings), or a reader with less than $least % of its lines run"; exit 1; }
