@@ -162,7 +162,7 @@ static enum qm_status read_layer_types(const struct reader *reader, struct qm_mo
     {
         const char *text = json_string_value(type);
         bool slides = text && strcmp(text, "sliding_attention") == 0;
-        if (!text || (!slides && strcmp(text, "full_attention") != 0) || (!slides && out->window_from < index))
+        if (!text || (!slides && (strcmp(text, "full_attention") != 0 || out->window_from < index)))
             return QM_FAIL(
                 QM_UNSUPPORTED,
                 "%s: 'layer_types': layer %zu; full_attention followed by sliding_attention can be run, use such a "
