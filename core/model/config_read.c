@@ -187,7 +187,7 @@ static enum qm_status read_window(const struct reader *reader, const struct qm_a
     }
     if (info->window_switch)
         QM_TRY(read_flag(reader, info->window_switch, &is_on));
-    if (!is_on || (window && json_is_null(window)))
+    if (!is_on || json_is_null(window))
         return QM_OK;
     QM_TRY(read_number(reader, "sliding_window", info->usual_window, &out->window));
     if (info->window_switch && !is_absent(json_object_get(reader->root, "max_window_layers"))) {
