@@ -15,6 +15,7 @@
 #include "model/engine.h"
 #include "model/tasks.h"
 #include "score/summary.h"
+#include "test/each_device.h"
 
 enum {
     WINDOWS = 2,
@@ -162,12 +163,6 @@ static void free_measured(struct measured *of)
     }
 }
 
-static bool is_wanted(const char *driver_name)
-{
-    const char *wanted = getenv("QM_TEST_DRIVERS");
-    return !wanted || strstr(wanted, driver_name);
-}
-
 static int group_setup(void **state)
 {
     (void)state;
@@ -209,7 +204,7 @@ static int group_setup(void **state)
             continue;
         }
         for (size_t i = 0; i < count && i < DEVICES_MAX && device_count < DEVICES_MAX; ++i) {
-            if (!is_wanted(infos[i].driver_name))
+            if (!is_wanted_driver(infos[i].driver_name))
                 continue;
             if ((*backend)->open(&infos[i], &(struct qm_open_params){0}, &device) != QM_OK)
                 fail_msg("%s: %s", infos[i].id, qm_error_text());

@@ -212,10 +212,10 @@ static void test_regex(void **state)
         assert_null(pattern);
         assert_null(strchr(qm_error_text(), '\n'));
     }
-    char *wide = malloc(QM_PATTERN_BYTES_MAX + 2);
+    char *wide = malloc(QM_ANSWER_PATTERN_BYTES_MAX + 2);
     assert_non_null(wide);
-    memset(wide, 'a', QM_PATTERN_BYTES_MAX + 1);
-    wide[QM_PATTERN_BYTES_MAX + 1] = '\0';
+    memset(wide, 'a', QM_ANSWER_PATTERN_BYTES_MAX + 1);
+    wide[QM_ANSWER_PATTERN_BYTES_MAX + 1] = '\0';
     assert_int_equal(qm_answer_pattern_create(wide, &pattern), QM_INVALID);
     free(wide);
     assert_int_equal(qm_answer_pattern_create("(((a{1000}){1000}){1000}){1000}", &pattern), QM_INVALID); // too large
@@ -245,9 +245,9 @@ static void test_bombs_end(void **state)
         fail_msg("%zu patterns took %.1f s", COUNT(bombs), seconds);
     assert_true(unjudged >= 5);
     free(text);
-    char *large = calloc(1, QM_PATTERN_TEXT_BYTES_MAX + 1);
+    char *large = calloc(1, QM_ANSWER_PATTERN_TEXT_BYTES_MAX + 1);
     assert_non_null(large);
-    assert_int_equal(judge_pattern("a", "a", large, QM_PATTERN_TEXT_BYTES_MAX + 1), QM_ANSWER_UNJUDGED);
+    assert_int_equal(judge_pattern("a", "a", large, QM_ANSWER_PATTERN_TEXT_BYTES_MAX + 1), QM_ANSWER_UNJUDGED);
     // What people do write is not a bomb, in a text of usual length.
     memset(large, 'x', 8000);
     memcpy(large + 7000, "the answer is 42.", 17);

@@ -14,12 +14,10 @@
 #include <jansson.h>
 #include <math.h>
 
-#include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/safetensors.h"
-#include "score/tokens.h"
 #include "sys/file.h"
-#include "test/native/native.h"
+#include "test/each_device.h"
 
 #define DATA QM_SOURCE_DIR "/test/data/architecture_logits.json"
 
@@ -167,26 +165,6 @@ static void check_pytorch(const char *where, const json_t *entry, uint32_t vocab
     assert_true(worst <= TOLERANCE);
 }
 
-static double mean_kl(const float *reference, const float *logits, uint32_t vocabulary, uint32_t first)
-{
-    double sum = 0;
-    for (uint32_t row = first; row < TOKENS; ++row) {
-        struct qm_token_place place = {0, 0, row};
-        double kl = 0;
-        size_t at = (size_t)row * vocabulary;
-        if (qm_token_kl(reference + at, logits + at, vocabulary, "reference", "device", &place, &kl) != QM_OK)
-            fail_msg("%s", qm_error_text());
-        sum += kl;
-    }
-    return sum / (TOKENS - first);
-}
-
-static bool is_wanted(const char *driver_name)
-{
-    const char *wanted = getenv("QM_TEST_DRIVERS");
-    return !wanted || strstr(wanted, driver_name);
-}
-
 struct check {
     const struct qm_model *model;
     const struct qm_artifact *artifact;
@@ -195,16 +173,17 @@ struct check {
     float *reference, *reference_decoded; // of the same artifact
 };
 
-static void check_device(struct qm_device *device, const char *tile, const struct check *check)
+static void check_device(struct qm_device *device, const char *tile, const void *context)
 {
+    const struct check *check = context;
     uint32_t vocabulary = check->model->config.vocabulary;
     float *logits = zeros((size_t)TOKENS * vocabulary, sizeof(*logits));
     float *decoded = zeros((size_t)TOKENS * vocabulary, sizeof(*decoded));
     run_on(device, tile, check->model, check->artifact, check->scheme, check->entry, logits, decoded);
     if (check->scheme->weights == QM_WEIGHT_F32)
         check_pytorch(device->info->driver_name, check->entry, vocabulary, logits, decoded);
-    double prefill = mean_kl(check->reference, logits, vocabulary, 0);
-    double decode = mean_kl(check->reference_decoded, decoded, vocabulary, FIRST_STEP);
+    double prefill = mean_logits_kl(check->reference, logits, vocabulary, 0, TOKENS);
+    double decode = mean_logits_kl(check->reference_decoded, decoded, vocabulary, FIRST_STEP, TOKENS);
     double bound = check->scheme->activations == QM_ACTIVATION_A8 ? 2e-3 : check->scheme->kv >= QM_KV_KV8 ? 5e-4 : 1e-6;
     print_message("%-12s %-7s %-22s KL(reference || device) prefill %.2e decode %.2e\n", device->info->driver_name,
                   tile, check->scheme->name, prefill, decode);
@@ -214,35 +193,6 @@ static void check_device(struct qm_device *device, const char *tile, const struc
 }
 
 // `everywhere`: on every driver; else on one of each API.
-static void check_drivers(const struct check *check, bool everywhere)
-{
-    struct qm_device *device = NULL;
-    size_t count = 0;
-    if (is_wanted("native")) {
-        assert_int_equal(qm_native_device_open(&device), QM_OK);
-        check_device(device, "narrow", check);
-        device->fns->destroy(&device);
-    }
-    for (const struct qm_backend *const *backend = &qm_backends[1]; *backend; ++backend) {
-        static struct qm_device_info infos[16];
-        if ((*backend)->enumerate(infos, 16, &count) != QM_OK) {
-            print_message("%s skipped: %s\n", (*backend)->name, qm_error_text());
-            continue;
-        }
-        for (size_t i = 0; i < count && i < 16; ++i) {
-            if (!is_wanted(infos[i].driver_name) || (!everywhere && !strstr("pocl lavapipe", infos[i].driver_name)))
-                continue;
-            bool debug = strcmp(infos[i].driver_name, "lavapipe") == 0;
-            if ((*backend)->open(&infos[i], &(struct qm_open_params){.debug = debug}, &device) != QM_OK &&
-                (*backend)->open(&infos[i], &(struct qm_open_params){0}, &device) != QM_OK)
-                fail_msg("%s: %s", infos[i].id, qm_error_text());
-            check_device(device, qm_kernel_tile(&infos[i], (uint64_t)16 << 20), check);
-            device->fns->destroy(&device);
-        }
-    }
-    assert_int_equal(qm_device_log_count(), 0); // validation layers, where they are on
-}
-
 static void check_scheme(const char *name, const json_t *entry, uint32_t multiple, bool everywhere)
 {
     struct qm_model *model = make_model(entry, multiple);
@@ -265,7 +215,7 @@ static void check_scheme(const char *name, const json_t *entry, uint32_t multipl
     device->fns->destroy(&device);
     if (scheme.weights == QM_WEIGHT_F32)
         check_pytorch("reference", entry, model->config.vocabulary, check.reference, check.reference_decoded);
-    check_drivers(&check, everywhere);
+    with_each_device(!everywhere, check_device, &check);
     free(check.reference);
     free(check.reference_decoded);
     qm_artifact_destroy(&artifact);

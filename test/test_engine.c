@@ -10,11 +10,9 @@
 
 #include <cmocka.h>
 
-#include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/tasks.h"
-#include "score/tokens.h"
-#include "test/native/native.h"
+#include "test/each_device.h"
 
 enum {
     TOKENS = 96,
@@ -97,30 +95,17 @@ static void run_on(struct qm_device *device, const char *tile, const struct qm_a
     qm_engine_destroy(&engine);
 }
 
-static double mean_kl(const float *reference, const float *logits, uint32_t rows)
-{
-    double sum = 0;
-    for (uint32_t row = 0; row < rows; ++row) {
-        struct qm_token_place place = {0, 0, row};
-        double kl = 0;
-        size_t at = (size_t)row * model->config.vocabulary;
-        if (qm_token_kl(reference + at, logits + at, model->config.vocabulary, "reference", "device", &place, &kl) !=
-            QM_OK)
-            fail_msg("%s", qm_error_text());
-        sum += kl;
-    }
-    return sum / rows;
-}
+struct check {
+    const struct qm_artifact *artifact;
+    const struct qm_scheme *scheme;
+    const struct run *reference; // of the same artifact
+};
 
-static bool is_wanted(const char *driver_name)
+static void check_device(struct qm_device *device, const char *tile, const void *context)
 {
-    const char *wanted = getenv("QM_TEST_DRIVERS");
-    return !wanted || strstr(wanted, driver_name);
-}
-
-static void check_device(struct qm_device *device, const char *tile, const struct qm_artifact *artifact,
-                         const struct qm_scheme *scheme, const struct run *reference)
-{
+    const struct check *check = context;
+    const struct qm_scheme *scheme = check->scheme;
+    uint32_t vocabulary = model->config.vocabulary;
 #ifdef __SANITIZE_ADDRESS__
     const uint32_t most = strcmp(device->info->api, "native") == 0 ? SEQUENCES : 1;
 #else
@@ -128,9 +113,9 @@ static void check_device(struct qm_device *device, const char *tile, const struc
 #endif
     for (uint32_t batch = 1; batch <= most; batch += 2) {
         struct run run = {0};
-        run_on(device, tile, artifact, scheme, batch, &run);
-        double prefill = mean_kl(reference->prefill, run.prefill, TOKENS);
-        double decode = mean_kl(reference->decode, run.decode, STEPS);
+        run_on(device, tile, check->artifact, scheme, batch, &run);
+        double prefill = mean_logits_kl(check->reference->prefill, run.prefill, vocabulary, 0, TOKENS);
+        double decode = mean_logits_kl(check->reference->decode, run.decode, vocabulary, 0, STEPS);
         // Rounding ties that fall the other way move a code; see docs/METHOD.md.
         double bound = scheme->activations == QM_ACTIVATION_A8 ? 2e-3 : scheme->kv >= QM_KV_KV8 ? 2e-4 : 1e-6;
         print_message("%-12s %-7s %-18s batch %u: KL(reference || device) prefill %.2e decode %.2e\n",
@@ -217,32 +202,9 @@ static void check_scheme_on(const char *name, bool is_short)
     struct run reference = {0};
     run_on(device, "narrow", artifact, &scheme, 1, &reference);
     device->fns->destroy(&device);
-    if (is_wanted("native")) {
-        assert_int_equal(qm_native_device_open(&device), QM_OK);
-        check_device(device, "narrow", artifact, &scheme, &reference);
-        device->fns->destroy(&device);
-    }
-    for (const struct qm_backend *const *backend = &qm_backends[1]; *backend; ++backend) {
-        static struct qm_device_info infos[16];
-        if ((*backend)->enumerate(infos, 16, &count) != QM_OK) {
-            print_message("%s skipped: %s\n", (*backend)->name, qm_error_text());
-            continue;
-        }
-        for (size_t i = 0; i < count && i < 16; ++i) {
-            if (!is_wanted(infos[i].driver_name) || (is_short && !strstr("pocl lavapipe", infos[i].driver_name)))
-                continue;
-            if ((*backend)->open(&infos[i],
-                                 &(struct qm_open_params){.debug = strcmp(infos[i].driver_name, "lavapipe") == 0},
-                                 &device) != QM_OK &&
-                (*backend)->open(&infos[i], &(struct qm_open_params){0}, &device) != QM_OK)
-                fail_msg("%s: %s", infos[i].id, qm_error_text());
-            check_device(device, qm_kernel_tile(&infos[i], (uint64_t)16 << 20), artifact, &scheme, &reference);
-            device->fns->destroy(&device);
-        }
-    }
+    with_each_device(is_short, check_device, &(struct check){artifact, &scheme, &reference});
     run_free(&reference);
     qm_artifact_destroy(&artifact);
-    assert_int_equal(qm_device_log_count(), 0); // validation layers, where they are on
 }
 
 static void check_scheme(const char *name)
@@ -363,12 +325,12 @@ static void check_decode_is_prefill(struct qm_engine *engine, const char *name, 
     }
     assert_int_equal(qm_pass_run(prefill, &(struct qm_pass_start){0, 0}, 1, &policy, &timing), QM_OK);
     assert_int_equal(qm_pass_read_logits(prefill, whole), QM_OK);
-    double kl = mean_kl(whole, steps, TOKENS);
+    double kl = mean_logits_kl(whole, steps, model->config.vocabulary, 0, TOKENS);
     // And from the middle of a block, after a prefill of everything: nothing of the tokens behind it counts.
     uint32_t from = 40;
     assert_int_equal(qm_pass_run(decode, &(struct qm_pass_start){from, 0}, STEPS, &policy, &timing), QM_OK);
     assert_int_equal(qm_pass_read_logits(decode, steps), QM_OK);
-    double again = mean_kl(whole + (from + STEPS - 1) * row, steps, 1);
+    double again = mean_logits_kl(whole + (from + STEPS - 1) * row, steps, model->config.vocabulary, 0, 1);
     struct qm_network_memory memory;
     qm_network_memory(network, &memory);
     print_message("%-26s KL(prefill || decode) %.2e, from %u %.2e; cache %llu bytes, kept %llu\n", name, kl, from,

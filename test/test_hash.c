@@ -1,7 +1,5 @@
-// SHA-256: the standard's examples, and that pieces of any size and place give what the whole gives in libsodium's portable
-// code.
+// SHA-256: the standard's examples, and that pieces of any size and place give what the whole gives.
 #include "base/hash.h"
-#include "base/hash_blocks.h"
 #include "base/random.h"
 
 #include <setjmp.h>
@@ -48,7 +46,6 @@ static void test_pieces(void **state)
     qm_random_seed(&random, 5, 0);
     for (size_t i = 0; i < BYTES; i++)
         bytes[i] = (unsigned char)qm_random_u32(&random);
-    print_message("the processor's own instructions: %s\n", qm_hash_has_blocks() ? "yes" : "no");
     for (int turn = 0; turn < TURNS; turn++) {
         size_t begin = qm_random_below(&random, BYTES), count = qm_random_below(&random, (uint32_t)(BYTES - begin) + 1);
         size_t longest = turn % 3 == 0 ? 10 : turn % 3 == 1 ? 200 : BYTES;

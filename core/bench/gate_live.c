@@ -186,12 +186,11 @@ static enum qm_status measure_row(struct turns *turns, struct row *row, unsigned
 
 static enum qm_status time_row(struct gate *gate, struct turns *turns, struct row *row, unsigned part)
 {
-    char name[128], what[160];
+    char what[160];
     struct qm_session *sessions = turns->sessions;
     if (!row->has_finding)
         QM_TRY(begin_row(gate, turns, row));
-    name_row(&sessions[0], turns, name, sizeof(name));
-    snprintf(what, sizeof(what), "A and B in turns: %s", name);
+    snprintf(what, sizeof(what), "A and B in turns: %s", finding_of(gate, row)->row);
     qm_session_tell(&sessions[0], what, 1);
     row->status = measure_row(turns, row, part);
     if (row->status == QM_OK)
@@ -305,27 +304,20 @@ static enum qm_status measure(struct gate *gate, struct qm_session *sessions)
     }
     if (!gate->params->measures_again || !is_doubtful)
         return QM_OK;
-    bool *is_again = calloc(gate->row_count, sizeof(*is_again));
-    if (!is_again)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the gate's rows");
-    for (size_t i = 0; i < gate->row_count; ++i) {
-        is_again[i] = gate->rows[i].is_wanted;
+    for (size_t i = 0; i < gate->row_count; ++i)
         gate->rows[i].first_again = gate->rows[i].part_count;
-    }
-    enum qm_status status = QM_OK;
-    for (unsigned part = 0; part < openings && status == QM_OK; ++part)
-        status = run_part(gate, sessions, openings + part);
-    for (size_t i = 0; i < gate->row_count && status == QM_OK; ++i) {
+    for (unsigned part = 0; part < openings; ++part)
+        QM_TRY(run_part(gate, sessions, openings + part));
+    for (size_t i = 0; i < gate->row_count; ++i) {
         struct row *row = &gate->rows[i];
-        if (!is_again[i] || row->status != QM_OK)
+        if (row->part_count == row->first_again || row->status != QM_OK)
             continue;
         bool is_slower = finding_of(gate, row)->verdict == QM_GATE_REGRESSED;
         finding_of(gate, row)->was_measured_again = true;
         // Only what is slower twice, each time on its own, is called so.
-        status = judge_row(gate, row, is_slower ? row->first_again : 0);
+        QM_TRY(judge_row(gate, row, is_slower ? row->first_again : 0));
     }
-    free(is_again);
-    return status;
+    return QM_OK;
 }
 
 enum qm_status qm_gate_live_run(const struct qm_gate_live_params *params, struct qm_gate_live *out)

@@ -32,8 +32,8 @@ enum qm_status qm_answer_pattern_create(const char *text, struct qm_answer_patte
     size_t length = strlen(text);
     pcre2_compile_context *options = NULL;
     *out = NULL;
-    if (length == 0 || length > QM_PATTERN_BYTES_MAX)
-        return QM_FAIL(QM_INVALID, "a pattern of %zu bytes; expected 1 to %d", length, QM_PATTERN_BYTES_MAX);
+    if (length == 0 || length > QM_ANSWER_PATTERN_BYTES_MAX)
+        return QM_FAIL(QM_INVALID, "a pattern of %zu bytes; expected 1 to %d", length, QM_ANSWER_PATTERN_BYTES_MAX);
     struct qm_answer_pattern *pattern = calloc(1, sizeof(*pattern));
     options = pcre2_compile_context_create(NULL);
     if (!pattern || !options || !(pattern->text = strdup(text)))
@@ -99,18 +99,18 @@ enum qm_answer_pattern_outcome qm_answer_pattern_find(const struct qm_answer_pat
 {
     struct budget budget = {0, bytes};
     *first = *count = 0;
-    if (bytes > QM_PATTERN_TEXT_BYTES_MAX)
-        return QM_PATTERN_GAVE_UP;
+    if (bytes > QM_ANSWER_PATTERN_TEXT_BYTES_MAX)
+        return QM_ANSWER_PATTERN_GAVE_UP;
     pcre2_set_callout(pattern->context, count_step, &budget);
     int found = pcre2_match(pattern->code, (PCRE2_SPTR)text, bytes, 0, 0, pattern->data, pattern->context);
     if (found == PCRE2_ERROR_NOMATCH)
-        return QM_PATTERN_NONE;
+        return QM_ANSWER_PATTERN_NONE;
     if (found < 0)
-        return QM_PATTERN_GAVE_UP;
+        return QM_ANSWER_PATTERN_GAVE_UP;
     const PCRE2_SIZE *places = pcre2_get_ovector_pointer(pattern->data);
     uint32_t group = pattern->groups > 0 && found > 1 && places[2] != PCRE2_UNSET ? 1 : 0;
     PCRE2_SIZE begin = places[2 * group], end = places[2 * group + 1];
     *first = begin;
     *count = end > begin ? end - begin : 0; // \K in a lookahead may put the begin behind the end
-    return QM_PATTERN_FOUND;
+    return QM_ANSWER_PATTERN_FOUND;
 }

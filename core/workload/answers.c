@@ -288,11 +288,11 @@ enum qm_status qm_answer_judge(const struct qm_answer_rule *rule, const char *co
         break;
     case QM_MATCH_REGEX: {
         enum qm_answer_pattern_outcome outcome = qm_answer_pattern_find(rule->pattern, text, bytes, &first, &length);
-        if (outcome == QM_PATTERN_GAVE_UP) {
+        if (outcome == QM_ANSWER_PATTERN_GAVE_UP) {
             *out = QM_ANSWER_UNJUDGED;
             return QM_OK;
         }
-        is_right = outcome == QM_PATTERN_FOUND && judge_exact(answers, count, text + first, length);
+        is_right = outcome == QM_ANSWER_PATTERN_FOUND && judge_exact(answers, count, text + first, length);
         break;
     }
     default:

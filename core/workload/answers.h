@@ -45,8 +45,8 @@ const char *qm_match_name(enum qm_match match);
 QM_MUST_USE enum qm_status qm_match_find(const char *name, enum qm_match *out);
 
 enum {
-    QM_PATTERN_BYTES_MAX = 4096,
-    QM_PATTERN_TEXT_BYTES_MAX = 64 << 10,
+    QM_ANSWER_PATTERN_BYTES_MAX = 4096,
+    QM_ANSWER_PATTERN_TEXT_BYTES_MAX = 64 << 10,
 };
 
 struct qm_answer_pattern;
@@ -57,9 +57,9 @@ void qm_answer_pattern_destroy(struct qm_answer_pattern **pattern);          // 
 const char *qm_answer_pattern_text(const struct qm_answer_pattern *pattern); // as it was given
 
 enum qm_answer_pattern_outcome {
-    QM_PATTERN_NONE,
-    QM_PATTERN_FOUND,
-    QM_PATTERN_GAVE_UP, // out of steps, or the text is too long
+    QM_ANSWER_PATTERN_NONE,
+    QM_ANSWER_PATTERN_FOUND,
+    QM_ANSWER_PATTERN_GAVE_UP, // out of steps, or the text is too long
 };
 
 // Looks for the first match; *first and *count are the place of what is compared. A pattern may be used by one thread at
