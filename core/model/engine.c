@@ -42,11 +42,21 @@ const struct qm_model_config *qm_engine_config(const struct qm_engine *engine)
     return &engine->config;
 }
 
+// The configuration as it is on the device.
+static enum qm_status device_config(const struct qm_engine_params *params, struct qm_model_config *out)
+{
+    QM_TRY(qm_model_config_widen(&params->config, params->widen ? params->widen : 1, out));
+    if (params->context > out->context)
+        return QM_FAIL(QM_INVALID, "%u positions exceed the model's context of %u", params->context, out->context);
+    out->context = params->context ? params->context : out->context;
+    return QM_OK;
+}
+
 uint64_t qm_engine_largest_read_bytes(const struct qm_engine_params *params)
 {
     struct qm_model_config widened;
     const struct qm_model_config *c = &widened;
-    if (qm_model_config_widen(&params->config, params->widen ? params->widen : 1, &widened) != QM_OK)
+    if (device_config(params, &widened) != QM_OK)
         return UINT64_MAX;
     uint64_t wide = c->intermediate > c->vocabulary ? c->intermediate : c->vocabulary;
     uint64_t heads = c->attention;
@@ -143,7 +153,7 @@ enum qm_status qm_engine_create(const struct qm_engine_params *params, struct qm
     engine->params = *params;
     engine->widen = params->widen ? params->widen : 1;
     struct qm_device *device = params->device;
-    enum qm_status status = qm_model_config_widen(&params->config, engine->widen, &engine->config);
+    enum qm_status status = device_config(params, &engine->config);
     if (status != QM_OK) {
         free(engine);
         return status;
@@ -264,6 +274,8 @@ static enum qm_status upload_repeated(struct qm_network *network, const void *da
                                       uint32_t widen, struct qm_buffer **out)
 {
     size_t padded = ((size_t)rows * row_bytes * widen + 3) / 4 * 4;
+    if (widen == 1 && padded == rows * row_bytes)
+        return upload(network, data, padded, out);
     char *repeated = calloc(1, padded);
     if (!repeated)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory to repeat %zu bytes", row_bytes);
@@ -598,8 +610,11 @@ enum qm_status qm_network_create(struct qm_engine *engine, const struct qm_artif
     QM_GUARD(plan_caches(network));
     QM_GUARD(take_cache_scales(network, artifact));
     QM_GUARD(check_room(network, artifact));
-    for (size_t i = 0; i < artifact->tensor_count; ++i)
+    for (size_t i = 0; i < artifact->tensor_count; ++i) {
         QM_GUARD(upload_weight(network, &artifact->tensors[i], &network->weights[i]));
+        qm_artifact_drop(artifact, &artifact->tensors[i]);
+    }
+    QM_GUARD(qm_artifact_check_unchanged(artifact)); // what was uploaded is what was loaded
     QM_GUARD(create_caches(network));
     list_variants(network, artifact);
     *out = network;

@@ -22,7 +22,7 @@ struct qm_engine_kernel {
 struct qm_engine {
     struct qm_engine_params params;
     uint32_t widen;                   // at least 1
-    struct qm_model_config config;    // widened
+    struct qm_model_config config;    // widened; with the engine's context
     struct qm_engine_kernel *kernels; // compiled so far
     size_t kernel_count, kernel_capacity;
 
