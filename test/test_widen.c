@@ -528,7 +528,7 @@ static void test_room(void **state)
     assert_int_equal(qm_network_create(engine, artifact, &scheme, &network), QM_OUT_OF_MEMORY);
     assert_null(network);
     assert_non_null(strstr(qm_error_text(), "w8a16 with widen 2 takes 1"));
-    assert_non_null(strstr(qm_error_text(), "has room for 10.0 MiB; use a smaller widen"));
+    assert_non_null(strstr(qm_error_text(), "has room for 10485760 (10.0 MiB); use a smaller widen"));
     assert_null(strchr(qm_error_text(), '\n'));
     device->fns = fns;
     fns->memory(device, &after);

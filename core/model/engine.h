@@ -37,6 +37,10 @@ struct qm_engine_params {
 // looked at).
 uint64_t qm_engine_largest_read_bytes(const struct qm_engine_params *params);
 
+// Bytes of all that an engine of these parameters allocates (`device` and `tile` are not looked at); UINT64_MAX where they
+// cannot be.
+uint64_t qm_engine_scratch_bytes(const struct qm_engine_params *params);
+
 QM_MUST_USE enum qm_status qm_engine_create(const struct qm_engine_params *params, struct qm_engine **out);
 void qm_engine_destroy(struct qm_engine **engine); // networks and passes first
 

@@ -89,6 +89,9 @@ void qm_network_rope_name(const struct qm_network *network, char name[QM_VARIANT
 bool qm_network_has_key_blocks(const struct qm_network *network); // keys are quantized by kv_block
 void qm_network_embedding_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES]);
 
+// Fills `variants`.
+void qm_network_list_variants(struct qm_network *network, const struct qm_artifact *artifact);
+
 // The kernel for a variant's name under the engine's tile, compiled on first use.
 QM_MUST_USE enum qm_status qm_engine_kernel(struct qm_engine *engine, const char *name,
                                             const struct qm_kernel_variant **variant, struct qm_kernel **kernel);

@@ -101,7 +101,7 @@ void qm_artifact_drop(const struct qm_artifact *artifact, const struct qm_artifa
 // nothing.
 QM_MUST_USE enum qm_status qm_artifact_check_unchanged(const struct qm_artifact *artifact);
 
-// Files above so many bytes are mapped and not read.
+// Files above so many bytes are mapped and not read by qm_artifact_load.
 #define QM_ARTIFACT_MAP_BYTES ((uint64_t)64 << 20)
 
 // Files. Equal artifacts give equal bytes. Loading checks everything that can be checked without the model: each tensor's
@@ -109,6 +109,8 @@ QM_MUST_USE enum qm_status qm_artifact_check_unchanged(const struct qm_artifact 
 // finite, and the id. One line for what is wrong, QM_INVALID.
 QM_MUST_USE enum qm_status qm_artifact_save(const struct qm_artifact *artifact, const char *path);
 QM_MUST_USE enum qm_status qm_artifact_load(const char *path, struct qm_artifact **out);
+// The same, mapped or read whatever its size.
+QM_MUST_USE enum qm_status qm_artifact_load_as(const char *path, bool is_mapped, struct qm_artifact **out);
 // The configuration that a file names, and nothing else of it.
 QM_MUST_USE enum qm_status qm_artifact_load_config(const char *path, struct qm_model_config *out);
 

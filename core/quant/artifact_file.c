@@ -232,6 +232,14 @@ done:
 
 enum qm_status qm_artifact_load(const char *path, struct qm_artifact **out)
 {
+    uint64_t bytes;
+    *out = NULL;
+    QM_TRY(qm_file_size(path, &bytes));
+    return qm_artifact_load_as(path, bytes > QM_ARTIFACT_MAP_BYTES, out);
+}
+
+enum qm_status qm_artifact_load_as(const char *path, bool is_mapped, struct qm_artifact **out)
+{
     enum qm_status status = QM_OK;
     char id[QM_HASH_TEXT_BYTES];
     *out = NULL;
@@ -240,10 +248,7 @@ enum qm_status qm_artifact_load(const char *path, struct qm_artifact **out)
         artifact->file = calloc(1, sizeof(*artifact->file));
     if (!artifact || !artifact->file)
         QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for an artifact", path));
-    uint64_t bytes;
-    QM_GUARD(qm_file_size(path, &bytes));
-    QM_GUARD(bytes > QM_ARTIFACT_MAP_BYTES ? qm_tensors_map(path, artifact->file)
-                                           : qm_tensors_load(path, artifact->file));
+    QM_GUARD(is_mapped ? qm_tensors_map(path, artifact->file) : qm_tensors_load(path, artifact->file));
     QM_GUARD(read_identity(artifact->file, artifact));
     QM_GUARD(qm_artifact_parse_calibration(qm_tensors_text(artifact->file, "calibration"), path, artifact));
     QM_GUARD(qm_artifact_parse_record(qm_tensors_text(artifact->file, "record"), path, artifact));
