@@ -117,7 +117,7 @@ enum qm_status qm_session_run_narrow(struct qm_session *session, size_t scheme, 
 
 // Distinct decode batches, the largest first, each in sequences of its own: decode rewrites the cache at its depths, and
 // matvec and matmul round differently, so that a batch must find what itself has written.
-static void plan_sequences(struct qm_session *session)
+void qm_session_plan_sequences(struct qm_session *session)
 {
     const struct qm_profile *profile = session->profile;
     session->group = 1;
@@ -439,7 +439,7 @@ enum qm_status qm_session_begin(const struct qm_device_run_params *params, const
     run->scheme_count = params->prepared->scheme_count;
     run->widen = params->prepared->profile->widen;
     qm_time_utc(run->started);
-    plan_sequences(session);
+    qm_session_plan_sequences(session);
     size_t points = session->profile->prefill_count + session->profile->decode_count;
     uint32_t windows = params->prepared->evaluation->set.windows;
     session->total = (double)run->scheme_count *

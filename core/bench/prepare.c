@@ -48,8 +48,7 @@ static enum qm_status check_against_model(const struct qm_profile *profile, cons
     return QM_OK;
 }
 
-// What the groups of all schemes divide: the sizes of a model are padded to multiples of it, for all schemes alike.
-static uint32_t padding_multiple(const struct qm_profile *profile)
+uint32_t qm_preparation_padding(const struct qm_profile *profile)
 {
     uint32_t multiple = 32;
     for (size_t i = 0; i < profile->scheme_count; ++i) {
@@ -63,6 +62,15 @@ static uint32_t padding_multiple(const struct qm_profile *profile)
         multiple = of_scheme > multiple ? of_scheme : multiple;
     }
     return multiple;
+}
+
+enum qm_status qm_preparation_directory(const char *name, char path[QM_PATH_BYTES])
+{
+    enum qm_profile_model built_in;
+    if (qm_profile_model_find(name, &built_in))
+        return qm_data_path(BUILT_IN_MODEL, path);
+    snprintf(path, QM_PATH_BYTES, "%s", name);
+    return QM_OK;
 }
 
 // Loads the model that the caller names, else the profile's. A named one becomes the profile's, so that the profile says
@@ -81,7 +89,9 @@ static enum qm_status load_model(const char *name, struct qm_preparation *p)
         snprintf(p->model_directory, sizeof(p->model_directory), "%s", name);
     else
         QM_TRY(qm_data_path(BUILT_IN_MODEL, p->model_directory));
-    QM_TRY(qm_model_load(p->model_directory, padding_multiple(&p->profile), &p->model));
+    enum qm_status status = qm_model_load(p->model_directory, qm_preparation_padding(&p->profile), &p->model);
+    if (status != QM_OK)
+        return status == QM_UNSUPPORTED ? QM_INVALID : status; // a model that cannot be run is bad input
     if (model != QM_PROFILE_MODEL_OUTLIERS)
         return QM_OK;
     struct qm_model *variant = NULL;

@@ -36,6 +36,10 @@ QM_MUST_USE enum qm_status qm_preparation_read(const struct qm_preparation_param
 QM_MUST_USE enum qm_status qm_preparation_make(struct qm_preparation *preparation,
                                                const struct qm_preparation_params *params, qm_progress progress,
                                                void *progress_context);
+// What the groups of all schemes divide: the sizes of a model are padded to multiples of it, for all schemes alike.
+uint32_t qm_preparation_padding(const struct qm_profile *profile);
+// The directory of a model that is named as --model has it, a built-in one by its name.
+QM_MUST_USE enum qm_status qm_preparation_directory(const char *name, char path[QM_PATH_BYTES]);
 void qm_preparation_destroy(struct qm_preparation **preparation);
 
 #endif

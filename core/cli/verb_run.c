@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "bench/devices.h"
+#include "bench/forecast.h"
 #include "bench/prepare.h"
 #include "bench/result_build.h"
 #include "bench/samples.h"
@@ -202,8 +203,10 @@ static enum qm_status run_device(struct going *going, size_t index, struct qm_no
     if (run->retries > 0)
         fprintf(stderr, "%s: was begun anew once: %s\n", title, run->retry_reason);
     status = write_and_show(going, run, index, json);
-    if (going->outcome.any_failed == before.any_failed && going->outcome.any_wrong == before.any_wrong)
+    if (going->outcome.any_failed == before.any_failed && going->outcome.any_wrong == before.any_wrong) {
         write_estimate(estimate, seconds);
+        qm_forecast_keep_run(going->cache, entry, &going->preparation->prepared, run, seconds);
+    }
     qm_device_run_destroy(&run);
     return status;
 }
@@ -387,9 +390,11 @@ static int run(struct qm_run_options *options)
     struct qm_progress_line line;
     qm_progress_begin(&line, "preparing artifacts and reference", 0);
     status = qm_preparation_make(going.preparation, &params, qm_progress_show, &line);
-    qm_progress_end(&line);
-    if (status == QM_OK)
+    double prepared_s = qm_progress_end(&line);
+    if (status == QM_OK) {
+        qm_forecast_keep_preparation(going.cache, &going.preparation->prepared, prepared_s);
         code = run_all(&going);
+    }
 done:
     qm_preparation_destroy(&going.preparation);
     qm_lock_release(&going.scratch_lock);
