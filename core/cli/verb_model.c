@@ -61,7 +61,8 @@ static enum qm_status find_tokenizer(const struct facts *facts, struct tokenizer
         return QM_OK;
     }
     if (qm_tokenizer_load(path, &tokenizer) != QM_OK) {
-        snprintf(out->reason, sizeof(out->reason), "%s", qm_error_text());
+        const char *text = qm_error_text(), *name = strstr(text, qm_path_name(path));
+        snprintf(out->reason, sizeof(out->reason), "%s", name ? name : text); // which directory is said already
         return QM_OK;
     }
     out->kind = qm_tokenizer_kind(tokenizer);
