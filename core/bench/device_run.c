@@ -29,7 +29,7 @@ static void tell_sign(void *context, const char *at)
 {
     struct qm_session *session = context;
     char what[sizeof(session->stage) + 200];
-    snprintf(what, sizeof(what), "%s, %s", session->stage, at);
+    snprintf(what, sizeof(what), "%s%s%s", session->stage, session->stage[0] ? ", " : "", at);
     if (session->params->progress)
         session->params->progress(session->params->progress_context, what,
                                   session->total > 0 ? session->done / session->total : 0);
@@ -361,11 +361,11 @@ static enum qm_status read_memory(struct qm_session *session)
 static enum qm_status score_before_timing(struct qm_session *session)
 {
     QM_TRY(qm_session_score_begin(session));
-    if (session->run->widen == 1 &&
-        !session->params->only_times) // the first group comes last, so that timing finds it on the device
+    bool scores_all = !session->params->only_times && !qm_model_is_part(session->prepared->model);
+    if (session->run->widen == 1 && scores_all) // the first group comes last, so that timing finds it on the device
         QM_TRY(qm_session_score_groups(session, 1, qm_session_group_count(session)));
     QM_TRY(qm_session_score_groups(session, 0, 1));
-    return session->run->widen == 1 && !session->params->only_times ? qm_session_score_end(session) : QM_OK;
+    return session->run->widen == 1 && scores_all ? qm_session_score_end(session) : QM_OK;
 }
 
 static enum qm_status score_after_timing(struct qm_session *session)
@@ -402,7 +402,7 @@ static enum qm_status begin(struct qm_session *session)
 }
 
 // Scored, timed and verified: whatever ends the worker now takes nothing from it.
-static bool is_complete(const struct qm_scheme_run *scheme)
+static bool is_complete(const struct qm_session *session, const struct qm_scheme_run *scheme)
 {
     bool has_speed = false;
     for (size_t i = 0; i < scheme->point_count; ++i) {
@@ -410,7 +410,7 @@ static bool is_complete(const struct qm_scheme_run *scheme)
             return false;
         has_speed |= scheme->points[i].count > 0;
     }
-    return scheme->summary && has_speed;
+    return (scheme->summary || qm_model_is_part(session->prepared->model)) && has_speed;
 }
 
 // The profile with no decode batch beyond the attempt's; NULL without memory.
@@ -472,7 +472,7 @@ enum qm_status qm_session_end(struct qm_session *session, enum qm_status status,
     run->was_interrupted = status == QM_INTERRUPTED;
     size_t incomplete = 0;
     for (size_t s = 0; status != QM_OK && s < run->scheme_count; ++s) {
-        if (is_complete(&run->schemes[s]))
+        if (is_complete(session, &run->schemes[s]))
             continue;
         incomplete += run->schemes[s].status == QM_OK;
         qm_session_fail(session, s, status);

@@ -21,6 +21,7 @@ struct qm_preparation_params {
     const char *schemes;                // list, or NULL: the profile's
     const char *model;                  // "built-in", "built-in-outliers" or a directory; NULL: the profile's
     const char *cache_directory;
+    uint64_t layers; // only so many of the model, from the first on, without accuracy; 0: all
     uint64_t widen; // as --widen has it: a power of two up to QM_PROFILE_WIDEN_MAX; 0: the profile's
     bool fits;      // --fit: as wide as each device holds; with neither `widen` nor a widened profile
     bool has_evaluation_seed;

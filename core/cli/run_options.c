@@ -28,6 +28,7 @@ static const struct row {
     {"exact-match", TEXT, offsetof(struct qm_run_options, exact_match)},
     {"eval-seed", WHOLE, offsetof(struct qm_run_options, evaluation_seed)},
     {"widen", WHOLE, offsetof(struct qm_run_options, widen)},
+    {"layers", WHOLE, offsetof(struct qm_run_options, layers)},
     {"fit", FLAG, offsetof(struct qm_run_options, fits)},
     {"allow-overlap", FLAG, offsetof(struct qm_run_options, allows_overlap)},
     {"debug", FLAG, offsetof(struct qm_run_options, is_debug)},

@@ -12,7 +12,7 @@
 struct qm_run_options {
     // NULL, UINT64_MAX or false: not given.
     const char *profile, *devices, *schemes, *model, *exact_match;
-    uint64_t evaluation_seed, widen;
+    uint64_t evaluation_seed, widen, layers;
     bool fits, allows_overlap, is_debug;
     // Of this start of the program alone, in no journal.
     const char *directory, *progress;

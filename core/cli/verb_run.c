@@ -349,11 +349,14 @@ static enum qm_status read_options(struct going *going, struct qm_run_options *o
     }
     if (options->widen == 0)
         return QM_FAIL(QM_INVALID, "--widen 0 is no power of two from 1 to %d", QM_PROFILE_WIDEN_MAX);
+    if (options->layers == 0)
+        return QM_FAIL(QM_INVALID, "--layers 0 leaves nothing to run; use 1 or more");
     *params = (struct qm_preparation_params){.profile = options->profile ? options->profile : "quick",
                                              .schemes = options->schemes,
                                              .model = options->model,
                                              .exact_match = options->exact_match,
                                              .cache_directory = going->cache,
+                                             .layers = options->layers == UINT64_MAX ? 0 : options->layers,
                                              .widen = options->widen == UINT64_MAX ? 0 : options->widen,
                                              .fits = options->fits,
                                              .allow_overlap = options->allows_overlap,
@@ -409,7 +412,7 @@ done:
 int qm_verb_run(int argc, char **argv)
 {
     struct qm_run_options o = {
-        .directory = "qmark-results", .progress = "text", .evaluation_seed = UINT64_MAX, .widen = UINT64_MAX};
+        .directory = "qmark-results", .progress = "text", .evaluation_seed = UINT64_MAX, .widen = UINT64_MAX, .layers = UINT64_MAX};
     const struct qm_option options[] = {
         {"profile", QM_OPTION_TEXT, &o.profile, "NAME|FILE",
          "what to run: quick, standard or a file; quick if not given"},
@@ -419,6 +422,8 @@ int qm_verb_run(int argc, char **argv)
         {"out", QM_OPTION_TEXT, &o.directory, "DIR", "where results are written; qmark-results if not given"},
         {"model", QM_OPTION_TEXT, &o.model, "NAME|DIR",
          "built-in, built-in-outliers or a directory; the profile's if not given"},
+        {"layers", QM_OPTION_WHOLE, &o.layers, "N",
+         "only the first N layers: kernels and their times, no accuracy (kernel only)"},
         {"widen", QM_OPTION_WHOLE, &o.widen, "R",
          "repeat the residual stream R times: 1, 2, 4 .. 64; the profile's if not given"},
         {"fit", QM_OPTION_FLAG, &o.fits, NULL, "repeat it as often as the device's memory holds, 64 times at most"},
