@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-#include "bench/evaluation.h"
+#include "bench/evaluation_user.h"
 #include "bench/profile.h"
 #include "bench/raw.h"
 #include "bench/reference.h"
@@ -28,13 +28,22 @@ struct qm_prepared_scheme {
     char reason[512];
 };
 
+struct qm_tokenizer;
+
 struct qm_prepared {
     const struct qm_profile *profile;
     const struct qm_model *model;
     const char *model_directory;
     const struct qm_evaluation *evaluation;
     const struct qm_evaluation *calibration;
-    uint32_t overlap; // examples of `evaluation` that stand in `calibration`, too
+    uint32_t overlap; // examples (of a text, windows) of `evaluation` that stand in `calibration`, too
+    // Of a user's files; NULL where the sets are built in.
+    const struct qm_user_set *evaluation_file, *calibration_file;
+    const struct qm_overlap *overlap_found;
+    const struct qm_user_examples *examples; // to be answered by generation; NULL without
+    const struct qm_examples_tokens *example_tokens;
+    struct qm_tokenizer *tokenizer;
+    bool embeds_texts; // the examples' texts go into the result
     struct qm_prepared_scheme schemes[QM_PROFILE_SCHEMES_MAX];
     size_t scheme_count;
     // Of the fp32 model, [windows][tokens][vocabulary]; where the model is a part of one, of the verified windows alone.
