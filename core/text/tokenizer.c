@@ -24,7 +24,8 @@ void qm_tokenizer_destroy(struct qm_tokenizer **tokenizer)
 
 const char *qm_tokenizer_kind(const struct qm_tokenizer *tokenizer)
 {
-    return tokenizer->bpe.is_byte_level   ? "byte-level BPE"
+    return tokenizer->bpe.is_word_level   ? "words"
+           : tokenizer->bpe.is_byte_level ? "byte-level BPE"
            : tokenizer->bpe.byte_fallback ? "BPE with byte fallback"
                                           : "BPE";
 }
