@@ -62,12 +62,13 @@ struct kind {
 static void write_config(const struct kind *kind, uint32_t context)
 {
     char text[1024];
-    snprintf(text, sizeof(text),
-             "{\"architectures\":[\"%s\"],\"hidden_size\":%u,\"intermediate_size\":%u,\"num_hidden_layers\":%d,"
-             "\"num_attention_heads\":2,\"num_key_value_heads\":1,\"head_dim\":%u,\"vocab_size\":77,"
-             "\"max_position_embeddings\":%u,\"rms_norm_eps\":1e-5,\"rope_theta\":10000.0,\"tie_word_embeddings\":%s%s}",
-             kind->architecture, kind->hidden, kind->intermediate, LAYERS, kind->head_dim, context,
-             kind->is_tied ? "true" : "false", kind->more);
+    snprintf(
+        text, sizeof(text),
+        "{\"architectures\":[\"%s\"],\"hidden_size\":%u,\"intermediate_size\":%u,\"num_hidden_layers\":%d,"
+        "\"num_attention_heads\":2,\"num_key_value_heads\":1,\"head_dim\":%u,\"vocab_size\":77,"
+        "\"max_position_embeddings\":%u,\"rms_norm_eps\":1e-5,\"rope_theta\":10000.0,\"tie_word_embeddings\":%s%s}",
+        kind->architecture, kind->hidden, kind->intermediate, LAYERS, kind->head_dim, context,
+        kind->is_tied ? "true" : "false", kind->more);
     CHECK(qm_file_write(in_directory("config.json"), text, strlen(text)));
 }
 
@@ -123,8 +124,8 @@ static struct qm_model *load(uint64_t whole_bytes, uint32_t multiple, uint32_t l
 {
     struct qm_model *model = NULL;
     CHECK(qm_model_load_with(
-        directory,
-        &(struct qm_model_load_params){.multiple = multiple, .layers = layers, .whole_bytes = whole_bytes}, &model));
+        directory, &(struct qm_model_load_params){.multiple = multiple, .layers = layers, .whole_bytes = whole_bytes},
+        &model));
     assert_true((model->values == NULL) == (whole_bytes == 0));
     assert_true((model->file == NULL) == (whole_bytes != 0));
     return model;

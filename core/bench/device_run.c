@@ -158,10 +158,10 @@ json_t *qm_session_engine_request(const struct qm_session *session, const char *
     const struct qm_profile *profile = session->profile;
     const uint32_t context = session->prepared->evaluation->set.window_tokens; // decode stays within the windows
     return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "do", verb, "widen",
-                     (json_int_t)session->run->widen, "context", (json_int_t)context,
-                     "rows", (json_int_t)session->rows, "sequences", (json_int_t)session->sequences, "slots",
-                     (json_int_t)session->slots, "limit_ns", (json_int_t)profile->submission_ms * 1000000,
-                     "most_dispatches", (json_int_t)profile->dispatches_per_submission, "base_tier",
+                     (json_int_t)session->run->widen, "context", (json_int_t)context, "rows", (json_int_t)session->rows,
+                     "sequences", (json_int_t)session->sequences, "slots", (json_int_t)session->slots, "limit_ns",
+                     (json_int_t)profile->submission_ms * 1000000, "most_dispatches",
+                     (json_int_t)profile->dispatches_per_submission, "base_tier",
                      (int)(profile->tier == QM_PROFILE_TIER_BASE));
 }
 

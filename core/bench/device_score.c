@@ -219,8 +219,8 @@ static enum qm_status score_prefill(struct qm_session *session, size_t scheme, u
         return status;
     }
     size_t first_scored = *scored;
-    for (; !is_part(session) && *scored < evaluation->scored_count &&
-           evaluation->scored[*scored].window < first + count;
+    for (;
+         !is_part(session) && *scored < evaluation->scored_count && evaluation->scored[*scored].window < first + count;
          ++*scored) {
         const struct qm_scored_token *token = &evaluation->scored[*scored];
         QM_GUARD(score_token(session, &kept, token->window - first, token->position, token, run->scores, *scored));

@@ -41,7 +41,8 @@ static double scheme_seconds(const struct qm_profile *profile, double per_token,
         seconds += (double)set->windows * profile->decode[i].steps * per_token / rates->decode;
         seconds += at_least((profile->warmup + profile->repeats + 1) * block, profile->seconds);
     }
-    return seconds + (profile->sustained == QM_PROFILE_SUSTAINED_NONE ? 0 : profile->sustained_s + profile->cool_down_s);
+    return seconds +
+           (profile->sustained == QM_PROFILE_SUSTAINED_NONE ? 0 : profile->sustained_s + profile->cool_down_s);
 }
 
 // Operations of the oracle: the float32 model over the evaluation set, and over the calibration set where a scheme asks for
@@ -156,8 +157,7 @@ void qm_forecast_keep_preparation(const char *cache_directory, const struct qm_p
     for (size_t s = 0; s < prepared->scheme_count; ++s)
         if (prepared->schemes[s].status != QM_OK || prepared->schemes[s].time.is_cached)
             return;
-    double operations =
-        preparation_operations(prepared->profile, &prepared->model->config, prepared->verify_windows);
+    double operations = preparation_operations(prepared->profile, &prepared->model->config, prepared->verify_windows);
     struct qm_node *node = new_kept(prepared, seconds);
     qm_node_set_double(node, "rate", operations / at_least(seconds, 1e-3));
     write_kept(cache_directory, NULL, node);

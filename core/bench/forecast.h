@@ -7,8 +7,8 @@
 #ifndef QM_BENCH_FORECAST_H
 #define QM_BENCH_FORECAST_H
 
-#include "bench/devices.h"
 #include "bench/device_run.h"
+#include "bench/devices.h"
 
 struct qm_forecast {
     bool is_known;

@@ -71,7 +71,7 @@ uint64_t qm_model_plan_room(const struct qm_device_entry *device)
 }
 
 enum qm_plan_fit qm_model_plan_fit(const struct qm_model_plan_scheme *scheme, const struct qm_device_entry *device,
-                              uint64_t room)
+                                   uint64_t room)
 {
     uint64_t binding = device->max_binding_bytes;
     if (device->max_allocation_bytes > 0 && device->max_allocation_bytes < binding)

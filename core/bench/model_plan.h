@@ -17,9 +17,9 @@ struct qm_model_plan_scheme {
 };
 
 struct qm_model_plan {
-    uint32_t window_tokens, sequences, rows; // that a run has on the device at one time
+    uint32_t window_tokens, sequences, rows;                     // that a run has on the device at one time
     struct qm_model_plan_scheme schemes[QM_PROFILE_SCHEMES_MAX]; // the profile's
-    uint64_t all_bytes; // all schemes side by side, as a run has them
+    uint64_t all_bytes;                                          // all schemes side by side, as a run has them
 };
 
 void qm_model_plan_make(const struct qm_profile *profile, const struct qm_model_config *config,
@@ -36,7 +36,7 @@ enum qm_plan_fit {
     QM_PLAN_BINDING, // one binding cannot hold the largest part
 };
 enum qm_plan_fit qm_model_plan_fit(const struct qm_model_plan_scheme *scheme, const struct qm_device_entry *device,
-                              uint64_t room);
+                                   uint64_t room);
 // Tokens that a cache holds beside a scheme that fits.
 uint64_t qm_model_plan_tokens(const struct qm_model_plan_scheme *scheme, uint64_t room);
 

@@ -138,8 +138,7 @@ enum qm_status qm_reference_collector_open(const struct qm_reference_params *par
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory to calibrate");
         goto done;
     }
-    QM_GUARD(
-        build(params, &(struct qm_artifact_params){.model = params->model, .scheme = &f32}, &collector->artifact));
+    QM_GUARD(build(params, &(struct qm_artifact_params){.model = params->model, .scheme = &f32}, &collector->artifact));
     QM_GUARD(oracle_open(collector->artifact, &f32, calibration->set.window_tokens, &collector->oracle));
     collector->seconds = seconds_since(began_ns);
     *out = collector;

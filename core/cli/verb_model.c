@@ -427,8 +427,9 @@ int qm_verb_model(int argc, char **argv)
         .operands_min = 1,
         .operands_max = 1,
         .meaning = "Say what a model is, what each scheme needs on each device here, and how long a run takes.",
-        .details = "Only headers are read: nothing of the weights, and no device is opened. Times are scaled from what\n"
-                   "earlier runs on this machine took. Exit: 0 fine, 2 the model cannot be run.",
+        .details =
+            "Only headers are read: nothing of the weights, and no device is opened. Times are scaled from what\n"
+            "earlier runs on this machine took. Exit: 0 fine, 2 the model cannot be run.",
         .options = options,
         .option_count = sizeof(options) / sizeof(options[0])};
     const char **operands = NULL;

@@ -156,11 +156,8 @@ enum qm_status qm_model_load_with(const char *directory, const struct qm_model_l
     model->file_bytes = model->file->bytes;
     model->file_count = model->file->shard_count;
     if (!params->only_headers) {
-        struct loading loading = {.file = model->file,
-                                  .params = params,
-                                  .config = config,
-                                  .config_bytes = config_bytes,
-                                  .model = model};
+        struct loading loading = {
+            .file = model->file, .params = params, .config = config, .config_bytes = config_bytes, .model = model};
         qm_parallel_for(2, load_part, &loading);
         QM_GUARD(loading.status);
         QM_GUARD(qm_weights_check(model->file));

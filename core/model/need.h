@@ -16,7 +16,8 @@ struct qm_cache_plan {
 // `sequences` times config->context positions.
 void qm_cache_plan(const struct qm_model_config *config, const struct qm_scheme *scheme, uint32_t sequences,
                    struct qm_cache_plan *out);
-bool qm_cache_has_key_blocks(const struct qm_scheme *scheme); // keys are quantized in blocks of tokens, as KIVI has them
+bool qm_cache_has_key_blocks(
+    const struct qm_scheme *scheme); // keys are quantized in blocks of tokens, as KIVI has them
 
 struct qm_need {
     uint64_t weight_bytes;  // with their scales, as laid out on a device

@@ -61,8 +61,8 @@ struct qm_artifact {
     size_t tensor_count;                      // qm_weight_count(&config), in that order (model.h)
     struct qm_artifact_tensor *tensors;
     float (*cache_scales)[QM_CACHED_COUNT]; // [layers], of the scheme's KV format if calibrated; else NULL
-    uint64_t bytes;          // codes, scales and activation scales of all tensors, and the cache's scales
-    uint64_t weight_bytes;   // of the linear weights alone, with their scales
+    uint64_t bytes;            // codes, scales and activation scales of all tensors, and the cache's scales
+    uint64_t weight_bytes;     // of the linear weights alone, with their scales
     void *storage;             // what the tensors point into
     struct qm_scratch scratch; // ... or this, of a large one that was built
     struct qm_tensors *file;   // ... or this, when it was loaded; a large one is mapped
