@@ -77,6 +77,13 @@ if(NOT QM_SANITIZE)
     set_tests_properties(stranger PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900)
 endif()
 
+# Every command of docs/HOWTO-your-model.md.
+if(NOT QM_SANITIZE)
+    add_test(NAME howto COMMAND ${CMAKE_SOURCE_DIR}/test/run_howto.sh $<TARGET_FILE:qmark> $<TARGET_FILE:qm_make_model>
+        ${CMAKE_BINARY_DIR}/test-howto)
+    set_tests_properties(howto PROPERTIES TIMEOUT 900)
+endif()
+
 # Runs that are killed at random moments; tools/kill_and_resume.sh 100 is the full use.
 if(NOT QM_SANITIZE)
     add_test(NAME kill_and_resume COMMAND ${CMAKE_SOURCE_DIR}/tools/kill_and_resume.sh 3 $<TARGET_FILE:qmark>)
