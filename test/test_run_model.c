@@ -78,6 +78,9 @@ static void test_layers(void **state)
     struct qm_node *whole = need_result("opencl");
     assert_null(qm_node_get(whole, "model.layers_run"));
     expect_whole(whole, "w8a8");
+    // Each kind of tensor by its name, once.
+    assert_string_equal(qm_node_text_at(row_of(whole, "w8a8"), "disclosure.tensors.formats.1.tensors", ""),
+                        "input_layernorm, post_attention_layernorm, norm");
     struct qm_comparison comparison;
     assert_int_equal(qm_compare(whole, part, &comparison), QM_OK);
     assert_int_equal(comparison.verdict, QM_NOT_COMPARABLE);
