@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench/prepare_sets.h"
+#include "bench/sensitivity.h"
 #include "model/outliers.h"
 #include "sys/file.h"
 #include "sys/process.h"
@@ -84,6 +85,7 @@ static enum qm_status load_model(const struct qm_preparation_params *params, str
         p->profile.model = model;
         QM_TRY(qm_profile_update(&p->profile));
     }
+    p->is_users_model = is_directory;
     if (is_directory)
         snprintf(p->model_directory, sizeof(p->model_directory), "%s", name);
     else
@@ -168,8 +170,12 @@ static enum qm_status make_scheme(struct qm_preparation *p, const struct qm_refe
     QM_TRY(qm_reference_artifact(reference, &scheme->scheme, p->calibration, &scheme->artifact, scheme->artifact_path));
     if (params->only_artifacts)
         return QM_OK;
-    return qm_reference_logits(reference, scheme->artifact, &scheme->scheme, p->evaluation, p->prepared.verify_windows,
-                               &scheme->own_reference);
+    QM_TRY(qm_reference_logits(reference, scheme->artifact, &scheme->scheme, p->evaluation, p->prepared.verify_windows,
+                               &scheme->own_reference));
+    return p->is_users_model
+               ? qm_sensitivity_measure(reference, scheme->artifact, &scheme->scheme, p->evaluation,
+                                        p->prepared.verify_windows, scheme->own_reference, &scheme->shaken_kl)
+               : QM_OK;
 }
 
 enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_preparation_params *params,
@@ -231,6 +237,7 @@ void qm_preparation_destroy(struct qm_preparation **preparation)
     for (size_t s = 0; s < p->prepared.scheme_count; ++s) {
         qm_artifact_destroy(&p->prepared.schemes[s].artifact);
         free(p->prepared.schemes[s].own_reference);
+        free(p->prepared.schemes[s].shaken_kl);
     }
     qm_calibration_destroy(&p->collected);
     free(p->reference);

@@ -168,6 +168,14 @@ static void add_sustained(struct sample_list *list, const struct qm_raw_scheme *
     add_doubles(list, run->readings, run->window_count * QM_READING_COUNT, name, "sustained.readings");
 }
 
+static bool is_any(const double *values, size_t count)
+{
+    for (size_t i = 0; i < count; ++i)
+        if (values[i] > 0)
+            return true;
+    return false;
+}
+
 static void add_scheme(struct sample_list *list, const struct qm_raw_scheme *scheme,
                        uint32_t about[QM_SAMPLES_WIDENING_WORDS], uint32_t *point)
 {
@@ -180,6 +188,8 @@ static void add_scheme(struct sample_list *list, const struct qm_raw_scheme *sch
     add_scores(list, scheme->decode_scores, name, "decode");
     add_doubles(list, scheme->agreement->device, scheme->agreement->count, name, "check.device_kl");
     add_doubles(list, scheme->agreement->own, scheme->agreement->count, name, "check.own_kl");
+    if (is_any(scheme->agreement->shaken, scheme->agreement->count))
+        add_doubles(list, scheme->agreement->shaken, scheme->agreement->count, name, "check.shaken_kl");
     for (size_t i = 0; i < scheme->point_count; ++i)
         add_times(list, &scheme->points[i], name);
     add_sustained(list, scheme, point);
