@@ -195,7 +195,7 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
     if (p->profile.evaluation.windows < VERIFY_WINDOWS)
         p->prepared.verify_windows = p->profile.evaluation.windows;
     if (!params->only_artifacts)
-        QM_TRY(qm_reference_fp32_logits(&reference, p->evaluation, &p->reference));
+        QM_TRY(qm_reference_fp32_rows(&reference, p->evaluation, p->prepared.verify_windows, &p->reference));
     p->prepared.reference = p->reference;
     for (size_t s = 0; s < p->profile.scheme_count; ++s)
         qm_reference_add_options(&p->profile.schemes[s], &reference.options);
@@ -222,7 +222,7 @@ void qm_preparation_destroy(struct qm_preparation **preparation)
         free(p->prepared.schemes[s].own_reference);
     }
     qm_calibration_destroy(&p->collected);
-    free(p->reference);
+    qm_reference_rows_destroy(&p->reference);
     qm_evaluation_destroy(&p->evaluation);
     qm_evaluation_destroy(&p->calibration);
     qm_model_destroy(&p->model);

@@ -10,7 +10,7 @@ struct qm_preparation {
     struct qm_model *model;
     struct qm_evaluation *evaluation, *calibration;
     uint32_t overlap; // as in struct qm_prepared
-    float *reference;
+    struct qm_reference_rows *reference;
     struct qm_calibration *collected; // NULL until a scheme is calibrated
     struct qm_prepared prepared;      // points into the above
 };

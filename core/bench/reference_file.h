@@ -1,0 +1,40 @@
+// Files of the host's reference in the cache: begin with a kind and a key, end with the hash of all that. For
+// bench/reference_host*.c.
+#ifndef QM_BENCH_REFERENCE_FILE_H
+#define QM_BENCH_REFERENCE_FILE_H
+
+#include "base/hash.h"
+#include "bench/reference_rows.h"
+#include "sys/file.h"
+
+// Bytes that grow, or that are read.
+struct qm_reference_bytes {
+    unsigned char *bytes;
+    size_t count, room;
+    size_t at; // reading
+};
+
+// `kind` has 8 characters, `key` is the text of a hash. Frees nothing.
+QM_MUST_USE enum qm_status qm_reference_bytes_begin(struct qm_reference_bytes *out, const char *kind,
+                                                    const char key[QM_HASH_TEXT_BYTES]);
+QM_MUST_USE enum qm_status qm_reference_bytes_add(struct qm_reference_bytes *out, const void *bytes, size_t count);
+// Adds the hash and writes the file.
+QM_MUST_USE enum qm_status qm_reference_bytes_write(struct qm_reference_bytes *out, const char *path);
+
+// False where the file is not there, larger than `limit`, of another kind or key, or damaged; then nothing is held.
+bool qm_reference_bytes_read(const char *path, const char *kind, const char key[QM_HASH_TEXT_BYTES], size_t limit,
+                             struct qm_reference_bytes *out);
+// The next `count` bytes; NULL where there are not so many.
+const void *qm_reference_bytes_take(struct qm_reference_bytes *bytes, size_t count);
+bool qm_reference_bytes_copy(struct qm_reference_bytes *bytes, void *to, size_t count);
+bool qm_reference_bytes_are_taken(const struct qm_reference_bytes *bytes); // all of them
+void qm_reference_bytes_free(struct qm_reference_bytes *bytes);
+
+// A row, and back. A row that was taken points into the bytes.
+QM_MUST_USE enum qm_status qm_reference_bytes_add_row(struct qm_reference_bytes *out,
+                                                      const struct qm_reference_row *row);
+bool qm_reference_bytes_take_row(struct qm_reference_bytes *bytes, uint32_t vocabulary, struct qm_reference_row *out);
+// The most bytes that a row takes.
+uint64_t qm_reference_row_bytes(const struct qm_reference_keep *keep, uint32_t vocabulary);
+
+#endif

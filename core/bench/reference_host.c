@@ -1,0 +1,675 @@
+#include "bench/reference_host.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/numeric.h"
+#include "bench/reference_file.h"
+#include "model/host_pass.h"
+#include "sys/host.h"
+#include "sys/parallel.h"
+#include "sys/process.h"
+
+enum {
+    VERSION = 1,            // of the arithmetic and of the files: a higher one computes anew
+    LOGITS_LEAST = 1 << 25, // floats that logits are computed into where the pass has less room to give
+};
+#define CHUNK_KIND "qmchunk1"
+#define STATE_KIND "qmstate1"
+#define CHECK_KIND "qmcheck1"
+
+struct chunk {
+    uint32_t index, first_window, windows;
+    size_t first_scored, scored; // indices of the evaluation's scored tokens
+    uint32_t dense_windows;
+};
+
+struct work {
+    const struct qm_reference_params *params;
+    const struct qm_reference_host_options *options;
+    const struct qm_evaluation *evaluation;
+    struct qm_host_weights weights;
+    uint32_t dense_windows, chunk_windows, chunks;
+    char key[QM_HASH_TEXT_BYTES];
+    char directory[QM_PATH_BYTES];
+    char engine[QM_REFERENCE_ENGINE_BYTES];
+    // Progress: operations that are done, and of them those of this run, which took so long.
+    double total, done, done_now;
+    uint64_t begin_ns;
+};
+
+struct qm_reference_host_options qm_reference_host_options(uint32_t vocabulary)
+{
+    struct qm_reference_host_options options = {.blas = qm_blas_find(),
+                                                .activation_bytes = QM_REFERENCE_HOST_BYTES,
+                                                .state_ns = QM_REFERENCE_STATE_NS,
+                                                .check_bytes_max = qm_host_available_bytes() / 2};
+    if (vocabulary > QM_REFERENCE_DENSE_VOCABULARY)
+        options.keep = QM_REFERENCE_KEEP;
+    return options;
+}
+
+bool qm_reference_is_on_host(const struct qm_model *model)
+{
+    const char *wanted = getenv("QM_REFERENCE");
+    if (wanted && strcmp(wanted, "host") == 0)
+        return true;
+    if (wanted && strcmp(wanted, "backend") == 0)
+        return false;
+    return model->parameters > QM_REFERENCE_HOST_PARAMETERS;
+}
+
+// ---- Plan -----------------------------------------------------------------------------------------------------------
+
+static uint32_t chunk_windows(const struct qm_host_weights *weights, uint64_t bytes, uint32_t windows,
+                              uint32_t window_tokens)
+{
+    uint64_t of_window = qm_host_pass_token_bytes(weights) * window_tokens;
+    uint64_t fit = of_window > 0 ? bytes / of_window : 1;
+    return fit < 1 ? 1 : fit < windows ? (uint32_t)fit : windows;
+}
+
+static struct chunk chunk_at(const struct work *work, uint32_t index)
+{
+    const struct qm_evaluation *evaluation = work->evaluation;
+    struct chunk chunk = {.index = index, .first_window = index * work->chunk_windows, .windows = work->chunk_windows};
+    uint32_t left = evaluation->set.windows - chunk.first_window, end;
+    chunk.windows = left < chunk.windows ? left : chunk.windows;
+    end = chunk.first_window + chunk.windows;
+    while (chunk.first_scored < evaluation->scored_count &&
+           evaluation->scored[chunk.first_scored].window < chunk.first_window)
+        ++chunk.first_scored;
+    while (chunk.first_scored + chunk.scored < evaluation->scored_count &&
+           evaluation->scored[chunk.first_scored + chunk.scored].window < end)
+        ++chunk.scored;
+    if (work->dense_windows > chunk.first_window)
+        chunk.dense_windows = (work->dense_windows < end ? work->dense_windows : end) - chunk.first_window;
+    return chunk;
+}
+
+static double chunk_operations(const struct work *work, const struct chunk *chunk)
+{
+    const uint32_t tokens = work->evaluation->set.window_tokens;
+    return qm_host_pass_operations(&work->weights, chunk->windows, tokens,
+                                   chunk->scored + (size_t)chunk->dense_windows * tokens);
+}
+
+// All that the rows follow from, but for rounding.
+static void make_key(struct work *work)
+{
+    const struct qm_reference_params *params = work->params;
+    const struct qm_evaluation *evaluation = work->evaluation;
+    const struct qm_reference_keep *keep = &work->options->keep;
+    char config[QM_MODEL_CONFIG_TEXT_BYTES], text[320];
+    struct qm_hash hash;
+    qm_model_config_text(&params->model->config, config);
+    qm_hash_begin(&hash);
+    qm_hash_add_text(&hash, params->model->sha256);
+    qm_hash_add_text(&hash, params->model->variant ? params->model->variant : "");
+    qm_hash_add_text(&hash, config);
+    qm_hash_add_text(&hash, evaluation->sha256);
+    snprintf(text, sizeof(text),
+             "fp32 host reference %d, %" PRIu32 " windows of %" PRIu32 ", %" PRIu32 " dense, %" PRIu32
+             " at a time, mass %.17g, most %" PRIu32,
+             VERSION, evaluation->set.windows, evaluation->set.window_tokens, work->dense_windows, work->chunk_windows,
+             keep->mass, keep->most);
+    qm_hash_add_text(&hash, text);
+    for (size_t i = 0; i < evaluation->scored_count; ++i) {
+        const struct qm_scored_token *token = &evaluation->scored[i];
+        const uint32_t words[] = {token->window, token->position, token->target};
+        qm_hash_add(&hash, words, sizeof(words));
+    }
+    qm_hash_end(&hash, work->key);
+}
+
+static enum qm_status make_directory(struct work *work)
+{
+    char host[QM_PATH_BYTES];
+    QM_TRY(qm_path_join(host, work->params->cache_directory, "host"));
+    QM_TRY(qm_path_join(work->directory, host, work->key));
+    return qm_directory_make(work->directory);
+}
+
+// `tokens` has room for the windows; what a window lacks is 0.
+static void copy_tokens(const struct qm_evaluation *evaluation, uint32_t first, uint32_t windows, uint32_t *tokens)
+{
+    const uint32_t window_tokens = evaluation->set.window_tokens;
+    for (uint32_t w = 0; w < windows; ++w) {
+        const struct qm_window *window = &evaluation->windows[first + w];
+        for (uint32_t p = 0; p < window_tokens; ++p)
+            tokens[(size_t)w * window_tokens + p] = p <= window->length ? window->tokens[p] : 0;
+    }
+}
+
+// ---- Progress -------------------------------------------------------------------------------------------------------
+
+static void tell(const struct work *work, const char *format, uint32_t first, uint32_t end, uint32_t at, uint32_t of)
+{
+    if (!work->params->progress)
+        return;
+    char what[200], left[48] = "";
+    double seconds = (double)(qm_clock_ns() - work->begin_ns) * 1e-9;
+    if (work->done_now > 0 && seconds > 2) {
+        double rest_s = (work->total - work->done) * seconds / work->done_now;
+        if (rest_s >= 90)
+            snprintf(left, sizeof(left), ", about %.0f min left", rest_s / 60);
+        else
+            snprintf(left, sizeof(left), ", about %.0f s left", rest_s);
+    }
+    int used = snprintf(what, sizeof(what), "fp32 reference, windows %" PRIu32 " to %" PRIu32 " of %" PRIu32, first + 1,
+                        end, work->evaluation->set.windows);
+    if (used > 0 && (size_t)used < sizeof(what))
+        used += snprintf(what + used, sizeof(what) - (size_t)used, ", %s %" PRIu32 " of %" PRIu32 "%s", format, at, of,
+                         left);
+    work->params->progress(work->params->progress_context, what, work->total > 0 ? work->done / work->total : 0);
+}
+
+static void add_done(struct work *work, double operations)
+{
+    work->done += operations;
+    work->done_now += operations;
+}
+
+// ---- Layers ---------------------------------------------------------------------------------------------------------
+
+struct state {
+    uint32_t chunk, layers;
+    uint64_t count;
+};
+
+static enum qm_status save_state(const struct work *work, const struct chunk *chunk, struct qm_host_pass *pass)
+{
+    char path[QM_PATH_BYTES];
+    struct qm_reference_bytes bytes = {0};
+    size_t count;
+    const float *values = qm_host_pass_residual(pass, &count);
+    const struct state state = {chunk->index, qm_host_pass_layers_done(pass), count};
+    enum qm_status status = QM_OK;
+    QM_GUARD(qm_path_join(path, work->directory, "state"));
+    QM_GUARD(qm_reference_bytes_begin(&bytes, STATE_KIND, work->key));
+    QM_GUARD(qm_reference_bytes_add(&bytes, &state, sizeof(state)));
+    QM_GUARD(qm_reference_bytes_add(&bytes, values, count * sizeof(*values)));
+    QM_GUARD(qm_reference_bytes_write(&bytes, path));
+done:
+    qm_reference_bytes_free(&bytes);
+    return status;
+}
+
+static void load_state(const struct work *work, const struct chunk *chunk, struct qm_host_pass *pass)
+{
+    char path[QM_PATH_BYTES];
+    struct qm_reference_bytes bytes;
+    struct state state;
+    size_t count;
+    float *values = qm_host_pass_residual(pass, &count);
+    size_t limit = count * sizeof(*values) + sizeof(state) + 1024;
+    if (qm_path_join(path, work->directory, "state") != QM_OK ||
+        !qm_reference_bytes_read(path, STATE_KIND, work->key, limit, &bytes))
+        return;
+    if (qm_reference_bytes_copy(&bytes, &state, sizeof(state)) && state.chunk == chunk->index &&
+        state.layers <= work->weights.config.layers && state.count == count &&
+        qm_reference_bytes_copy(&bytes, values, count * sizeof(*values)))
+        qm_host_pass_set_layers_done(pass, state.layers);
+    qm_reference_bytes_free(&bytes);
+}
+
+static enum qm_status run_layers(struct work *work, const struct chunk *chunk, struct qm_host_pass *pass)
+{
+    const uint32_t layers = work->weights.config.layers, end = chunk->first_window + chunk->windows;
+    const double of_layer =
+        qm_host_pass_operations(&work->weights, chunk->windows, work->evaluation->set.window_tokens, 0) / layers;
+    load_state(work, chunk, pass);
+    uint32_t saved = qm_host_pass_layers_done(pass);
+    uint64_t saved_ns = qm_clock_ns();
+    work->done += of_layer * saved;
+    while (qm_host_pass_layers_done(pass) < layers) {
+        uint32_t done = qm_host_pass_layers_done(pass);
+        tell(work, "layer", chunk->first_window, end, done + 1, layers);
+        if (qm_interrupted()) {
+            if (done > saved)
+                QM_TRY(save_state(work, chunk, pass));
+            return QM_FAIL(QM_INTERRUPTED, "interrupted; the reference goes on at layer %u of windows %u to %u",
+                           done + 1, chunk->first_window + 1, end);
+        }
+        QM_TRY(qm_host_pass_layer(pass));
+        add_done(work, of_layer);
+        if (qm_clock_ns() - saved_ns >= work->options->state_ns) {
+            QM_TRY(save_state(work, chunk, pass));
+            saved = done + 1;
+            saved_ns = qm_clock_ns();
+        }
+    }
+    return QM_OK;
+}
+
+// ---- Logits and rows ------------------------------------------------------------------------------------------------
+
+struct making {
+    const struct work *work;
+    const struct qm_scored_token *tokens;
+    const float *logits; // [count][vocabulary]
+    uint32_t *ids;       // [count][most]
+    float *kept;
+    struct qm_reference_row *rows;
+    atomic_int status;
+    char error[512]; // of one that failed
+    atomic_flag has_error;
+};
+
+static void make_rows(void *context, size_t begin, size_t end)
+{
+    struct making *m = context;
+    const struct qm_reference_keep *keep = &m->work->options->keep;
+    const uint32_t vocabulary = m->work->weights.config.vocabulary;
+    for (size_t i = begin; i < end; ++i) {
+        const struct qm_scored_token *token = &m->tokens[i];
+        const struct qm_token_place place = {token->sequence, token->window, token->position};
+        const float *logits = m->logits + i * vocabulary;
+        if (keep->most == 0) {
+            m->rows[i] = (struct qm_reference_row){.count = vocabulary, .logits = logits, .target = token->target};
+            continue;
+        }
+        enum qm_status status = qm_reference_row_make(logits, vocabulary, token->target, keep, &place,
+                                                      m->ids + i * keep->most, m->kept + i * keep->most, &m->rows[i]);
+        if (status != QM_OK && !atomic_flag_test_and_set(&m->has_error)) {
+            snprintf(m->error, sizeof(m->error), "%s", qm_error_text());
+            atomic_store(&m->status, (int)status);
+        }
+    }
+}
+
+// Rows of `count` scored tokens from their logits, at the end of `bytes`.
+static enum qm_status add_rows(const struct work *work, const struct qm_scored_token *tokens, size_t count,
+                               const float *logits, struct qm_reference_bytes *bytes)
+{
+    const size_t most = work->options->keep.most;
+    struct making m = {.work = work, .tokens = tokens, .logits = logits, .has_error = ATOMIC_FLAG_INIT};
+    enum qm_status status = QM_OK;
+    atomic_init(&m.status, QM_OK);
+    m.rows = calloc(count, sizeof(*m.rows));
+    m.ids = malloc(count * most * sizeof(*m.ids) + 1);
+    m.kept = malloc(count * most * sizeof(*m.kept) + 1);
+    if (!m.rows || !m.ids || !m.kept)
+        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the reference of %zu tokens", count));
+    qm_parallel_for(count, make_rows, &m);
+    if (atomic_load(&m.status) != QM_OK)
+        QM_GUARD(QM_FAIL((enum qm_status)atomic_load(&m.status), "%s", m.error));
+    for (size_t i = 0; i < count; ++i)
+        QM_GUARD(qm_reference_bytes_add_row(bytes, &m.rows[i]));
+done:
+    free(m.rows);
+    free(m.ids);
+    free(m.kept);
+    return status;
+}
+
+// The scored tokens' rows, then the dense windows, in parts of as many tokens as there is room for their logits.
+static enum qm_status add_logits(struct work *work, const struct chunk *chunk, struct qm_host_pass *pass,
+                                 struct qm_reference_bytes *bytes)
+{
+    const struct qm_scored_token *scored = work->evaluation->scored + chunk->first_scored;
+    const uint32_t vocabulary = work->weights.config.vocabulary, window_tokens = work->evaluation->set.window_tokens;
+    const size_t dense = (size_t)chunk->dense_windows * window_tokens, all = chunk->scored + dense;
+    const double before = work->done, of_token = qm_host_pass_operations(&work->weights, 0, window_tokens, 1);
+    const uint32_t end = chunk->first_window + chunk->windows;
+    enum qm_status status = QM_OK;
+    size_t room;
+    float *logits = qm_host_pass_room(pass, &room), *own = NULL;
+    if (room < LOGITS_LEAST && room < all * vocabulary) {
+        room = all * vocabulary < LOGITS_LEAST ? all * vocabulary : LOGITS_LEAST;
+        room = room < vocabulary ? vocabulary : room;
+        logits = own = malloc(room * sizeof(*own));
+    }
+    const size_t most = room / vocabulary;
+    uint32_t *tokens = malloc((most + 1) * sizeof(*tokens));
+    if (!logits || !tokens)
+        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the logits of %zu tokens", most));
+    for (size_t first = 0; first < all;) {
+        bool is_dense = first >= chunk->scored;
+        size_t left = (is_dense ? all : chunk->scored) - first, some = left < most ? left : most;
+        tell(work, "logits of token", chunk->first_window, end, (uint32_t)first + 1, (uint32_t)all);
+        if (qm_interrupted())
+            QM_GUARD(QM_FAIL(QM_INTERRUPTED, "interrupted"));
+        for (size_t i = 0; i < some; ++i)
+            tokens[i] = is_dense ? (uint32_t)(first - chunk->scored + i)
+                                 : (scored[first + i].window - chunk->first_window) * window_tokens +
+                                       scored[first + i].position;
+        QM_GUARD(qm_host_pass_logits(pass, tokens, some, logits));
+        if (is_dense)
+            QM_GUARD(qm_reference_bytes_add(bytes, logits, some * vocabulary * sizeof(*logits)));
+        else
+            QM_GUARD(add_rows(work, scored + first, some, logits, bytes));
+        add_done(work, of_token * (double)some);
+        first += some;
+    }
+    work->done = before + of_token * (double)all;
+done:
+    free(tokens);
+    free(own);
+    return status;
+}
+
+// ---- Chunks ---------------------------------------------------------------------------------------------------------
+
+struct chunk_head {
+    char engine[QM_REFERENCE_ENGINE_BYTES];
+    uint64_t scored, dense_windows;
+};
+
+static enum qm_status chunk_path(const struct work *work, const struct chunk *chunk, char path[QM_PATH_BYTES])
+{
+    char name[32];
+    snprintf(name, sizeof(name), "chunk-%" PRIu32, chunk->index);
+    return qm_path_join(path, work->directory, name);
+}
+
+// The chunk's rows from bytes that stand behind kind and key; false where they are not those of the chunk.
+static bool take_chunk(const struct work *work, const struct chunk *chunk, struct qm_reference_bytes *bytes,
+                       struct qm_reference_rows *rows)
+{
+    const uint32_t vocabulary = work->weights.config.vocabulary;
+    struct chunk_head head;
+    if (!qm_reference_bytes_copy(bytes, &head, sizeof(head)) || head.scored != chunk->scored ||
+        head.dense_windows != chunk->dense_windows || !memchr(head.engine, '\0', sizeof(head.engine)))
+        return false;
+    for (size_t i = 0; i < chunk->scored; ++i) {
+        struct qm_reference_row *row = &rows->scored[chunk->first_scored + i];
+        if (!qm_reference_bytes_take_row(bytes, vocabulary, row) ||
+            row->target != work->evaluation->scored[chunk->first_scored + i].target)
+            return false;
+    }
+    for (uint32_t w = 0; w < chunk->dense_windows; ++w) {
+        size_t count = (size_t)work->evaluation->set.window_tokens * vocabulary;
+        rows->dense[chunk->first_window + w] = qm_reference_bytes_take(bytes, count * sizeof(float));
+        if (!rows->dense[chunk->first_window + w])
+            return false;
+    }
+    // Where chunks were multiplied by different means, because a run was resumed elsewhere, all are told.
+    if (rows->engine[0] == '\0')
+        memcpy(rows->engine, head.engine, sizeof(rows->engine));
+    else if (strcmp(rows->engine, head.engine) != 0)
+        snprintf(rows->engine, sizeof(rows->engine), "host, several libraries");
+    return qm_reference_bytes_are_taken(bytes);
+}
+
+static bool load_chunk(const struct work *work, const struct chunk *chunk, struct qm_reference_bytes *bytes,
+                       struct qm_reference_rows *rows)
+{
+    char path[QM_PATH_BYTES];
+    const uint32_t vocabulary = work->weights.config.vocabulary;
+    uint64_t limit = chunk->scored * qm_reference_row_bytes(&work->options->keep, vocabulary) +
+                     (uint64_t)chunk->dense_windows * work->evaluation->set.window_tokens * vocabulary * sizeof(float) +
+                     4096;
+    if (chunk_path(work, chunk, path) != QM_OK || !qm_reference_bytes_read(path, CHUNK_KIND, work->key, limit, bytes))
+        return false;
+    if (take_chunk(work, chunk, bytes, rows))
+        return true;
+    qm_reference_bytes_free(bytes);
+    return false;
+}
+
+static enum qm_status compute_chunk(struct work *work, const struct chunk *chunk, struct qm_reference_bytes *bytes)
+{
+    const uint32_t window_tokens = work->evaluation->set.window_tokens;
+    char path[QM_PATH_BYTES];
+    struct qm_host_pass *pass = NULL;
+    struct chunk_head head;
+    enum qm_status status = QM_OK;
+    uint32_t *tokens = malloc((size_t)chunk->windows * window_tokens * sizeof(*tokens));
+    if (!tokens)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for tokens");
+    memset(&head, 0, sizeof(head));
+    snprintf(head.engine, sizeof(head.engine), "%s", work->engine);
+    head.scored = chunk->scored;
+    head.dense_windows = chunk->dense_windows;
+    copy_tokens(work->evaluation, chunk->first_window, chunk->windows, tokens);
+    QM_GUARD(qm_host_pass_create(&(struct qm_host_pass_params){.weights = &work->weights,
+                                                               .blas = work->options->blas,
+                                                               .tokens = tokens,
+                                                               .windows = chunk->windows,
+                                                               .window_tokens = window_tokens},
+                                 &pass));
+    QM_GUARD(run_layers(work, chunk, pass));
+    QM_GUARD(qm_reference_bytes_begin(bytes, CHUNK_KIND, work->key));
+    QM_GUARD(qm_reference_bytes_add(bytes, &head, sizeof(head)));
+    status = add_logits(work, chunk, pass, bytes);
+    if (status == QM_INTERRUPTED) {
+        QM_GUARD(save_state(work, chunk, pass));
+        status = QM_FAIL(QM_INTERRUPTED, "interrupted; the reference goes on at the logits of windows %u to %u",
+                         chunk->first_window + 1, chunk->first_window + chunk->windows);
+    }
+    QM_GUARD(status);
+    if (work->options->files) // nothing counts that came from files that changed
+        QM_GUARD(qm_weights_check(work->options->files));
+    QM_GUARD(chunk_path(work, chunk, path));
+    QM_GUARD(qm_reference_bytes_write(bytes, path));
+    QM_GUARD(qm_path_join(path, work->directory, "state"));
+    QM_GUARD(qm_file_remove(path));
+done:
+    qm_host_pass_destroy(&pass);
+    free(tokens);
+    return status;
+}
+
+static enum qm_status make_chunk(struct work *work, uint32_t index, struct qm_reference_rows *rows)
+{
+    const struct chunk chunk = chunk_at(work, index);
+    struct qm_reference_bytes bytes = {0};
+    enum qm_status status = QM_OK;
+    if (load_chunk(work, &chunk, &bytes, rows)) {
+        work->done += chunk_operations(work, &chunk);
+    } else {
+        QM_GUARD(compute_chunk(work, &chunk, &bytes));
+        if (!take_chunk(work, &chunk, &bytes, rows))
+            QM_GUARD(QM_FAIL(QM_WRONG_RESULT, "the fp32 reference of windows %u to %u has a logit that is not finite",
+                             chunk.first_window + 1, chunk.first_window + chunk.windows));
+    }
+    rows->parts[index] = bytes.bytes;
+    bytes.bytes = NULL;
+done:
+    qm_reference_bytes_free(&bytes);
+    return status;
+}
+
+// ---- The comparison with the reference backend ------------------------------------------------------------------------
+
+struct check {
+    char logits[QM_HASH_TEXT_BYTES]; // the hash of the host's logits that were compared
+    uint32_t tokens;
+    double difference;
+};
+
+// The largest difference of a log-probability.
+static double row_difference(const float *a, const float *b, uint32_t vocabulary)
+{
+    double top_a = (double)a[0], top_b = (double)b[0], sum_a = 0, sum_b = 0, largest = 0;
+    for (uint32_t v = 0; v < vocabulary; ++v) {
+        top_a = (double)a[v] > top_a ? (double)a[v] : top_a;
+        top_b = (double)b[v] > top_b ? (double)b[v] : top_b;
+    }
+    for (uint32_t v = 0; v < vocabulary; ++v) {
+        sum_a += qm_exp((double)a[v] - top_a);
+        sum_b += qm_exp((double)b[v] - top_b);
+    }
+    double shift = (top_b + qm_log(sum_b)) - (top_a + qm_log(sum_a));
+    for (uint32_t v = 0; v < vocabulary; ++v) {
+        double difference = (double)a[v] - (double)b[v] + shift;
+        difference = difference < 0 ? -difference : difference;
+        largest = difference > largest || difference != difference ? difference : largest;
+    }
+    return largest;
+}
+
+// The reference backend over the first tokens of the first window: causal, so that they do not see what follows.
+static enum qm_status compare(const struct work *work, const float *host, uint32_t tokens, double *difference)
+{
+    const uint32_t vocabulary = work->weights.config.vocabulary;
+    struct qm_evaluation sample = *work->evaluation;
+    struct qm_scheme f32;
+    struct qm_artifact *artifact = NULL;
+    enum qm_status status = QM_OK;
+    float *logits = malloc((size_t)tokens * vocabulary * sizeof(*logits));
+    if (!logits)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the logits of %u tokens", tokens);
+    sample.set.windows = 1;
+    sample.set.window_tokens = tokens;
+    QM_GUARD(qm_scheme_parse("f32", &f32));
+    QM_GUARD(qm_artifact_build(&(struct qm_artifact_params){.model = work->params->model, .scheme = &f32}, &artifact));
+    QM_GUARD(qm_reference_compute_logits(work->params, artifact, &f32, &sample, 1, logits));
+    *difference = 0;
+    for (uint32_t t = 0; t < tokens; ++t) {
+        double of_row = row_difference(host + (size_t)t * vocabulary, logits + (size_t)t * vocabulary, vocabulary);
+        *difference = of_row > *difference || of_row != of_row ? of_row : *difference;
+    }
+done:
+    qm_artifact_destroy(&artifact);
+    free(logits);
+    return status;
+}
+
+// Of the reference backend over the model: the artifact, its copy as buffers, and the largest weight decoded to double.
+static uint64_t check_bytes(const struct qm_model_config *config)
+{
+    return 8 * (qm_model_config_weights(config) + (uint64_t)config->vocabulary * config->hidden);
+}
+
+static enum qm_status check(const struct work *work, struct qm_reference_rows *rows)
+{
+    const uint32_t window_tokens = work->evaluation->set.window_tokens;
+    const uint32_t tokens = window_tokens < QM_REFERENCE_CHECKED_TOKENS ? window_tokens : QM_REFERENCE_CHECKED_TOKENS;
+    const uint64_t needed = check_bytes(&work->params->model->config);
+    char path[QM_PATH_BYTES];
+    struct qm_reference_bytes bytes;
+    struct check kept, now;
+    enum qm_status status = QM_OK;
+    memset(&now, 0, sizeof(now));
+    qm_hash_bytes(rows->dense[0], (size_t)tokens * work->weights.config.vocabulary * sizeof(float), now.logits);
+    now.tokens = tokens;
+    QM_TRY(qm_path_join(path, work->directory, "check"));
+    bool is_kept = qm_reference_bytes_read(path, CHECK_KIND, work->key, 4096, &bytes) &&
+                   qm_reference_bytes_copy(&bytes, &kept, sizeof(kept)) &&
+                   memcmp(kept.logits, now.logits, sizeof(now.logits)) == 0 && kept.tokens == tokens;
+    if (is_kept) {
+        now.difference = kept.difference;
+    } else if (!work->params->model->values) {
+        snprintf(rows->unchecked, sizeof(rows->unchecked), "the model is not in memory");
+    } else if (needed > work->options->check_bytes_max) {
+        snprintf(rows->unchecked, sizeof(rows->unchecked),
+                 "the reference backend would take %.1f GB of memory, and %.1f GB may be taken", (double)needed * 1e-9,
+                 (double)work->options->check_bytes_max * 1e-9);
+    } else {
+        QM_GUARD(compare(work, rows->dense[0], tokens, &now.difference));
+    }
+    qm_reference_bytes_free(&bytes);
+    if (rows->unchecked[0] != '\0')
+        return QM_OK;
+    rows->checked_tokens = tokens;
+    rows->difference = now.difference;
+    if (!(now.difference <= QM_REFERENCE_DIFFERENCE_MAX))
+        return QM_FAIL(QM_WRONG_RESULT,
+                       "the fp32 reference (%s) and the reference backend differ by %.3g nats in a log-probability of "
+                       "the first %u tokens; at most %g is rounding. Set QM_BLAS=none to try without the library, or "
+                       "QM_REFERENCE=backend",
+                       rows->engine, now.difference, tokens, QM_REFERENCE_DIFFERENCE_MAX);
+    if (is_kept)
+        return QM_OK;
+    QM_GUARD(qm_reference_bytes_begin(&bytes, CHECK_KIND, work->key));
+    QM_GUARD(qm_reference_bytes_add(&bytes, &now, sizeof(now)));
+    QM_GUARD(qm_reference_bytes_write(&bytes, path));
+done:
+    qm_reference_bytes_free(&bytes);
+    return status;
+}
+
+// ---- The whole --------------------------------------------------------------------------------------------------------
+
+static enum qm_status begin(const struct qm_reference_params *params, const struct qm_evaluation *evaluation,
+                            const struct qm_reference_host_options *options, struct work *work)
+{
+    *work = (struct work){.params = params, .evaluation = evaluation, .options = options, .begin_ns = qm_clock_ns()};
+    if (evaluation->set.windows == 0)
+        return QM_FAIL(QM_INVALID, "%s: no windows", evaluation->name);
+    snprintf(work->engine, sizeof(work->engine), "host, %s", qm_host_multiply_name(options->blas));
+    QM_TRY(qm_host_weights_open(&params->model->config, options->files ? NULL : params->model, options->files,
+                                &work->weights));
+    work->chunk_windows = chunk_windows(&work->weights, options->activation_bytes, evaluation->set.windows,
+                                        evaluation->set.window_tokens);
+    work->chunks = (evaluation->set.windows + work->chunk_windows - 1) / work->chunk_windows;
+    return QM_OK;
+}
+
+enum qm_status qm_reference_host_rows(const struct qm_reference_params *params, const struct qm_evaluation *evaluation,
+                                      uint32_t dense_windows, const struct qm_reference_host_options *options,
+                                      struct qm_reference_rows **out)
+{
+    struct work work;
+    struct qm_reference_rows *rows = NULL;
+    enum qm_status status = QM_OK;
+    *out = NULL;
+    QM_GUARD(begin(params, evaluation, options, &work));
+    // The first window at least, which is compared.
+    work.dense_windows = dense_windows < 1 ? 1 : dense_windows;
+    if (work.dense_windows > evaluation->set.windows)
+        work.dense_windows = evaluation->set.windows;
+    make_key(&work);
+    QM_GUARD(make_directory(&work));
+    QM_GUARD(qm_reference_rows_create(evaluation, work.dense_windows, work.chunks, &rows));
+    rows->keep = options->keep;
+    for (uint32_t c = 0; c < work.chunks; ++c) {
+        const struct chunk chunk = chunk_at(&work, c);
+        work.total += chunk_operations(&work, &chunk);
+    }
+    for (uint32_t c = 0; c < work.chunks; ++c)
+        QM_GUARD(make_chunk(&work, c, rows));
+    QM_GUARD(check(&work, rows));
+    *out = rows;
+    rows = NULL;
+done:
+    qm_reference_rows_destroy(&rows);
+    qm_host_weights_close(&work.weights);
+    return status;
+}
+
+enum qm_status qm_reference_host_observe(const struct qm_reference_params *params, const struct qm_evaluation *set,
+                                         uint32_t first, uint32_t end, const struct qm_reference_host_options *options,
+                                         struct qm_calibration *calibration)
+{
+    const uint32_t window_tokens = set->set.window_tokens;
+    struct work work;
+    struct qm_host_pass *pass = NULL;
+    uint32_t *tokens = NULL;
+    enum qm_status status = QM_OK;
+    QM_GUARD(begin(params, set, options, &work));
+    tokens = malloc((size_t)work.chunk_windows * window_tokens * sizeof(*tokens));
+    if (!tokens)
+        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "no memory for tokens"));
+    for (; first < end; first += work.chunk_windows) {
+        uint32_t windows = end - first < work.chunk_windows ? end - first : work.chunk_windows;
+        copy_tokens(set, first, windows, tokens);
+        QM_GUARD(qm_host_pass_create(&(struct qm_host_pass_params){.weights = &work.weights,
+                                                                   .blas = options->blas,
+                                                                   .tokens = tokens,
+                                                                   .windows = windows,
+                                                                   .window_tokens = window_tokens,
+                                                                   .calibration = calibration},
+                                     &pass));
+        for (uint32_t layer = 0; layer < work.weights.config.layers; ++layer) {
+            double done = first + windows * (double)layer / work.weights.config.layers;
+            if (params->progress)
+                params->progress(params->progress_context, "collecting", done / set->set.windows);
+            if (qm_interrupted())
+                QM_GUARD(QM_FAIL(QM_INTERRUPTED, "interrupted"));
+            QM_GUARD(qm_host_pass_layer(pass));
+        }
+        QM_GUARD(qm_host_pass_observe_head(pass));
+        qm_host_pass_destroy(&pass);
+    }
+done:
+    qm_host_pass_destroy(&pass);
+    qm_host_weights_close(&work.weights);
+    free(tokens);
+    return status;
+}
