@@ -508,17 +508,21 @@ static enum qm_status compare(const struct work *work, const float *host, uint32
 {
     const uint32_t vocabulary = work->weights.config.vocabulary;
     struct qm_evaluation sample = *work->evaluation;
+    struct qm_reference_params params = *work->params;
     struct qm_scheme f32;
     struct qm_artifact *artifact = NULL;
     enum qm_status status = QM_OK;
     float *logits = malloc((size_t)tokens * vocabulary * sizeof(*logits));
     if (!logits)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the logits of %u tokens", tokens);
+    if (params.progress)
+        params.progress(params.progress_context, "fp32 reference, a sample by the reference backend", 1);
+    params.progress = NULL;
     sample.set.windows = 1;
     sample.set.window_tokens = tokens;
     QM_GUARD(qm_scheme_parse("f32", &f32));
     QM_GUARD(qm_artifact_build(&(struct qm_artifact_params){.model = work->params->model, .scheme = &f32}, &artifact));
-    QM_GUARD(qm_reference_compute_logits(work->params, artifact, &f32, &sample, 1, logits));
+    QM_GUARD(qm_reference_compute_logits(&params, artifact, &f32, &sample, 1, logits));
     *difference = 0;
     for (uint32_t t = 0; t < tokens; ++t) {
         double of_row = row_difference(host + (size_t)t * vocabulary, logits + (size_t)t * vocabulary, vocabulary);
