@@ -21,8 +21,8 @@ endif()
 add_executable(qm_identity EXCLUDE_FROM_ALL test/identity.c)
 target_link_libraries(qm_identity PRIVATE qmark_core)
 
-# Model directories of real size, and how fast they are loaded (tools/load_rate.sh).
-foreach(name make_model load_rate)
+# Model directories of real size, how fast they are loaded (tools/load_rate.sh), and their reference (reference_rate.sh).
+foreach(name make_model load_rate reference_rate)
     add_executable(qm_${name} EXCLUDE_FROM_ALL test/${name}.c)
     target_link_libraries(qm_${name} PRIVATE qmark_core)
 endforeach()

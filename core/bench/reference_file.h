@@ -1,10 +1,10 @@
-// Files of the host's reference in the cache: begin with a kind and a key, end with the hash of all that. For
-// bench/reference_host*.c.
+// Files of the host's reference in the cache: begin with a kind and a key, end with the hash of all that. And what else
+// reference_host.c and reference_check.c share.
 #ifndef QM_BENCH_REFERENCE_FILE_H
 #define QM_BENCH_REFERENCE_FILE_H
 
 #include "base/hash.h"
-#include "bench/reference_rows.h"
+#include "bench/reference_host.h"
 #include "sys/file.h"
 
 // Bytes that grow, or that are read.
@@ -36,5 +36,13 @@ QM_MUST_USE enum qm_status qm_reference_bytes_add_row(struct qm_reference_bytes 
 bool qm_reference_bytes_take_row(struct qm_reference_bytes *bytes, uint32_t vocabulary, struct qm_reference_row *out);
 // The most bytes that a row takes.
 uint64_t qm_reference_row_bytes(const struct qm_reference_keep *keep, uint32_t vocabulary);
+
+// Sets rows->checked_tokens and ->difference, or ->unchecked; from the file `check` of the directory where the same logits were
+// compared before.
+QM_MUST_USE enum qm_status qm_reference_host_check(const struct qm_reference_params *params,
+                                                   const struct qm_evaluation *evaluation,
+                                                   const struct qm_reference_host_options *options,
+                                                   const char *directory, const char key[QM_HASH_TEXT_BYTES],
+                                                   struct qm_reference_rows *rows);
 
 #endif

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/numeric.h"
 #include "bench/reference_file.h"
 #include "model/host_pass.h"
 #include "sys/host.h"
@@ -19,7 +18,6 @@ enum {
 };
 #define CHUNK_KIND "qmchunk1"
 #define STATE_KIND "qmstate1"
-#define CHECK_KIND "qmcheck1"
 
 struct chunk {
     uint32_t index, first_window, windows;
@@ -474,120 +472,6 @@ done:
     return status;
 }
 
-// ---- The comparison with the reference backend ------------------------------------------------------------------------
-
-struct check {
-    char logits[QM_HASH_TEXT_BYTES]; // the hash of the host's logits that were compared
-    uint32_t tokens;
-    double difference;
-};
-
-// The largest difference of a log-probability.
-static double row_difference(const float *a, const float *b, uint32_t vocabulary)
-{
-    double top_a = (double)a[0], top_b = (double)b[0], sum_a = 0, sum_b = 0, largest = 0;
-    for (uint32_t v = 0; v < vocabulary; ++v) {
-        top_a = (double)a[v] > top_a ? (double)a[v] : top_a;
-        top_b = (double)b[v] > top_b ? (double)b[v] : top_b;
-    }
-    for (uint32_t v = 0; v < vocabulary; ++v) {
-        sum_a += qm_exp((double)a[v] - top_a);
-        sum_b += qm_exp((double)b[v] - top_b);
-    }
-    double shift = (top_b + qm_log(sum_b)) - (top_a + qm_log(sum_a));
-    for (uint32_t v = 0; v < vocabulary; ++v) {
-        double difference = (double)a[v] - (double)b[v] + shift;
-        difference = difference < 0 ? -difference : difference;
-        largest = difference > largest || difference != difference ? difference : largest;
-    }
-    return largest;
-}
-
-// The reference backend over the first tokens of the first window: causal, so that they do not see what follows.
-static enum qm_status compare(const struct work *work, const float *host, uint32_t tokens, double *difference)
-{
-    const uint32_t vocabulary = work->weights.config.vocabulary;
-    struct qm_evaluation sample = *work->evaluation;
-    struct qm_reference_params params = *work->params;
-    struct qm_scheme f32;
-    struct qm_artifact *artifact = NULL;
-    enum qm_status status = QM_OK;
-    float *logits = malloc((size_t)tokens * vocabulary * sizeof(*logits));
-    if (!logits)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the logits of %u tokens", tokens);
-    if (params.progress)
-        params.progress(params.progress_context, "fp32 reference, a sample by the reference backend", 1);
-    params.progress = NULL;
-    sample.set.windows = 1;
-    sample.set.window_tokens = tokens;
-    QM_GUARD(qm_scheme_parse("f32", &f32));
-    QM_GUARD(qm_artifact_build(&(struct qm_artifact_params){.model = work->params->model, .scheme = &f32}, &artifact));
-    QM_GUARD(qm_reference_compute_logits(&params, artifact, &f32, &sample, 1, logits));
-    *difference = 0;
-    for (uint32_t t = 0; t < tokens; ++t) {
-        double of_row = row_difference(host + (size_t)t * vocabulary, logits + (size_t)t * vocabulary, vocabulary);
-        *difference = of_row > *difference || of_row != of_row ? of_row : *difference;
-    }
-done:
-    qm_artifact_destroy(&artifact);
-    free(logits);
-    return status;
-}
-
-// Of the reference backend over the model: the artifact, its copy as buffers, and the largest weight decoded to double.
-static uint64_t check_bytes(const struct qm_model_config *config)
-{
-    return 8 * (qm_model_config_weights(config) + (uint64_t)config->vocabulary * config->hidden);
-}
-
-static enum qm_status check(const struct work *work, struct qm_reference_rows *rows)
-{
-    const uint32_t window_tokens = work->evaluation->set.window_tokens;
-    const uint32_t tokens = window_tokens < QM_REFERENCE_CHECKED_TOKENS ? window_tokens : QM_REFERENCE_CHECKED_TOKENS;
-    const uint64_t needed = check_bytes(&work->params->model->config);
-    char path[QM_PATH_BYTES];
-    struct qm_reference_bytes bytes;
-    struct check kept, now;
-    enum qm_status status = QM_OK;
-    memset(&now, 0, sizeof(now));
-    qm_hash_bytes(rows->dense[0], (size_t)tokens * work->weights.config.vocabulary * sizeof(float), now.logits);
-    now.tokens = tokens;
-    QM_TRY(qm_path_join(path, work->directory, "check"));
-    bool is_kept = qm_reference_bytes_read(path, CHECK_KIND, work->key, 4096, &bytes) &&
-                   qm_reference_bytes_copy(&bytes, &kept, sizeof(kept)) &&
-                   memcmp(kept.logits, now.logits, sizeof(now.logits)) == 0 && kept.tokens == tokens;
-    if (is_kept) {
-        now.difference = kept.difference;
-    } else if (!work->params->model->values) {
-        snprintf(rows->unchecked, sizeof(rows->unchecked), "the model is not in memory");
-    } else if (needed > work->options->check_bytes_max) {
-        snprintf(rows->unchecked, sizeof(rows->unchecked),
-                 "the reference backend would take %.1f GB of memory, and %.1f GB may be taken", (double)needed * 1e-9,
-                 (double)work->options->check_bytes_max * 1e-9);
-    } else {
-        QM_GUARD(compare(work, rows->dense[0], tokens, &now.difference));
-    }
-    qm_reference_bytes_free(&bytes);
-    if (rows->unchecked[0] != '\0')
-        return QM_OK;
-    rows->checked_tokens = tokens;
-    rows->difference = now.difference;
-    if (!(now.difference <= QM_REFERENCE_DIFFERENCE_MAX))
-        return QM_FAIL(QM_WRONG_RESULT,
-                       "the fp32 reference (%s) and the reference backend differ by %.3g nats in a log-probability of "
-                       "the first %u tokens; at most %g is rounding. Set QM_BLAS=none to try without the library, or "
-                       "QM_REFERENCE=backend",
-                       rows->engine, now.difference, tokens, QM_REFERENCE_DIFFERENCE_MAX);
-    if (is_kept)
-        return QM_OK;
-    QM_GUARD(qm_reference_bytes_begin(&bytes, CHECK_KIND, work->key));
-    QM_GUARD(qm_reference_bytes_add(&bytes, &now, sizeof(now)));
-    QM_GUARD(qm_reference_bytes_write(&bytes, path));
-done:
-    qm_reference_bytes_free(&bytes);
-    return status;
-}
-
 // ---- The whole --------------------------------------------------------------------------------------------------------
 
 static enum qm_status begin(const struct qm_reference_params *params, const struct qm_evaluation *evaluation,
@@ -628,7 +512,7 @@ enum qm_status qm_reference_host_rows(const struct qm_reference_params *params, 
     }
     for (uint32_t c = 0; c < work.chunks; ++c)
         QM_GUARD(make_chunk(&work, c, rows));
-    QM_GUARD(check(&work, rows));
+    QM_GUARD(qm_reference_host_check(params, evaluation, options, work.directory, work.key, rows));
     *out = rows;
     rows = NULL;
 done:
