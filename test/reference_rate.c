@@ -148,24 +148,25 @@ int main(int argc, char **argv)
     snprintf(model.sha256, sizeof(model.sha256), "measurement");
     make_set(&set, windows, tokens, model.config.vocabulary);
     check(qm_host_weights_open(&model.config, NULL, &files, &weights));
-    struct qm_reference_host_options options = qm_reference_host_options(model.config.vocabulary);
+    struct qm_reference_host_options options = qm_reference_host_options(model.config.vocabulary, set.scored_count);
     options.files = &files;
-    const double operations =
-        qm_host_pass_operations(&weights, windows, tokens, set.scored_count + tokens), begun_mb = peak_mb();
+    const double operations = qm_host_pass_operations(&weights, windows, tokens, set.scored_count + tokens),
+                 begun_mb = peak_mb();
     double best = 1e300;
     uint32_t fit = (uint32_t)(options.activation_bytes / (qm_host_pass_token_bytes(&weights) * tokens));
     printf("model: %.3f thousand million weights, files of %.0f MB; %u windows of %u tokens, %zu positions kept\n",
            (double)qm_model_config_own_weights(&model.config) * 1e-9, (double)files.bytes * 1e-6, windows, tokens,
            set.scored_count + tokens);
-    printf("products by %s; %u windows at a time\n", qm_host_multiply_name(options.blas), fit < windows ? fit : windows);
+    printf("products by %s; %u windows at a time\n", qm_host_multiply_name(options.blas),
+           fit < windows ? fit : windows);
     for (int try = 0; try < tries; ++try) {
         struct qm_reference_rows *rows = NULL;
         memcpy(cache + strlen(cache) - 6, "XXXXXX", 6);
         if (!mkdtemp(cache))
             stop("cannot make a directory in /tmp");
         double began = now_s();
-        check(qm_reference_host_rows(
-            &(struct qm_reference_params){.model = &model, .cache_directory = cache}, &set, 1, &options, &rows));
+        check(qm_reference_host_rows(&(struct qm_reference_params){.model = &model, .cache_directory = cache}, &set, 1,
+                                     &options, &rows));
         double took = now_s() - began;
         best = took < best ? took : best;
         double residual = 0, kept = 0;

@@ -67,12 +67,13 @@ static struct qm_reference_params params_in(const char *folder, char path[QM_PAT
 // Two windows at a time: chunks of 2, 2 and 1.
 static struct qm_reference_host_options options_for(uint32_t most)
 {
-    struct qm_reference_host_options options = qm_reference_host_options(131);
-    assert_int_equal(options.keep.most, 0); // 131 tokens are kept whole, unless somebody asks
+    struct qm_reference_host_options options = qm_reference_host_options(131, SCORED);
+    assert_int_equal(options.keep.most, 0); // a set of this size is kept whole, unless somebody asks
     struct qm_host_weights weights;
     check(qm_host_weights_open(&model->config, model, NULL, &weights));
     options.activation_bytes = 2 * TOKENS * qm_host_pass_token_bytes(&weights) + 100;
     qm_host_weights_close(&weights);
+    options.part_bytes = 3000; // several files a chunk
     options.keep.most = most;
     options.state_ns = 0; // after every layer
     options.blas = NULL;
@@ -106,8 +107,8 @@ static void assert_same(const struct qm_reference_rows *a, const struct qm_refer
         assert_memory_equal(&x->residual, &y->residual, sizeof(double));
         assert_memory_equal(&x->log_sum, &y->log_sum, sizeof(double));
     }
-    for (uint32_t w = 0; w < a->dense_windows; ++w)
-        assert_memory_equal(a->dense[w], b->dense[w], (size_t)TOKENS * model->config.vocabulary * sizeof(float));
+    for (uint32_t t = 0; t < a->dense_windows * TOKENS; ++t)
+        assert_memory_equal(a->dense[t], b->dense[t], model->config.vocabulary * sizeof(float));
 }
 
 // CACHE/folder/host/KEY/name; there is one key.
@@ -149,7 +150,8 @@ static void test_equals_the_backend(void **state)
     }
     for (uint32_t w = 0; w < 3; ++w)
         for (size_t j = 0; j < (size_t)TOKENS * vocabulary; ++j)
-            worst = fmax(worst, fabs((double)rows->dense[w][j] - (double)logits[(size_t)w * TOKENS * vocabulary + j]));
+            worst = fmax(worst, fabs((double)rows->dense[w * TOKENS + j / vocabulary][j % vocabulary] -
+                                     (double)logits[(size_t)w * TOKENS * vocabulary + j]));
     print_message("worst difference to the reference backend %.1e, as disclosed %.1e\n", worst, rows->difference);
     assert_true(worst <= 1e-4);
     qm_reference_rows_destroy(&rows);
@@ -157,7 +159,7 @@ static void test_equals_the_backend(void **state)
     check(qm_reference_rows_of_logits(&evaluation, vocabulary, logits, &rows));
     assert_string_equal(rows->engine, "reference backend");
     const size_t at = (size_t)scored[SCORED - 1].window * TOKENS + scored[SCORED - 1].position;
-    assert_true(rows->scored[SCORED - 1].logits == rows->dense[0] + at * vocabulary);
+    assert_true(rows->scored[SCORED - 1].logits == rows->dense[at]);
     qm_reference_rows_destroy(&rows);
 }
 
@@ -223,25 +225,25 @@ static void test_damage(void **state)
     for (int kind = 0; kind < 5; ++kind) {
         void *bytes = NULL, *other = NULL;
         size_t count, other_count;
-        check(qm_file_read(kept_file("damage", "chunk-1"), (size_t)1 << 24, &bytes, &count));
-        check(qm_file_read(kept_file("damage", "chunk-0"), (size_t)1 << 24, &other, &other_count));
+        check(qm_file_read(kept_file("damage", "rows-1-0"), (size_t)1 << 24, &bytes, &count));
+        check(qm_file_read(kept_file("damage", "rows-0-0"), (size_t)1 << 24, &other, &other_count));
         unsigned char *at = bytes;
         switch (kind) {
         case 0:
             at[count / 2] ^= 1;
-            check(qm_file_write(kept_file("damage", "chunk-1"), bytes, count));
+            check(qm_file_write(kept_file("damage", "rows-1-0"), bytes, count));
             break;
         case 1:
-            check(qm_file_write(kept_file("damage", "chunk-1"), bytes, count - 1));
+            check(qm_file_write(kept_file("damage", "rows-1-0"), bytes, count - 1));
             break;
         case 2:
-            check(qm_file_write(kept_file("damage", "chunk-1"), bytes, 0));
+            check(qm_file_write(kept_file("damage", "rows-1-0"), bytes, 0));
             break;
         case 3: // whole and with the right hash, of other windows
-            check(qm_file_write(kept_file("damage", "chunk-1"), other, other_count));
+            check(qm_file_write(kept_file("damage", "rows-1-0"), other, other_count));
             break;
         default:
-            check(qm_file_remove(kept_file("damage", "chunk-1")));
+            check(qm_file_remove(kept_file("damage", "rows-1-0")));
         }
         struct qm_reference_rows *again = make("damage", 2, &options);
         assert_true(calls >= model->config.layers && calls <= model->config.layers + 4);
@@ -249,7 +251,7 @@ static void test_damage(void **state)
         qm_reference_rows_destroy(&again);
         void *mended = NULL;
         size_t mended_count;
-        check(qm_file_read(kept_file("damage", "chunk-1"), (size_t)1 << 24, &mended, &mended_count));
+        check(qm_file_read(kept_file("damage", "rows-1-0"), (size_t)1 << 24, &mended, &mended_count));
         assert_int_equal(mended_count, count);
         if (kind == 0)
             at[count / 2] ^= 1;
@@ -305,8 +307,8 @@ static void test_interrupted(void **state)
         assert_int_equal(calls, 0);
         assert_same(whole, rows);
         qm_reference_rows_destroy(&rows);
-        static const char *const names[] = {"chunk-0", "chunk-1", "chunk-2"};
-        for (int i = 0; i < 3; ++i) {
+        static const char *const names[] = {"rows-0-0", "rows-0-1", "rows-1-0", "rows-2-0"};
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i) {
             void *a = NULL, *b = NULL;
             size_t a_count, b_count;
             check(qm_file_read(kept_file("straight", names[i]), (size_t)1 << 24, &a, &a_count));
@@ -379,6 +381,11 @@ static void test_wrong_library(void **state)
     assert_non_null(strstr(qm_error_text(), "reference backend"));
     // Nor does it pass the second time, from the cache.
     assert_int_equal(qm_reference_host_rows(&params, &evaluation, 1, &options, &rows), QM_WRONG_RESULT);
+    // It is not kept: without the library, the same cache serves.
+    options = options_for(0);
+    rows = make("wrong", 1, &options);
+    assert_string_equal(rows->engine, "host, own loops");
+    qm_reference_rows_destroy(&rows);
     // Where the memory does not allow a comparison, the rows say so.
     options = options_for(0);
     options.check_bytes_max = 1000;
@@ -412,7 +419,7 @@ static void test_choice(void **state)
     assert_string_equal(rows->engine, "reference backend");
     qm_reference_rows_destroy(&rows);
     unsetenv("QM_REFERENCE");
-    assert_true(qm_reference_host_options(152064).keep.most > 0);
+    assert_true(qm_reference_host_options(152064, 100000).keep.most > 0);
 }
 
 // Calibration by the host's pass in chunks, in steps, is what the reference backend collects.

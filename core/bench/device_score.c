@@ -170,7 +170,7 @@ static enum qm_status check_row(struct qm_session *session, size_t scheme, uint3
     size_t tokens = prepared->evaluation->set.window_tokens;
     uint32_t vocabulary = prepared->model->config.vocabulary;
     const float *backend = prepared->schemes[scheme].own_reference + (window * tokens + position) * vocabulary;
-    const float *fp32 = prepared->reference->dense[window] + (size_t)position * vocabulary;
+    const float *fp32 = prepared->reference->dense[window * tokens + position];
     struct qm_token_place place = {0, window, position};
     double device_kl = 0, own_kl = 0;
     QM_TRY(qm_token_kl(backend, logits, vocabulary, "the reference backend", "the device", &place, &device_kl));
@@ -425,6 +425,7 @@ enum qm_status qm_session_score_groups(struct qm_session *session, uint32_t firs
 
 enum qm_status qm_session_score_end(struct qm_session *session)
 {
+    QM_TRY(qm_reference_rows_check(session->prepared->reference));
     for (size_t s = 0; s < session->run->scheme_count; ++s) {
         if (session->run->schemes[s].status != QM_OK)
             continue;

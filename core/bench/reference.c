@@ -135,7 +135,7 @@ enum qm_status qm_reference_collector_advance(struct qm_reference_collector *col
     windows = windows < calibration->set.windows ? windows : calibration->set.windows;
     if (collector->is_on_host && collector->windows < windows) {
         const struct qm_reference_host_options options =
-            qm_reference_host_options(collector->params->model->config.vocabulary);
+            qm_reference_host_options(collector->params->model->config.vocabulary, 0);
         QM_TRY(qm_reference_host_observe(collector->params, calibration, collector->windows, windows, &options,
                                          collector->collected));
         collector->windows = windows;
@@ -438,7 +438,8 @@ enum qm_status qm_reference_fp32_rows(const struct qm_reference_params *params, 
 {
     *out = NULL;
     if (qm_reference_is_on_host(params->model)) {
-        const struct qm_reference_host_options options = qm_reference_host_options(params->model->config.vocabulary);
+        const struct qm_reference_host_options options =
+            qm_reference_host_options(params->model->config.vocabulary, evaluation->scored_count);
         return qm_reference_host_rows(params, evaluation, dense_windows, &options, out);
     }
     float *logits = NULL;

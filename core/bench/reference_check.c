@@ -38,7 +38,7 @@ static double row_difference(const float *a, const float *b, uint32_t vocabulary
 
 // The reference backend over the first tokens of the first window: causal, so that they do not see what follows.
 static enum qm_status compare(const struct qm_reference_params *own, const struct qm_evaluation *evaluation,
-                              const float *host, uint32_t tokens, double *difference)
+                              const float *const *host, uint32_t tokens, double *difference)
 {
     const uint32_t vocabulary = own->model->config.vocabulary;
     struct qm_evaluation sample = *evaluation;
@@ -59,7 +59,7 @@ static enum qm_status compare(const struct qm_reference_params *own, const struc
     QM_GUARD(qm_reference_compute_logits(&params, artifact, &f32, &sample, 1, logits));
     *difference = 0;
     for (uint32_t t = 0; t < tokens; ++t) {
-        double of_row = row_difference(host + (size_t)t * vocabulary, logits + (size_t)t * vocabulary, vocabulary);
+        double of_row = row_difference(host[t], logits + (size_t)t * vocabulary, vocabulary);
         *difference = of_row > *difference || of_row != of_row ? of_row : *difference;
     }
 done:
@@ -82,16 +82,22 @@ enum qm_status qm_reference_host_check(const struct qm_reference_params *params,
     const uint32_t tokens = window_tokens < QM_REFERENCE_CHECKED_TOKENS ? window_tokens : QM_REFERENCE_CHECKED_TOKENS;
     const uint64_t needed = check_bytes(&params->model->config);
     char path[QM_PATH_BYTES];
-    struct qm_reference_bytes bytes;
+    struct qm_reference_bytes bytes = {0};
+    struct qm_reference_file file;
+    struct qm_hash hash;
     struct check kept, now;
     enum qm_status status = QM_OK;
     memset(&now, 0, sizeof(now));
-    qm_hash_bytes(rows->dense[0], (size_t)tokens * params->model->config.vocabulary * sizeof(float), now.logits);
+    qm_hash_begin(&hash);
+    for (uint32_t t = 0; t < tokens; ++t)
+        qm_hash_add(&hash, rows->dense[t], params->model->config.vocabulary * sizeof(float));
+    qm_hash_end(&hash, now.logits);
     now.tokens = tokens;
     QM_TRY(qm_path_join(path, directory, "check"));
-    bool is_kept = qm_reference_bytes_read(path, CHECK_KIND, key, 4096, &bytes) &&
-                   qm_reference_bytes_copy(&bytes, &kept, sizeof(kept)) &&
+    bool is_kept = qm_reference_file_open(path, CHECK_KIND, key, 4096, &file) &&
+                   qm_reference_file_copy(&file, &kept, sizeof(kept)) &&
                    memcmp(kept.logits, now.logits, sizeof(now.logits)) == 0 && kept.tokens == tokens;
+    qm_reference_file_close(&file);
     if (is_kept) {
         now.difference = kept.difference;
     } else if (!params->model->values) {
@@ -101,9 +107,8 @@ enum qm_status qm_reference_host_check(const struct qm_reference_params *params,
                  "the reference backend would take %.1f GB of memory, and %.1f GB may be taken", (double)needed * 1e-9,
                  (double)options->check_bytes_max * 1e-9);
     } else {
-        QM_GUARD(compare(params, evaluation, rows->dense[0], tokens, &now.difference));
+        QM_GUARD(compare(params, evaluation, rows->dense, tokens, &now.difference));
     }
-    qm_reference_bytes_free(&bytes);
     if (rows->unchecked[0] != '\0')
         return QM_OK;
     rows->checked_tokens = tokens;

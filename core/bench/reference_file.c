@@ -5,7 +5,8 @@
 
 enum {
     KIND_BYTES = 8,
-    KEY_BYTES = QM_HASH_TEXT_BYTES - 1
+    KEY_BYTES = QM_HASH_TEXT_BYTES - 1,
+    PIECE = 1 << 23 // bytes after which pages are given back
 };
 
 enum qm_status qm_reference_bytes_add(struct qm_reference_bytes *out, const void *bytes, size_t count)
@@ -38,59 +39,76 @@ enum qm_status qm_reference_bytes_write(struct qm_reference_bytes *out, const ch
     char hash[QM_HASH_TEXT_BYTES];
     qm_hash_bytes(out->bytes, out->count, hash);
     QM_TRY(qm_reference_bytes_add(out, hash, KEY_BYTES));
-    QM_TRY(qm_file_write(path, out->bytes, out->count));
-    out->count -= KEY_BYTES;
-    out->at = KIND_BYTES + KEY_BYTES;
-    return QM_OK;
-}
-
-bool qm_reference_bytes_read(const char *path, const char *kind, const char key[QM_HASH_TEXT_BYTES], size_t limit,
-                             struct qm_reference_bytes *out)
-{
-    char hash[QM_HASH_TEXT_BYTES];
-    void *bytes = NULL;
-    size_t count = 0;
-    *out = (struct qm_reference_bytes){0};
-    if (!qm_file_exists(path) || qm_file_read(path, limit, &bytes, &count) != QM_OK)
-        return false;
-    *out = (struct qm_reference_bytes){.bytes = bytes, .room = count, .at = KIND_BYTES + KEY_BYTES};
-    bool fits = count >= KIND_BYTES + 2 * KEY_BYTES && memcmp(out->bytes, kind, KIND_BYTES) == 0 &&
-                memcmp(out->bytes + KIND_BYTES, key, KEY_BYTES) == 0;
-    if (fits) {
-        out->count = count - KEY_BYTES;
-        qm_hash_bytes(out->bytes, out->count, hash);
-        fits = memcmp(out->bytes + out->count, hash, KEY_BYTES) == 0;
-    }
-    if (!fits)
-        qm_reference_bytes_free(out);
-    return fits;
-}
-
-const void *qm_reference_bytes_take(struct qm_reference_bytes *bytes, size_t count)
-{
-    if (count > bytes->count - bytes->at)
-        return NULL;
-    bytes->at += count;
-    return bytes->bytes + bytes->at - count;
-}
-
-bool qm_reference_bytes_copy(struct qm_reference_bytes *bytes, void *to, size_t count)
-{
-    const void *from = qm_reference_bytes_take(bytes, count);
-    if (from)
-        memcpy(to, from, count);
-    return from != NULL;
-}
-
-bool qm_reference_bytes_are_taken(const struct qm_reference_bytes *bytes)
-{
-    return bytes->at == bytes->count;
+    return qm_file_write(path, out->bytes, out->count);
 }
 
 void qm_reference_bytes_free(struct qm_reference_bytes *bytes)
 {
     free(bytes->bytes);
     *bytes = (struct qm_reference_bytes){0};
+}
+
+// ---- Reading --------------------------------------------------------------------------------------------------------
+
+static bool has_hash(const struct qm_reference_file *file)
+{
+    const unsigned char *bytes = file->map.bytes;
+    char text[QM_HASH_TEXT_BYTES];
+    struct qm_hash hash;
+    qm_hash_begin(&hash);
+    for (size_t at = 0; at < file->end; at += PIECE) {
+        size_t some = file->end - at < PIECE ? file->end - at : PIECE;
+        qm_hash_add(&hash, bytes + at, some);
+        qm_file_map_drop(&file->map, bytes + at, some);
+    }
+    qm_hash_end(&hash, text);
+    return memcmp(bytes + file->end, text, KEY_BYTES) == 0;
+}
+
+bool qm_reference_file_open(const char *path, const char *kind, const char key[QM_HASH_TEXT_BYTES], uint64_t limit,
+                            struct qm_reference_file *out)
+{
+    *out = (struct qm_reference_file){0};
+    if (!qm_file_exists(path) || qm_file_map(path, limit, &out->map) != QM_OK)
+        return false;
+    const unsigned char *bytes = out->map.bytes;
+    bool fits = out->map.count >= KIND_BYTES + 2 * KEY_BYTES && memcmp(bytes, kind, KIND_BYTES) == 0 &&
+                memcmp(bytes + KIND_BYTES, key, KEY_BYTES) == 0;
+    if (fits) {
+        out->at = KIND_BYTES + KEY_BYTES;
+        out->end = out->map.count - KEY_BYTES;
+        fits = has_hash(out);
+    }
+    if (!fits)
+        qm_reference_file_close(out);
+    return fits;
+}
+
+const void *qm_reference_file_take(struct qm_reference_file *file, size_t count)
+{
+    if (count > file->end - file->at)
+        return NULL;
+    file->at += count;
+    return (const unsigned char *)file->map.bytes + file->at - count;
+}
+
+bool qm_reference_file_copy(struct qm_reference_file *file, void *to, size_t count)
+{
+    const void *from = qm_reference_file_take(file, count);
+    if (from)
+        memcpy(to, from, count);
+    return from != NULL;
+}
+
+bool qm_reference_file_is_taken(const struct qm_reference_file *file)
+{
+    return file->at == file->end;
+}
+
+void qm_reference_file_close(struct qm_reference_file *file)
+{
+    qm_file_unmap(&file->map);
+    *file = (struct qm_reference_file){0};
 }
 
 // ---- Rows -----------------------------------------------------------------------------------------------------------
@@ -121,11 +139,11 @@ enum qm_status qm_reference_bytes_add_row(struct qm_reference_bytes *out, const 
     return qm_reference_bytes_add(out, row->logits, row->count * sizeof(*row->logits));
 }
 
-bool qm_reference_bytes_take_row(struct qm_reference_bytes *bytes, uint32_t vocabulary, struct qm_reference_row *out)
+bool qm_reference_file_take_row(struct qm_reference_file *file, uint32_t vocabulary, struct qm_reference_row *out)
 {
     struct record record;
     *out = (struct qm_reference_row){0};
-    if (!qm_reference_bytes_copy(bytes, &record, sizeof(record)) || record.count > vocabulary || record.has_ids > 1 ||
+    if (!qm_reference_file_copy(file, &record, sizeof(record)) || record.count > vocabulary || record.has_ids > 1 ||
         (!record.has_ids && record.count != vocabulary))
         return false;
     struct qm_reference_row row = {.count = record.count,
@@ -137,10 +155,11 @@ bool qm_reference_bytes_take_row(struct qm_reference_bytes *bytes, uint32_t voca
                                    .residual = record.residual,
                                    .residual_entropy = record.residual_entropy};
     if (record.has_ids)
-        row.ids = qm_reference_bytes_take(bytes, row.count * sizeof(*row.ids));
-    row.logits = qm_reference_bytes_take(bytes, row.count * sizeof(*row.logits));
+        row.ids = qm_reference_file_take(file, row.count * sizeof(*row.ids));
+    row.logits = qm_reference_file_take(file, row.count * sizeof(*row.logits));
     if ((record.has_ids && !row.ids) || !row.logits || !qm_reference_row_is_valid(&row, vocabulary))
         return false;
+    qm_file_map_drop(&file->map, row.logits, row.count * sizeof(*row.logits));
     *out = row;
     return true;
 }

@@ -7,33 +7,40 @@
 #include "bench/reference_host.h"
 #include "sys/file.h"
 
-// Bytes that grow, or that are read.
+// Bytes that grow.
 struct qm_reference_bytes {
     unsigned char *bytes;
     size_t count, room;
-    size_t at; // reading
 };
 
-// `kind` has 8 characters, `key` is the text of a hash. Frees nothing.
+// `kind` has 8 characters, `key` is the text of a hash.
 QM_MUST_USE enum qm_status qm_reference_bytes_begin(struct qm_reference_bytes *out, const char *kind,
                                                     const char key[QM_HASH_TEXT_BYTES]);
 QM_MUST_USE enum qm_status qm_reference_bytes_add(struct qm_reference_bytes *out, const void *bytes, size_t count);
 // Adds the hash and writes the file.
 QM_MUST_USE enum qm_status qm_reference_bytes_write(struct qm_reference_bytes *out, const char *path);
-
-// False where the file is not there, larger than `limit`, of another kind or key, or damaged; then nothing is held.
-bool qm_reference_bytes_read(const char *path, const char *kind, const char key[QM_HASH_TEXT_BYTES], size_t limit,
-                             struct qm_reference_bytes *out);
-// The next `count` bytes; NULL where there are not so many.
-const void *qm_reference_bytes_take(struct qm_reference_bytes *bytes, size_t count);
-bool qm_reference_bytes_copy(struct qm_reference_bytes *bytes, void *to, size_t count);
-bool qm_reference_bytes_are_taken(const struct qm_reference_bytes *bytes); // all of them
 void qm_reference_bytes_free(struct qm_reference_bytes *bytes);
 
-// A row, and back. A row that was taken points into the bytes.
+// A file that is being read, mapped.
+struct qm_reference_file {
+    struct qm_file_map map;
+    size_t at, end; // of what is between key and hash
+};
+
+// False where the file is not there, larger than `limit`, of another kind or key, or damaged; then nothing is held. Pages that
+// were looked at are given back.
+bool qm_reference_file_open(const char *path, const char *kind, const char key[QM_HASH_TEXT_BYTES], uint64_t limit,
+                            struct qm_reference_file *out);
+// The next `count` bytes; NULL, or false, where there are not so many.
+const void *qm_reference_file_take(struct qm_reference_file *file, size_t count);
+bool qm_reference_file_copy(struct qm_reference_file *file, void *to, size_t count);
+bool qm_reference_file_is_taken(const struct qm_reference_file *file); // all of it
+void qm_reference_file_close(struct qm_reference_file *file);
+
+// A row, and back. A row that was taken points into the mapping.
 QM_MUST_USE enum qm_status qm_reference_bytes_add_row(struct qm_reference_bytes *out,
                                                       const struct qm_reference_row *row);
-bool qm_reference_bytes_take_row(struct qm_reference_bytes *bytes, uint32_t vocabulary, struct qm_reference_row *out);
+bool qm_reference_file_take_row(struct qm_reference_file *file, uint32_t vocabulary, struct qm_reference_row *out);
 // The most bytes that a row takes.
 uint64_t qm_reference_row_bytes(const struct qm_reference_keep *keep, uint32_t vocabulary);
 

@@ -16,7 +16,7 @@ enum {
     VERSION = 1,            // of the arithmetic and of the files: a higher one computes anew
     LOGITS_LEAST = 1 << 25, // floats that logits are computed into where the pass has less room to give
 };
-#define CHUNK_KIND "qmchunk1"
+#define PART_KIND "qmrows01"
 #define STATE_KIND "qmstate1"
 
 struct chunk {
@@ -39,13 +39,14 @@ struct work {
     uint64_t begin_ns;
 };
 
-struct qm_reference_host_options qm_reference_host_options(uint32_t vocabulary)
+struct qm_reference_host_options qm_reference_host_options(uint32_t vocabulary, size_t scored)
 {
     struct qm_reference_host_options options = {.blas = qm_blas_find(),
                                                 .activation_bytes = QM_REFERENCE_HOST_BYTES,
+                                                .part_bytes = QM_REFERENCE_PART_BYTES,
                                                 .state_ns = QM_REFERENCE_STATE_NS,
                                                 .check_bytes_max = qm_host_available_bytes() / 2};
-    if (vocabulary > QM_REFERENCE_DENSE_VOCABULARY)
+    if ((double)vocabulary * (double)scored * sizeof(float) > QM_REFERENCE_DENSE_BYTES)
         options.keep = QM_REFERENCE_KEEP;
     return options;
 }
@@ -111,9 +112,9 @@ static void make_key(struct work *work)
     qm_hash_add_text(&hash, evaluation->sha256);
     snprintf(text, sizeof(text),
              "fp32 host reference %d, %" PRIu32 " windows of %" PRIu32 ", %" PRIu32 " dense, %" PRIu32
-             " at a time, mass %.17g, most %" PRIu32,
+             " at a time, mass %.17g, most %" PRIu32 ", %" PRIu64 " bytes a file",
              VERSION, evaluation->set.windows, evaluation->set.window_tokens, work->dense_windows, work->chunk_windows,
-             keep->mass, keep->most);
+             keep->mass, keep->most, work->options->part_bytes);
     qm_hash_add_text(&hash, text);
     for (size_t i = 0; i < evaluation->scored_count; ++i) {
         const struct qm_scored_token *token = &evaluation->scored[i];
@@ -199,19 +200,19 @@ done:
 static void load_state(const struct work *work, const struct chunk *chunk, struct qm_host_pass *pass)
 {
     char path[QM_PATH_BYTES];
-    struct qm_reference_bytes bytes;
+    struct qm_reference_file file;
     struct state state;
     size_t count;
     float *values = qm_host_pass_residual(pass, &count);
     size_t limit = count * sizeof(*values) + sizeof(state) + 1024;
     if (qm_path_join(path, work->directory, "state") != QM_OK ||
-        !qm_reference_bytes_read(path, STATE_KIND, work->key, limit, &bytes))
+        !qm_reference_file_open(path, STATE_KIND, work->key, limit, &file))
         return;
-    if (qm_reference_bytes_copy(&bytes, &state, sizeof(state)) && state.chunk == chunk->index &&
+    if (qm_reference_file_copy(&file, &state, sizeof(state)) && state.chunk == chunk->index &&
         state.layers <= work->weights.config.layers && state.count == count &&
-        qm_reference_bytes_copy(&bytes, values, count * sizeof(*values)))
+        qm_reference_file_copy(&file, values, count * sizeof(*values)) && qm_file_map_check(&file.map, path) == QM_OK)
         qm_host_pass_set_layers_done(pass, state.layers);
-    qm_reference_bytes_free(&bytes);
+    qm_reference_file_close(&file);
 }
 
 static enum qm_status run_layers(struct work *work, const struct chunk *chunk, struct qm_host_pass *pass)
@@ -304,125 +305,198 @@ done:
     return status;
 }
 
-// The scored tokens' rows, then the dense windows, in parts of as many tokens as there is room for their logits.
-static enum qm_status add_logits(struct work *work, const struct chunk *chunk, struct qm_host_pass *pass,
-                                 struct qm_reference_bytes *bytes)
+// Logits of a chunk's tokens go into files of some size each: first those of the scored tokens, as rows, then those of the
+// dense windows.
+struct part {
+    uint32_t index;
+    bool is_dense;
+    size_t first, count; // of the chunk's scored tokens, or of its dense windows' tokens
+};
+
+static size_t tokens_in_part(const struct work *work, bool is_dense)
+{
+    const struct qm_reference_keep whole = {0, 0};
+    uint64_t bytes = qm_reference_row_bytes(is_dense ? &whole : &work->options->keep, work->weights.config.vocabulary);
+    return bytes < work->options->part_bytes ? (size_t)(work->options->part_bytes / bytes) : 1;
+}
+
+// The part behind `part`, which is zeroed before the first; false behind the last.
+static bool next_part(const struct work *work, const struct chunk *chunk, struct part *part)
+{
+    const size_t dense = (size_t)chunk->dense_windows * work->evaluation->set.window_tokens;
+    const size_t end = part->first + part->count;
+    bool is_first = part->count == 0;
+    part->index += !is_first;
+    part->first = end;
+    if (!part->is_dense && end == chunk->scored) {
+        part->is_dense = true;
+        part->first = 0;
+    }
+    size_t left = (part->is_dense ? dense : chunk->scored) - part->first, most = tokens_in_part(work, part->is_dense);
+    part->count = left < most ? left : most;
+    return part->count > 0;
+}
+
+static enum qm_status part_path(const struct work *work, const struct chunk *chunk, const struct part *part,
+                                char path[QM_PATH_BYTES])
+{
+    char name[48];
+    snprintf(name, sizeof(name), "rows-%" PRIu32 "-%" PRIu32, chunk->index, part->index);
+    return qm_path_join(path, work->directory, name);
+}
+
+struct part_head {
+    char engine[QM_REFERENCE_ENGINE_BYTES];
+    uint32_t chunk, part;
+    uint64_t count;
+};
+
+// The part's rows from its file, which the rows hold from here on; false where it is not there or not that part.
+static bool take_part(const struct work *work, const struct chunk *chunk, const struct part *part,
+                      struct qm_reference_file *file, struct qm_reference_rows *rows)
+{
+    const uint32_t vocabulary = work->weights.config.vocabulary, window_tokens = work->evaluation->set.window_tokens;
+    struct part_head head;
+    if (!qm_reference_file_copy(file, &head, sizeof(head)) || head.chunk != chunk->index || head.part != part->index ||
+        head.count != part->count || !memchr(head.engine, '\0', sizeof(head.engine)))
+        return false;
+    for (size_t i = part->first; i < part->first + part->count; ++i) {
+        struct qm_reference_row row;
+        if (!qm_reference_file_take_row(file, vocabulary, &row))
+            return false;
+        if (part->is_dense) {
+            rows->dense[(size_t)chunk->first_window * window_tokens + i] = row.logits;
+            continue;
+        }
+        rows->scored[chunk->first_scored + i] = row;
+        if (row.target != work->evaluation->scored[chunk->first_scored + i].target)
+            return false;
+    }
+    // Where parts were computed by different means, because a run was resumed elsewhere.
+    if (rows->engine[0] == '\0')
+        memcpy(rows->engine, head.engine, sizeof(rows->engine));
+    else if (strcmp(rows->engine, head.engine) != 0)
+        snprintf(rows->engine, sizeof(rows->engine), "host, several libraries");
+    return qm_reference_file_is_taken(file);
+}
+
+static enum qm_status load_part(const struct work *work, const struct chunk *chunk, const struct part *part,
+                                struct qm_reference_rows *rows, bool *is_there)
+{
+    char path[QM_PATH_BYTES];
+    struct qm_reference_file file;
+    const struct qm_reference_keep whole = {0, 0};
+    const uint64_t of_row =
+        qm_reference_row_bytes(part->is_dense ? &whole : &work->options->keep, work->weights.config.vocabulary);
+    enum qm_status status = QM_OK;
+    QM_TRY(part_path(work, chunk, part, path));
+    *is_there = qm_reference_file_open(path, PART_KIND, work->key, part->count * of_row + 4096, &file) &&
+                take_part(work, chunk, part, &file, rows);
+    if (*is_there)
+        status = qm_reference_rows_hold(rows, &file.map, path);
+    qm_reference_file_close(&file);
+    return status;
+}
+
+// Computes a part's logits, as many at a time as there is room for, and writes it.
+static enum qm_status make_part(struct work *work, const struct chunk *chunk, const struct part *part,
+                                struct qm_host_pass *pass, float *logits, size_t most, uint32_t *tokens)
 {
     const struct qm_scored_token *scored = work->evaluation->scored + chunk->first_scored;
     const uint32_t vocabulary = work->weights.config.vocabulary, window_tokens = work->evaluation->set.window_tokens;
-    const size_t dense = (size_t)chunk->dense_windows * window_tokens, all = chunk->scored + dense;
-    const double before = work->done, of_token = qm_host_pass_operations(&work->weights, 0, window_tokens, 1);
     const uint32_t end = chunk->first_window + chunk->windows;
+    const size_t all = chunk->scored + (size_t)chunk->dense_windows * window_tokens;
+    char path[QM_PATH_BYTES];
+    struct qm_reference_bytes bytes = {0};
+    struct part_head head;
     enum qm_status status = QM_OK;
-    size_t room;
-    float *logits = qm_host_pass_room(pass, &room), *own = NULL;
-    if (room < LOGITS_LEAST && room < all * vocabulary) {
-        room = all * vocabulary < LOGITS_LEAST ? all * vocabulary : LOGITS_LEAST;
-        room = room < vocabulary ? vocabulary : room;
-        logits = own = malloc(room * sizeof(*own));
-    }
-    const size_t most = room / vocabulary;
-    uint32_t *tokens = malloc((most + 1) * sizeof(*tokens));
-    if (!logits || !tokens)
-        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the logits of %zu tokens", most));
-    for (size_t first = 0; first < all;) {
-        bool is_dense = first >= chunk->scored;
-        size_t left = (is_dense ? all : chunk->scored) - first, some = left < most ? left : most;
-        tell(work, "logits of token", chunk->first_window, end, (uint32_t)first + 1, (uint32_t)all);
+    memset(&head, 0, sizeof(head));
+    snprintf(head.engine, sizeof(head.engine), "%s", work->engine);
+    head.chunk = chunk->index;
+    head.part = part->index;
+    head.count = part->count;
+    QM_GUARD(qm_reference_bytes_begin(&bytes, PART_KIND, work->key));
+    QM_GUARD(qm_reference_bytes_add(&bytes, &head, sizeof(head)));
+    for (size_t done = 0, some; done < part->count; done += some) {
+        size_t first = part->first + done;
+        some = part->count - done < most ? part->count - done : most;
+        tell(work, "logits of token", chunk->first_window, end,
+             (uint32_t)(first + 1 + (part->is_dense ? chunk->scored : 0)), (uint32_t)all);
         if (qm_interrupted())
             QM_GUARD(QM_FAIL(QM_INTERRUPTED, "interrupted"));
         for (size_t i = 0; i < some; ++i)
-            tokens[i] = is_dense ? (uint32_t)(first - chunk->scored + i)
-                                 : (scored[first + i].window - chunk->first_window) * window_tokens +
-                                       scored[first + i].position;
+            tokens[i] = part->is_dense ? (uint32_t)(first + i)
+                                       : (scored[first + i].window - chunk->first_window) * window_tokens +
+                                             scored[first + i].position;
         QM_GUARD(qm_host_pass_logits(pass, tokens, some, logits));
-        if (is_dense)
-            QM_GUARD(qm_reference_bytes_add(bytes, logits, some * vocabulary * sizeof(*logits)));
+        if (part->is_dense)
+            for (size_t i = 0; i < some; ++i)
+                QM_GUARD(qm_reference_bytes_add_row(
+                    &bytes, &(struct qm_reference_row){.count = vocabulary, .logits = logits + i * vocabulary}));
         else
-            QM_GUARD(add_rows(work, scored + first, some, logits, bytes));
-        add_done(work, of_token * (double)some);
-        first += some;
+            QM_GUARD(add_rows(work, scored + first, some, logits, &bytes));
+        add_done(work, qm_host_pass_operations(&work->weights, 0, window_tokens, some));
     }
-    work->done = before + of_token * (double)all;
+    if (work->options->files) // nothing counts that came from files that changed
+        QM_GUARD(qm_weights_check(work->options->files));
+    QM_GUARD(part_path(work, chunk, part, path));
+    QM_GUARD(qm_reference_bytes_write(&bytes, path));
+done:
+    qm_reference_bytes_free(&bytes);
+    return status;
+}
+
+// ---- Chunks ---------------------------------------------------------------------------------------------------------
+
+// Those of the chunk's parts that are not there.
+static enum qm_status make_parts(struct work *work, const struct chunk *chunk, struct qm_host_pass *pass,
+                                 struct qm_reference_rows *rows)
+{
+    const uint32_t vocabulary = work->weights.config.vocabulary;
+    enum qm_status status = QM_OK;
+    size_t room;
+    float *logits = qm_host_pass_room(pass, &room), *own = NULL;
+    size_t wanted = tokens_in_part(work, false) > tokens_in_part(work, true) ? tokens_in_part(work, false)
+                                                                             : tokens_in_part(work, true);
+    wanted = wanted < LOGITS_LEAST / vocabulary ? wanted * vocabulary : LOGITS_LEAST;
+    wanted = wanted < vocabulary ? vocabulary : wanted;
+    if (room < wanted) {
+        room = wanted;
+        logits = own = malloc(room * sizeof(*own));
+    }
+    uint32_t *tokens = malloc((room / vocabulary) * sizeof(*tokens));
+    if (!logits || !tokens)
+        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the logits of %zu tokens", room / vocabulary));
+    for (struct part part = {0}; next_part(work, chunk, &part);) {
+        bool is_there = false;
+        QM_GUARD(load_part(work, chunk, &part, rows, &is_there));
+        if (is_there) {
+            work->done += qm_host_pass_operations(&work->weights, 0, work->evaluation->set.window_tokens, part.count);
+            continue;
+        }
+        QM_GUARD(make_part(work, chunk, &part, pass, logits, room / vocabulary, tokens));
+        QM_GUARD(load_part(work, chunk, &part, rows, &is_there));
+        if (!is_there)
+            QM_GUARD(QM_FAIL(QM_WRONG_RESULT,
+                             "the fp32 reference of windows %u to %u has a logit that is not finite, or cannot be read "
+                             "back from %s",
+                             chunk->first_window + 1, chunk->first_window + chunk->windows, work->directory));
+    }
 done:
     free(tokens);
     free(own);
     return status;
 }
 
-// ---- Chunks ---------------------------------------------------------------------------------------------------------
-
-struct chunk_head {
-    char engine[QM_REFERENCE_ENGINE_BYTES];
-    uint64_t scored, dense_windows;
-};
-
-static enum qm_status chunk_path(const struct work *work, const struct chunk *chunk, char path[QM_PATH_BYTES])
-{
-    char name[32];
-    snprintf(name, sizeof(name), "chunk-%" PRIu32, chunk->index);
-    return qm_path_join(path, work->directory, name);
-}
-
-// The chunk's rows from bytes that stand behind kind and key; false where they are not those of the chunk.
-static bool take_chunk(const struct work *work, const struct chunk *chunk, struct qm_reference_bytes *bytes,
-                       struct qm_reference_rows *rows)
-{
-    const uint32_t vocabulary = work->weights.config.vocabulary;
-    struct chunk_head head;
-    if (!qm_reference_bytes_copy(bytes, &head, sizeof(head)) || head.scored != chunk->scored ||
-        head.dense_windows != chunk->dense_windows || !memchr(head.engine, '\0', sizeof(head.engine)))
-        return false;
-    for (size_t i = 0; i < chunk->scored; ++i) {
-        struct qm_reference_row *row = &rows->scored[chunk->first_scored + i];
-        if (!qm_reference_bytes_take_row(bytes, vocabulary, row) ||
-            row->target != work->evaluation->scored[chunk->first_scored + i].target)
-            return false;
-    }
-    for (uint32_t w = 0; w < chunk->dense_windows; ++w) {
-        size_t count = (size_t)work->evaluation->set.window_tokens * vocabulary;
-        rows->dense[chunk->first_window + w] = qm_reference_bytes_take(bytes, count * sizeof(float));
-        if (!rows->dense[chunk->first_window + w])
-            return false;
-    }
-    // Where chunks were multiplied by different means, because a run was resumed elsewhere, all are told.
-    if (rows->engine[0] == '\0')
-        memcpy(rows->engine, head.engine, sizeof(rows->engine));
-    else if (strcmp(rows->engine, head.engine) != 0)
-        snprintf(rows->engine, sizeof(rows->engine), "host, several libraries");
-    return qm_reference_bytes_are_taken(bytes);
-}
-
-static bool load_chunk(const struct work *work, const struct chunk *chunk, struct qm_reference_bytes *bytes,
-                       struct qm_reference_rows *rows)
-{
-    char path[QM_PATH_BYTES];
-    const uint32_t vocabulary = work->weights.config.vocabulary;
-    uint64_t limit = chunk->scored * qm_reference_row_bytes(&work->options->keep, vocabulary) +
-                     (uint64_t)chunk->dense_windows * work->evaluation->set.window_tokens * vocabulary * sizeof(float) +
-                     4096;
-    if (chunk_path(work, chunk, path) != QM_OK || !qm_reference_bytes_read(path, CHUNK_KIND, work->key, limit, bytes))
-        return false;
-    if (take_chunk(work, chunk, bytes, rows))
-        return true;
-    qm_reference_bytes_free(bytes);
-    return false;
-}
-
-static enum qm_status compute_chunk(struct work *work, const struct chunk *chunk, struct qm_reference_bytes *bytes)
+static enum qm_status compute_chunk(struct work *work, const struct chunk *chunk, struct qm_reference_rows *rows)
 {
     const uint32_t window_tokens = work->evaluation->set.window_tokens;
     char path[QM_PATH_BYTES];
     struct qm_host_pass *pass = NULL;
-    struct chunk_head head;
     enum qm_status status = QM_OK;
     uint32_t *tokens = malloc((size_t)chunk->windows * window_tokens * sizeof(*tokens));
     if (!tokens)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for tokens");
-    memset(&head, 0, sizeof(head));
-    snprintf(head.engine, sizeof(head.engine), "%s", work->engine);
-    head.scored = chunk->scored;
-    head.dense_windows = chunk->dense_windows;
     copy_tokens(work->evaluation, chunk->first_window, chunk->windows, tokens);
     QM_GUARD(qm_host_pass_create(&(struct qm_host_pass_params){.weights = &work->weights,
                                                                .blas = work->options->blas,
@@ -431,19 +505,13 @@ static enum qm_status compute_chunk(struct work *work, const struct chunk *chunk
                                                                .window_tokens = window_tokens},
                                  &pass));
     QM_GUARD(run_layers(work, chunk, pass));
-    QM_GUARD(qm_reference_bytes_begin(bytes, CHUNK_KIND, work->key));
-    QM_GUARD(qm_reference_bytes_add(bytes, &head, sizeof(head)));
-    status = add_logits(work, chunk, pass, bytes);
+    status = make_parts(work, chunk, pass, rows);
     if (status == QM_INTERRUPTED) {
         QM_GUARD(save_state(work, chunk, pass));
         status = QM_FAIL(QM_INTERRUPTED, "interrupted; the reference goes on at the logits of windows %u to %u",
                          chunk->first_window + 1, chunk->first_window + chunk->windows);
     }
     QM_GUARD(status);
-    if (work->options->files) // nothing counts that came from files that changed
-        QM_GUARD(qm_weights_check(work->options->files));
-    QM_GUARD(chunk_path(work, chunk, path));
-    QM_GUARD(qm_reference_bytes_write(bytes, path));
     QM_GUARD(qm_path_join(path, work->directory, "state"));
     QM_GUARD(qm_file_remove(path));
 done:
@@ -455,21 +523,27 @@ done:
 static enum qm_status make_chunk(struct work *work, uint32_t index, struct qm_reference_rows *rows)
 {
     const struct chunk chunk = chunk_at(work, index);
-    struct qm_reference_bytes bytes = {0};
-    enum qm_status status = QM_OK;
-    if (load_chunk(work, &chunk, &bytes, rows)) {
+    bool is_there = true;
+    // Whether all is there is found first, for layers cost more than reading; rows that are taken twice are the same.
+    for (struct part part = {0}; is_there && next_part(work, &chunk, &part);)
+        QM_TRY(load_part(work, &chunk, &part, rows, &is_there));
+    if (is_there) {
         work->done += chunk_operations(work, &chunk);
-    } else {
-        QM_GUARD(compute_chunk(work, &chunk, &bytes));
-        if (!take_chunk(work, &chunk, &bytes, rows))
-            QM_GUARD(QM_FAIL(QM_WRONG_RESULT, "the fp32 reference of windows %u to %u has a logit that is not finite",
-                             chunk.first_window + 1, chunk.first_window + chunk.windows));
+        return QM_OK;
     }
-    rows->parts[index] = bytes.bytes;
-    bytes.bytes = NULL;
-done:
-    qm_reference_bytes_free(&bytes);
-    return status;
+    return compute_chunk(work, &chunk, rows);
+}
+
+// What turned out to be wrong is not to be found again.
+static void remove_parts(const struct work *work)
+{
+    for (uint32_t c = 0; c < work->chunks; ++c) {
+        const struct chunk chunk = chunk_at(work, c);
+        char path[QM_PATH_BYTES];
+        for (struct part part = {0}; next_part(work, &chunk, &part);)
+            if (part_path(work, &chunk, &part, path) != QM_OK || qm_file_remove(path) != QM_OK)
+                return;
+    }
 }
 
 // ---- The whole --------------------------------------------------------------------------------------------------------
@@ -504,7 +578,7 @@ enum qm_status qm_reference_host_rows(const struct qm_reference_params *params, 
         work.dense_windows = evaluation->set.windows;
     make_key(&work);
     QM_GUARD(make_directory(&work));
-    QM_GUARD(qm_reference_rows_create(evaluation, work.dense_windows, work.chunks, &rows));
+    QM_GUARD(qm_reference_rows_create(evaluation, work.dense_windows, &rows));
     rows->keep = options->keep;
     for (uint32_t c = 0; c < work.chunks; ++c) {
         const struct chunk chunk = chunk_at(&work, c);
@@ -512,7 +586,10 @@ enum qm_status qm_reference_host_rows(const struct qm_reference_params *params, 
     }
     for (uint32_t c = 0; c < work.chunks; ++c)
         QM_GUARD(make_chunk(&work, c, rows));
-    QM_GUARD(qm_reference_host_check(params, evaluation, options, work.directory, work.key, rows));
+    status = qm_reference_host_check(params, evaluation, options, work.directory, work.key, rows);
+    if (status == QM_WRONG_RESULT)
+        remove_parts(&work);
+    QM_GUARD(status);
     *out = rows;
     rows = NULL;
 done:
