@@ -48,6 +48,11 @@ struct qm_reference_host_options qm_reference_host_options(uint32_t vocabulary, 
                                                 .check_bytes_max = qm_host_available_bytes() / 2};
     if ((double)vocabulary * (double)scored * sizeof(float) > QM_REFERENCE_DENSE_BYTES)
         options.keep = QM_REFERENCE_KEEP;
+    const char *most = getenv("QM_REFERENCE_TOP_K");
+    char *end = NULL;
+    long wanted = most ? strtol(most, &end, 10) : 0;
+    if (wanted > 0 && wanted < INT32_MAX && *end == '\0')
+        options.keep = (struct qm_reference_keep){.mass = 0, .most = (uint32_t)wanted};
     return options;
 }
 

@@ -21,7 +21,8 @@
 #define QM_REFERENCE_HOST_PARAMETERS UINT64_C(50000000)
 // Where all logits of the scored tokens take no more than this they are kept whole.
 #define QM_REFERENCE_DENSE_BYTES (UINT64_C(2) << 30)
-// What is kept of larger ones: 32 KB a token at most.
+// What is kept of larger ones: 32 KB a token at most. The environment variable QM_REFERENCE_TOP_K sets the number of tokens
+// for any set.
 #define QM_REFERENCE_KEEP ((struct qm_reference_keep){.mass = 1e-5, .most = 4096})
 // Activations of a chunk; and what goes into one file, which is in memory while it is made.
 #define QM_REFERENCE_HOST_BYTES (UINT64_C(512) << 20)
