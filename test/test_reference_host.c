@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "base/random.h"
 #include "bench/reference_host.h"
 #include "model/host_pass.h"
 #include "sys/process.h"
@@ -261,6 +262,58 @@ static void test_damage(void **state)
         free(other);
     }
     qm_reference_rows_destroy(&whole);
+}
+
+// Numbers in a file that nobody wrote there, under a hash that is right: refused, or rows that can be scored.
+static void test_hostile_numbers(void **state)
+{
+    (void)state;
+    struct qm_reference_host_options options = options_for(6);
+    struct qm_reference_rows *rows = make("hostile", 1, &options);
+    qm_reference_rows_destroy(&rows);
+    const uint32_t vocabulary = model->config.vocabulary;
+    struct qm_random random;
+    void *whole = NULL;
+    size_t count, believed = 0, refused = 0;
+    check(qm_file_read(kept_file("hostile", "rows-0-0"), (size_t)1 << 24, &whole, &count));
+    unsigned char *bytes = malloc(count);
+    float *logits = calloc(vocabulary, sizeof(*logits));
+    assert_true(bytes && logits);
+    qm_random_seed(&random, 5, 0);
+    for (int round = 0; round < 300; ++round) {
+        memcpy(bytes, whole, count);
+        // Behind kind and key, before the hash: bits, words of ones, large counts.
+        for (uint32_t change = 0; change <= qm_random_below(&random, 3); ++change) {
+            size_t at = 72 + qm_random_below(&random, (uint32_t)(count - 72 - 64 - 4));
+            if (round < 60) // the first row's numbers
+                at = 72 + QM_REFERENCE_ENGINE_BYTES + 16 + 4 * qm_random_below(&random, 12);
+            uint32_t word = qm_random_below(&random, 3) == 0 ? UINT32_MAX : qm_random_below(&random, UINT32_MAX);
+            if (qm_random_below(&random, 2))
+                bytes[at] ^= (unsigned char)(1u << qm_random_below(&random, 8));
+            else
+                memcpy(bytes + at, &word, sizeof(word));
+        }
+        char hash[QM_HASH_TEXT_BYTES];
+        qm_hash_bytes(bytes, count - 64, hash);
+        memcpy(bytes + count - 64, hash, 64);
+        check(qm_file_write(kept_file("hostile", "rows-0-0"), bytes, count));
+        rows = make("hostile", 1, &options);
+        believed += calls == 0;
+        refused += calls > 0;
+        for (size_t i = 0; i < rows->scored_count; ++i) {
+            struct qm_token_score score;
+            double high;
+            const struct qm_token_place place = {0, scored[i].window, scored[i].position};
+            check(
+                qm_reference_row_score(&rows->scored[i], logits, vocabulary, scored[i].target, &place, &score, &high));
+        }
+        qm_reference_rows_destroy(&rows);
+    }
+    print_message("%zu files were refused, %zu had other numbers that can be\n", refused, believed);
+    assert_true(refused > 50 && believed > 20);
+    free(whole);
+    free(bytes);
+    free(logits);
 }
 
 // In a process of its own, for a program that was interrupted stays so: 0 where it ended as it should.
@@ -513,6 +566,7 @@ int main(void)
                                        cmocka_unit_test(test_damaged_state),
                                        cmocka_unit_test(test_wrong_library),
                                        cmocka_unit_test(test_choice),
+                                       cmocka_unit_test(test_hostile_numbers),
                                        cmocka_unit_test(test_collector)};
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -150,7 +150,7 @@ static void copy_tokens(const struct qm_evaluation *evaluation, uint32_t first, 
 
 // ---- Progress -------------------------------------------------------------------------------------------------------
 
-static void tell(const struct work *work, const char *format, uint32_t first, uint32_t end, uint32_t at, uint32_t of)
+static void tell(const struct work *work, const char *unit, uint32_t first, uint32_t end, uint32_t at, uint32_t of)
 {
     if (!work->params->progress)
         return;
@@ -163,11 +163,9 @@ static void tell(const struct work *work, const char *format, uint32_t first, ui
         else
             snprintf(left, sizeof(left), ", about %.0f s left", rest_s);
     }
-    int used = snprintf(what, sizeof(what), "fp32 reference, windows %" PRIu32 " to %" PRIu32 " of %" PRIu32, first + 1,
-                        end, work->evaluation->set.windows);
-    if (used > 0 && (size_t)used < sizeof(what))
-        used += snprintf(what + used, sizeof(what) - (size_t)used, ", %s %" PRIu32 " of %" PRIu32 "%s", format, at, of,
-                         left);
+    snprintf(what, sizeof(what),
+             "fp32 reference, windows %" PRIu32 " to %" PRIu32 " of %" PRIu32 ", %s %" PRIu32 " of %" PRIu32 "%s",
+             first + 1, end, work->evaluation->set.windows, unit, at, of, left);
     work->params->progress(work->params->progress_context, what, work->total > 0 ? work->done / work->total : 0);
 }
 

@@ -329,17 +329,18 @@ static void show_set(const struct qm_node *set, const char *title, FILE *file)
 // Of a model of real size; else the reference backend goes without saying.
 static void show_reference(const struct qm_node *reference, FILE *file)
 {
+    double left_out = 0, difference = 0;
     if (!qm_node_is_mapping(reference))
         return;
-    fprintf(file, "  fp32 reference: %s; top %s, KL divergence left out %s; ",
-            qm_node_text_at(reference, "engine", "undisclosed"), qm_node_text_at(reference, "top_k", "undisclosed"),
-            qm_node_text_at(reference, "kl_left_out", "undisclosed"));
-    if (qm_node_child(reference, "unchecked"))
-        fprintf(file, "not compared: %s\n", qm_node_text_at(reference, "unchecked", "undisclosed"));
-    else
-        fprintf(file, "%s nats from the reference backend in %s tokens\n",
-                qm_node_text_at(reference, "difference", "undisclosed"),
+    fprintf(file, "  fp32 reference: %s", qm_node_text_at(reference, "engine", "undisclosed"));
+    if (qm_node_double_at(reference, "kl_left_out", &left_out) && left_out > 0)
+        fprintf(file, "; the top %s tokens, for which KL means may be up to %.3g higher",
+                qm_node_text_at(reference, "top_k", "undisclosed"), left_out);
+    if (qm_node_double_at(reference, "difference", &difference))
+        fprintf(file, "; %.2g nats at most from the reference backend in %s tokens\n", difference,
                 qm_node_text_at(reference, "checked_tokens", "undisclosed"));
+    else
+        fprintf(file, "; not compared: %s\n", qm_node_text_at(reference, "unchecked", "undisclosed"));
 }
 
 // The calibration of each scheme; schemes with the same one share a line.

@@ -159,7 +159,7 @@ enum qm_status qm_reference_row_make(const float *logits, uint32_t vocabulary, u
     row.target_logit = logits[target];
     double sum = sum_exponentials(logits, vocabulary, row.top_logit);
     row.log_sum = qm_log(sum);
-    struct ranked *all = malloc(vocabulary * sizeof(*all));
+    struct ranked *all = calloc(vocabulary, sizeof(*all));
     if (!all)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to rank %u tokens", vocabulary);
     for (uint32_t v = 0; v < vocabulary; ++v)
