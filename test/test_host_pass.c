@@ -399,13 +399,18 @@ static void compare_statistics(const struct qm_channel_statistics *a, const stru
 static void test_calibration(void **state)
 {
     (void)state;
-    for (size_t e = 2; e < 6; ++e) {
+    for (size_t i = 0; i < 8; ++i) {
+        size_t e = 2 + i / 2;
+        bool from_files = i % 2;
         struct qm_model *model = make_model(entry_at(e), 32);
         struct qm_host_weights weights;
         struct qm_calibration *host = qm_calibration_new(model->config.layers);
         struct qm_calibration *backend = qm_calibration_new(model->config.layers);
+        struct qm_weights files;
         assert_true(host && backend);
-        check(qm_host_weights_open(&model->config, model, NULL, &weights));
+        check(qm_weights_open(directory, &files));
+        // From the files, which have no padding, and from memory, where it is.
+        check(qm_host_weights_open(&model->config, from_files ? NULL : model, &files, &weights));
         free(run_windows(&weights, NULL, entry_at(e), 1, host));
         observe_on_backend(model, entry_at(e), backend);
         const struct qm_channel_statistics *of_host, *of_backend;
@@ -424,6 +429,7 @@ static void test_calibration(void **state)
         qm_calibration_destroy(&host);
         qm_calibration_destroy(&backend);
         qm_host_weights_close(&weights);
+        qm_weights_close(&files);
         qm_model_destroy(&model);
     }
 }

@@ -134,8 +134,9 @@ enum qm_status qm_reference_collector_advance(struct qm_reference_collector *col
     const uint64_t began_ns = qm_clock_ns();
     windows = windows < calibration->set.windows ? windows : calibration->set.windows;
     if (collector->is_on_host && collector->windows < windows) {
-        const struct qm_reference_host_options options =
+        struct qm_reference_host_options options =
             qm_reference_host_options(collector->params->model->config.vocabulary, 0);
+        options.files = collector->params->files;
         QM_TRY(qm_reference_host_observe(collector->params, calibration, collector->windows, windows, &options,
                                          collector->collected));
         collector->windows = windows;
@@ -438,8 +439,9 @@ enum qm_status qm_reference_fp32_rows(const struct qm_reference_params *params, 
 {
     *out = NULL;
     if (qm_reference_is_on_host(params->model)) {
-        const struct qm_reference_host_options options =
+        struct qm_reference_host_options options =
             qm_reference_host_options(params->model->config.vocabulary, evaluation->scored_count);
+        options.files = params->files;
         return qm_reference_host_rows(params, evaluation, dense_windows, &options, out);
     }
     float *logits = NULL;

@@ -15,6 +15,7 @@
 enum {
     VERSION = 1,            // of the arithmetic and of the files: a higher one computes anew
     LOGITS_LEAST = 1 << 25, // floats that logits are computed into where the pass has less room to give
+    KEPT_MOST = 1 << 23,    // tokens that are kept of positions whose logits are in memory, together
 };
 #define PART_KIND "qmrows01"
 #define STATE_KIND "qmstate1"
@@ -423,6 +424,8 @@ static enum qm_status make_part(struct work *work, const struct chunk *chunk, co
     for (size_t done = 0, some; done < part->count; done += some) {
         size_t first = part->first + done;
         some = part->count - done < most ? part->count - done : most;
+        if (!part->is_dense && work->options->keep.most > 0 && some > KEPT_MOST / work->options->keep.most)
+            some = KEPT_MOST / work->options->keep.most + 1;
         tell(work, "logits of token", chunk->first_window, end,
              (uint32_t)(first + 1 + (part->is_dense ? chunk->scored : 0)), (uint32_t)all);
         if (qm_interrupted())

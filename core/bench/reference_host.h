@@ -21,9 +21,9 @@
 #define QM_REFERENCE_HOST_PARAMETERS UINT64_C(50000000)
 // Where all logits of the scored tokens take no more than this they are kept whole.
 #define QM_REFERENCE_DENSE_BYTES (UINT64_C(2) << 30)
-// What is kept of larger ones: 32 KB a token at most. The environment variable QM_REFERENCE_TOP_K sets the number of tokens
+// What is kept of larger ones: 128 KB a token at most. The environment variable QM_REFERENCE_TOP_K sets the number of tokens
 // for any set.
-#define QM_REFERENCE_KEEP ((struct qm_reference_keep){.mass = 1e-5, .most = 4096})
+#define QM_REFERENCE_KEEP ((struct qm_reference_keep){.mass = 1e-6, .most = 16384})
 // Activations of a chunk; and what goes into one file, which is in memory while it is made.
 #define QM_REFERENCE_HOST_BYTES (UINT64_C(512) << 20)
 #define QM_REFERENCE_PART_BYTES (UINT64_C(128) << 20)
@@ -54,7 +54,7 @@ QM_MUST_USE enum qm_status qm_reference_host_rows(const struct qm_reference_para
                                                   const struct qm_reference_host_options *options,
                                                   struct qm_reference_rows **out);
 
-// Shows windows `first` to `end` - 1 of a set to `calibration`, in chunks; the model is in memory. Not resumed.
+// Shows windows `first` to `end` - 1 of a set to `calibration`, in chunks. Not resumed.
 QM_MUST_USE enum qm_status qm_reference_host_observe(const struct qm_reference_params *params,
                                                      const struct qm_evaluation *set, uint32_t first, uint32_t end,
                                                      const struct qm_reference_host_options *options,

@@ -6,6 +6,7 @@
 
 #include "model/host_attention.h"
 #include "model/host_rows.h"
+#include "model/padding.h"
 #include "sys/parallel.h"
 
 // All activations are [tokens][width]. The two halves of a layer, attention and the MLP, use the same memory one after
@@ -202,22 +203,68 @@ static enum qm_status project(struct qm_host_pass *pass, enum qm_role role, enum
     return QM_OK;
 }
 
-static enum qm_status observe(struct qm_host_pass *pass, enum qm_input input, const float *values, uint32_t width)
+// What a calibration is shown: an input, or keys or values.
+struct shown {
+    bool is_cached;
+    enum qm_input input;
+    enum qm_cached cached;
+    enum qm_padding padding;
+    uint32_t width, device_width;
+};
+
+static enum qm_status observe_rows(struct qm_host_pass *pass, const struct shown *shown, const float *values,
+                                   size_t rows, uint32_t width)
 {
+    struct qm_calibration *calibration = pass->params.calibration;
+    if (shown->is_cached)
+        return qm_calibration_observe_cached(calibration, pass->layers_done, shown->cached, values, rows, width);
+    return qm_calibration_observe_rows(calibration, pass->layers_done, shown->input, values, rows, width);
+}
+
+// Collectors have the sizes on devices, whose padding files do not have.
+static enum qm_status observe(struct qm_host_pass *pass, const struct shown *shown, const float *values)
+{
+    const struct qm_host_weights *weights = pass->params.weights;
     if (!pass->params.calibration)
         return QM_OK;
-    return qm_calibration_observe_rows(pass->params.calibration, pass->layers_done, input, values, pass->tokens, width);
+    if (weights->model || !qm_model_config_is_padded(&weights->config))
+        return observe_rows(pass, shown, values, pass->tokens, shown->width);
+    enum {
+        ROWS = 256
+    };
+    float *padded = calloc((size_t)ROWS * shown->device_width, sizeof(*padded));
+    enum qm_status status = padded ? QM_OK : QM_FAIL(QM_OUT_OF_MEMORY, "no memory to observe activations");
+    for (size_t first = 0; first < pass->tokens && status == QM_OK; first += ROWS) {
+        size_t rows = pass->tokens - first < ROWS ? pass->tokens - first : ROWS;
+        for (size_t row = 0; row < rows; ++row)
+            for (uint32_t i = 0; i < shown->width; ++i)
+                padded[row * shown->device_width + qm_padding_place(&weights->config, shown->padding, i)] =
+                    values[(first + row) * shown->width + i];
+        status = observe_rows(pass, shown, padded, rows, shown->device_width);
+    }
+    free(padded);
+    return status;
+}
+
+static enum qm_status observe_hidden(struct qm_host_pass *pass, enum qm_input input)
+{
+    const struct qm_host_weights *weights = pass->params.weights;
+    const struct shown shown = {.input = input, .width = weights->hidden, .device_width = weights->config.hidden};
+    return observe(pass, &shown, pass->normed);
 }
 
 static enum qm_status observe_cached(struct qm_host_pass *pass, const float *k, const float *v)
 {
-    struct qm_calibration *calibration = pass->params.calibration;
-    if (!calibration)
-        return QM_OK;
-    QM_TRY(
-        qm_calibration_observe_cached(calibration, pass->layers_done, QM_CACHED_KEYS, k, pass->tokens, pass->kv_width));
-    return qm_calibration_observe_cached(calibration, pass->layers_done, QM_CACHED_VALUES, v, pass->tokens,
-                                         pass->kv_width);
+    const struct qm_model_config *config = &pass->params.weights->config;
+    struct shown shown = {.is_cached = true,
+                          .cached = QM_CACHED_KEYS,
+                          .padding = QM_PADDING_ROTARY,
+                          .width = pass->kv_width,
+                          .device_width = config->kv_heads * config->head_dim};
+    QM_TRY(observe(pass, &shown, k));
+    shown.cached = QM_CACHED_VALUES;
+    shown.padding = QM_PADDING_HEADS;
+    return observe(pass, &shown, v);
 }
 
 static enum qm_status run_attention(struct qm_host_pass *pass)
@@ -228,7 +275,7 @@ static enum qm_status run_attention(struct qm_host_pass *pass)
     float *attended = v + pass->tokens * pass->kv_width;
     uint32_t half = weights->head_dim / 2, window_tokens = pass->params.window_tokens;
     QM_TRY(norm(pass, QM_ROLE_INPUT_NORM, NULL, pass->tokens));
-    QM_TRY(observe(pass, QM_INPUT_ATTENTION, pass->normed, weights->hidden));
+    QM_TRY(observe_hidden(pass, QM_INPUT_ATTENTION));
     QM_TRY(project(pass, QM_ROLE_Q, QM_ROLE_Q_BIAS, QM_ROLE_Q_NORM, config->heads, q));
     QM_TRY(project(pass, QM_ROLE_K, QM_ROLE_K_BIAS, QM_ROLE_K_NORM, config->kv_heads, k));
     QM_TRY(project(pass, QM_ROLE_V, QM_ROLE_V_BIAS, QM_ROLE_COUNT, config->kv_heads, v));
@@ -251,20 +298,26 @@ static enum qm_status run_attention(struct qm_host_pass *pass)
                                                  .out_stride = weights->attention,
                                                  .seen = pass->layers_done >= config->window_from ? config->window : 0,
                                                  .scale = (float)(1 / sqrt(config->own.head_dim))}));
-    QM_TRY(observe(pass, QM_INPUT_ATTENTION_OUTPUT, attended, weights->attention));
+    const struct shown shown = {.input = QM_INPUT_ATTENTION_OUTPUT,
+                                .padding = QM_PADDING_HEADS,
+                                .width = weights->attention,
+                                .device_width = config->attention};
+    QM_TRY(observe(pass, &shown, attended));
     return multiply(pass, QM_ROLE_O, attended, pass->tokens, pass->x, true);
 }
 
 static enum qm_status run_mlp(struct qm_host_pass *pass)
 {
-    uint32_t width = pass->params.weights->intermediate;
+    const struct qm_host_weights *weights = pass->params.weights;
+    uint32_t width = weights->intermediate;
     float *gate = pass->room, *up = gate + pass->tokens * width;
     QM_TRY(norm(pass, QM_ROLE_POST_NORM, NULL, pass->tokens));
-    QM_TRY(observe(pass, QM_INPUT_MLP, pass->normed, pass->params.weights->hidden));
+    QM_TRY(observe_hidden(pass, QM_INPUT_MLP));
     QM_TRY(multiply(pass, QM_ROLE_GATE, pass->normed, pass->tokens, gate, false));
     QM_TRY(multiply(pass, QM_ROLE_UP, pass->normed, pass->tokens, up, false));
     qm_host_swiglu(gate, up, pass->tokens * width);
-    QM_TRY(observe(pass, QM_INPUT_DOWN, gate, width));
+    const struct shown shown = {.input = QM_INPUT_DOWN, .width = width, .device_width = weights->config.intermediate};
+    QM_TRY(observe(pass, &shown, gate));
     return multiply(pass, QM_ROLE_DOWN, gate, pass->tokens, pass->x, true);
 }
 
@@ -295,7 +348,7 @@ enum qm_status qm_host_pass_logits(struct qm_host_pass *pass, const uint32_t *to
 enum qm_status qm_host_pass_observe_head(struct qm_host_pass *pass)
 {
     QM_TRY(norm(pass, QM_ROLE_FINAL_NORM, NULL, pass->tokens));
-    return observe(pass, QM_INPUT_HEAD, pass->normed, pass->params.weights->hidden);
+    return observe_hidden(pass, QM_INPUT_HEAD);
 }
 
 double qm_host_pass_operations(const struct qm_host_weights *weights, uint32_t windows, uint32_t window_tokens,

@@ -23,8 +23,8 @@ struct qm_host_pass_params {
     const struct qm_blas *blas;      // NULL: own loops
     const uint32_t *tokens;          // [windows][window_tokens], each below the vocabulary
     uint32_t windows, window_tokens; // each at least 1
-    // Shown the inputs of linear weights and what goes into the cache, as qm_pass_observe does; needs a model in memory, for
-    // collectors have the sizes on devices. NULL: not wanted.
+    // Shown the inputs of linear weights and what goes into the cache, padded as on devices, as qm_pass_observe does. NULL: not
+    // wanted.
     struct qm_calibration *calibration;
 };
 
