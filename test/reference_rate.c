@@ -69,15 +69,14 @@ static void make_set(struct qm_evaluation *out, uint32_t windows, uint32_t token
     out->set.windows = windows;
     out->set.window_tokens = tokens;
     memset(out->sha256, '0', QM_HASH_TEXT_BYTES - 1);
-    out->windows = room(windows, sizeof(*out->windows));
+    out->tokens = room((size_t)windows * (tokens + 1), sizeof(*out->tokens));
     out->scored = room((size_t)windows * tokens, sizeof(*out->scored));
     for (uint32_t w = 0; w < windows; ++w) {
-        struct qm_window *window = &out->windows[w];
-        window->length = tokens;
+        uint32_t *window = out->tokens + (size_t)w * (tokens + 1);
         for (uint32_t p = 0; p <= tokens; ++p)
-            window->tokens[p] = (uint16_t)((w * 7919 + p * p * 31 + p * 17) % vocabulary);
+            window[p] = (w * 7919 + p * p * 31 + p * 17) % vocabulary;
         for (uint32_t p = tokens / 2; p < tokens; ++p)
-            out->scored[out->scored_count++] = (struct qm_scored_token){w, p, window->tokens[p + 1], w};
+            out->scored[out->scored_count++] = (struct qm_scored_token){w, p, window[p + 1], w};
     }
 }
 
@@ -130,7 +129,7 @@ int main(int argc, char **argv)
     uint32_t windows = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 8;
     uint32_t tokens = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 512;
     int tries = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 2;
-    if (windows < 1 || windows > 4096 || tokens < 16 || tokens > QM_WINDOW_LENGTH_MAX || tries < 1)
+    if (windows < 1 || windows > 4096 || tokens < 16 || tokens > 65536 || tries < 1)
         stop("a number that cannot be");
     char path[QM_PATH_BYTES], cache[] = "/tmp/qmark-rate-XXXXXX";
     void *text = NULL;
@@ -189,7 +188,7 @@ int main(int argc, char **argv)
            peak, begun_mb, (double)files.bytes * 1e-6 + 1000);
     qm_host_weights_close(&weights);
     qm_weights_close(&files);
-    free(set.windows);
+    free(set.tokens);
     free(set.scored);
     free(text);
     return operations / best < alone / 2 || peak > (double)files.bytes * 1e-6 + 1000;

@@ -32,7 +32,7 @@ static json_t *data;
 static char cache[] = "/tmp/qmark-host-XXXXXX";
 static struct qm_model *model;
 static struct qm_evaluation evaluation;
-static struct qm_window windows[WINDOWS];
+static uint32_t tokens[WINDOWS][TOKENS + 1];
 static struct qm_scored_token scored[SCORED];
 
 static void check(enum qm_status status)
@@ -164,20 +164,27 @@ static void test_equals_the_backend(void **state)
     qm_reference_rows_destroy(&rows);
 }
 
-// With OpenBLAS where it is, and from the model's files: the same rows but for rounding.
+// With OpenBLAS where it is, from the model's files, and of a model that is in its files alone: the same rows but for rounding.
 static void test_other_ways(void **state)
 {
     (void)state;
     struct qm_weights files;
+    struct qm_model *in_memory = model, *large = NULL;
     check(qm_weights_open(directory, &files));
+    check(qm_model_load_with(directory, &(struct qm_model_load_params){.multiple = 32, .whole_bytes = 1}, &large));
+    assert_null(large->values);
     struct qm_reference_host_options options = options_for(0);
     struct qm_reference_rows *own = make("own", 1, &options);
-    for (int way = 0; way < 2; ++way) {
+    static const char *const ways[] = {"blas", "files", "large"};
+    for (int way = 0; way < 3; ++way) {
         options = options_for(0);
         options.blas = way == 0 ? qm_blas_find() : NULL;
-        options.files = way == 0 ? NULL : &files;
-        struct qm_reference_rows *rows = make(way == 0 ? "blas" : "files", 1, &options);
+        options.files = way == 1 ? &files : NULL;
+        model = way == 2 ? large : in_memory;
+        struct qm_reference_rows *rows = make(ways[way], 1, &options);
+        model = in_memory;
         assert_int_equal(strncmp(rows->engine, "host, ", 6), 0);
+        assert_int_equal(rows->checked_tokens, QM_REFERENCE_CHECKED_TOKENS);
         for (size_t i = 0; i < rows->scored_count; ++i)
             for (uint32_t v = 0; v < model->config.vocabulary; ++v)
                 assert_true(fabs((double)rows->scored[i].logits[v] - (double)own->scored[i].logits[v]) <= 5e-5);
@@ -185,6 +192,7 @@ static void test_other_ways(void **state)
     }
     qm_reference_rows_destroy(&own);
     qm_weights_close(&files);
+    qm_model_destroy(&large);
 }
 
 // The second time nothing is computed, and the rows are the same; another set of positions is another reference.
@@ -529,20 +537,18 @@ static int begin(void **state)
     if (!data || !mkdtemp(directory) || !mkdtemp(cache))
         return -1;
     model = make_model(json_array_get(json_object_get(data, "models"), MODEL), 32);
-    evaluation = (struct qm_evaluation){.name = "test", .windows = windows, .scored = scored, .scored_count = SCORED};
+    evaluation = (struct qm_evaluation){
+        .name = "test", .tokens = tokens[0], .scored = scored, .scored_count = SCORED, .sequence_count = WINDOWS};
     evaluation.set.windows = WINDOWS;
     evaluation.set.window_tokens = TOKENS;
-    evaluation.sequence_count = WINDOWS;
     memset(evaluation.sha256, '7', QM_HASH_TEXT_BYTES - 1);
-    for (uint32_t w = 0; w < WINDOWS; ++w) {
-        windows[w].length = w == 3 ? TOKENS / 2 : TOKENS; // one is shorter
-        for (uint32_t p = 0; p <= windows[w].length; ++p)
-            windows[w].tokens[p] = (uint16_t)((w * 31 + p * p * 7 + p) % model->config.vocabulary);
-    }
+    for (uint32_t w = 0; w < WINDOWS; ++w)
+        for (uint32_t p = 0; p <= TOKENS; ++p)
+            tokens[w][p] = (w * 31 + p * p * 7 + p) % model->config.vocabulary;
     for (uint32_t i = 0; i < SCORED; ++i) {
         uint32_t at = 1 + i * (WINDOWS * TOKENS - 2) / SCORED; // window 0, position 1 ... the last window
         uint32_t window = at / TOKENS, position = at % TOKENS;
-        scored[i] = (struct qm_scored_token){window, position, windows[window].tokens[position + 1], window};
+        scored[i] = (struct qm_scored_token){window, position, tokens[window][position + 1], window};
     }
     return 0;
 }

@@ -29,7 +29,7 @@ static void tell_sign(void *context, const char *at)
 {
     struct qm_session *session = context;
     char what[sizeof(session->stage) + 200];
-    snprintf(what, sizeof(what), "%s, %s", session->stage, at);
+    snprintf(what, sizeof(what), "%s%s%s", session->stage, session->stage[0] ? ", " : "", at);
     if (session->params->progress)
         session->params->progress(session->params->progress_context, what,
                                   session->total > 0 ? session->done / session->total : 0);
@@ -69,20 +69,18 @@ uint32_t qm_session_base(const struct qm_session *session, uint32_t batch)
 
 enum qm_status qm_session_tokens(struct qm_session *session, uint32_t first_window, uint32_t count, uint32_t base)
 {
-    const struct qm_profile_set *set = &session->prepared->evaluation->set;
-    uint32_t of_set = qm_evaluation_windows_of_set(set);
-    for (uint32_t done = 0, part = 0; done < count; done += part) {
-        uint32_t window = first_window + done, left = of_set - window % of_set; // of the window's set
-        json_t *answer = NULL;
-        part = count - done < left ? count - done : left;
-        QM_TRY(qm_client_ask(session->client, answer_seconds(),
-                             json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:I}", "do", "tokens", "split",
-                                       QM_SPLIT_EVALUATION, "seed", (json_int_t)(set->seed + window / of_set), "first",
-                                       (json_int_t)(window % of_set), "count", (json_int_t)part, "length",
-                                       (json_int_t)set->window_tokens, "base", (json_int_t)(base + done)),
-                             &answer));
-        json_decref(answer);
+    const struct qm_evaluation *evaluation = session->prepared->evaluation;
+    json_t *rows = json_array(), *answer = NULL;
+    for (uint32_t w = 0; w < count; ++w) {
+        const uint32_t *tokens = qm_evaluation_tokens(evaluation, first_window + w);
+        json_t *row = json_array();
+        for (uint32_t p = 0; p <= evaluation->set.window_tokens; ++p)
+            json_array_append_new(row, json_integer(tokens[p]));
+        json_array_append_new(rows, row);
     }
+    QM_TRY(qm_session_ask(
+        session, json_pack("{s:s, s:I, s:o}", "do", "tokens", "base", (json_int_t)base, "tokens", rows), &answer));
+    json_decref(answer);
     return QM_OK;
 }
 
@@ -117,7 +115,7 @@ enum qm_status qm_session_run_narrow(struct qm_session *session, size_t scheme, 
 
 // Distinct decode batches, the largest first, each in sequences of its own: decode rewrites the cache at its depths, and
 // matvec and matmul round differently, so that a batch must find what itself has written.
-static void plan_sequences(struct qm_session *session)
+void qm_session_plan_sequences(struct qm_session *session)
 {
     const struct qm_profile *profile = session->profile;
     session->group = 1;
@@ -158,10 +156,12 @@ static void plan_sequences(struct qm_session *session)
 json_t *qm_session_engine_request(const struct qm_session *session, const char *verb)
 {
     const struct qm_profile *profile = session->profile;
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "do", verb, "widen", (json_int_t)session->run->widen,
-                     "rows", (json_int_t)session->rows, "sequences", (json_int_t)session->sequences, "slots",
-                     (json_int_t)session->slots, "limit_ns", (json_int_t)profile->submission_ms * 1000000,
-                     "most_dispatches", (json_int_t)profile->dispatches_per_submission, "base_tier",
+    const uint32_t context = session->prepared->evaluation->set.window_tokens; // decode stays within the windows
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "do", verb, "widen",
+                     (json_int_t)session->run->widen, "context", (json_int_t)context, "rows", (json_int_t)session->rows,
+                     "sequences", (json_int_t)session->sequences, "slots", (json_int_t)session->slots, "limit_ns",
+                     (json_int_t)profile->submission_ms * 1000000, "most_dispatches",
+                     (json_int_t)profile->dispatches_per_submission, "base_tier",
                      (int)(profile->tier == QM_PROFILE_TIER_BASE));
 }
 
@@ -359,11 +359,11 @@ static enum qm_status read_memory(struct qm_session *session)
 static enum qm_status score_before_timing(struct qm_session *session)
 {
     QM_TRY(qm_session_score_begin(session));
-    if (session->run->widen == 1 &&
-        !session->params->only_times) // the first group comes last, so that timing finds it on the device
+    bool scores_all = !session->params->only_times && !qm_model_is_part(session->prepared->model);
+    if (session->run->widen == 1 && scores_all) // the first group comes last, so that timing finds it on the device
         QM_TRY(qm_session_score_groups(session, 1, qm_session_group_count(session)));
     QM_TRY(qm_session_score_groups(session, 0, 1));
-    return session->run->widen == 1 && !session->params->only_times ? qm_session_score_end(session) : QM_OK;
+    return session->run->widen == 1 && scores_all ? qm_session_score_end(session) : QM_OK;
 }
 
 static enum qm_status score_after_timing(struct qm_session *session)
@@ -400,7 +400,7 @@ static enum qm_status begin(struct qm_session *session)
 }
 
 // Scored, timed and verified: whatever ends the worker now takes nothing from it.
-static bool is_complete(const struct qm_scheme_run *scheme)
+static bool is_complete(const struct qm_session *session, const struct qm_scheme_run *scheme)
 {
     bool has_speed = false;
     for (size_t i = 0; i < scheme->point_count; ++i) {
@@ -408,7 +408,7 @@ static bool is_complete(const struct qm_scheme_run *scheme)
             return false;
         has_speed |= scheme->points[i].count > 0;
     }
-    return scheme->summary && has_speed;
+    return (scheme->summary || qm_model_is_part(session->prepared->model)) && has_speed;
 }
 
 // The profile with no decode batch beyond the attempt's; NULL without memory.
@@ -437,7 +437,7 @@ enum qm_status qm_session_begin(const struct qm_device_run_params *params, const
     run->scheme_count = params->prepared->scheme_count;
     run->widen = params->prepared->profile->widen;
     qm_time_utc(run->started);
-    plan_sequences(session);
+    qm_session_plan_sequences(session);
     size_t points = session->profile->prefill_count + session->profile->decode_count;
     uint32_t windows = params->prepared->evaluation->set.windows;
     session->total = (double)run->scheme_count *
@@ -470,7 +470,7 @@ enum qm_status qm_session_end(struct qm_session *session, enum qm_status status,
     run->was_interrupted = status == QM_INTERRUPTED;
     size_t incomplete = 0;
     for (size_t s = 0; status != QM_OK && s < run->scheme_count; ++s) {
-        if (is_complete(&run->schemes[s]))
+        if (is_complete(session, &run->schemes[s]))
             continue;
         incomplete += run->schemes[s].status == QM_OK;
         qm_session_fail(session, s, status);

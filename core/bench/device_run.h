@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-#include "bench/evaluation.h"
+#include "bench/evaluation_user.h"
 #include "bench/profile.h"
 #include "bench/raw.h"
 #include "bench/reference.h"
@@ -24,9 +24,12 @@ struct qm_prepared_scheme {
     char artifact_path[QM_PATH_BYTES];
     struct qm_reference_time time; // of the artifact
     float *own_reference;  // logits of this artifact by the reference backend, [verify_windows][tokens][vocabulary]
+    double *shaken_kl;     // of its rows (sensitivity.h); NULL of the built-in model, for which it is known
     enum qm_status status; // not QM_OK: could not be prepared, and `reason` says why
     char reason[512];
 };
+
+struct qm_tokenizer;
 
 struct qm_prepared {
     const struct qm_profile *profile;
@@ -34,10 +37,18 @@ struct qm_prepared {
     const char *model_directory;
     const struct qm_evaluation *evaluation;
     const struct qm_evaluation *calibration;
-    uint32_t overlap; // examples of `evaluation` that stand in `calibration`, too
+    uint32_t overlap; // examples (of a text, windows) of `evaluation` that stand in `calibration`, too
+    // Of a user's files; NULL where the sets are built in.
+    const struct qm_user_set *evaluation_file, *calibration_file;
+    const struct qm_overlap *overlap_found;
+    const struct qm_user_examples *examples; // to be answered by generation; NULL without
+    const struct qm_examples_tokens *example_tokens;
+    struct qm_tokenizer *tokenizer;
+    bool embeds_texts; // the examples' texts go into the result
     struct qm_prepared_scheme schemes[QM_PROFILE_SCHEMES_MAX];
     size_t scheme_count;
-    const struct qm_reference_rows *reference; // of the fp32 model
+    // Of the fp32 model; where the model is a part of one, of the verified windows alone, and without scored tokens.
+    const struct qm_reference_rows *reference;
     uint32_t verify_windows;
 };
 

@@ -49,6 +49,8 @@ struct qm_ending {
 QM_MUST_USE enum qm_status qm_session_end(struct qm_session *session, enum qm_status status, struct qm_ending *ending,
                                           struct qm_device_run **out);
 
+// Which sequences lie on the device, and what passes need of an engine, from `profile` and the evaluation's set alone.
+void qm_session_plan_sequences(struct qm_session *session);
 void qm_session_tell(struct qm_session *session, const char *what, double units);
 // Ends a scheme's run with a status and the current error text; a wrong one loses its speed.
 void qm_session_fail(struct qm_session *session, size_t scheme, enum qm_status status);

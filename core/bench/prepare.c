@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/prepare_sets.h"
+#include "bench/sensitivity.h"
 #include "model/outliers.h"
 #include "sys/file.h"
 #include "sys/process.h"
@@ -26,9 +28,6 @@ static enum qm_status check_against_model(const struct qm_profile *profile, cons
     if (profile->evaluation.window_tokens > c->context)
         return QM_FAIL(QM_INVALID, "%s: windows of %u tokens exceed the model's context of %u", profile->path,
                        profile->evaluation.window_tokens, c->context);
-    if (c->vocabulary < QM_VOCABULARY_SIZE)
-        return QM_FAIL(QM_INVALID, "the model's vocabulary of %u tokens is not the built-in tasks' of %u",
-                       c->vocabulary, QM_VOCABULARY_SIZE);
     for (size_t i = 0; i < profile->prefill_count; ++i) {
         if (profile->prefill[i].prompt > profile->evaluation.window_tokens ||
             profile->prefill[i].batch > profile->evaluation.windows)
@@ -48,8 +47,7 @@ static enum qm_status check_against_model(const struct qm_profile *profile, cons
     return QM_OK;
 }
 
-// What the groups of all schemes divide: the sizes of a model are padded to multiples of it, for all schemes alike.
-static uint32_t padding_multiple(const struct qm_profile *profile)
+uint32_t qm_preparation_padding(const struct qm_profile *profile)
 {
     uint32_t multiple = 32;
     for (size_t i = 0; i < profile->scheme_count; ++i) {
@@ -65,10 +63,20 @@ static uint32_t padding_multiple(const struct qm_profile *profile)
     return multiple;
 }
 
+enum qm_status qm_preparation_directory(const char *name, char path[QM_PATH_BYTES])
+{
+    enum qm_profile_model built_in;
+    if (qm_profile_model_find(name, &built_in))
+        return qm_data_path(BUILT_IN_MODEL, path);
+    snprintf(path, QM_PATH_BYTES, "%s", name);
+    return QM_OK;
+}
+
 // Loads the model that the caller names, else the profile's. A named one becomes the profile's, so that the profile says
 // which was run.
-static enum qm_status load_model(const char *name, struct qm_preparation *p)
+static enum qm_status load_model(const struct qm_preparation_params *params, struct qm_preparation *p)
 {
+    const char *name = params->model;
     enum qm_profile_model model = p->profile.model;
     bool is_directory = name && !qm_profile_model_find(name, &model);
     if (is_directory)
@@ -77,11 +85,21 @@ static enum qm_status load_model(const char *name, struct qm_preparation *p)
         p->profile.model = model;
         QM_TRY(qm_profile_update(&p->profile));
     }
+    p->is_users_model = is_directory;
     if (is_directory)
         snprintf(p->model_directory, sizeof(p->model_directory), "%s", name);
     else
         QM_TRY(qm_data_path(BUILT_IN_MODEL, p->model_directory));
-    QM_TRY(qm_model_load(p->model_directory, padding_multiple(&p->profile), &p->model));
+    if (params->layers > 0 && (model == QM_PROFILE_MODEL_OUTLIERS || p->profile.is_fit || p->profile.widen > 1))
+        return QM_FAIL(QM_INVALID, "--layers runs a part of a model as it is; leave out built-in-outliers and widen");
+    if (params->layers > UINT32_MAX)
+        return QM_FAIL(QM_INVALID, "--layers %" PRIu64 " is more than any model has", params->layers);
+    const struct qm_model_load_params load = {.multiple = qm_preparation_padding(&p->profile),
+                                              .layers = (uint32_t)params->layers,
+                                              .whole_bytes = QM_MODEL_WHOLE_BYTES};
+    enum qm_status status = qm_model_load_with(p->model_directory, &load, &p->model);
+    if (status != QM_OK)
+        return status == QM_UNSUPPORTED ? QM_INVALID : status; // a model that cannot be run is bad input
     if (model != QM_PROFILE_MODEL_OUTLIERS)
         return QM_OK;
     struct qm_model *variant = NULL;
@@ -111,24 +129,6 @@ static enum qm_status set_fit(struct qm_preparation *p, uint64_t widen)
     return qm_profile_update(&p->profile);
 }
 
-// A score on what scales and codes were fitted to says nothing of other text; and scales of short windows were never told
-// what later positions need.
-static enum qm_status check_sets(struct qm_preparation *p, bool allow_overlap)
-{
-    if (p->profile.calibration.window_tokens < p->profile.evaluation.window_tokens)
-        return QM_FAIL(QM_INVALID,
-                       "%s: calibration windows of %u tokens are shorter than the %u that are scored; use at least %u",
-                       p->profile.path, p->profile.calibration.window_tokens, p->profile.evaluation.window_tokens,
-                       p->profile.evaluation.window_tokens);
-    QM_TRY(qm_evaluation_overlap(p->evaluation, p->calibration, &p->overlap));
-    if (p->overlap > 0 && !allow_overlap)
-        return QM_FAIL(QM_INVALID,
-                       "%s: %u of the %u examples that are scored are in the calibration set; use set: built-in or "
-                       "another seed for one of them, or --allow-overlap, which the result discloses",
-                       p->profile.path, p->overlap, p->evaluation->sequence_count);
-    return QM_OK;
-}
-
 enum qm_status qm_preparation_read(const struct qm_preparation_params *params, struct qm_preparation **out)
 {
     *out = NULL;
@@ -154,12 +154,9 @@ enum qm_status qm_preparation_read(const struct qm_preparation_params *params, s
         status = QM_FAIL(QM_UNSUPPORTED, "%s: tiles: tuned is not built in yet; use fixed", p->profile.path);
         goto done;
     }
-    QM_GUARD(load_model(params->model, p));
+    QM_GUARD(load_model(params, p));
+    QM_GUARD(qm_preparation_read_sets(p, params));
     QM_GUARD(check_against_model(&p->profile, p->model));
-    QM_GUARD(qm_evaluation_create(p->profile.calibration.is_of_evaluation ? QM_SPLIT_EVALUATION : QM_SPLIT_CALIBRATION,
-                                  &p->profile.calibration, p->model_directory, &p->calibration));
-    QM_GUARD(qm_evaluation_create(QM_SPLIT_EVALUATION, &p->profile.evaluation, p->model_directory, &p->evaluation));
-    QM_GUARD(check_sets(p, params->allow_overlap));
     *out = p;
     p = NULL;
 done:
@@ -173,8 +170,12 @@ static enum qm_status make_scheme(struct qm_preparation *p, const struct qm_refe
     QM_TRY(qm_reference_artifact(reference, &scheme->scheme, p->calibration, &scheme->artifact, scheme->artifact_path));
     if (params->only_artifacts)
         return QM_OK;
-    return qm_reference_logits(reference, scheme->artifact, &scheme->scheme, p->evaluation, p->prepared.verify_windows,
-                               &scheme->own_reference);
+    QM_TRY(qm_reference_logits(reference, scheme->artifact, &scheme->scheme, p->evaluation, p->prepared.verify_windows,
+                               &scheme->own_reference));
+    return p->is_users_model
+               ? qm_sensitivity_measure(reference, scheme->artifact, &scheme->scheme, p->evaluation,
+                                        p->prepared.verify_windows, scheme->own_reference, &scheme->shaken_kl)
+               : QM_OK;
 }
 
 enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_preparation_params *params,
@@ -191,11 +192,28 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
                                        .evaluation = p->evaluation,
                                        .calibration = p->calibration,
                                        .overlap = p->overlap,
+                                       .tokenizer = p->tokenizer,
+                                       .embeds_texts = params->embeds_texts,
                                        .verify_windows = VERIFY_WINDOWS};
+    if (p->evaluation_file.evaluation) {
+        p->prepared.evaluation_file = &p->evaluation_file;
+        p->prepared.examples = p->evaluation_file.examples;
+        p->prepared.example_tokens = p->evaluation_file.example_tokens;
+    }
+    if (p->calibration_file.evaluation)
+        p->prepared.calibration_file = &p->calibration_file;
+    if (p->overlap_found.tokens > 0)
+        p->prepared.overlap_found = &p->overlap_found;
     if (p->profile.evaluation.windows < VERIFY_WINDOWS)
         p->prepared.verify_windows = p->profile.evaluation.windows;
-    if (!params->only_artifacts)
-        QM_TRY(qm_reference_fp32_rows(&reference, p->evaluation, p->prepared.verify_windows, &p->reference));
+    // Of a part of a model nothing is scored: the float32 logits are there to judge by, where devices are verified.
+    if (!params->only_artifacts) {
+        struct qm_evaluation verified = *p->evaluation;
+        verified.set.windows = p->prepared.verify_windows;
+        verified.scored_count = 0;
+        QM_TRY(qm_reference_fp32_rows(&reference, qm_model_is_part(p->model) ? &verified : p->evaluation,
+                                      p->prepared.verify_windows, &p->reference));
+    }
     p->prepared.reference = p->reference;
     for (size_t s = 0; s < p->profile.scheme_count; ++s)
         qm_reference_add_options(&p->profile.schemes[s], &reference.options);
@@ -220,11 +238,11 @@ void qm_preparation_destroy(struct qm_preparation **preparation)
     for (size_t s = 0; s < p->prepared.scheme_count; ++s) {
         qm_artifact_destroy(&p->prepared.schemes[s].artifact);
         free(p->prepared.schemes[s].own_reference);
+        free(p->prepared.schemes[s].shaken_kl);
     }
     qm_calibration_destroy(&p->collected);
     qm_reference_rows_destroy(&p->reference);
-    qm_evaluation_destroy(&p->evaluation);
-    qm_evaluation_destroy(&p->calibration);
+    qm_preparation_free_sets(p);
     qm_model_destroy(&p->model);
     free(p);
     *preparation = NULL;

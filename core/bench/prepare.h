@@ -7,9 +7,14 @@
 struct qm_preparation {
     struct qm_profile profile;
     char model_directory[QM_PATH_BYTES];
+    bool is_users_model; // not the built-in one
     struct qm_model *model;
-    struct qm_evaluation *evaluation, *calibration;
-    uint32_t overlap; // as in struct qm_prepared
+    struct qm_tokenizer *tokenizer; // of the model's directory, where a user's file asks for it; else NULL
+    // Empty where the set is built in; its evaluation is then below alone.
+    struct qm_user_set evaluation_file, calibration_file;
+    struct qm_evaluation *evaluation, *calibration; // owned where they are built in
+    struct qm_overlap overlap_found;                // between sets of which one is a user's
+    uint32_t overlap;                               // as in struct qm_prepared
     struct qm_reference_rows *reference;
     struct qm_calibration *collected; // NULL until a scheme is calibrated
     struct qm_prepared prepared;      // points into the above
@@ -21,8 +26,15 @@ struct qm_preparation_params {
     const char *schemes;                // list, or NULL: the profile's
     const char *model;                  // "built-in", "built-in-outliers" or a directory; NULL: the profile's
     const char *cache_directory;
-    uint64_t widen; // as --widen has it: a power of two up to QM_PROFILE_WIDEN_MAX; 0: the profile's
-    bool fits;      // --fit: as wide as each device holds; with neither `widen` nor a widened profile
+    uint64_t layers; // only so many of the model, from the first on, without accuracy; 0: all
+    uint64_t widen;  // as --widen has it: a power of two up to QM_PROFILE_WIDEN_MAX; 0: the profile's
+    bool fits;       // --fit: as wide as each device holds; with neither `widen` nor a widened profile
+    const char *evaluation_file, *calibration_file; // the user's own, in place of the built-in sets; NULL: built in
+    const char *compat;     // "llama-perplexity": how a text is cut and scored; NULL: the profile's
+    uint64_t window_tokens; // of a text's windows; 0: as the profile has it, and no more than the context
+    uint64_t stride;        // of a text, as in text_set.h; 0: the profile's
+    uint64_t windows_most;  // of the file; 0: all
+    bool embeds_texts;
     bool has_evaluation_seed;
     uint64_t evaluation_seed;
     bool allow_overlap;      // score examples that were calibrated on, which the result then says
@@ -36,6 +48,10 @@ QM_MUST_USE enum qm_status qm_preparation_read(const struct qm_preparation_param
 QM_MUST_USE enum qm_status qm_preparation_make(struct qm_preparation *preparation,
                                                const struct qm_preparation_params *params, qm_progress progress,
                                                void *progress_context);
+// What the groups of all schemes divide: the sizes of a model are padded to multiples of it, for all schemes alike.
+uint32_t qm_preparation_padding(const struct qm_profile *profile);
+// The directory of a model that is named as --model has it, a built-in one by its name.
+QM_MUST_USE enum qm_status qm_preparation_directory(const char *name, char path[QM_PATH_BYTES]);
 void qm_preparation_destroy(struct qm_preparation **preparation);
 
 #endif

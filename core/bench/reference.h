@@ -7,7 +7,6 @@
 #include "bench/evaluation.h"
 #include "bench/reference_rows.h"
 #include "model/model.h"
-#include "model/weights.h"
 #include "quant/artifact.h"
 
 // Told what is being done, for progress; `fraction` is 0..1 of that step.
@@ -22,9 +21,8 @@ struct qm_reference_time {
 
 struct qm_reference_params {
     const struct qm_model *model;
-    const struct qm_weights *files; // of the model, for the host's pass where its values are not in memory; else NULL
-    const char *cache_directory;    // made if missing
-    qm_progress progress;           // may be NULL
+    const char *cache_directory; // made if missing
+    qm_progress progress;        // may be NULL
     void *progress_context;
     // Where what the model's inputs look like over the calibration set is kept from the first scheme that needs it on, so
     // that one run serves all of them; the caller destroys it. NULL: collected for each.

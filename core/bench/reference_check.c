@@ -52,10 +52,11 @@ static enum qm_status compare(const struct qm_reference_params *own, const struc
     if (params.progress)
         params.progress(params.progress_context, "fp32 reference, a sample by the reference backend", 1);
     params.progress = NULL;
+    params.time = NULL;
     sample.set.windows = 1;
     sample.set.window_tokens = tokens;
     QM_GUARD(qm_scheme_parse("f32", &f32));
-    QM_GUARD(qm_artifact_build(&(struct qm_artifact_params){.model = own->model, .scheme = &f32}, &artifact));
+    QM_GUARD(qm_reference_build(&params, &f32, evaluation, NULL, &artifact)); // f32 is not calibrated
     QM_GUARD(qm_reference_compute_logits(&params, artifact, &f32, &sample, 1, logits));
     *difference = 0;
     for (uint32_t t = 0; t < tokens; ++t) {
@@ -100,7 +101,7 @@ enum qm_status qm_reference_host_check(const struct qm_reference_params *params,
     qm_reference_file_close(&file);
     if (is_kept) {
         now.difference = kept.difference;
-    } else if (!params->model->values) {
+    } else if (!params->model->values && !params->model->file) {
         snprintf(rows->unchecked, sizeof(rows->unchecked), "the model is not in memory");
     } else if (needed > options->check_bytes_max) {
         snprintf(rows->unchecked, sizeof(rows->unchecked),

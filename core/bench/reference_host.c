@@ -30,6 +30,7 @@ struct work {
     const struct qm_reference_params *params;
     const struct qm_reference_host_options *options;
     const struct qm_evaluation *evaluation;
+    const struct qm_weights *files; // NULL: values in memory
     struct qm_host_weights weights;
     uint32_t dense_windows, chunk_windows, chunks;
     char key[QM_HASH_TEXT_BYTES];
@@ -138,15 +139,12 @@ static enum qm_status make_directory(struct work *work)
     return qm_directory_make(work->directory);
 }
 
-// `tokens` has room for the windows; what a window lacks is 0.
 static void copy_tokens(const struct qm_evaluation *evaluation, uint32_t first, uint32_t windows, uint32_t *tokens)
 {
-    const uint32_t window_tokens = evaluation->set.window_tokens;
-    for (uint32_t w = 0; w < windows; ++w) {
-        const struct qm_window *window = &evaluation->windows[first + w];
-        for (uint32_t p = 0; p < window_tokens; ++p)
-            tokens[(size_t)w * window_tokens + p] = p <= window->length ? window->tokens[p] : 0;
-    }
+    const size_t window_tokens = evaluation->set.window_tokens;
+    for (uint32_t w = 0; w < windows; ++w)
+        memcpy(tokens + w * window_tokens, qm_evaluation_tokens(evaluation, first + w),
+               window_tokens * sizeof(*tokens));
 }
 
 // ---- Progress -------------------------------------------------------------------------------------------------------
@@ -443,8 +441,8 @@ static enum qm_status make_part(struct work *work, const struct chunk *chunk, co
             QM_GUARD(add_rows(work, scored + first, some, logits, &bytes));
         add_done(work, qm_host_pass_operations(&work->weights, 0, window_tokens, some));
     }
-    if (work->options->files) // nothing counts that came from files that changed
-        QM_GUARD(qm_weights_check(work->options->files));
+    if (work->files) // nothing counts that came from files that changed
+        QM_GUARD(qm_weights_check(work->files));
     QM_GUARD(part_path(work, chunk, part, path));
     QM_GUARD(qm_reference_bytes_write(&bytes, path));
 done:
@@ -561,8 +559,10 @@ static enum qm_status begin(const struct qm_reference_params *params, const stru
     if (evaluation->set.windows == 0)
         return QM_FAIL(QM_INVALID, "%s: no windows", evaluation->name);
     snprintf(work->engine, sizeof(work->engine), "host, %s", qm_host_multiply_name(options->blas));
-    QM_TRY(qm_host_weights_open(&params->model->config, options->files ? NULL : params->model, options->files,
-                                &work->weights));
+    // A large model's values are in its files alone.
+    work->files = options->files ? options->files : params->model->values ? NULL : params->model->file;
+    QM_TRY(
+        qm_host_weights_open(&params->model->config, work->files ? NULL : params->model, work->files, &work->weights));
     work->chunk_windows = chunk_windows(&work->weights, options->activation_bytes, evaluation->set.windows,
                                         evaluation->set.window_tokens);
     work->chunks = (evaluation->set.windows + work->chunk_windows - 1) / work->chunk_windows;
@@ -638,6 +638,8 @@ enum qm_status qm_reference_host_observe(const struct qm_reference_params *param
         QM_GUARD(qm_host_pass_observe_head(pass));
         qm_host_pass_destroy(&pass);
     }
+    if (work.files)
+        QM_GUARD(qm_weights_check(work.files));
 done:
     qm_host_pass_destroy(&pass);
     qm_host_weights_close(&work.weights);

@@ -35,7 +35,7 @@
 
 struct qm_reference_host_options {
     const struct qm_blas *blas;     // NULL: own loops
-    const struct qm_weights *files; // of the model, where its values are not in memory; else NULL
+    const struct qm_weights *files; // to read in place of the model's values; NULL: as the model has them
     struct qm_reference_keep keep;
     uint64_t activation_bytes, part_bytes;
     uint64_t state_ns; // 0: after every layer

@@ -1,5 +1,6 @@
 #include "bench/result_build.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "bench/result_nodes.h"
 #include "bench/result_speed.h"
 #include "bench/result_widen.h"
+#include "bench/result_workload.h"
 #include "bench/samples.h"
 #include "kernel/kernels.h"
 #include "quant/layout.h"
@@ -384,6 +386,9 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
     qm_node_set_text(model, "name", qm_path_name(prepared->model_directory));
     if (prepared->model->variant)
         qm_node_set_text(model, "variant", prepared->model->variant);
+    if (qm_model_is_part(prepared->model))
+        qm_node_set_textf(model, "layers_run", "%" PRIu32 " of %" PRIu32, prepared->model->config.layers,
+                          prepared->model->layers_in_file);
     qm_node_set_text(model, "sha256", prepared->model->sha256);
     qm_node_set_u64(model, "parameters", prepared->model->parameters);
     qm_result_add_size(model, &prepared->model->config, run->widen, run->fit_reason);
@@ -394,6 +399,11 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
                      : strcmp(state, "undisclosed") == 0  ? "undisclosed"
                                                           : "no");
     qm_node_set_node(root, "profile", qm_profile_expand(prepared->profile));
+    if (qm_result_add_workload(root, prepared) != QM_OK) {
+        qm_node_destroy(&root);
+        free(raw);
+        return NULL;
+    }
     qm_node_set_text(root, "samples", "absent");
     qm_node_add_sequence(root, "schemes");
     for (size_t s = 0; s < run->scheme_count; ++s)

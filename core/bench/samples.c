@@ -100,24 +100,19 @@ static void add_times(struct sample_list *list, const struct qm_point_run *point
 }
 
 // The evaluation set itself, so that a stranger can score an artifact without this program: tokens
-// [windows * (window_tokens + 1)], and 1 where the next token is scored [windows * window_tokens]. Both are freed by the
-// caller. And of each sequence: its cell; the same if that is graded, else 2^32 - 1; its set; and 1 where its text is
+// [windows * (window_tokens + 1)], unless they are a user's, and 1 where the next token is scored
+// [windows * window_tokens]; the caller frees that. And of each sequence: its cell; the same if that is graded, else 2^32 - 1; its set; and 1 where its text is
 // exact.
-static enum qm_status add_evaluation(struct sample_list *list, const struct qm_evaluation *evaluation,
-                                     uint32_t **tokens, uint8_t **scored)
+static enum qm_status add_evaluation(struct sample_list *list, const struct qm_evaluation *evaluation, uint8_t **scored)
 {
     size_t windows = evaluation->set.windows, length = evaluation->set.window_tokens;
-    *tokens = calloc(windows * (length + 1), sizeof(**tokens));
     *scored = calloc(windows * length, sizeof(**scored));
-    if (!*tokens || !*scored)
+    if (!*scored)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for samples");
-    for (size_t w = 0; w < windows; ++w) {
-        for (size_t p = 0; p <= length; ++p)
-            (*tokens)[w * (length + 1) + p] = evaluation->windows[w].tokens[p];
-    }
     for (size_t i = 0; i < evaluation->scored_count; ++i)
         (*scored)[evaluation->scored[i].window * length + evaluation->scored[i].position] = 1;
-    add_array(list, QM_DTYPE_U32, *tokens, windows * (length + 1), "evaluation.tokens");
+    if (!qm_profile_set_is_users(&evaluation->set))
+        add_array(list, QM_DTYPE_U32, evaluation->tokens, windows * (length + 1), "evaluation.tokens");
     add_array(list, QM_DTYPE_U8, *scored, windows * length, "evaluation.scored");
     add_array(list, QM_DTYPE_U32, evaluation->cell, evaluation->sequence_count, "evaluation.cell");
     add_array(list, QM_DTYPE_U32, evaluation->graded_cell, evaluation->sequence_count, "evaluation.graded_cell");
@@ -173,17 +168,28 @@ static void add_sustained(struct sample_list *list, const struct qm_raw_scheme *
     add_doubles(list, run->readings, run->window_count * QM_READING_COUNT, name, "sustained.readings");
 }
 
+static bool is_any(const double *values, size_t count)
+{
+    for (size_t i = 0; i < count; ++i)
+        if (values[i] > 0)
+            return true;
+    return false;
+}
+
 static void add_scheme(struct sample_list *list, const struct qm_raw_scheme *scheme,
                        uint32_t about[QM_SAMPLES_WIDENING_WORDS], uint32_t *point)
 {
     const char *name = scheme->scheme->name;
     add_widening(list, scheme, about);
-    if (!scheme->scores)
+    if (!scheme->scores &&
+        !(scheme->is_ok && scheme->agreement->count > 0)) // of a part of a model there are times alone
         return;
     add_scores(list, scheme->scores, name, "prefill");
     add_scores(list, scheme->decode_scores, name, "decode");
     add_doubles(list, scheme->agreement->device, scheme->agreement->count, name, "check.device_kl");
     add_doubles(list, scheme->agreement->own, scheme->agreement->count, name, "check.own_kl");
+    if (is_any(scheme->agreement->shaken, scheme->agreement->count))
+        add_doubles(list, scheme->agreement->shaken, scheme->agreement->count, name, "check.shaken_kl");
     for (size_t i = 0; i < scheme->point_count; ++i)
         add_times(list, &scheme->points[i], name);
     add_sustained(list, scheme, point);
@@ -200,7 +206,6 @@ enum qm_status qm_samples_stage(const struct qm_raw *raw, struct qm_node *result
     uint32_t(*widening)[QM_SAMPLES_WIDENING_WORDS] = calloc(QM_PROFILE_SCHEMES_MAX, sizeof(*widening));
     uint32_t points[QM_PROFILE_SCHEMES_MAX] = {0}; // of the sustained runs
     void *bytes = NULL;
-    uint32_t *tokens = NULL;
     uint8_t *scored = NULL;
     size_t count = 0;
     if (!list.tensors || !list.names || !variants || !widening) {
@@ -213,7 +218,7 @@ enum qm_status qm_samples_stage(const struct qm_raw *raw, struct qm_node *result
         goto done;
     for (size_t s = 0; s < raw->scheme_count; ++s)
         add_variants(&list, &raw->schemes[s], variants[s]);
-    QM_GUARD(add_evaluation(&list, raw->evaluation, &tokens, &scored));
+    QM_GUARD(add_evaluation(&list, raw->evaluation, &scored));
     add_doubles(&list, raw->noise, raw->noise_count, "timing", "noise");
     add_doubles(&list, raw->clock_host_ns, raw->clock_count, "timing", "clock_host_ns");
     add_doubles(&list, raw->clock_device_ns, raw->clock_count, "timing", "clock_device_ns");
@@ -229,7 +234,6 @@ enum qm_status qm_samples_stage(const struct qm_raw *raw, struct qm_node *result
     qm_node_set_text(samples, "sha256", hash);
 done:
     free(bytes);
-    free(tokens);
     free(scored);
     free(list.tensors);
     free(list.names);

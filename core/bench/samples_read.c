@@ -157,14 +157,17 @@ static enum qm_status read_tokens(struct reader *reader, struct qm_evaluation *e
     size_t windows = set->windows, length = set->window_tokens;
     const struct qm_tensor *tokens = NULL, *scored = NULL;
     struct qm_hash hash;
-    QM_TRY(need(reader, "evaluation", "tokens", QM_DTYPE_U32, windows * (length + 1), &tokens));
+    bool is_users = qm_profile_set_is_users(set); // whose tokens are not there, and whose hash the profile has
+    if (!is_users)
+        QM_TRY(need(reader, "evaluation", "tokens", QM_DTYPE_U32, windows * (length + 1), &tokens));
     QM_TRY(need(reader, "evaluation", "scored", QM_DTYPE_U8, windows * length, &scored));
     const uint8_t *is_scored = scored->data;
     qm_hash_begin(&hash);
     for (size_t w = 0; w < windows; ++w) {
         for (size_t p = 0; p <= length; ++p) {
             uint32_t token = 0;
-            memcpy(&token, (const char *)tokens->data + 4 * (w * (length + 1) + p), sizeof(token));
+            if (tokens)
+                memcpy(&token, (const char *)tokens->data + 4 * (w * (length + 1) + p), sizeof(token));
             uint8_t flag = p < length ? is_scored[w * length + p] : 0;
             if (token > UINT16_MAX || flag > 1)
                 return refuse(reader, token > UINT16_MAX ? tokens->name : scored->name, "a value is out of range");
@@ -173,6 +176,8 @@ static enum qm_status read_tokens(struct reader *reader, struct qm_evaluation *e
         }
     }
     qm_hash_end(&hash, evaluation->sha256);
+    if (is_users)
+        snprintf(evaluation->sha256, sizeof(evaluation->sha256), "%s", set->sha256);
     return QM_OK;
 }
 
@@ -277,6 +282,9 @@ static enum qm_status read_check(struct reader *reader, const char *scheme, stru
     QM_TRY(count_doubles(reader, scheme, "check.device_kl.f64", SIZE_MAX / 16, &count));
     QM_TRY(new_doubles(reader, scheme, "check.device_kl.f64", &out->device, count, 0));
     QM_TRY(new_doubles(reader, scheme, "check.own_kl.f64", &out->own, count, 0));
+    char name[NAME_BYTES];
+    if (find(reader, name, scheme, "check.shaken_kl.f64"))
+        QM_TRY(new_doubles(reader, scheme, "check.shaken_kl.f64", &out->shaken, count, 0));
     out->count = out->capacity = count;
     return QM_OK;
 }
@@ -462,9 +470,10 @@ static enum qm_status read_scheme(struct reader *reader, size_t s)
     if (reader->params->widen > 1)
         QM_TRY(read_widening(reader, name, own, raw));
     QM_TRY(read_points(reader, name, own, raw)); // so that all that are ok have the same, whatever is in the file
-    if (!own->scores)
+    if (!own->scores && !(reader->params->is_part && raw->is_ok))
         return QM_OK;
-    QM_TRY(read_scores(reader, name, "decode", 0, scored * (profile->decode_count + 1), &own->decode_scores));
+    if (own->scores)
+        QM_TRY(read_scores(reader, name, "decode", 0, scored * (profile->decode_count + 1), &own->decode_scores));
     raw->decode_scores = own->decode_scores;
     QM_TRY(read_check(reader, name, &own->agreement));
     raw->agreement = &own->agreement;

@@ -54,12 +54,19 @@ static void find_model(struct qm_verify_state *state)
     bool is_outliers = state->profile->model == QM_PROFILE_MODEL_OUTLIERS;
     if (strcmp(name, qm_path_name(BUILT_IN_MODEL)) == 0 || is_outliers)
         state->model = is_outliers ? verifier->outliers : verifier->model;
+    bool is_part = qm_node_get(state->result, "model.layers_run") != NULL;
+    if (is_part)
+        state->model = NULL;
     if (state->model)
         return;
-    const char *why = verifier->model ? "it is not the built-in model" : "the built-in model is not installed";
+    const char *why = is_part           ? "of a part of a model only the run knows it"
+                      : verifier->model ? "it is not the built-in model"
+                                        : "the built-in model is not installed";
     qm_verify_skip(state, "model.sha256", why);
     qm_verify_skip(state, "model.variant", why);
     qm_verify_skip(state, "model.parameters", why);
+    qm_verify_skip(state, "model.architecture", why);
+    qm_verify_skip(state, "model.padding", why);
     qm_verify_skip(state, "model.weights_on_device", why);
     qm_verify_skip(state, "model.operations_per_token", why);
     qm_verify_skip(state, "schemes[].disclosure.tensors.formats", why);
@@ -67,9 +74,25 @@ static void find_model(struct qm_verify_state *state)
 
 // ---- Sets -----------------------------------------------------------------------------------------------------------
 
+// What a user brought is not there; of it stands in the profile what the scores say of themselves.
+static enum qm_status generate_users(struct qm_verify_state *state)
+{
+    const struct qm_profile *profile = state->profile;
+    const char *why = "the texts are the user's own";
+    struct qm_profile_set evaluation = profile->evaluation;
+    evaluation.scored_tokens = 0;
+    qm_verify_skip(state, "schemes[].disclosure.calibration_set", why);
+    if (!qm_profile_set_is_users(&evaluation))
+        return qm_evaluation_create(QM_SPLIT_EVALUATION, &evaluation, state->verifier->directory, &state->evaluation);
+    qm_verify_skip(state, "schemes[].disclosure.evaluation_set.sequences", why);
+    return QM_OK;
+}
+
 static enum qm_status generate_sets(struct qm_verify_state *state)
 {
     const struct qm_profile *profile = state->profile;
+    if (qm_profile_set_is_users(&profile->evaluation) || qm_profile_set_is_users(&profile->calibration))
+        return generate_users(state);
     if (profile->evaluation.windows > QM_VERIFY_WINDOWS_MAX || profile->calibration.windows > QM_VERIFY_WINDOWS_MAX) {
         qm_verify_skip(state, "schemes[].disclosure.calibration_set", "so large a set is not generated again");
         qm_verify_skip(state, "schemes[].disclosure.evaluation_set", "so large a set is not generated again");
@@ -77,7 +100,8 @@ static enum qm_status generate_sets(struct qm_verify_state *state)
     }
     struct qm_profile_set evaluation = profile->evaluation;
     evaluation.scored_tokens = 0; // asked of the counts below
-    enum qm_split split = profile->calibration.is_of_evaluation ? QM_SPLIT_EVALUATION : QM_SPLIT_CALIBRATION;
+    enum qm_split split =
+        profile->calibration.kind == QM_SET_OF_EVALUATION ? QM_SPLIT_EVALUATION : QM_SPLIT_CALIBRATION;
     QM_TRY(qm_evaluation_create(QM_SPLIT_EVALUATION, &evaluation, state->verifier->directory, &state->evaluation));
     QM_TRY(qm_evaluation_create(split, &profile->calibration, state->verifier->directory, &state->calibration));
     return qm_evaluation_overlap(state->evaluation, state->calibration, &state->overlap);
@@ -290,7 +314,8 @@ static bool is_ok(const struct qm_verify_state *state, size_t scheme)
 static void read_samples(struct qm_verify_state *state, void **bytes, size_t count, uint32_t widen,
                          struct qm_samples *samples)
 {
-    struct qm_samples_params params = {.profile = state->profile, .widen = widen};
+    struct qm_samples_params params = {
+        .profile = state->profile, .widen = widen, .is_part = qm_node_get(state->result, "model.layers_run") != NULL};
     for (size_t s = 0; s < state->profile->scheme_count; ++s)
         params.is_ok[s] = is_ok(state, s);
     if (qm_samples_parse(bytes, count, qm_node_text_at(state->result, "samples.file", "samples"), &params, samples) ==

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "bench/devices.h"
+#include "bench/forecast.h"
 #include "bench/prepare.h"
 #include "bench/result_build.h"
 #include "bench/samples.h"
@@ -202,8 +203,10 @@ static enum qm_status run_device(struct going *going, size_t index, struct qm_no
     if (run->retries > 0)
         fprintf(stderr, "%s: was begun anew once: %s\n", title, run->retry_reason);
     status = write_and_show(going, run, index, json);
-    if (going->outcome.any_failed == before.any_failed && going->outcome.any_wrong == before.any_wrong)
+    if (going->outcome.any_failed == before.any_failed && going->outcome.any_wrong == before.any_wrong) {
         write_estimate(estimate, seconds);
+        qm_forecast_keep_run(going->cache, entry, &going->preparation->prepared, run, seconds);
+    }
     qm_device_run_destroy(&run);
     return status;
 }
@@ -337,6 +340,11 @@ static enum qm_status open_journal(struct going *going)
     return qm_journal_begin(directory, going->journal);
 }
 
+static uint64_t given(uint64_t option)
+{
+    return option == UINT64_MAX ? 0 : option;
+}
+
 static enum qm_status read_options(struct going *going, struct qm_run_options *options,
                                    struct qm_preparation_params *params)
 {
@@ -346,16 +354,26 @@ static enum qm_status read_options(struct going *going, struct qm_run_options *o
     }
     if (options->widen == 0)
         return QM_FAIL(QM_INVALID, "--widen 0 is no power of two from 1 to %d", QM_PROFILE_WIDEN_MAX);
+    if (options->layers == 0)
+        return QM_FAIL(QM_INVALID, "--layers 0 leaves nothing to run; use 1 or more");
     *params = (struct qm_preparation_params){.profile = options->profile ? options->profile : "quick",
                                              .schemes = options->schemes,
                                              .model = options->model,
                                              .exact_match = options->exact_match,
                                              .cache_directory = going->cache,
-                                             .widen = options->widen == UINT64_MAX ? 0 : options->widen,
+                                             .layers = given(options->layers),
+                                             .widen = given(options->widen),
                                              .fits = options->fits,
                                              .allow_overlap = options->allows_overlap,
                                              .has_evaluation_seed = options->evaluation_seed != UINT64_MAX,
-                                             .evaluation_seed = options->evaluation_seed};
+                                             .evaluation_seed = options->evaluation_seed,
+                                             .evaluation_file = options->evaluation_file,
+                                             .calibration_file = options->calibration_file,
+                                             .compat = options->compat,
+                                             .window_tokens = given(options->evaluation_window),
+                                             .stride = given(options->evaluation_stride),
+                                             .windows_most = given(options->evaluation_windows),
+                                             .embeds_texts = options->embeds_texts};
     return qm_progress_choose(options->progress);
 }
 
@@ -387,9 +405,11 @@ static int run(struct qm_run_options *options)
     struct qm_progress_line line;
     qm_progress_begin(&line, "preparing artifacts and reference", 0);
     status = qm_preparation_make(going.preparation, &params, qm_progress_show, &line);
-    qm_progress_end(&line);
-    if (status == QM_OK)
+    double prepared_s = qm_progress_end(&line);
+    if (status == QM_OK) {
+        qm_forecast_keep_preparation(going.cache, &going.preparation->prepared, prepared_s);
         code = run_all(&going);
+    }
 done:
     qm_preparation_destroy(&going.preparation);
     qm_lock_release(&going.scratch_lock);
@@ -403,8 +423,14 @@ done:
 
 int qm_verb_run(int argc, char **argv)
 {
-    struct qm_run_options o = {
-        .directory = "qmark-results", .progress = "text", .evaluation_seed = UINT64_MAX, .widen = UINT64_MAX};
+    struct qm_run_options o = {.directory = "qmark-results",
+                               .progress = "text",
+                               .evaluation_seed = UINT64_MAX,
+                               .widen = UINT64_MAX,
+                               .layers = UINT64_MAX,
+                               .evaluation_window = UINT64_MAX,
+                               .evaluation_stride = UINT64_MAX,
+                               .evaluation_windows = UINT64_MAX};
     const struct qm_option options[] = {
         {"profile", QM_OPTION_TEXT, &o.profile, "NAME|FILE",
          "what to run: quick, standard or a file; quick if not given"},
@@ -414,9 +440,21 @@ int qm_verb_run(int argc, char **argv)
         {"out", QM_OPTION_TEXT, &o.directory, "DIR", "where results are written; qmark-results if not given"},
         {"model", QM_OPTION_TEXT, &o.model, "NAME|DIR",
          "built-in, built-in-outliers or a directory; the profile's if not given"},
+        {"layers", QM_OPTION_WHOLE, &o.layers, "N",
+         "only the first N layers: kernels and their times, no accuracy (kernel only)"},
         {"widen", QM_OPTION_WHOLE, &o.widen, "R",
          "repeat the residual stream R times: 1, 2, 4 .. 64; the profile's if not given"},
         {"fit", QM_OPTION_FLAG, &o.fits, NULL, "repeat it as often as the device's memory holds, 64 times at most"},
+        {"eval", QM_OPTION_TEXT, &o.evaluation_file, "FILE",
+         "score your own text, or your examples (.jsonl), in place of the built-in set"},
+        {"calib", QM_OPTION_TEXT, &o.calibration_file, "FILE", "calibrate on your own text or examples"},
+        {"eval-window", QM_OPTION_WHOLE, &o.evaluation_window, "N",
+         "tokens of a text's window; as the profile has it if not given"},
+        {"eval-stride", QM_OPTION_WHOLE, &o.evaluation_stride, "N",
+         "tokens from one window of a text to the next; half a window if not given"},
+        {"eval-windows", QM_OPTION_WHOLE, &o.evaluation_windows, "N", "only the first windows of a text, or examples"},
+        {"compat", QM_OPTION_TEXT, &o.compat, "NAME", "cut and score a text as llama-perplexity does"},
+        {"embed-texts", QM_OPTION_FLAG, &o.embeds_texts, NULL, "put your examples' texts into the result"},
         {"eval-seed", QM_OPTION_WHOLE, &o.evaluation_seed, "N", "score a fresh evaluation set, made from this seed"},
         {"exact-match", QM_OPTION_TEXT, &o.exact_match, "R",
          "accept only if exact match is at least R of fp32's, such as 0.99 or 0.999"},

@@ -58,6 +58,7 @@ static const struct rule {
     {"conditions.battery", NOTE, "a device on battery may be held back"},
     {"conditions", NOTE, "the conditions of the host are told on one side only"},
     {"conditions**", IGNORED, "each run has its own; what matters is a warning"},
+    {"model.layers_run", FATAL, "a part of the layers is another model, without an accuracy"},
     {"model.sha256", FATAL, "not the same model"},
     {"model.parameters", FATAL, "not the same model"},
     {"model.widen", FATAL, "not the same amount of work per token"},
@@ -69,6 +70,12 @@ static const struct rule {
     {"model.variant", IGNORED, "the hash decides"},
     {"model.architecture", IGNORED, "the hash decides"},
     {"model.padding", FATAL, "not the same amount of work per token"},
+
+    {"workload.evaluation.sha256", IGNORED, "profile.evaluation.sha256 decides"},
+    {"workload.calibration.sha256", NOTE, "scales may differ; the artifact's id tells where they do"},
+    {"workload.overlap", NOTE, "whether what is scored was calibrated on was looked at on one side only"},
+    {"workload.overlap.overlapping", NOTE, "one side was scored on more of what it was calibrated on"},
+    {"workload**", IGNORED, "what the files are made of; their hashes decide"},
 
     {"profile.schema", FATAL, "keys may mean something else in another format"},
     {"profile.name", IGNORED, "a label; its content decides"},
