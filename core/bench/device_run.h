@@ -16,6 +16,8 @@
 #include "quant/artifact.h"
 #include "sys/conditions.h"
 #include "sys/telemetry.h"
+#include "text/tokenizer.h"
+#include "workload/example_tokens.h"
 
 // What is prepared before any device: one per scheme of the profile, in its order.
 struct qm_prepared_scheme {
@@ -35,6 +37,10 @@ struct qm_prepared {
     const struct qm_evaluation *evaluation;
     const struct qm_evaluation *calibration;
     uint32_t overlap; // examples of `evaluation` that stand in `calibration`, too
+    // A user's examples; NULL where there are none.
+    struct qm_tokenizer *tokenizer;
+    const struct qm_user_examples *examples;
+    const struct qm_examples_tokens *example_tokens;
     struct qm_prepared_scheme schemes[QM_PROFILE_SCHEMES_MAX];
     size_t scheme_count;
     const float *reference; // of the fp32 model, [windows][tokens][vocabulary]

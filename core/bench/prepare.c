@@ -191,6 +191,9 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
                                        .evaluation = p->evaluation,
                                        .calibration = p->calibration,
                                        .overlap = p->overlap,
+                                       .tokenizer = p->tokenizer,
+                                       .examples = p->examples,
+                                       .example_tokens = p->example_tokens,
                                        .verify_windows = VERIFY_WINDOWS};
     if (p->profile.evaluation.windows < VERIFY_WINDOWS)
         p->prepared.verify_windows = p->profile.evaluation.windows;
@@ -222,6 +225,9 @@ void qm_preparation_destroy(struct qm_preparation **preparation)
         free(p->prepared.schemes[s].own_reference);
     }
     qm_calibration_destroy(&p->collected);
+    qm_example_tokens_destroy(&p->example_tokens);
+    qm_user_examples_destroy(&p->examples);
+    qm_tokenizer_destroy(&p->tokenizer);
     free(p->reference);
     qm_evaluation_destroy(&p->evaluation);
     qm_evaluation_destroy(&p->calibration);

@@ -12,6 +12,10 @@ struct qm_preparation {
     uint32_t overlap; // as in struct qm_prepared
     float *reference;
     struct qm_calibration *collected; // NULL until a scheme is calibrated
+    // A user's examples with --eval FILE.jsonl, else NULL.
+    struct qm_tokenizer *tokenizer;
+    struct qm_user_examples *examples;
+    struct qm_examples_tokens *example_tokens;
     struct qm_prepared prepared;      // points into the above
 };
 
