@@ -151,6 +151,10 @@ static void plan_sequences(struct qm_session *session)
         uint32_t need = profile->prefill[i].batch * profile->prefill[i].prompt;
         session->rows = need > session->rows ? need : session->rows;
     }
+    if (qm_session_has_answers(session)) {
+        uint32_t need = qm_answer_longest(session->prepared->example_tokens);
+        session->rows = need > session->rows ? need : session->rows;
+    }
     for (size_t i = 0; i < profile->decode_count; ++i)
         session->slots = profile->decode[i].steps > session->slots ? profile->decode[i].steps : session->slots;
 }
@@ -399,10 +403,12 @@ static enum qm_status begin(struct qm_session *session)
     return score_before_timing(session);
 }
 
-// Scored, timed and verified: whatever ends the worker now takes nothing from it.
-static bool is_complete(const struct qm_scheme_run *scheme)
+// Scored, timed, verified and, where that is asked, its answers judged: whatever ends the worker now takes nothing from it.
+static bool is_complete(const struct qm_session *session, const struct qm_scheme_run *scheme)
 {
     bool has_speed = false;
+    if (qm_session_has_answers(session) && !scheme->answers)
+        return false;
     for (size_t i = 0; i < scheme->point_count; ++i) {
         if (scheme->points[i].expected_count > 0 && !scheme->points[i].is_verified)
             return false;
@@ -442,7 +448,8 @@ enum qm_status qm_session_begin(const struct qm_device_run_params *params, const
     uint32_t windows = params->prepared->evaluation->set.windows;
     session->total = (double)run->scheme_count *
                      (windows + (double)points * (session->profile->repeats + 1) +
-                      (session->profile->sustained == QM_PROFILE_SUSTAINED_NONE ? 0 : session->profile->sustained_s));
+                      (session->profile->sustained == QM_PROFILE_SUSTAINED_NONE ? 0 : session->profile->sustained_s) +
+                      (qm_session_has_answers(session) ? params->prepared->example_tokens->count : 0));
     return begin(session);
 }
 
@@ -470,7 +477,7 @@ enum qm_status qm_session_end(struct qm_session *session, enum qm_status status,
     run->was_interrupted = status == QM_INTERRUPTED;
     size_t incomplete = 0;
     for (size_t s = 0; status != QM_OK && s < run->scheme_count; ++s) {
-        if (is_complete(&run->schemes[s]))
+        if (is_complete(session, &run->schemes[s]))
             continue;
         incomplete += run->schemes[s].status == QM_OK;
         qm_session_fail(session, s, status);
@@ -519,6 +526,8 @@ enum qm_status qm_device_run(const struct qm_device_run_params *params, struct q
         enum qm_status status = qm_session_begin(params, &attempt, &session);
         if (status == QM_OK)
             status = qm_session_time(&session);
+        if (status == QM_OK)
+            status = qm_session_answer(&session);
         status = qm_session_end(&session, status, &ending, out);
         if (ending.lost_device && retries == 0) {
             memcpy(reason, ending.reason, sizeof(reason));
@@ -559,6 +568,8 @@ void qm_device_run_destroy(struct qm_device_run **run)
         qm_agreement_clear(&r->schemes[s].agreement);
         qm_widening_run_clear(&r->schemes[s].widening);
         qm_sustained_run_clear(&r->schemes[s].sustained);
+        qm_generated_destroy(&r->schemes[s].generated);
+        qm_answer_run_destroy(&r->schemes[s].answers);
     }
     free(r->before);
     free(r->after);

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "bench/answers.h"
 #include "bench/evaluation.h"
 #include "bench/profile.h"
 #include "bench/raw.h"
@@ -41,6 +42,9 @@ struct qm_prepared {
     struct qm_tokenizer *tokenizer;
     const struct qm_user_examples *examples;
     const struct qm_examples_tokens *example_tokens;
+    const struct qm_answer_questions *questions; // the same with how answers end; NULL: none are asked
+    const struct qm_generated *reference_generated;
+    const struct qm_answer_run *reference_answers; // of the fp32 model
     struct qm_prepared_scheme schemes[QM_PROFILE_SCHEMES_MAX];
     size_t scheme_count;
     const float *reference; // of the fp32 model, [windows][tokens][vocabulary]
@@ -62,6 +66,8 @@ struct qm_scheme_run {
     json_t *variants;                // names, as the worker gave them
     struct qm_widening_run widening; // all zero unless the model is widened
     struct qm_sustained_run sustained;
+    struct qm_generated *generated; // what it answered to a user's examples; NULL where none were asked
+    struct qm_answer_run *answers;  // what came of it; NULL until all are judged
 };
 
 struct qm_device_run {

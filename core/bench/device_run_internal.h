@@ -108,6 +108,11 @@ bool qm_series_grow(double **values, size_t count, size_t *capacity, size_t each
 // 0 .. count - 1 in an order drawn from the seed.
 void qm_turns_shuffle(uint64_t seed, uint64_t stream, size_t *order, size_t count);
 
+// Answers (device_answers.c): every scheme that is ok answers the user's examples, after all were timed. QM_OK where there
+// are none.
+QM_MUST_USE enum qm_status qm_session_answer(struct qm_session *session);
+bool qm_session_has_answers(const struct qm_session *session);
+
 // Sustained runs (device_sustain.c): every scheme on its own, contiguously.
 QM_MUST_USE enum qm_status qm_session_sustain(struct qm_session *session);
 // Sensors and the host (device_sensors.c). Begin follows opening the device; end follows the end of its worker.

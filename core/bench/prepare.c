@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/reference_answers.h"
 #include "model/outliers.h"
 #include "sys/file.h"
 #include "sys/process.h"
@@ -177,6 +178,23 @@ static enum qm_status make_scheme(struct qm_preparation *p, const struct qm_refe
                                &scheme->own_reference);
 }
 
+// The fp32 model's answers to the user's examples.
+static enum qm_status make_answers(struct qm_preparation *p, const struct qm_reference_params *reference)
+{
+    if (!p->examples)
+        return QM_OK;
+    p->questions = (struct qm_answer_questions){.examples = p->examples,
+                                                .tokens = p->example_tokens,
+                                                .tokenizer = p->tokenizer,
+                                                .vocabulary = p->model->config.vocabulary};
+    QM_TRY(qm_answer_ends(p->model_directory, p->tokenizer, p->questions.vocabulary, &p->questions.ends));
+    QM_TRY(qm_reference_answers(reference, &p->questions, &p->reference_generated, &p->reference_answers));
+    p->prepared.questions = &p->questions;
+    p->prepared.reference_generated = p->reference_generated;
+    p->prepared.reference_answers = p->reference_answers;
+    return QM_OK;
+}
+
 enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_preparation_params *params,
                                    qm_progress progress, void *progress_context)
 {
@@ -200,6 +218,8 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
     if (!params->only_artifacts)
         QM_TRY(qm_reference_fp32_logits(&reference, p->evaluation, &p->reference));
     p->prepared.reference = p->reference;
+    if (!params->only_artifacts)
+        QM_TRY(make_answers(p, &reference));
     for (size_t s = 0; s < p->profile.scheme_count; ++s)
         qm_reference_add_options(&p->profile.schemes[s], &reference.options);
     for (size_t s = 0; s < p->profile.scheme_count; ++s) {
@@ -225,6 +245,8 @@ void qm_preparation_destroy(struct qm_preparation **preparation)
         free(p->prepared.schemes[s].own_reference);
     }
     qm_calibration_destroy(&p->collected);
+    qm_generated_destroy(&p->reference_generated);
+    qm_answer_run_destroy(&p->reference_answers);
     qm_example_tokens_destroy(&p->example_tokens);
     qm_user_examples_destroy(&p->examples);
     qm_tokenizer_destroy(&p->tokenizer);

@@ -16,7 +16,10 @@ struct qm_preparation {
     struct qm_tokenizer *tokenizer;
     struct qm_user_examples *examples;
     struct qm_examples_tokens *example_tokens;
-    struct qm_prepared prepared;      // points into the above
+    struct qm_answer_questions questions;
+    struct qm_generated *reference_generated;
+    struct qm_answer_run *reference_answers;
+    struct qm_prepared prepared; // points into the above
 };
 
 struct qm_preparation_params {

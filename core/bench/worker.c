@@ -14,6 +14,7 @@
 #include "bench/simulate.h"
 #include "bench/worker_device.h"
 #include "bench/worker_fault.h"
+#include "bench/worker_generate.h"
 #include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/random_weight.h"
@@ -54,7 +55,8 @@ struct worker {
         struct qm_run_policy policy;
     } passes[PASSES_MAX];
     size_t pass_count;
-    struct qm_clock_probe *probe; // made when it is first asked for
+    struct qm_worker_generator generator; // goes before its network
+    struct qm_clock_probe *probe;         // made when it is first asked for
     bool is_simulated;
     struct qm_simulation simulation;
 
@@ -650,6 +652,18 @@ static enum qm_status do_run(struct worker *worker, json_t *request, json_t *ans
     return run_timed(worker, index, &start, repeats, answer, checksums);
 }
 
+// Answers go through the network that was timed, and leave their tokens and cache in its first sequences.
+static enum qm_status do_generate(struct worker *worker, json_t *request, json_t *answer, bool is_likelihood)
+{
+    struct qm_generator_params params = {
+        .engine = worker->engine, .limit_ns = worker->limit_ns, .most_dispatches = worker->most_dispatches};
+    if (json_is_true(json_object_get(request, "narrow")))
+        return QM_FAIL(QM_INVALID, "answers are those of the model as it was timed");
+    QM_TRY(find_network(worker, request, &params.network));
+    return is_likelihood ? qm_worker_likelihood(&worker->generator, &params, request, answer)
+                         : qm_worker_generate(&worker->generator, &params, text_of(request, "scheme"), request, answer);
+}
+
 static void note_request(json_t *request, const char *verb)
 {
     if (strcmp(verb, "run") == 0) {
@@ -689,6 +703,8 @@ static enum qm_status do_request(struct worker *worker, json_t *request, json_t 
         return do_tokens(worker, request);
     if (strcmp(verb, "run") == 0)
         return do_run(worker, request, answer);
+    if (strcmp(verb, "generate") == 0 || strcmp(verb, "likelihood") == 0)
+        return do_generate(worker, request, answer, verb[0] == 'l');
     if (strcmp(verb, "probe") == 0)
         return do_probe(worker, answer);
     if (strcmp(verb, "clock") == 0)
@@ -735,6 +751,7 @@ static void close_all(struct worker *worker)
 {
     qm_clock_probe_destroy(&worker->probe);
     qm_simulation_free(&worker->simulation);
+    qm_worker_generator_close(&worker->generator);
     for (size_t i = 0; i < worker->pass_count; ++i)
         qm_pass_destroy(&worker->passes[i].pass);
     for (size_t i = 0; i < worker->network_count; ++i)
