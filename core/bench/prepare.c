@@ -181,17 +181,18 @@ static enum qm_status make_scheme(struct qm_preparation *p, const struct qm_refe
 // The fp32 model's answers to the user's examples.
 static enum qm_status make_answers(struct qm_preparation *p, const struct qm_reference_params *reference)
 {
-    if (!p->examples)
+    struct qm_prepared *prepared = &p->prepared;
+    if (!prepared->examples)
         return QM_OK;
-    p->questions = (struct qm_answer_questions){.examples = p->examples,
-                                                .tokens = p->example_tokens,
-                                                .tokenizer = p->tokenizer,
+    p->questions = (struct qm_answer_questions){.examples = prepared->examples,
+                                                .tokens = prepared->example_tokens,
+                                                .tokenizer = prepared->tokenizer,
                                                 .vocabulary = p->model->config.vocabulary};
-    QM_TRY(qm_answer_ends(p->model_directory, p->tokenizer, p->questions.vocabulary, &p->questions.ends));
+    QM_TRY(qm_answer_ends(p->model_directory, prepared->tokenizer, p->questions.vocabulary, &p->questions.ends));
     QM_TRY(qm_reference_answers(reference, &p->questions, &p->reference_generated, &p->reference_answers));
-    p->prepared.questions = &p->questions;
-    p->prepared.reference_generated = p->reference_generated;
-    p->prepared.reference_answers = p->reference_answers;
+    prepared->questions = &p->questions;
+    prepared->reference_generated = p->reference_generated;
+    prepared->reference_answers = p->reference_answers;
     return QM_OK;
 }
 
