@@ -69,20 +69,18 @@ uint32_t qm_session_base(const struct qm_session *session, uint32_t batch)
 
 enum qm_status qm_session_tokens(struct qm_session *session, uint32_t first_window, uint32_t count, uint32_t base)
 {
-    const struct qm_profile_set *set = &session->prepared->evaluation->set;
-    uint32_t of_set = qm_evaluation_windows_of_set(set);
-    for (uint32_t done = 0, part = 0; done < count; done += part) {
-        uint32_t window = first_window + done, left = of_set - window % of_set; // of the window's set
-        json_t *answer = NULL;
-        part = count - done < left ? count - done : left;
-        QM_TRY(qm_client_ask(session->client, answer_seconds(),
-                             json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:I}", "do", "tokens", "split",
-                                       QM_SPLIT_EVALUATION, "seed", (json_int_t)(set->seed + window / of_set), "first",
-                                       (json_int_t)(window % of_set), "count", (json_int_t)part, "length",
-                                       (json_int_t)set->window_tokens, "base", (json_int_t)(base + done)),
-                             &answer));
-        json_decref(answer);
+    const struct qm_evaluation *evaluation = session->prepared->evaluation;
+    json_t *rows = json_array(), *answer = NULL;
+    for (uint32_t w = 0; w < count; ++w) {
+        const uint32_t *tokens = qm_evaluation_tokens(evaluation, first_window + w);
+        json_t *row = json_array();
+        for (uint32_t p = 0; p <= evaluation->set.window_tokens; ++p)
+            json_array_append_new(row, json_integer(tokens[p]));
+        json_array_append_new(rows, row);
     }
+    QM_TRY(qm_session_ask(
+        session, json_pack("{s:s, s:I, s:o}", "do", "tokens", "base", (json_int_t)base, "tokens", rows), &answer));
+    json_decref(answer);
     return QM_OK;
 }
 

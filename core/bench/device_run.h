@@ -10,15 +10,13 @@
 #include <jansson.h>
 
 #include "bench/answers.h"
-#include "bench/evaluation.h"
+#include "bench/evaluation_user.h"
 #include "bench/profile.h"
 #include "bench/raw.h"
 #include "bench/reference.h"
 #include "quant/artifact.h"
 #include "sys/conditions.h"
 #include "sys/telemetry.h"
-#include "text/tokenizer.h"
-#include "workload/example_tokens.h"
 
 // What is prepared before any device: one per scheme of the profile, in its order.
 struct qm_prepared_scheme {
@@ -37,12 +35,15 @@ struct qm_prepared {
     const char *model_directory;
     const struct qm_evaluation *evaluation;
     const struct qm_evaluation *calibration;
-    uint32_t overlap; // examples of `evaluation` that stand in `calibration`, too
-    // A user's examples; NULL where there are none.
-    struct qm_tokenizer *tokenizer;
-    const struct qm_user_examples *examples;
+    uint32_t overlap; // examples (of a text, windows) of `evaluation` that stand in `calibration`, too
+    // Of a user's files; NULL where the sets are built in.
+    const struct qm_user_set *evaluation_file, *calibration_file;
+    const struct qm_overlap *overlap_found;
+    const struct qm_user_examples *examples; // to be answered by generation; NULL without
     const struct qm_examples_tokens *example_tokens;
-    const struct qm_answer_questions *questions; // the same with how answers end; NULL: none are asked
+    struct qm_tokenizer *tokenizer;
+    bool embeds_texts;                           // the examples' texts go into the result
+    const struct qm_answer_questions *questions; // the examples with how answers end; NULL: none are asked
     const struct qm_generated *reference_generated;
     const struct qm_answer_run *reference_answers; // of the fp32 model
     struct qm_prepared_scheme schemes[QM_PROFILE_SCHEMES_MAX];

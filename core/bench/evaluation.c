@@ -13,16 +13,43 @@ void qm_evaluation_hash_token(struct qm_hash *hash, uint32_t token, bool is_scor
     qm_token_hash_add(hash, token, is_scored);
 }
 
-static void hash_windows(struct qm_evaluation *evaluation)
+void qm_evaluation_hash(struct qm_evaluation *evaluation)
 {
     struct qm_hash hash;
+    const uint32_t length = evaluation->set.window_tokens;
+    size_t scored = 0;
     qm_hash_begin(&hash);
     for (uint32_t w = 0; w < evaluation->set.windows; ++w) {
-        const struct qm_window *window = &evaluation->windows[w];
-        for (uint32_t p = 0; p <= window->length; ++p)
-            qm_evaluation_hash_token(&hash, window->tokens[p], p < window->length && window->scored[p]);
+        const uint32_t *tokens = qm_evaluation_tokens(evaluation, w);
+        for (uint32_t p = 0; p <= length; ++p) {
+            const struct qm_scored_token *next = &evaluation->scored[scored];
+            bool is_scored = scored < evaluation->scored_count && next->window == w && next->position == p;
+            qm_evaluation_hash_token(&hash, tokens[p], is_scored);
+            scored += is_scored;
+        }
     }
     qm_hash_end(&hash, evaluation->sha256);
+}
+
+const uint32_t *qm_evaluation_tokens(const struct qm_evaluation *evaluation, uint32_t window)
+{
+    return evaluation->tokens + (size_t)window * (evaluation->set.window_tokens + 1);
+}
+
+enum qm_status qm_evaluation_allocate(struct qm_evaluation *evaluation, uint32_t sequence_count)
+{
+    const struct qm_profile_set *set = &evaluation->set;
+    evaluation->sequence_count = sequence_count;
+    evaluation->tokens = calloc((size_t)set->windows * (set->window_tokens + 1), sizeof(*evaluation->tokens));
+    evaluation->scored = calloc((size_t)set->windows * set->window_tokens, sizeof(*evaluation->scored));
+    evaluation->cell = calloc(sequence_count + 1, sizeof(*evaluation->cell));
+    evaluation->graded_cell = calloc(sequence_count + 1, sizeof(*evaluation->graded_cell));
+    evaluation->is_answer = calloc(sequence_count + 1, sizeof(*evaluation->is_answer));
+    evaluation->set_of = calloc(sequence_count + 1, sizeof(*evaluation->set_of));
+    if (!evaluation->tokens || !evaluation->scored || !evaluation->cell || !evaluation->graded_cell ||
+        !evaluation->is_answer || !evaluation->set_of)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a set of %u windows", set->windows);
+    return QM_OK;
 }
 
 static enum qm_status read_grading(struct qm_evaluation *evaluation, const char *model_directory)
@@ -62,6 +89,8 @@ static uint32_t find_cell(const struct qm_evaluation *evaluation, const struct q
 
 enum qm_status qm_evaluation_create_cells(struct qm_evaluation *evaluation)
 {
+    if (qm_profile_set_is_users(&evaluation->set))
+        return QM_OK;
     for (int pass = 0; pass < 2; ++pass) {
         uint32_t count = 0;
         for (int task = 0; task < QM_TASK_COUNT; ++task) {
@@ -114,7 +143,12 @@ static void list_scored(struct qm_evaluation *evaluation)
 void qm_evaluation_set_name(enum qm_split split, const struct qm_profile_set *set, char name[QM_EVALUATION_NAME_BYTES])
 {
     const char *kind = split == QM_SPLIT_CALIBRATION ? "calibration" : "evaluation";
-    if (set->sets > 1)
+    if (qm_profile_set_is_users(set))
+        snprintf(name, QM_EVALUATION_NAME_BYTES, "%s",
+                 set->kind == QM_SET_EXAMPLES ? "the user's examples"
+                 : set->is_compatible         ? "the user's text, as llama-perplexity cuts it"
+                                              : "the user's text");
+    else if (set->sets > 1)
         snprintf(name, QM_EVALUATION_NAME_BYTES, "built-in %s, %u seeds from %llu", kind, set->sets,
                  (unsigned long long)set->seed);
     else
@@ -136,26 +170,22 @@ enum qm_status qm_evaluation_create(enum qm_split split, const struct qm_profile
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %u windows", set->windows);
         goto done;
     }
+    uint32_t sequences = 0;
     for (uint32_t w = 0; w < set->windows; ++w) {
         // A set is what its seed gives alone.
         qm_window_generate(split, set->seed + w / qm_evaluation_windows_of_set(set),
                            w % qm_evaluation_windows_of_set(set), set->window_tokens, &evaluation->windows[w]);
-        evaluation->sequence_count += evaluation->windows[w].example_count;
+        sequences += evaluation->windows[w].example_count;
     }
-    evaluation->scored = calloc((size_t)set->windows * set->window_tokens, sizeof(*evaluation->scored));
-    evaluation->cell = calloc(evaluation->sequence_count + 1, sizeof(*evaluation->cell));
-    evaluation->graded_cell = calloc(evaluation->sequence_count + 1, sizeof(*evaluation->graded_cell));
-    evaluation->is_answer = calloc(evaluation->sequence_count + 1, sizeof(*evaluation->is_answer));
-    evaluation->set_of = calloc(evaluation->sequence_count + 1, sizeof(*evaluation->set_of));
-    if (!evaluation->scored || !evaluation->cell || !evaluation->graded_cell || !evaluation->is_answer ||
-        !evaluation->set_of) {
-        status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for an evaluation set");
-        goto done;
+    QM_GUARD(qm_evaluation_allocate(evaluation, sequences));
+    for (uint32_t w = 0; w < set->windows; ++w) {
+        for (uint32_t p = 0; p <= set->window_tokens; ++p)
+            evaluation->tokens[(size_t)w * (set->window_tokens + 1) + p] = evaluation->windows[w].tokens[p];
     }
     QM_GUARD(qm_evaluation_create_cells(evaluation));
     QM_GUARD(read_grading(evaluation, model_directory));
     list_scored(evaluation);
-    hash_windows(evaluation);
+    qm_evaluation_hash(evaluation);
     if (evaluation->scored_count < set->scored_tokens) {
         status =
             QM_FAIL(QM_INVALID, "%u windows of %u tokens hold %zu scored tokens, and %u are asked for; raise windows",
@@ -172,7 +202,7 @@ done:
 bool qm_evaluation_source(const struct qm_evaluation *evaluation, const struct qm_scored_token *token,
                           struct qm_evaluation_source *out)
 {
-    if (evaluation->is_answer[token->sequence])
+    if (evaluation->is_answer[token->sequence] || !evaluation->windows)
         return false;
     // The chain is of order 2, and its first two symbols are not scored: both are there.
     const uint16_t *tokens = &evaluation->windows[token->window].tokens[token->position];
@@ -240,6 +270,8 @@ void qm_evaluation_destroy(struct qm_evaluation **evaluation)
     struct qm_evaluation *e = *evaluation;
     if (!e)
         return;
+    free(e->tokens);
+    free(e->lengths);
     free(e->windows);
     free(e->scored);
     free(e->cell);

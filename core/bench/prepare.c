@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/prepare_sets.h"
 #include "bench/reference_answers.h"
 #include "model/outliers.h"
 #include "sys/file.h"
@@ -27,9 +28,6 @@ static enum qm_status check_against_model(const struct qm_profile *profile, cons
     if (profile->evaluation.window_tokens > c->context)
         return QM_FAIL(QM_INVALID, "%s: windows of %u tokens exceed the model's context of %u", profile->path,
                        profile->evaluation.window_tokens, c->context);
-    if (c->vocabulary < QM_VOCABULARY_SIZE)
-        return QM_FAIL(QM_INVALID, "the model's vocabulary of %u tokens is not the built-in tasks' of %u",
-                       c->vocabulary, QM_VOCABULARY_SIZE);
     for (size_t i = 0; i < profile->prefill_count; ++i) {
         if (profile->prefill[i].prompt > profile->evaluation.window_tokens ||
             profile->prefill[i].batch > profile->evaluation.windows)
@@ -112,24 +110,6 @@ static enum qm_status set_fit(struct qm_preparation *p, uint64_t widen)
     return qm_profile_update(&p->profile);
 }
 
-// A score on what scales and codes were fitted to says nothing of other text; and scales of short windows were never told
-// what later positions need.
-static enum qm_status check_sets(struct qm_preparation *p, bool allow_overlap)
-{
-    if (p->profile.calibration.window_tokens < p->profile.evaluation.window_tokens)
-        return QM_FAIL(QM_INVALID,
-                       "%s: calibration windows of %u tokens are shorter than the %u that are scored; use at least %u",
-                       p->profile.path, p->profile.calibration.window_tokens, p->profile.evaluation.window_tokens,
-                       p->profile.evaluation.window_tokens);
-    QM_TRY(qm_evaluation_overlap(p->evaluation, p->calibration, &p->overlap));
-    if (p->overlap > 0 && !allow_overlap)
-        return QM_FAIL(QM_INVALID,
-                       "%s: %u of the %u examples that are scored are in the calibration set; use set: built-in or "
-                       "another seed for one of them, or --allow-overlap, which the result discloses",
-                       p->profile.path, p->overlap, p->evaluation->sequence_count);
-    return QM_OK;
-}
-
 enum qm_status qm_preparation_read(const struct qm_preparation_params *params, struct qm_preparation **out)
 {
     *out = NULL;
@@ -156,11 +136,8 @@ enum qm_status qm_preparation_read(const struct qm_preparation_params *params, s
         goto done;
     }
     QM_GUARD(load_model(params->model, p));
+    QM_GUARD(qm_preparation_read_sets(p, params));
     QM_GUARD(check_against_model(&p->profile, p->model));
-    QM_GUARD(qm_evaluation_create(p->profile.calibration.is_of_evaluation ? QM_SPLIT_EVALUATION : QM_SPLIT_CALIBRATION,
-                                  &p->profile.calibration, p->model_directory, &p->calibration));
-    QM_GUARD(qm_evaluation_create(QM_SPLIT_EVALUATION, &p->profile.evaluation, p->model_directory, &p->evaluation));
-    QM_GUARD(check_sets(p, params->allow_overlap));
     *out = p;
     p = NULL;
 done:
@@ -211,9 +188,17 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
                                        .calibration = p->calibration,
                                        .overlap = p->overlap,
                                        .tokenizer = p->tokenizer,
-                                       .examples = p->examples,
-                                       .example_tokens = p->example_tokens,
+                                       .embeds_texts = params->embeds_texts,
                                        .verify_windows = VERIFY_WINDOWS};
+    if (p->evaluation_file.evaluation) {
+        p->prepared.evaluation_file = &p->evaluation_file;
+        p->prepared.examples = p->evaluation_file.examples;
+        p->prepared.example_tokens = p->evaluation_file.example_tokens;
+    }
+    if (p->calibration_file.evaluation)
+        p->prepared.calibration_file = &p->calibration_file;
+    if (p->overlap_found.tokens > 0)
+        p->prepared.overlap_found = &p->overlap_found;
     if (p->profile.evaluation.windows < VERIFY_WINDOWS)
         p->prepared.verify_windows = p->profile.evaluation.windows;
     if (!params->only_artifacts)
@@ -248,12 +233,8 @@ void qm_preparation_destroy(struct qm_preparation **preparation)
     qm_calibration_destroy(&p->collected);
     qm_generated_destroy(&p->reference_generated);
     qm_answer_run_destroy(&p->reference_answers);
-    qm_example_tokens_destroy(&p->example_tokens);
-    qm_user_examples_destroy(&p->examples);
-    qm_tokenizer_destroy(&p->tokenizer);
     free(p->reference);
-    qm_evaluation_destroy(&p->evaluation);
-    qm_evaluation_destroy(&p->calibration);
+    qm_preparation_free_sets(p);
     qm_model_destroy(&p->model);
     free(p);
     *preparation = NULL;

@@ -8,16 +8,16 @@ struct qm_preparation {
     struct qm_profile profile;
     char model_directory[QM_PATH_BYTES];
     struct qm_model *model;
-    struct qm_evaluation *evaluation, *calibration;
-    uint32_t overlap; // as in struct qm_prepared
+    struct qm_tokenizer *tokenizer; // of the model's directory, where a user's file asks for it; else NULL
+    // Empty where the set is built in; its evaluation is then below alone.
+    struct qm_user_set evaluation_file, calibration_file;
+    struct qm_evaluation *evaluation, *calibration; // owned where they are built in
+    struct qm_overlap overlap_found;                // between sets of which one is a user's
+    uint32_t overlap;                               // as in struct qm_prepared
     float *reference;
-    struct qm_calibration *collected; // NULL until a scheme is calibrated
-    // A user's examples with --eval FILE.jsonl, else NULL.
-    struct qm_tokenizer *tokenizer;
-    struct qm_user_examples *examples;
-    struct qm_examples_tokens *example_tokens;
-    struct qm_answer_questions questions;
-    struct qm_generated *reference_generated;
+    struct qm_calibration *collected;         // NULL until a scheme is calibrated
+    struct qm_answer_questions questions;     // the user's examples, if there are some
+    struct qm_generated *reference_generated; // the fp32 model's answers, else NULL
     struct qm_answer_run *reference_answers;
     struct qm_prepared prepared; // points into the above
 };
@@ -30,6 +30,12 @@ struct qm_preparation_params {
     const char *cache_directory;
     uint64_t widen; // as --widen has it: a power of two up to QM_PROFILE_WIDEN_MAX; 0: the profile's
     bool fits;      // --fit: as wide as each device holds; with neither `widen` nor a widened profile
+    const char *evaluation_file, *calibration_file; // the user's own, in place of the built-in sets; NULL: built in
+    const char *compat;     // "llama-perplexity": how a text is cut and scored; NULL: the profile's
+    uint64_t window_tokens; // of a text's windows; 0: as the profile has it, and no more than the context
+    uint64_t stride;        // of a text, as in text_set.h; 0: the profile's
+    uint64_t windows_most;  // of the file; 0: all
+    bool embeds_texts;
     bool has_evaluation_seed;
     uint64_t evaluation_seed;
     bool allow_overlap;      // score examples that were calibrated on, which the result then says

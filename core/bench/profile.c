@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define WINDOW_TOKENS_MAX 512 // of the built-in sets
+#define USERS_WINDOW_TOKENS_MAX (1 << 20)
 #define SEED_MAX UINT64_MAX
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -34,13 +35,6 @@ struct number {
     }
 
 static const struct number numbers[] = {
-    U64("evaluation", "seed", evaluation.seed, 0, SEED_MAX),
-    U32("evaluation", "windows", evaluation.windows, 1, 100000),
-    U32("evaluation", "window_tokens", evaluation.window_tokens, 16, WINDOW_TOKENS_MAX),
-    U32("evaluation", "scored_tokens", evaluation.scored_tokens, 1, 50000000),
-    U64("calibration", "seed", calibration.seed, 0, SEED_MAX),
-    U32("calibration", "windows", calibration.windows, 1, 100000),
-    U32("calibration", "window_tokens", calibration.window_tokens, 16, WINDOW_TOKENS_MAX),
     U32("timing", "warmup", warmup, 0, 1000),
     U32("timing", "repeats", repeats, 3, 100000),
     U64("timing", "order_seed", order_seed, 0, SEED_MAX),
@@ -60,8 +54,8 @@ static const struct section sections[] = {
     {"", {"schema",      "name",    "title",  "extends", "model",     "schemes",   "baseline", "evaluation",
           "calibration", "prefill", "decode", "timing",  "sustained", "latency",   "caches",   "gate",
           "policy",      "tier",    "tiles",  "widen",   "bootstrap", "acceptance"}},
-    {"evaluation", {"set", "seed", "windows", "window_tokens", "scored_tokens", "sets"}},
-    {"calibration", {"set", "seed", "windows", "window_tokens"}},
+    {"evaluation", {"set", "seed", "windows", "window_tokens", "scored_tokens", "sets", "sha256", "stride", "compat"}},
+    {"calibration", {"set", "seed", "windows", "window_tokens", "sha256"}},
     {"timing", {"protocol", "warmup", "repeats", "precision", "seconds", "order_seed"}},
     {"sustained", {"phase", "seconds", "cool_down_s", "temperature_most_c"}},
     {"latency", {"p99_ms"}},
@@ -77,7 +71,8 @@ static const struct section sections[] = {
 static const char *const tier_names[] = {"base", "best"};
 static const char *const bool_names[] = {"false", "true"};
 static const char *const tile_names[] = {"fixed", "tuned"};
-static const char *const set_names[] = {"built-in", "built-in-evaluation"}; // the second for calibration alone
+static const char *const set_names[] = {"built-in", "built-in-evaluation", "text", "examples"}; // enum qm_set_kind
+static const char *const compat_names[] = {"none", "llama-perplexity"};
 static const char *const model_names[] = {"built-in", "built-in-outliers"}; // enum qm_profile_model
 static const char *const protocol_names[] = {"paired"};
 
@@ -315,11 +310,6 @@ static enum qm_status read_choices(const struct qm_node *root, struct qm_profile
     if (qm_node_child(root, "model"))
         QM_TRY(qm_profile_read_choice(root, "", "model", model_names, COUNT(model_names), &choice));
     profile->model = (enum qm_profile_model)choice;
-    QM_TRY(qm_profile_require_mapping(root, "evaluation", &mapping));
-    QM_TRY(qm_profile_read_choice(mapping, "evaluation", "set", set_names, 1, &choice));
-    QM_TRY(qm_profile_require_mapping(root, "calibration", &mapping));
-    QM_TRY(qm_profile_read_choice(mapping, "calibration", "set", set_names, COUNT(set_names), &choice));
-    profile->calibration.is_of_evaluation = choice == 1;
     QM_TRY(qm_profile_require_mapping(root, "timing", &mapping));
     QM_TRY(qm_profile_read_choice(mapping, "timing", "protocol", protocol_names, COUNT(protocol_names), &choice));
     QM_TRY(qm_profile_require_mapping(root, "policy", &mapping));
@@ -331,12 +321,6 @@ static enum qm_status read_choices(const struct qm_node *root, struct qm_profile
     profile->is_tuned = choice == 1;
     const struct qm_node *node = NULL;
     QM_TRY(read_widen(root, profile));
-    if ((uint64_t)profile->evaluation.windows * profile->evaluation.window_tokens < profile->evaluation.scored_tokens)
-        return qm_node_invalid(qm_node_get(root, "evaluation.scored_tokens"),
-                               "'scored_tokens' is %" PRIu32 " and the windows hold %" PRIu64
-                               " tokens; expected more windows",
-                               profile->evaluation.scored_tokens,
-                               (uint64_t)profile->evaluation.windows * profile->evaluation.window_tokens);
     QM_TRY(qm_profile_require_mapping(root, "bootstrap", &mapping));
     QM_TRY(qm_profile_require(mapping, "bootstrap", "confidence", &node));
     double confidence = 0;
@@ -356,20 +340,71 @@ static enum qm_status read_choices(const struct qm_node *root, struct qm_profile
     return QM_OK;
 }
 
-// Optional: one set goes without saying, as it always did.
-static enum qm_status read_sets(const struct qm_node *root, struct qm_profile *profile)
+bool qm_profile_set_is_users(const struct qm_profile_set *set)
 {
-    const struct qm_node *mapping = NULL;
-    profile->evaluation.sets = 1;
-    QM_TRY(qm_profile_require_mapping(root, "evaluation", &mapping));
+    return set->kind == QM_SET_TEXT || set->kind == QM_SET_EXAMPLES;
+}
+
+// Optional: one set goes without saying, as it always did.
+static enum qm_status read_seeds(const struct qm_node *mapping, const char *section, struct qm_profile_set *set)
+{
     const struct qm_node *node = qm_node_child(mapping, "sets");
+    QM_TRY(read_number(mapping, section, "seed", 0, SEED_MAX, &set->seed));
     if (!node)
         return QM_OK;
-    QM_TRY(read_u32(mapping, "evaluation", "sets", 1, QM_DETAILS_SETS_MAX, &profile->evaluation.sets));
-    if (profile->evaluation.windows % profile->evaluation.sets)
+    QM_TRY(read_u32(mapping, section, "sets", 1, QM_DETAILS_SETS_MAX, &set->sets));
+    if (set->windows % set->sets)
         return qm_node_invalid(node,
                                "'sets' is %" PRIu32 " and there are %" PRIu32 " windows; expected as many in each",
-                               profile->evaluation.sets, profile->evaluation.windows);
+                               set->sets, set->windows);
+    return QM_OK;
+}
+
+// What only sets that a user brings have.
+static enum qm_status read_users(const struct qm_node *mapping, const char *section, bool is_scored,
+                                 struct qm_profile_set *set)
+{
+    const struct qm_node *node = NULL;
+    size_t choice = 0;
+    QM_TRY(qm_profile_require(mapping, section, "sha256", &node));
+    const char *text = qm_node_text(node);
+    if (!text || (strcmp(text, "none") != 0 &&
+                  (strlen(text) != QM_HASH_TEXT_BYTES - 1 || strspn(text, "0123456789abcdef") != strlen(text))))
+        return qm_node_invalid(node, "'sha256' is %.80s; expected 64 hexadecimal digits, or none",
+                               text ? text : "no text");
+    snprintf(set->sha256, sizeof(set->sha256), "%s", strcmp(text, "none") == 0 ? "" : text);
+    if (set->kind != QM_SET_TEXT || !is_scored)
+        return QM_OK;
+    QM_TRY(read_u32(mapping, section, "stride", 0, USERS_WINDOW_TOKENS_MAX, &set->stride));
+    QM_TRY(qm_profile_read_choice(mapping, section, "compat", compat_names, COUNT(compat_names), &choice));
+    set->is_compatible = choice == 1;
+    return QM_OK;
+}
+
+static enum qm_status read_set(const struct qm_node *root, const char *section, bool is_scored,
+                               struct qm_profile_set *set)
+{
+    const struct qm_node *mapping = NULL;
+    size_t choice = 0;
+    QM_TRY(qm_profile_require_mapping(root, section, &mapping));
+    QM_TRY(qm_profile_read_choice(mapping, section, "set", set_names, COUNT(set_names), &choice));
+    set->kind = (enum qm_set_kind)choice;
+    set->sets = 1;
+    if (set->kind == QM_SET_OF_EVALUATION && is_scored)
+        return qm_node_invalid(qm_node_child(mapping, "set"),
+                               "'set' is built-in-evaluation, which is for calibration; expected built-in");
+    bool is_users = qm_profile_set_is_users(set);
+    QM_TRY(read_u32(mapping, section, "windows", 1, 100000, &set->windows));
+    QM_TRY(read_u32(mapping, section, "window_tokens", is_users ? 1 : 16,
+                    is_users ? USERS_WINDOW_TOKENS_MAX : WINDOW_TOKENS_MAX, &set->window_tokens));
+    if (is_scored)
+        QM_TRY(read_u32(mapping, section, "scored_tokens", 1, 50000000, &set->scored_tokens));
+    QM_TRY(is_users ? read_users(mapping, section, is_scored, set) : read_seeds(mapping, section, set));
+    if ((uint64_t)set->windows * set->window_tokens < set->scored_tokens)
+        return qm_node_invalid(qm_node_child(mapping, "scored_tokens"),
+                               "'scored_tokens' is %" PRIu32 " and the windows hold %" PRIu64
+                               " tokens; expected more windows",
+                               set->scored_tokens, (uint64_t)set->windows * set->window_tokens);
     return QM_OK;
 }
 
@@ -427,7 +462,8 @@ static enum qm_status read_tree(const struct qm_node *root, struct qm_profile *p
     QM_TRY(read_numbers(root, profile));
     QM_TRY(read_choices(root, profile));
     QM_TRY(qm_profile_read_measurement(root, profile));
-    QM_TRY(read_sets(root, profile));
+    QM_TRY(read_set(root, "evaluation", true, &profile->evaluation));
+    QM_TRY(read_set(root, "calibration", false, &profile->calibration));
     return read_criteria(root, profile);
 }
 
@@ -575,14 +611,22 @@ enum qm_status qm_profile_load(const char *name_or_path, struct qm_profile *out)
 static void expand_set(struct qm_node *node, const char *name, const struct qm_profile_set *set)
 {
     struct qm_node *mapping = qm_node_add_mapping(node, name);
-    qm_node_set_text(mapping, "set", set_names[set->is_of_evaluation]);
-    qm_node_set_u64(mapping, "seed", set->seed);
+    bool is_users = qm_profile_set_is_users(set);
+    qm_node_set_text(mapping, "set", set_names[set->kind]);
+    if (is_users)
+        qm_node_set_text(mapping, "sha256", set->sha256[0] ? set->sha256 : "none");
+    else
+        qm_node_set_u64(mapping, "seed", set->seed);
     qm_node_set_u64(mapping, "windows", set->windows);
     qm_node_set_u64(mapping, "window_tokens", set->window_tokens);
     if (set->scored_tokens > 0)
         qm_node_set_u64(mapping, "scored_tokens", set->scored_tokens);
     if (set->sets > 1)
         qm_node_set_u64(mapping, "sets", set->sets);
+    if (set->kind == QM_SET_TEXT && set->scored_tokens > 0) {
+        qm_node_set_u64(mapping, "stride", set->stride);
+        qm_node_set_text(mapping, "compat", compat_names[set->is_compatible]);
+    }
 }
 
 static void expand_bounds(struct qm_node *acceptance, const char *name, enum qm_bound_side side,

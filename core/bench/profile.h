@@ -9,6 +9,9 @@
 //   schemes: [f16, w8a8]      baseline: f16 (one of the schemes; gains are over it)
 //   evaluation: {set: built-in, seed, windows, window_tokens, scored_tokens, sets (optional: 1)}
 //   calibration: {set: built-in | built-in-evaluation, seed, windows, window_tokens}; the second: of the evaluation split
+//   either of them, of a user's file that --eval or --calib names (evaluation_user.h):
+//     {set: text | examples, sha256: none or of what is scored, windows, window_tokens, scored_tokens (evaluation alone),
+//      stride, compat: none | llama-perplexity}; the last two of a text that is scored
 //   prefill: [{batch, prompt}]          decode: [{batch, depth, steps}]
 //   timing: {protocol: paired, warmup, repeats, precision, seconds, order_seed}
 //   sustained: {phase: decode | prefill | none, seconds, cool_down_s, temperature_most_c: none or a number}
@@ -43,14 +46,26 @@ enum {
     QM_PROFILE_TITLE_BYTES = 256,
 };
 
+enum qm_set_kind {
+    QM_SET_BUILT_IN = 0,
+    QM_SET_OF_EVALUATION, // built in; calibration alone: its examples come from the split that is scored
+    QM_SET_TEXT,          // a user's text
+    QM_SET_EXAMPLES,      // a user's examples
+    QM_SET_KINDS
+};
+
 struct qm_profile_set {
-    uint64_t seed;
+    enum qm_set_kind kind;
+    uint64_t seed; // of built-in sets
     uint32_t windows;
     uint32_t window_tokens;
     uint32_t scored_tokens; // at least so many must be scored; 0 for calibration
     uint32_t sets; // the windows are those of so many sets, of seeds seed, seed + 1, ..., in equal parts; 0 as 1
-    bool is_of_evaluation; // calibration: its examples come from the split that is scored
+    char sha256[QM_HASH_TEXT_BYTES]; // of a user's set, windows and marks; "": not known yet
+    uint32_t stride;                 // of a user's text that is scored; 0: chunks one after the other
+    bool is_compatible;              // likewise: cut and scored as llama-perplexity does
 };
+bool qm_profile_set_is_users(const struct qm_profile_set *set);
 
 struct qm_profile_prefill {
     uint32_t batch;

@@ -63,13 +63,13 @@ done:
     return status;
 }
 
-static enum qm_status oracle_set_window(const struct oracle *oracle, const struct qm_window *window, uint32_t context)
+static enum qm_status oracle_set_window(const struct oracle *oracle, const struct qm_evaluation *set, uint32_t window,
+                                        uint32_t context)
 {
     uint32_t *tokens = calloc(context + 1, sizeof(*tokens));
     if (!tokens)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for tokens");
-    for (uint32_t p = 0; p <= window->length; ++p)
-        tokens[p] = window->tokens[p];
+    memcpy(tokens, qm_evaluation_tokens(set, window), (set->set.window_tokens + 1) * sizeof(*tokens));
     enum qm_status status = qm_engine_write_tokens(oracle->engine, tokens, 1);
     free(tokens);
     return status;
@@ -131,7 +131,7 @@ enum qm_status qm_reference_collector_advance(struct qm_reference_collector *col
         if (qm_interrupted())
             return QM_FAIL(QM_INTERRUPTED, "interrupted");
         tell(collector->params, "collecting", (double)collector->windows / calibration->set.windows);
-        QM_TRY(oracle_set_window(&collector->oracle, &calibration->windows[collector->windows],
+        QM_TRY(oracle_set_window(&collector->oracle, calibration, collector->windows,
                                  collector->params->model->config.context));
         QM_TRY(qm_pass_observe(collector->oracle.pass, &(struct qm_pass_start){0, 0}, collector->collected));
     }
@@ -364,7 +364,7 @@ enum qm_status qm_reference_compute_logits(const struct qm_reference_params *par
             goto done;
         }
         tell(params, what, (double)w / windows);
-        QM_GUARD(oracle_set_window(&oracle, &evaluation->windows[w], artifact->config.context));
+        QM_GUARD(oracle_set_window(&oracle, evaluation, w, artifact->config.context));
         QM_GUARD(qm_pass_run(oracle.pass, &(struct qm_pass_start){0, 0}, 1, &(struct qm_run_policy){0, 1}, &timing));
         QM_GUARD(qm_pass_read_logits(oracle.pass, logits + w * window_count));
     }

@@ -12,6 +12,7 @@
 #include "bench/result_nodes.h"
 #include "bench/result_speed.h"
 #include "bench/result_widen.h"
+#include "bench/result_workload.h"
 #include "bench/samples.h"
 #include "kernel/kernels.h"
 #include "quant/layout.h"
@@ -391,6 +392,11 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
                      : strcmp(state, "undisclosed") == 0  ? "undisclosed"
                                                           : "no");
     qm_node_set_node(root, "profile", qm_profile_expand(prepared->profile));
+    if (qm_result_add_workload(root, prepared) != QM_OK) {
+        qm_node_destroy(&root);
+        free(raw);
+        return NULL;
+    }
     qm_node_set_text(root, "samples", "absent");
     qm_node_add_sequence(root, "schemes");
     for (size_t s = 0; s < run->scheme_count; ++s)

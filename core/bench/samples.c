@@ -100,24 +100,19 @@ static void add_times(struct sample_list *list, const struct qm_point_run *point
 }
 
 // The evaluation set itself, so that a stranger can score an artifact without this program: tokens
-// [windows * (window_tokens + 1)], and 1 where the next token is scored [windows * window_tokens]. Both are freed by the
-// caller. And of each sequence: its cell; the same if that is graded, else 2^32 - 1; its set; and 1 where its text is
+// [windows * (window_tokens + 1)], unless they are a user's, and 1 where the next token is scored
+// [windows * window_tokens]; the caller frees that. And of each sequence: its cell; the same if that is graded, else 2^32 - 1; its set; and 1 where its text is
 // exact.
-static enum qm_status add_evaluation(struct sample_list *list, const struct qm_evaluation *evaluation,
-                                     uint32_t **tokens, uint8_t **scored)
+static enum qm_status add_evaluation(struct sample_list *list, const struct qm_evaluation *evaluation, uint8_t **scored)
 {
     size_t windows = evaluation->set.windows, length = evaluation->set.window_tokens;
-    *tokens = calloc(windows * (length + 1), sizeof(**tokens));
     *scored = calloc(windows * length, sizeof(**scored));
-    if (!*tokens || !*scored)
+    if (!*scored)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for samples");
-    for (size_t w = 0; w < windows; ++w) {
-        for (size_t p = 0; p <= length; ++p)
-            (*tokens)[w * (length + 1) + p] = evaluation->windows[w].tokens[p];
-    }
     for (size_t i = 0; i < evaluation->scored_count; ++i)
         (*scored)[evaluation->scored[i].window * length + evaluation->scored[i].position] = 1;
-    add_array(list, QM_DTYPE_U32, *tokens, windows * (length + 1), "evaluation.tokens");
+    if (!qm_profile_set_is_users(&evaluation->set))
+        add_array(list, QM_DTYPE_U32, evaluation->tokens, windows * (length + 1), "evaluation.tokens");
     add_array(list, QM_DTYPE_U8, *scored, windows * length, "evaluation.scored");
     add_array(list, QM_DTYPE_U32, evaluation->cell, evaluation->sequence_count, "evaluation.cell");
     add_array(list, QM_DTYPE_U32, evaluation->graded_cell, evaluation->sequence_count, "evaluation.graded_cell");
@@ -213,7 +208,6 @@ enum qm_status qm_samples_stage(const struct qm_raw *raw, struct qm_node *result
     uint32_t(*widening)[QM_SAMPLES_WIDENING_WORDS] = calloc(QM_PROFILE_SCHEMES_MAX, sizeof(*widening));
     uint32_t points[QM_PROFILE_SCHEMES_MAX] = {0}; // of the sustained runs
     void *bytes = NULL;
-    uint32_t *tokens = NULL;
     uint8_t *scored = NULL;
     size_t count = 0;
     if (!list.tensors || !list.names || !variants || !widening) {
@@ -233,7 +227,7 @@ enum qm_status qm_samples_stage(const struct qm_raw *raw, struct qm_node *result
         add_variants(&list, &raw->schemes[s], variants[s]);
     add_array(&list, QM_DTYPE_U8, raw->answer_is_choice, raw->answer_count, "answers.is_choice");
     add_answers(&list, raw, &raw->reference_answers, "answers.reference");
-    QM_GUARD(add_evaluation(&list, raw->evaluation, &tokens, &scored));
+    QM_GUARD(add_evaluation(&list, raw->evaluation, &scored));
     add_doubles(&list, raw->noise, raw->noise_count, "timing", "noise");
     add_doubles(&list, raw->clock_host_ns, raw->clock_count, "timing", "clock_host_ns");
     add_doubles(&list, raw->clock_device_ns, raw->clock_count, "timing", "clock_device_ns");
@@ -249,7 +243,6 @@ enum qm_status qm_samples_stage(const struct qm_raw *raw, struct qm_node *result
     qm_node_set_text(samples, "sha256", hash);
 done:
     free(bytes);
-    free(tokens);
     free(scored);
     free(list.tensors);
     free(list.names);

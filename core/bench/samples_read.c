@@ -172,14 +172,17 @@ static enum qm_status read_tokens(struct reader *reader, struct qm_evaluation *e
     size_t windows = set->windows, length = set->window_tokens;
     const struct qm_tensor *tokens = NULL, *scored = NULL;
     struct qm_hash hash;
-    QM_TRY(need(reader, "evaluation", "tokens", QM_DTYPE_U32, windows * (length + 1), &tokens));
+    bool is_users = qm_profile_set_is_users(set); // whose tokens are not there, and whose hash the profile has
+    if (!is_users)
+        QM_TRY(need(reader, "evaluation", "tokens", QM_DTYPE_U32, windows * (length + 1), &tokens));
     QM_TRY(need(reader, "evaluation", "scored", QM_DTYPE_U8, windows * length, &scored));
     const uint8_t *is_scored = scored->data;
     qm_hash_begin(&hash);
     for (size_t w = 0; w < windows; ++w) {
         for (size_t p = 0; p <= length; ++p) {
             uint32_t token = 0;
-            memcpy(&token, (const char *)tokens->data + 4 * (w * (length + 1) + p), sizeof(token));
+            if (tokens)
+                memcpy(&token, (const char *)tokens->data + 4 * (w * (length + 1) + p), sizeof(token));
             uint8_t flag = p < length ? is_scored[w * length + p] : 0;
             if (token > UINT16_MAX || flag > 1)
                 return refuse(reader, token > UINT16_MAX ? tokens->name : scored->name, "a value is out of range");
@@ -188,6 +191,8 @@ static enum qm_status read_tokens(struct reader *reader, struct qm_evaluation *e
         }
     }
     qm_hash_end(&hash, evaluation->sha256);
+    if (is_users)
+        snprintf(evaluation->sha256, sizeof(evaluation->sha256), "%s", set->sha256);
     return QM_OK;
 }
 

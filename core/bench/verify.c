@@ -67,9 +67,25 @@ static void find_model(struct qm_verify_state *state)
 
 // ---- Sets -----------------------------------------------------------------------------------------------------------
 
+// What a user brought is not there; of it stands in the profile what the scores say of themselves.
+static enum qm_status generate_users(struct qm_verify_state *state)
+{
+    const struct qm_profile *profile = state->profile;
+    const char *why = "the texts are the user's own";
+    struct qm_profile_set evaluation = profile->evaluation;
+    evaluation.scored_tokens = 0;
+    qm_verify_skip(state, "schemes[].disclosure.calibration_set", why);
+    if (!qm_profile_set_is_users(&evaluation))
+        return qm_evaluation_create(QM_SPLIT_EVALUATION, &evaluation, state->verifier->directory, &state->evaluation);
+    qm_verify_skip(state, "schemes[].disclosure.evaluation_set.sequences", why);
+    return QM_OK;
+}
+
 static enum qm_status generate_sets(struct qm_verify_state *state)
 {
     const struct qm_profile *profile = state->profile;
+    if (qm_profile_set_is_users(&profile->evaluation) || qm_profile_set_is_users(&profile->calibration))
+        return generate_users(state);
     if (profile->evaluation.windows > QM_VERIFY_WINDOWS_MAX || profile->calibration.windows > QM_VERIFY_WINDOWS_MAX) {
         qm_verify_skip(state, "schemes[].disclosure.calibration_set", "so large a set is not generated again");
         qm_verify_skip(state, "schemes[].disclosure.evaluation_set", "so large a set is not generated again");
@@ -77,7 +93,8 @@ static enum qm_status generate_sets(struct qm_verify_state *state)
     }
     struct qm_profile_set evaluation = profile->evaluation;
     evaluation.scored_tokens = 0; // asked of the counts below
-    enum qm_split split = profile->calibration.is_of_evaluation ? QM_SPLIT_EVALUATION : QM_SPLIT_CALIBRATION;
+    enum qm_split split =
+        profile->calibration.kind == QM_SET_OF_EVALUATION ? QM_SPLIT_EVALUATION : QM_SPLIT_CALIBRATION;
     QM_TRY(qm_evaluation_create(QM_SPLIT_EVALUATION, &evaluation, state->verifier->directory, &state->evaluation));
     QM_TRY(qm_evaluation_create(split, &profile->calibration, state->verifier->directory, &state->calibration));
     return qm_evaluation_overlap(state->evaluation, state->calibration, &state->overlap);

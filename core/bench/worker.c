@@ -18,7 +18,6 @@
 #include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/random_weight.h"
-#include "model/tasks.h"
 #include "record/node.h"
 #include "sys/file.h"
 #include "sys/heartbeat.h"
@@ -402,20 +401,27 @@ static enum qm_status do_kernels(struct worker *worker, json_t *request, json_t 
     return status;
 }
 
+// Rows of the token table from sequence `base` on, each from position 0; what stood behind a short row stays.
 static enum qm_status do_tokens(struct worker *worker, json_t *request)
 {
-    uint32_t base = number_of(request, "base"), count = number_of(request, "count"),
-             length = number_of(request, "length");
-    uint32_t stride = worker->config.context + 1;
-    if (!worker->engine || count > worker->sequences || base > worker->sequences - count ||
-        length > worker->config.context)
-        return QM_FAIL(QM_INVALID, "tokens for %u sequences from %u do not fit", count, base);
-    for (uint32_t i = 0; i < count; ++i) {
-        struct qm_window window;
-        qm_window_generate((enum qm_split)number_of(request, "split"), large_of(request, "seed"),
-                           large_of(request, "first") + i, length, &window);
-        for (uint32_t p = 0; p <= length; ++p)
-            worker->tokens[(size_t)(base + i) * stride + p] = window.tokens[p];
+    json_t *rows = json_object_get(request, "tokens"), *row, *token;
+    uint32_t base = number_of(request, "base"), stride = worker->config.context + 1;
+    size_t i, p;
+    if (!worker->engine || json_array_size(rows) > worker->sequences ||
+        base > worker->sequences - json_array_size(rows))
+        return QM_FAIL(QM_INVALID, "tokens for %zu sequences from %u do not fit", json_array_size(rows), base);
+    json_array_foreach(rows, i, row)
+    {
+        if (json_array_size(row) > stride)
+            return QM_FAIL(QM_INVALID, "%zu tokens do not fit a context of %u", json_array_size(row), stride - 1);
+        json_array_foreach(row, p, token)
+        {
+            json_int_t value = json_integer_value(token);
+            if (value < 0 || value >= worker->config.vocabulary)
+                return QM_FAIL(QM_INVALID, "token %lld is none of the model's %u", (long long)value,
+                               worker->config.vocabulary);
+            worker->tokens[(base + i) * stride + p] = (uint32_t)value;
+        }
     }
     if (worker->narrow)
         QM_TRY(qm_engine_write_tokens(worker->narrow, worker->tokens, worker->sequences));

@@ -340,6 +340,11 @@ static enum qm_status open_journal(struct going *going)
     return qm_journal_begin(directory, going->journal);
 }
 
+static uint64_t given(uint64_t option)
+{
+    return option == UINT64_MAX ? 0 : option;
+}
+
 static enum qm_status read_options(struct going *going, struct qm_run_options *options,
                                    struct qm_preparation_params *params)
 {
@@ -354,11 +359,18 @@ static enum qm_status read_options(struct going *going, struct qm_run_options *o
                                              .model = options->model,
                                              .exact_match = options->exact_match,
                                              .cache_directory = going->cache,
-                                             .widen = options->widen == UINT64_MAX ? 0 : options->widen,
+                                             .widen = given(options->widen),
                                              .fits = options->fits,
                                              .allow_overlap = options->allows_overlap,
                                              .has_evaluation_seed = options->evaluation_seed != UINT64_MAX,
-                                             .evaluation_seed = options->evaluation_seed};
+                                             .evaluation_seed = options->evaluation_seed,
+                                             .evaluation_file = options->evaluation_file,
+                                             .calibration_file = options->calibration_file,
+                                             .compat = options->compat,
+                                             .window_tokens = given(options->evaluation_window),
+                                             .stride = given(options->evaluation_stride),
+                                             .windows_most = given(options->evaluation_windows),
+                                             .embeds_texts = options->embeds_texts};
     return qm_progress_choose(options->progress);
 }
 
@@ -406,8 +418,13 @@ done:
 
 int qm_verb_run(int argc, char **argv)
 {
-    struct qm_run_options o = {
-        .directory = "qmark-results", .progress = "text", .evaluation_seed = UINT64_MAX, .widen = UINT64_MAX};
+    struct qm_run_options o = {.directory = "qmark-results",
+                               .progress = "text",
+                               .evaluation_seed = UINT64_MAX,
+                               .widen = UINT64_MAX,
+                               .evaluation_window = UINT64_MAX,
+                               .evaluation_stride = UINT64_MAX,
+                               .evaluation_windows = UINT64_MAX};
     const struct qm_option options[] = {
         {"profile", QM_OPTION_TEXT, &o.profile, "NAME|FILE",
          "what to run: quick, standard or a file; quick if not given"},
@@ -420,6 +437,16 @@ int qm_verb_run(int argc, char **argv)
         {"widen", QM_OPTION_WHOLE, &o.widen, "R",
          "repeat the residual stream R times: 1, 2, 4 .. 64; the profile's if not given"},
         {"fit", QM_OPTION_FLAG, &o.fits, NULL, "repeat it as often as the device's memory holds, 64 times at most"},
+        {"eval", QM_OPTION_TEXT, &o.evaluation_file, "FILE",
+         "score your own text, or your examples (.jsonl), in place of the built-in set"},
+        {"calib", QM_OPTION_TEXT, &o.calibration_file, "FILE", "calibrate on your own text or examples"},
+        {"eval-window", QM_OPTION_WHOLE, &o.evaluation_window, "N",
+         "tokens of a text's window; as the profile has it if not given"},
+        {"eval-stride", QM_OPTION_WHOLE, &o.evaluation_stride, "N",
+         "tokens from one window of a text to the next; half a window if not given"},
+        {"eval-windows", QM_OPTION_WHOLE, &o.evaluation_windows, "N", "only the first windows of a text, or examples"},
+        {"compat", QM_OPTION_TEXT, &o.compat, "NAME", "cut and score a text as llama-perplexity does"},
+        {"embed-texts", QM_OPTION_FLAG, &o.embeds_texts, NULL, "put your examples' texts into the result"},
         {"eval-seed", QM_OPTION_WHOLE, &o.evaluation_seed, "N", "score a fresh evaluation set, made from this seed"},
         {"exact-match", QM_OPTION_TEXT, &o.exact_match, "R",
          "accept only if exact match is at least R of fp32's, such as 0.99 or 0.999"},

@@ -70,6 +70,12 @@ static const struct rule {
     {"model.architecture", IGNORED, "the hash decides"},
     {"model.padding", FATAL, "not the same amount of work per token"},
 
+    {"workload.evaluation.sha256", IGNORED, "profile.evaluation.sha256 decides"},
+    {"workload.calibration.sha256", NOTE, "scales may differ; the artifact's id tells where they do"},
+    {"workload.overlap", NOTE, "whether what is scored was calibrated on was looked at on one side only"},
+    {"workload.overlap.overlapping", NOTE, "one side was scored on more of what it was calibrated on"},
+    {"workload**", IGNORED, "what the files are made of; their hashes decide"},
+
     {"profile.schema", FATAL, "keys may mean something else in another format"},
     {"profile.name", IGNORED, "a label; its content decides"},
     {"profile.title", IGNORED, "a label"},

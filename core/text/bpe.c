@@ -395,8 +395,21 @@ static enum qm_status encode_cached(struct qm_bpe *bpe, const char *word, size_t
     return QM_OK;
 }
 
+static enum qm_status encode_whole(const struct qm_bpe *bpe, const char *word, size_t count, struct qm_tokens *out)
+{
+    uint32_t id = find_token(bpe, word, count);
+    if (id == QM_TOKEN_NONE)
+        id = bpe->unknown_id;
+    if (id == QM_TOKEN_NONE)
+        return QM_FAIL(QM_INVALID, "%s: '%.*s' is no token, and 'unk_token' is none either; leave it out of the text",
+                       bpe->file, (int)(count < 40 ? count : 40), word);
+    return qm_tokens_add(out, &id, 1);
+}
+
 enum qm_status qm_bpe_encode(struct qm_bpe *bpe, const char *word, size_t count, struct qm_tokens *out)
 {
+    if (bpe->is_word_level)
+        return encode_whole(bpe, word, count, out);
     size_t begin = 0;
     uint32_t before = 0;
     bool was_token = false;

@@ -24,6 +24,7 @@ struct qm_merge {
 struct qm_bpe {
     // Set by the reader.
     struct qm_vocabulary vocabulary;
+    bool is_word_level;  // no merges: a word is a token, or unknown (WordLevel)
     bool is_byte_level;  // words are bytes, and a token's text has a character for each (qm_byte_character)
     bool byte_fallback;  // a character without a token becomes <0xNN> for each of its bytes
     bool ignore_merges;  // a word that is a token becomes that token

@@ -133,11 +133,14 @@ static enum qm_status check_type(const struct qm_tokenizer_reader *reader, uint3
     QM_TRY(qm_reader_member(reader, model, "model", "merges", &merges));
     if (qm_json_equals(&reader->json, type, "BPE") || (qm_json_is_null(&reader->json, type) && merges != QM_JSON_NONE))
         return QM_OK;
+    reader->tokenizer->bpe.is_word_level = qm_json_equals(&reader->json, type, "WordLevel");
+    if (reader->tokenizer->bpe.is_word_level)
+        return QM_OK;
     if (!qm_json_is(&reader->json, type, QM_JSON_TEXT))
-        return QM_FAIL(QM_INVALID, "%s: model: 'type' must be a text; BPE works", reader->file);
+        return QM_FAIL(QM_INVALID, "%s: model: 'type' must be a text; BPE and WordLevel work", reader->file);
     return QM_FAIL(QM_UNSUPPORTED,
                    "%s: model: type '%.*s' is not supported; BPE works (byte-level as of GPT-2, Llama 3 and Qwen, and "
-                   "with byte fallback as of Llama 2 and Mistral)",
+                   "with byte fallback as of Llama 2 and Mistral), and WordLevel",
                    reader->file, QM_QUOTED(&reader->json, type));
 }
 
@@ -178,6 +181,15 @@ static enum qm_status read_unknown(struct qm_tokenizer_reader *reader, uint32_t 
     return QM_OK;
 }
 
+static enum qm_status read_word_level(struct qm_tokenizer_reader *reader, uint32_t at)
+{
+    uint32_t vocabulary = QM_JSON_NONE;
+    QM_TRY(qm_reader_check_keys(reader, at, "model", "type vocab unk_token"));
+    QM_TRY(qm_reader_member(reader, at, "model", "vocab", &vocabulary));
+    QM_TRY(read_vocabulary(reader, vocabulary));
+    return read_unknown(reader, at);
+}
+
 enum qm_status qm_tokenizer_read_model(struct qm_tokenizer_reader *reader, uint32_t at)
 {
     struct qm_bpe *bpe = &reader->tokenizer->bpe;
@@ -185,6 +197,8 @@ enum qm_status qm_tokenizer_read_model(struct qm_tokenizer_reader *reader, uint3
     if (!qm_json_is(&reader->json, at, QM_JSON_OBJECT))
         return QM_FAIL(QM_INVALID, "%s: 'model' must be an object; this is no tokenizer.json", reader->file);
     QM_TRY(check_type(reader, at));
+    if (reader->tokenizer->bpe.is_word_level)
+        return read_word_level(reader, at);
     QM_TRY(qm_reader_check_keys(reader, at, "model",
                                 "type dropout unk_token continuing_subword_prefix end_of_word_suffix fuse_unk "
                                 "byte_fallback ignore_merges vocab merges"));

@@ -125,19 +125,16 @@ static void embed(const struct qm_user_example *example, struct qm_node *mapping
     if (example->choice_count == 0) {
         struct qm_node *answers = qm_node_add_sequence(mapping, "answers");
         for (uint32_t i = 0; i < example->answer_count; i++)
-            qm_node_append_text(answers, example->answers[i]);
+            qm_node_set_text(qm_node_append_mapping(answers), "text", example->answers[i]);
         return;
     }
     struct qm_node *choices = qm_node_add_sequence(mapping, "choices");
     for (uint32_t i = 0; i < example->choice_count; i++) {
         const struct qm_user_choice *choice = &example->choices[i];
-        if (choice->prompt == example->prompt) {
-            qm_node_append_text(choices, choice->text);
-            continue;
-        }
         struct qm_node *node = qm_node_append_mapping(choices);
-        qm_node_set_text(node, "prompt", choice->prompt);
         qm_node_set_text(node, "text", choice->text);
+        if (choice->prompt != example->prompt)
+            qm_node_set_text(node, "prompt", choice->prompt);
     }
     qm_node_set_u64(mapping, "right_choice", example->right_choice);
 }
