@@ -160,6 +160,12 @@ bool qm_fault_is_wrong_run(const char *scheme, bool keeps_logits)
     return is_wrong_one(keeps_logits ? "wrong-scored" : "wrong-pass", scheme);
 }
 
+void qm_fault_answers(const char *scheme)
+{
+    if (is_planted("crash-answers", scheme))
+        qm_process_crash();
+}
+
 bool qm_fault_is_wrong_answer(const char *scheme)
 {
     return is_wrong_one("wrong-answer", scheme);

@@ -50,6 +50,7 @@ enum qm_status qm_worker_generate(struct qm_worker_generator *kept, const struct
     struct qm_generate_request asked = {0};
     uint32_t *tokens = NULL, *ids = NULL, steps = (uint32_t)json_integer_value(json_object_get(request, "steps"));
     enum qm_status status = QM_OK;
+    qm_fault_answers(scheme);
     QM_GUARD(find_generator(kept, params));
     QM_GUARD(read_tokens(request, &asked, &tokens));
     if (steps == 0 || steps > qm_engine_config(params->engine)->context) {

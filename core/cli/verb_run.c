@@ -390,6 +390,10 @@ static int run(struct qm_run_options *options)
         QM_GUARD(lock_directory(&going));
     QM_GUARD(read_options(&going, options, &params));
     QM_GUARD(qm_preparation_read(&params, &going.preparation));
+    if (options->shows_flips && !going.preparation->evaluation_file.examples) {
+        status = QM_FAIL(QM_INVALID, "--show-flips lists answers to examples; give them with --eval FILE.jsonl");
+        goto done;
+    }
     QM_GUARD(choose_devices(options, &list));
     QM_GUARD(qm_directory_make(going.cache));
     QM_GUARD(qm_directory_make(options->directory));
