@@ -164,6 +164,7 @@ static void test_ends(void **state)
     if (qm_answers_generate(&asked.questions, &source, &generated) != QM_OK)
         fail_msg("%s", qm_error_text());
     assert_int_equal(qm_answer_longest(asked.tokens), 12);
+    assert_int_equal(qm_answer_positions(&asked.questions), 42); // 3 + 40 - 1
     // Lengths 2 (four of them, three side by side), 3 and 12.
     assert_int_equal(planted.groups, 4);
     assert_int_equal(planted.sequences, 6);

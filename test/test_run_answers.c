@@ -17,6 +17,7 @@ enum {
     DEVICES_MAX = 16,
 };
 
+#define ANSWERS FOLDER "/answers.yaml"
 #define TASKS FOLDER "/tasks.jsonl"
 #define FEW FOLDER "/few.jsonl"
 #define SECRET "never-to-be-seen"
@@ -194,8 +195,8 @@ static size_t device_count;
 
 static void run_answers(struct child *child, const char *device, const char *file, const char *const *settings)
 {
-    const char *const arguments[] = {"run",    "--profile", FOLDER "/answers.yaml", "--device", device, "--out", OUT,
-                                     "--eval", file,        "--show-flips",         NULL};
+    const char *const arguments[] = {"run", "--profile", ANSWERS, "--device",     device, "--out",
+                                     OUT,   "--eval",    file,    "--show-flips", NULL};
     remove_all(OUT);
     start(child, settings, NULL, arguments);
     if (!finish(child, 2.0 * PATIENCE_S))
@@ -246,8 +247,7 @@ static void check_driver(const char *device, const char *driver)
 {
     static struct native native[2][QUESTIONS_MAX];
     struct child child;
-    const char *const arguments[] = {"run", "--profile", FOLDER "/answers.yaml", "--device", device, "--out",
-                                     OUT,   NULL};
+    const char *const arguments[] = {"run", "--profile", ANSWERS, "--device", device, "--out", OUT, NULL};
     remove_all(OUT);
     start(&child, NULL, NULL, arguments);
     assert_true(finish(&child, 2.0 * PATIENCE_S));
@@ -391,8 +391,10 @@ static void test_verify_answers(void **state)
     assert_int_equal(qm_tensors_view(bytes, count, "samples", &tensors), QM_OK);
     for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); ++i) {
         const struct qm_tensor *tensor = qm_tensors_find(&tensors, arrays[i]);
-        if (!tensor)
+        if (!tensor) {
             fail_msg("the samples have no %s", arrays[i]);
+            return;
+        }
         char *values = (char *)bytes + ((const char *)tensor->data - (const char *)bytes);
         for (size_t at = 0; at < tensor->bytes; at += qm_dtype_bytes(tensor->dtype)) {
             values[at] ^= 1;
@@ -476,7 +478,7 @@ static int setup(void **state)
 {
     if (group_setup(state) != 0)
         return 1;
-    assert_int_equal(qm_file_write(FOLDER "/answers.yaml", answers_text, strlen(answers_text)), QM_OK);
+    assert_int_equal(qm_file_write(ANSWERS, answers_text, strlen(answers_text)), QM_OK);
     write_tasks();
     write_few();
     struct child child;

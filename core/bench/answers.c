@@ -30,6 +30,18 @@ uint32_t qm_answer_longest(const struct qm_examples_tokens *tokens)
     return longest;
 }
 
+uint32_t qm_answer_positions(const struct qm_answer_questions *questions)
+{
+    uint32_t most = qm_answer_longest(questions->tokens);
+    for (uint32_t e = 0; e < questions->tokens->count; ++e) {
+        const struct qm_user_example *example = &questions->examples->examples[e];
+        // The last token that is generated is read by nothing.
+        uint32_t end = questions->tokens->examples[e].prompt.count + example->max_tokens - 1;
+        most = example->choice_count == 0 && end > most ? end : most;
+    }
+    return most;
+}
+
 enum qm_status qm_generated_create(uint32_t count, struct qm_generated **out)
 {
     struct qm_generated *generated = *out = calloc(1, sizeof(*generated));

@@ -35,6 +35,8 @@ struct qm_answer_questions {
 };
 // The most tokens of a sequence that goes into a pass at once; 1 at least.
 uint32_t qm_answer_longest(const struct qm_examples_tokens *tokens);
+// The most positions that a pass reads up to: of prompts with what is generated behind them, and of choices.
+uint32_t qm_answer_positions(const struct qm_answer_questions *questions);
 // The end tokens: those of the model's directory, and the tokenizer's.
 QM_MUST_USE enum qm_status qm_answer_ends(const char *directory, const struct qm_tokenizer *tokenizer,
                                           uint32_t vocabulary, struct qm_end_tokens *out);

@@ -68,9 +68,9 @@ static bool take_cached(const struct qm_answer_questions *questions, const struc
         answer->log_probabilities = calloc((size_t)example->choice_count + 1, sizeof(double));
         if (!answer->ids || !answer->log_probabilities)
             return false;
-        if (answer->count > 0)
+        if (answer->count > 0 && ids)
             memcpy(answer->ids, (const char *)ids->data + 4 * at, 4 * (size_t)answer->count);
-        if (example->choice_count > 0)
+        if (example->choice_count > 0 && sums)
             memcpy(answer->log_probabilities, (const char *)sums->data + 8 * choice, 8 * (size_t)example->choice_count);
         for (uint32_t i = 0; i < answer->count; ++i)
             if (answer->ids[i] >= questions->vocabulary)

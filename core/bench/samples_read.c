@@ -8,14 +8,9 @@
 #include <string.h>
 
 #include "bench/result_speed.h"
+#include "bench/samples_answers.h"
 #include "bench/samples_tensors.h"
 #include "model/safetensors.h"
-#include "workload/examples.h"
-
-struct own_answers {
-    uint8_t *judgement, *right_by_norm, *is_same;
-    uint32_t *generated;
-};
 
 struct own {
     struct qm_tensors file;
@@ -27,12 +22,11 @@ struct own {
         struct qm_sustained_run sustained;
         double *own_kl;
         struct qm_point_run *points;
-        struct own_answers answers;
+        struct qm_samples_answers answers;
         char *variants; // names, each with its zero
     } schemes[QM_PROFILE_SCHEMES_MAX];
     double *noise, *clock_host_ns, *clock_device_ns;
-    uint8_t *answer_is_choice;
-    struct own_answers reference_answers;
+    struct qm_samples_answers reference_answers;
 };
 
 struct reader {
@@ -145,23 +139,17 @@ static enum qm_status read_words(const struct reader *reader, const char *scheme
     return QM_OK;
 }
 
-static enum qm_status read_bytes(const struct reader *reader, const char *scheme, const char *what, uint8_t *out,
-                                 size_t count, uint8_t most)
+static enum qm_status read_flags(const struct reader *reader, const char *scheme, const char *what, uint8_t *out,
+                                 size_t count)
 {
     const struct qm_tensor *tensor = NULL;
     QM_TRY(need(reader, scheme, what, QM_DTYPE_U8, count, &tensor));
     memcpy(out, tensor->data, count);
     for (size_t i = 0; i < count; ++i)
-        if (out[i] > most)
-            return QM_FAIL(QM_INVALID, "%s: tensor '%.160s': value %zu is above %u", reader->own->file.file,
-                           tensor->name, i, most);
+        if (out[i] > 1)
+            return QM_FAIL(QM_INVALID, "%s: tensor '%.160s': value %zu is neither 0 nor 1", reader->own->file.file,
+                           tensor->name, i);
     return QM_OK;
-}
-
-static enum qm_status read_flags(const struct reader *reader, const char *scheme, const char *what, uint8_t *out,
-                                 size_t count)
-{
-    return read_bytes(reader, scheme, what, out, count, 1);
 }
 
 // ---- The evaluation set ---------------------------------------------------------------------------------------------
@@ -466,79 +454,6 @@ static enum qm_status read_variants(struct reader *reader, const char *scheme, s
     return QM_OK;
 }
 
-// ---- Answers --------------------------------------------------------------------------------------------------------
-
-// Of examples with choices no token was generated, and of the others at least one.
-static enum qm_status read_answers_of(struct reader *reader, const char *whose, bool is_reference,
-                                      struct own_answers *own, struct qm_raw_answers *raw)
-{
-    size_t count = reader->raw->answer_count;
-    const uint8_t *is_choice = reader->own->answer_is_choice;
-    own->judgement = calloc(count, 1);
-    own->right_by_norm = calloc(count, 1);
-    own->is_same = calloc(count, 1);
-    own->generated = calloc(count, sizeof(*own->generated));
-    if (!own->judgement || !own->right_by_norm || !own->is_same || !own->generated)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for samples", reader->own->file.file);
-    QM_TRY(read_bytes(reader, whose, "judgement", own->judgement, count, QM_ANSWER_UNJUDGED));
-    QM_TRY(read_bytes(reader, whose, "right_by_norm", own->right_by_norm, count, (1u << QM_CHOICE_NORMS) - 1));
-    QM_TRY(read_words(reader, whose, "generated", own->generated, count, QM_EXAMPLE_TOKENS_MAX + 1, 0));
-    if (!is_reference)
-        QM_TRY(read_flags(reader, whose, "is_same", own->is_same, count));
-    const uint8_t *reference = reader->own->reference_answers.judgement;
-    for (size_t e = 0; e < count; ++e) {
-        bool is_right = own->judgement[e] == QM_ANSWER_RIGHT, is_first_right = own->right_by_norm[e] & 1;
-        if (is_choice[e] ? is_right != is_first_right || own->judgement[e] == QM_ANSWER_UNJUDGED
-                         : own->right_by_norm[e] != 0)
-            return refuse(reader, whose, "judgement and right_by_norm say different things");
-        if ((own->generated[e] == 0) != (is_choice[e] == 1))
-            return refuse(reader, whose, "tokens were generated where there are choices, or none where there are not");
-        if (own->is_same[e] && own->judgement[e] != reference[e])
-            return refuse(reader, whose, "one answer is judged in two ways");
-    }
-    *raw = (struct qm_raw_answers){.judgement = own->judgement,
-                                   .right_by_norm = own->right_by_norm,
-                                   .is_same = is_reference ? NULL : own->is_same,
-                                   .generated = own->generated};
-    return QM_OK;
-}
-
-static enum qm_status read_reference_answers(struct reader *reader)
-{
-    char name[NAME_BYTES];
-    struct own *own = reader->own;
-    const struct qm_tensor *tensor = find(reader, name, "answers", "is_choice");
-    if (!tensor)
-        return QM_OK;
-    if (tensor->rank != 1 || tensor->shape[0] == 0 || tensor->shape[0] > QM_EXAMPLES_MAX)
-        return refuse(reader, name, "expected one value an example");
-    reader->raw->answer_count = (uint32_t)tensor->shape[0];
-    own->answer_is_choice = calloc(reader->raw->answer_count, 1);
-    if (!own->answer_is_choice)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for samples", own->file.file);
-    QM_TRY(read_flags(reader, "answers", "is_choice", own->answer_is_choice, reader->raw->answer_count));
-    reader->raw->answer_is_choice = own->answer_is_choice;
-    return read_answers_of(reader, "answers.reference", true, &own->reference_answers, &reader->raw->reference_answers);
-}
-
-static enum qm_status read_answers(struct reader *reader, const char *scheme, struct own_answers *own,
-                                   struct qm_raw_scheme *raw)
-{
-    char whose[QM_SCHEME_NAME_BYTES + 16], name[NAME_BYTES];
-    snprintf(whose, sizeof(whose), "%.*s.answers", QM_SCHEME_NAME_BYTES, scheme);
-    if (reader->raw->answer_count == 0 || !find(reader, name, whose, "judgement"))
-        return QM_OK;
-    return read_answers_of(reader, whose, false, own, &raw->answers);
-}
-
-static void free_answers(struct own_answers *own)
-{
-    free(own->judgement);
-    free(own->right_by_norm);
-    free(own->is_same);
-    free(own->generated);
-}
-
 static enum qm_status read_scheme(struct reader *reader, size_t s)
 {
     struct own_scheme *own = &reader->own->schemes[s];
@@ -561,7 +476,8 @@ static enum qm_status read_scheme(struct reader *reader, size_t s)
     raw->decode_scores = own->decode_scores;
     QM_TRY(read_check(reader, name, &own->agreement));
     raw->agreement = &own->agreement;
-    QM_TRY(read_answers(reader, name, &own->answers, raw));
+    QM_TRY(qm_samples_read_answers(&reader->own->file, name, &reader->own->reference_answers, &own->answers,
+                                   &raw->answers));
     return read_sustained(reader, name, own, raw);
 }
 
@@ -591,7 +507,7 @@ enum qm_status qm_samples_parse(void **bytes, size_t count, const char *name, co
     out->raw.tile = tile ? tile : "";
     out->raw.scheme_count = params->profile->scheme_count;
     QM_GUARD(read_evaluation(&reader));
-    QM_GUARD(read_reference_answers(&reader));
+    QM_GUARD(qm_samples_read_reference_answers(&own->file, &own->reference_answers, &out->raw));
     for (size_t s = 0; s < params->profile->scheme_count; ++s)
         QM_GUARD(read_scheme(&reader, s));
     QM_GUARD(read_timing(&reader));
@@ -614,7 +530,7 @@ void qm_samples_free(struct qm_samples *samples)
                 free(scheme->points[i].step_ns);
             }
             free(scheme->points);
-            free_answers(&scheme->answers);
+            qm_samples_answers_free(&scheme->answers);
             free(scheme->variants);
             free(scheme->own_kl);
             qm_token_scores_destroy(&scheme->scores);
@@ -629,8 +545,7 @@ void qm_samples_free(struct qm_samples *samples)
             free(scheme->sustained.probe_ns);
             free(scheme->sustained.readings);
         }
-        free_answers(&own->reference_answers);
-        free(own->answer_is_choice);
+        qm_samples_answers_free(&own->reference_answers);
         free(own->noise);
         free(own->clock_host_ns);
         free(own->clock_device_ns);
