@@ -1,11 +1,12 @@
 #!/bin/sh
 # Tries the live gate on this machine's drivers: N times with nothing changed, N times with a delay of 5 % planted in side
-# B's backend, in turns, and counts the verdicts.
+# B's backend, and counts the verdicts.
 #
-#   tools/gate_trials.sh LOG [N] [DEVICE...]     100 each on pocl and lavapipe in turns, unless told otherwise
+#   tools/gate_trials.sh LOG [N] [DEVICE...]     100 each, shared evenly by pocl and lavapipe, unless told otherwise
 #
-# Every gate is one line in LOG; a trial that was broken off goes on where LOG ends. QMARK names the program; ./qmark
-# otherwise. The last lines are the counts and whether they keep docs/GATE.md's promise.
+# Where there is a processor for each device, all devices are tried at once, each kept on a processor of its own with one
+# thread; otherwise one after another. Every gate is one line in LOG; a trial that was broken off goes on where LOG ends.
+# QMARK names the program; ./qmark otherwise. The last lines are the counts and whether they keep docs/GATE.md's promise.
 set -u
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P) || exit 2
@@ -25,7 +26,7 @@ name: two-rows
 title: one scheme, two rows of 15 s
 schemes: [w8a8]
 baseline: w8a8
-evaluation: {windows: 4, window_tokens: 128, scored_tokens: 100}
+evaluation: {windows: 4, window_tokens: 80, scored_tokens: 60}
 prefill:
   - {batch: 1, prompt: 32}
 decode:
@@ -34,28 +35,45 @@ sustained: {phase: none}
 gate: {seconds: 15}
 YAML
 
-gate() { # gate KIND DEVICE FAULT
-    "$program" gate --profile "$work/two-rows.yaml" --device "$2" --a-env QM_SIDE=A --b-env "$3" --json \
-        >"$work/out.json" 2>"$work/err"
+gate() { # gate KIND DEVICE FAULT [COMMAND BEFORE IT...]
+    gate_kind=$1 gate_device=$2 gate_fault=$3
+    shift 3
+    "$@" "$program" gate --profile "$work/two-rows.yaml" --device "$gate_device" --a-env QM_SIDE=A --b-env "$gate_fault" \
+        --json >"$work/$gate_device.json" 2>"$work/$gate_device.err"
     gate_code=$?
-    gate_detail=$(sed -n 's/^ *"\(speed_ratio\|detectable_slowdown\)": *\([^,]*\),*$/\2/p' "$work/out.json" | tr '\n' ' ')
-    [ -n "$gate_detail" ] || gate_detail=$(tail -n 1 "$work/err")
-    printf '%s %s %s %s\n' "$1" "$2" "$gate_code" "$gate_detail" >>"$log"
+    gate_detail=$(sed -n 's/^ *"\(speed_ratio\|detectable_slowdown\)": *\([^,]*\),*$/\2/p' "$work/$gate_device.json" |
+        tr '\n' ' ')
+    [ -n "$gate_detail" ] || gate_detail=$(tail -n 1 "$work/$gate_device.err")
+    printf '%s %s %s %s\n' "$gate_kind" "$gate_device" "$gate_code" "$gate_detail" >>"$log"
 }
 
-done_of() { # done_of KIND
-    grep -c "^$1 " "$log"
+done_of() { # done_of KIND [DEVICE]
+    grep -c "^$1 ${2-}" "$log"
 }
 
-while [ "$(done_of same)" -lt "$wanted" ] || [ "$(done_of slow)" -lt "$wanted" ]; do
-    turn=$(done_of same)
-    for i in "$@"; do # the device whose turn it is
-        [ $((turn % $#)) -ne 0 ] || { device=$i; break; }
-        turn=$((turn + $# - 1))
+trial() { # trial DEVICE [COMMAND BEFORE A GATE...]
+    trial_device=$1
+    shift
+    while [ "$(done_of same "$trial_device")" -lt "$share" ] || [ "$(done_of slow "$trial_device")" -lt "$share" ]; do
+        [ "$(done_of same "$trial_device")" -ge "$share" ] || gate same "$trial_device" QM_SIDE=B "$@"
+        [ "$(done_of slow "$trial_device")" -ge "$share" ] || gate slow "$trial_device" QM_FAULT=delay=0.05 "$@"
     done
-    [ "$(done_of same)" -ge "$wanted" ] || gate same "$device" QM_SIDE=B
-    [ "$(done_of slow)" -ge "$wanted" ] || gate slow "$device" QM_FAULT=delay=0.05
-done
+}
+
+share=$(((wanted + $# - 1) / $#))
+wanted=$((share * $#))
+if command -v taskset >/dev/null && [ "$(nproc)" -ge $# ]; then
+    processor=0
+    for device in "$@"; do
+        trial "$device" taskset -c "$processor" env LP_NUM_THREADS=1 POCL_MAX_PTHREAD_COUNT=1 &
+        processor=$((processor + 1))
+    done
+    wait
+else
+    for device in "$@"; do
+        trial "$device"
+    done
+fi
 
 count() { # count KIND CODE
     grep -c "^$1 [^ ]* $2 " "$log"

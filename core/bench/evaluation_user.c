@@ -80,6 +80,7 @@ static enum qm_status end_set(const struct qm_user_set_params *params, struct qm
         return QM_FAIL(QM_INVALID, "%s: %zu tokens to score; use a part of the file", params->path,
                        evaluation->scored_count);
     evaluation->set.scored_tokens = (uint32_t)evaluation->scored_count;
+    evaluation->set.file_windows = evaluation->sequence_count;
     memcpy(evaluation->set.sha256, evaluation->sha256, sizeof(evaluation->sha256));
     qm_evaluation_set_name(QM_SPLIT_EVALUATION, &evaluation->set, evaluation->name);
     return QM_OK;
@@ -111,6 +112,7 @@ static enum qm_status read_text(const struct qm_user_set_params *params, struct 
         fill_row(out->evaluation, w, set->length);
         add_scored(out->evaluation, w, set->windows[w].scored_first, set->windows[w].scored_count);
     }
+    out->evaluation->set.file_window_tokens = set->length;
     return end_set(params, out->evaluation);
 }
 

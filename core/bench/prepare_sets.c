@@ -123,10 +123,12 @@ static enum qm_status read_evaluation_file(struct qm_preparation *p, const struc
     file.is_compatible = is_recorded && set->is_compatible;
     QM_TRY(set_compat(params, &file));
     file.stride = params->stride > 0 ? least_of(params->stride, UINT32_MAX) : is_recorded ? set->stride : 0;
-    file.window_tokens = least_of(params->window_tokens ? params->window_tokens : set->window_tokens, UINT32_MAX);
-    if (params->window_tokens == 0)
-        file.window_tokens = least_of(file.window_tokens, file.context);
-    file.windows_most = least_of(params->windows_most, UINT32_MAX);
+    if (params->window_tokens > 0)
+        file.window_tokens = least_of(params->window_tokens, UINT32_MAX);
+    else
+        file.window_tokens =
+            least_of(set->file_window_tokens ? set->file_window_tokens : set->window_tokens, file.context);
+    file.windows_most = params->windows_most > 0 ? least_of(params->windows_most, UINT32_MAX) : set->file_windows;
     if (file.tokens_least > file.context)
         return QM_FAIL(QM_INVALID,
                        "%s: a point of %" PRIu32 " tokens exceeds the model's context of %" PRIu32

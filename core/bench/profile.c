@@ -54,7 +54,9 @@ static const struct section sections[] = {
     {"", {"schema",      "name",    "title",  "extends", "model",     "schemes",   "baseline", "evaluation",
           "calibration", "prefill", "decode", "timing",  "sustained", "latency",   "caches",   "gate",
           "policy",      "tier",    "tiles",  "widen",   "bootstrap", "acceptance"}},
-    {"evaluation", {"set", "seed", "windows", "window_tokens", "scored_tokens", "sets", "sha256", "stride", "compat"}},
+    {"evaluation",
+     {"set", "seed", "windows", "window_tokens", "scored_tokens", "sets", "sha256", "file_windows",
+      "file_window_tokens", "stride", "compat"}},
     {"calibration", {"set", "seed", "windows", "window_tokens", "sha256"}},
     {"timing", {"protocol", "warmup", "repeats", "precision", "seconds", "order_seed"}},
     {"sustained", {"phase", "seconds", "cool_down_s", "temperature_most_c"}},
@@ -373,8 +375,12 @@ static enum qm_status read_users(const struct qm_node *mapping, const char *sect
         return qm_node_invalid(node, "'sha256' is %.80s; expected 64 hexadecimal digits, or none",
                                text ? text : "no text");
     snprintf(set->sha256, sizeof(set->sha256), "%s", strcmp(text, "none") == 0 ? "" : text);
+    if (is_scored && qm_node_child(mapping, "file_windows"))
+        QM_TRY(read_u32(mapping, section, "file_windows", 1, set->windows, &set->file_windows));
     if (set->kind != QM_SET_TEXT || !is_scored)
         return QM_OK;
+    if (qm_node_child(mapping, "file_window_tokens"))
+        QM_TRY(read_u32(mapping, section, "file_window_tokens", 1, set->window_tokens, &set->file_window_tokens));
     QM_TRY(read_u32(mapping, section, "stride", 0, USERS_WINDOW_TOKENS_MAX, &set->stride));
     QM_TRY(qm_profile_read_choice(mapping, section, "compat", compat_names, COUNT(compat_names), &choice));
     set->is_compatible = choice == 1;
@@ -623,7 +629,11 @@ static void expand_set(struct qm_node *node, const char *name, const struct qm_p
         qm_node_set_u64(mapping, "scored_tokens", set->scored_tokens);
     if (set->sets > 1)
         qm_node_set_u64(mapping, "sets", set->sets);
+    if (set->file_windows > 0)
+        qm_node_set_u64(mapping, "file_windows", set->file_windows);
     if (set->kind == QM_SET_TEXT && set->scored_tokens > 0) {
+        if (set->file_window_tokens > 0)
+            qm_node_set_u64(mapping, "file_window_tokens", set->file_window_tokens);
         qm_node_set_u64(mapping, "stride", set->stride);
         qm_node_set_text(mapping, "compat", compat_names[set->is_compatible]);
     }

@@ -11,7 +11,8 @@
 //   calibration: {set: built-in | built-in-evaluation, seed, windows, window_tokens}; the second: of the evaluation split
 //   either of them, of a user's file that --eval or --calib names (evaluation_user.h):
 //     {set: text | examples, sha256: none or of what is scored, windows, window_tokens, scored_tokens (evaluation alone),
-//      stride, compat: none | llama-perplexity}; the last two of a text that is scored
+//      file_windows, file_window_tokens (both optional), stride, compat: none | llama-perplexity}; the last three of a text
+//      that is scored
 //   prefill: [{batch, prompt}]          decode: [{batch, depth, steps}]
 //   timing: {protocol: paired, warmup, repeats, precision, seconds, order_seed}
 //   sustained: {phase: decode | prefill | none, seconds, cool_down_s, temperature_most_c: none or a number}
@@ -62,8 +63,11 @@ struct qm_profile_set {
     uint32_t scored_tokens; // at least so many must be scored; 0 for calibration
     uint32_t sets; // the windows are those of so many sets, of seeds seed, seed + 1, ..., in equal parts; 0 as 1
     char sha256[QM_HASH_TEXT_BYTES]; // of a user's set, windows and marks; "": not known yet
-    uint32_t stride;                 // of a user's text that is scored; 0: chunks one after the other
-    bool is_compatible;              // likewise: cut and scored as llama-perplexity does
+    // Of a user's set that is scored: windows or examples of the file, and tokens of a text's windows; the rest is what
+    // points need beyond them. 0: all, and window_tokens.
+    uint32_t file_windows, file_window_tokens;
+    uint32_t stride;    // of a user's text that is scored; 0: chunks one after the other
+    bool is_compatible; // likewise: cut and scored as llama-perplexity does
 };
 bool qm_profile_set_is_users(const struct qm_profile_set *set);
 

@@ -9,10 +9,11 @@
 #include "score/reproduce.h"
 
 struct qm_rerun_params {
-    const struct qm_node *record; // has passed qm_result_check
-    const char *record_path;      // its samples lie beside it, or do not
-    const char *model;            // a directory, where the record's is no built-in one; or NULL
-    const char *schemes;          // list, or NULL: all
+    const struct qm_node *record;                   // has passed qm_result_check
+    const char *record_path;                        // its samples lie beside it, or do not
+    const char *model;                              // a directory, where the record's is no built-in one; or NULL
+    const char *evaluation_file, *calibration_file; // where the record's sets are a user's own; or NULL
+    const char *schemes;                            // list, or NULL: all
     const char *cache_directory;
     bool is_quick;        // no sustained runs
     uint64_t sustained_s; // of sustained runs, at most; 0: the record's
