@@ -491,7 +491,9 @@ static int setup(void **state)
         const char *driver = json_string_value(json_object_get(device, "driver"));
         const char *id = json_string_value(json_object_get(device, "id"));
         const char *api = json_string_value(json_object_get(device, "api"));
-        if (!driver || !id || !api || !is_wanted(driver) || device_count == DEVICES_MAX)
+        // The oracle is slow, and its answers are what all others are laid beside.
+        if (!driver || !id || !api || strcmp(api, "reference") == 0 || !is_wanted(driver) ||
+            device_count == DEVICES_MAX)
             continue;
         snprintf(device_drivers[device_count], sizeof(device_drivers[0]), "%s", driver);
         snprintf(device_ids[device_count++], sizeof(device_ids[0]), "%s", id);

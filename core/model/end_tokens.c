@@ -40,7 +40,7 @@ static enum qm_status add(const char *file, const json_t *value, uint32_t vocabu
     return QM_OK;
 }
 
-static enum qm_status read(const char *directory, const char *name, uint32_t vocabulary, struct qm_end_tokens *out)
+static enum qm_status read_file(const char *directory, const char *name, uint32_t vocabulary, struct qm_end_tokens *out)
 {
     char path[QM_PATH_BYTES];
     void *bytes = NULL;
@@ -79,6 +79,6 @@ done:
 enum qm_status qm_end_tokens_load(const char *directory, uint32_t vocabulary, struct qm_end_tokens *out)
 {
     *out = (struct qm_end_tokens){0};
-    QM_TRY(read(directory, "generation_config.json", vocabulary, out));
-    return out->count > 0 ? QM_OK : read(directory, "config.json", vocabulary, out);
+    QM_TRY(read_file(directory, "generation_config.json", vocabulary, out));
+    return out->count > 0 ? QM_OK : read_file(directory, "config.json", vocabulary, out);
 }
