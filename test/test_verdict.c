@@ -18,7 +18,7 @@ static struct qm_agreement_verdict judge(struct qm_agreement *rows, bool is_floa
 static void add(struct qm_agreement *rows, size_t count, double device, double own)
 {
     for (size_t i = 0; i < count; i++)
-        assert_int_equal(qm_agreement_add(rows, device, own, 0, (uint32_t)i), QM_OK);
+        assert_int_equal(qm_agreement_add(rows, device, own, 0, 0, (uint32_t)i), QM_OK);
 }
 
 static void test_empty(void **state)
@@ -35,7 +35,7 @@ static void test_one_flip(void **state)
     (void)state;
     struct qm_agreement rows = {0};
     add(&rows, 511, 1e-14, 0.2);
-    assert_int_equal(qm_agreement_add(&rows, 12, 8, 0, 508), QM_OK);
+    assert_int_equal(qm_agreement_add(&rows, 12, 8, 0, 0, 508), QM_OK);
     struct qm_agreement_verdict v = judge(&rows, false);
     assert_true(v.agrees);
     assert_true(fabs(v.mean - 12.0 / 512) < 1e-9);
@@ -99,6 +99,27 @@ static void test_few_flips(void **state)
 }
 
 // fp32 has no divergence of its own; what binary16 may do, float32 may not.
+// What rounding alone does to a model widens the bounds, and no further than twice that.
+static void test_shaken(void **state)
+{
+    (void)state;
+    struct qm_agreement rows = {0};
+    for (uint32_t i = 0; i < 512; i++)
+        assert_int_equal(qm_agreement_add(&rows, 1e-4, 5e-4, 6e-5, 0, i), QM_OK);
+    struct qm_agreement_verdict v = judge(&rows, false);
+    assert_true(v.agrees);
+    assert_true(fabs(v.median_bound - 1.2e-4) < 1e-12 && fabs(v.body_bound - 1.25e-4) < 1e-12);
+    qm_agreement_clear(&rows);
+    for (uint32_t i = 0; i < 512; i++)
+        assert_int_equal(qm_agreement_add(&rows, 1.3e-4, 5e-4, 6e-5, 0, i), QM_OK);
+    assert_false(judge(&rows, false).agrees);
+    qm_agreement_clear(&rows);
+    for (uint32_t i = 0; i < 512; i++)
+        assert_int_equal(qm_agreement_add(&rows, 1e-4, 5e-4, 0, 0, i), QM_OK); // not measured: a tenth of the own
+    assert_false(judge(&rows, false).agrees);
+    qm_agreement_clear(&rows);
+}
+
 static void test_floors(void **state)
 {
     (void)state;
@@ -121,6 +142,7 @@ int main(void)
         cmocka_unit_test(test_little_everywhere),
         cmocka_unit_test(test_much_in_places),
         cmocka_unit_test(test_few_flips),
+        cmocka_unit_test(test_shaken),
         cmocka_unit_test(test_floors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

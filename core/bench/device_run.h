@@ -25,6 +25,7 @@ struct qm_prepared_scheme {
     char artifact_path[QM_PATH_BYTES];
     struct qm_reference_time time; // of the artifact
     float *own_reference;  // logits of this artifact by the reference backend, [verify_windows][tokens][vocabulary]
+    double *shaken_kl;     // of its rows (sensitivity.h); NULL of the built-in model, for which it is known
     enum qm_status status; // not QM_OK: could not be prepared, and `reason` says why
     char reason[512];
 };

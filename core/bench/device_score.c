@@ -175,7 +175,9 @@ static enum qm_status check_row(struct qm_session *session, size_t scheme, uint3
     double device_kl = 0, own_kl = 0;
     QM_TRY(qm_token_kl(backend, logits, vocabulary, "the reference backend", "the device", &place, &device_kl));
     QM_TRY(qm_token_kl(fp32, backend, vocabulary, "fp32", "the reference backend", &place, &own_kl));
-    return qm_agreement_add(&session->run->schemes[scheme].agreement, device_kl, own_kl, window, position);
+    const double *shaken = prepared->schemes[scheme].shaken_kl;
+    return qm_agreement_add(&session->run->schemes[scheme].agreement, device_kl, own_kl,
+                            shaken ? shaken[window * tokens + position] : 0, window, position);
 }
 
 // Judged over all rows so far, prefill and decode together: in a single short block one rounding that falls the other

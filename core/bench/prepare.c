@@ -7,6 +7,7 @@
 
 #include "bench/prepare_sets.h"
 #include "bench/reference_answers.h"
+#include "bench/sensitivity.h"
 #include "model/outliers.h"
 #include "sys/file.h"
 #include "sys/process.h"
@@ -76,6 +77,7 @@ static enum qm_status load_model(const char *name, struct qm_preparation *p)
         p->profile.model = model;
         QM_TRY(qm_profile_update(&p->profile));
     }
+    p->is_users_model = is_directory;
     if (is_directory)
         snprintf(p->model_directory, sizeof(p->model_directory), "%s", name);
     else
@@ -151,8 +153,12 @@ static enum qm_status make_scheme(struct qm_preparation *p, const struct qm_refe
     QM_TRY(qm_reference_artifact(reference, &scheme->scheme, p->calibration, &scheme->artifact, scheme->artifact_path));
     if (params->only_artifacts)
         return QM_OK;
-    return qm_reference_logits(reference, scheme->artifact, &scheme->scheme, p->evaluation, p->prepared.verify_windows,
-                               &scheme->own_reference);
+    QM_TRY(qm_reference_logits(reference, scheme->artifact, &scheme->scheme, p->evaluation, p->prepared.verify_windows,
+                               &scheme->own_reference));
+    return p->is_users_model
+               ? qm_sensitivity_measure(reference, scheme->artifact, &scheme->scheme, p->evaluation,
+                                        p->prepared.verify_windows, scheme->own_reference, &scheme->shaken_kl)
+               : QM_OK;
 }
 
 // The fp32 model's answers to the user's examples.
@@ -229,6 +235,7 @@ void qm_preparation_destroy(struct qm_preparation **preparation)
     for (size_t s = 0; s < p->prepared.scheme_count; ++s) {
         qm_artifact_destroy(&p->prepared.schemes[s].artifact);
         free(p->prepared.schemes[s].own_reference);
+        free(p->prepared.schemes[s].shaken_kl);
     }
     qm_calibration_destroy(&p->collected);
     qm_generated_destroy(&p->reference_generated);

@@ -181,6 +181,14 @@ static void add_answers(struct sample_list *list, const struct qm_raw *raw, cons
         add_array(list, QM_DTYPE_U8, answers->is_same, count, "%s.is_same", whose);
 }
 
+static bool is_any(const double *values, size_t count)
+{
+    for (size_t i = 0; i < count; ++i)
+        if (values[i] > 0)
+            return true;
+    return false;
+}
+
 static void add_scheme(struct sample_list *list, const struct qm_raw_scheme *scheme,
                        uint32_t about[QM_SAMPLES_WIDENING_WORDS], uint32_t *point)
 {
@@ -192,6 +200,8 @@ static void add_scheme(struct sample_list *list, const struct qm_raw_scheme *sch
     add_scores(list, scheme->decode_scores, name, "decode");
     add_doubles(list, scheme->agreement->device, scheme->agreement->count, name, "check.device_kl");
     add_doubles(list, scheme->agreement->own, scheme->agreement->count, name, "check.own_kl");
+    if (is_any(scheme->agreement->shaken, scheme->agreement->count))
+        add_doubles(list, scheme->agreement->shaken, scheme->agreement->count, name, "check.shaken_kl");
     for (size_t i = 0; i < scheme->point_count; ++i)
         add_times(list, &scheme->points[i], name);
     add_sustained(list, scheme, point);

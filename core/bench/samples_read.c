@@ -285,6 +285,9 @@ static enum qm_status read_check(struct reader *reader, const char *scheme, stru
     QM_TRY(count_doubles(reader, scheme, "check.device_kl.f64", SIZE_MAX / 16, &count));
     QM_TRY(new_doubles(reader, scheme, "check.device_kl.f64", &out->device, count, 0));
     QM_TRY(new_doubles(reader, scheme, "check.own_kl.f64", &out->own, count, 0));
+    char name[NAME_BYTES];
+    if (find(reader, name, scheme, "check.shaken_kl.f64"))
+        QM_TRY(new_doubles(reader, scheme, "check.shaken_kl.f64", &out->shaken, count, 0));
     out->count = out->capacity = count;
     return QM_OK;
 }

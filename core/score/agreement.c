@@ -8,13 +8,14 @@
 #define BODY_FRACTION 0.25
 #define BODY_LEAVES_OUT 100 // one row in so many
 #define MEDIAN_FRACTION 0.1
+#define SHAKEN_FACTOR 2.0
 #define MEAN_FLOOR 1e-5
 #define MEDIAN_FLOOR 1e-6
 #define MEAN_FLOOR_FLOAT32 1e-8
 #define MEDIAN_FLOOR_FLOAT32 1e-10
 
-enum qm_status qm_agreement_add(struct qm_agreement *agreement, double device_kl, double own_kl, uint32_t window,
-                                uint32_t position)
+enum qm_status qm_agreement_add(struct qm_agreement *agreement, double device_kl, double own_kl, double shaken_kl,
+                                uint32_t window, uint32_t position)
 {
     if (agreement->count == agreement->capacity) {
         size_t capacity = agreement->capacity * 2 + 512;
@@ -24,11 +25,15 @@ enum qm_status qm_agreement_add(struct qm_agreement *agreement, double device_kl
         double *own = realloc(agreement->own, capacity * sizeof(double));
         if (own)
             agreement->own = own;
-        if (!device || !own)
+        double *shaken = realloc(agreement->shaken, capacity * sizeof(double));
+        if (shaken)
+            agreement->shaken = shaken;
+        if (!device || !own || !shaken)
             return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu rows of logits compared", capacity);
         agreement->capacity = capacity;
     }
     agreement->device[agreement->count] = device_kl;
+    agreement->shaken[agreement->count] = shaken_kl;
     agreement->own[agreement->count++] = own_kl;
     if (device_kl > agreement->worst) {
         agreement->worst = device_kl;
@@ -76,6 +81,13 @@ enum qm_status qm_agreement_judge(const struct qm_agreement *agreement, bool is_
     out->mean_bound = larger(mean_floor, own_mean);
     out->body_bound = larger(mean_floor, BODY_FRACTION * own_body);
     out->median_bound = larger(is_float32 ? MEDIAN_FLOOR_FLOAT32 : MEDIAN_FLOOR, MEDIAN_FRACTION * own_median);
+    if (agreement->shaken) {
+        double mean, body, median;
+        summarize(agreement->shaken, count, scratch, &mean, &body, &median);
+        out->mean_bound = larger(out->mean_bound, SHAKEN_FACTOR * mean);
+        out->body_bound = larger(out->body_bound, SHAKEN_FACTOR * body);
+        out->median_bound = larger(out->median_bound, SHAKEN_FACTOR * median);
+    }
     qm_agreement_decide(out);
     free(scratch);
     return QM_OK;
@@ -92,5 +104,6 @@ void qm_agreement_clear(struct qm_agreement *agreement)
 {
     free(agreement->device);
     free(agreement->own);
+    free(agreement->shaken);
     memset(agreement, 0, sizeof(*agreement));
 }

@@ -8,6 +8,10 @@
 // all rows only must not exceed the own one, and that of the body, the rows but the worst in a hundred, is held to a
 // quarter. The median notices whatever touches every row a little. Floors stand where the scheme's own divergence is next
 // to nothing. docs/METHOD.md has the figures behind the constants.
+//
+// That fraction is the built-in model's. Of any other model it is measured what rounding alone does (bench/sensitivity.h):
+// where that is known ("shaken"), each bound is at least twice the same figure of it. The factor is for what devices add
+// beyond the shake: fused multiply-adds, and sums of thousands of terms.
 #ifndef QM_SCORE_AGREEMENT_H
 #define QM_SCORE_AGREEMENT_H
 
@@ -19,6 +23,7 @@
 
 struct qm_agreement {
     double *device, *own; // [count] KL(reference backend || device), KL(fp32 || reference backend); nats
+    double *shaken;       // [count] KL(reference backend || reference backend, shaken); all 0 where it was not measured
     size_t count, capacity;
     double worst;
     uint32_t worst_window, worst_position;
@@ -33,7 +38,7 @@ struct qm_agreement_verdict {
 };
 
 QM_MUST_USE enum qm_status qm_agreement_add(struct qm_agreement *agreement, double device_kl, double own_kl,
-                                            uint32_t window, uint32_t position);
+                                            double shaken_kl, uint32_t window, uint32_t position);
 
 // Over all rows added so far. `is_float32`: activations and cache are, so that nothing is rounded to a grid.
 QM_MUST_USE enum qm_status qm_agreement_judge(const struct qm_agreement *agreement, bool is_float32,
