@@ -249,7 +249,11 @@ static void with_scheme(const char *name, double near_tie,
     assert_int_equal(qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &scheme}, &artifact),
                      QM_OK);
     const struct subject subject = {artifact, &scheme, near_tie};
+#ifdef __SANITIZE_ADDRESS__
+    with_each_device(true, check, &subject); // of the drivers' arithmetic it sees nothing
+#else
     with_each_device(false, check, &subject);
+#endif
     qm_artifact_destroy(&artifact);
 }
 

@@ -30,6 +30,14 @@ uint32_t qm_answer_longest(const struct qm_examples_tokens *tokens)
     return longest;
 }
 
+size_t qm_answer_sequences(const struct qm_examples_tokens *tokens)
+{
+    size_t count = 0;
+    for (uint32_t e = 0; e < tokens->count; ++e)
+        count += tokens->examples[e].choice_count > 0 ? tokens->examples[e].choice_count : 1;
+    return count;
+}
+
 uint32_t qm_answer_positions(const struct qm_answer_questions *questions)
 {
     uint32_t most = qm_answer_longest(questions->tokens);
@@ -138,9 +146,7 @@ static int rising(const void *a, const void *b)
 
 static struct item *list_items(const struct qm_examples_tokens *tokens, size_t *count)
 {
-    *count = 0;
-    for (uint32_t e = 0; e < tokens->count; ++e)
-        *count += tokens->examples[e].choice_count > 0 ? tokens->examples[e].choice_count : 1;
+    *count = qm_answer_sequences(tokens);
     struct item *items = calloc(*count + 1, sizeof(*items));
     size_t at = 0;
     for (uint32_t e = 0; items && e < tokens->count; ++e) {

@@ -33,6 +33,8 @@ struct qm_answer_questions {
     struct qm_end_tokens ends;
     uint32_t vocabulary;
 };
+// How many sequences are asked for: prompts, and examples with each of their choices.
+size_t qm_answer_sequences(const struct qm_examples_tokens *tokens);
 // The most tokens of a sequence that goes into a pass at once; 1 at least.
 uint32_t qm_answer_longest(const struct qm_examples_tokens *tokens);
 // The most positions that a pass reads up to: of prompts with what is generated behind them, and of choices.

@@ -98,7 +98,7 @@ static enum qm_status answer_scheme(struct qm_session *session, const struct qm_
                                             .context = &asked,
                                             .sequences = session->group,
                                             .rows = session->rows};
-    tell(&asked, 0, questions->tokens->count);
+    tell(&asked, 0, (uint32_t)qm_answer_sequences(questions->tokens));
     QM_TRY(qm_answers_generate(questions, &source, &run->generated));
     struct qm_answer_run *answers = NULL;
     QM_TRY(qm_answers_judge(questions, run->generated, &answers));

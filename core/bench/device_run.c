@@ -444,10 +444,11 @@ enum qm_status qm_session_begin(const struct qm_device_run_params *params, const
     plan_sequences(session);
     size_t points = session->profile->prefill_count + session->profile->decode_count;
     uint32_t windows = params->prepared->evaluation->set.windows;
-    session->total = (double)run->scheme_count *
-                     (windows + (double)points * (session->profile->repeats + 1) +
-                      (session->profile->sustained == QM_PROFILE_SUSTAINED_NONE ? 0 : session->profile->sustained_s) +
-                      (qm_session_has_answers(session) ? params->prepared->example_tokens->count : 0));
+    session->total =
+        (double)run->scheme_count *
+        (windows + (double)points * (session->profile->repeats + 1) +
+         (session->profile->sustained == QM_PROFILE_SUSTAINED_NONE ? 0 : session->profile->sustained_s) +
+         (qm_session_has_answers(session) ? (double)qm_answer_sequences(params->prepared->example_tokens) : 0));
     return begin(session);
 }
 
