@@ -22,8 +22,9 @@ add_executable(qm_identity EXCLUDE_FROM_ALL test/identity.c)
 target_link_libraries(qm_identity PRIVATE qmark_core)
 
 # Model directories of real size, and how fast they are loaded (tools/load_rate.sh).
+add_executable(qm_make_model test/make_model.c)
+add_executable(qm_load_rate EXCLUDE_FROM_ALL test/load_rate.c)
 foreach(name make_model load_rate)
-    add_executable(qm_${name} EXCLUDE_FROM_ALL test/${name}.c)
     target_link_libraries(qm_${name} PRIVATE qmark_core)
 endforeach()
 
@@ -76,10 +77,24 @@ if(NOT QM_SANITIZE)
     set_tests_properties(stranger PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900)
 endif()
 
+# Every command of docs/HOWTO-your-model.md.
+if(NOT QM_SANITIZE)
+    add_test(NAME howto COMMAND ${CMAKE_SOURCE_DIR}/test/run_howto.sh $<TARGET_FILE:qmark> $<TARGET_FILE:qm_make_model>
+        ${CMAKE_BINARY_DIR}/test-howto)
+    set_tests_properties(howto PROPERTIES TIMEOUT 900)
+endif()
+
 # Runs that are killed at random moments; tools/kill_and_resume.sh 100 is the full use.
 if(NOT QM_SANITIZE)
     add_test(NAME kill_and_resume COMMAND ${CMAKE_SOURCE_DIR}/tools/kill_and_resume.sh 3 $<TARGET_FILE:qmark>)
     set_tests_properties(kill_and_resume PROPERTIES TIMEOUT 600)
+endif()
+
+# A model that stays in its files, within memory; tools/large_model.sh 1G is the full use.
+if(NOT QM_SANITIZE)
+    add_test(NAME large_model COMMAND ${CMAKE_SOURCE_DIR}/tools/large_model.sh 20M pocl)
+    set_tests_properties(large_model PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600
+        ENVIRONMENT "QM_BUILD=${CMAKE_BINARY_DIR}")
 endif()
 
 # What the program prints, compared with test/cli/*.expected.

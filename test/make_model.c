@@ -2,11 +2,12 @@
 // and measurements of loading at real sizes.
 //
 //   qm_make_model DIRECTORY [--hidden N] [--layers N] [--heads N] [--kv-heads N] [--head-dim N] [--intermediate N]
-//       [--vocab N] [--context N] [--tied 0|1] [--dtype F32|F16|BF16] [--shard-bytes N] [--seed N]
+//       [--vocab N] [--context N] [--tied 0|1] [--dtype F32|F16|BF16] [--shard-bytes N] [--seed N] [--tokenizer 0|1]
 //
 // Unless told otherwise it is the shape of Llama 3.2 1B: 1.24 thousand million weights, BF16, in files of 500 MB;
 // --shard-bytes 0 makes one file. Values are uniform with the deviation 1 / sqrt(columns), norms are near 1; the same
-// arguments give the same bytes, whatever the number of threads.
+// arguments give the same bytes, whatever the number of threads. With --tokenizer 1 there is a tokenizer.json of the 256 bytes
+// and two special tokens, so that the model takes text.
 #include "base/numeric.h"
 #include "base/random.h"
 #include "sys/file.h"
@@ -49,6 +50,7 @@ enum {
     TIED,
     SHARD_BYTES,
     SEED,
+    TOKENIZER,
     OPTIONS
 };
 static struct option options[OPTIONS] = {
@@ -63,6 +65,7 @@ static struct option options[OPTIONS] = {
     [TIED] = {"--tied", 1},
     [SHARD_BYTES] = {"--shard-bytes", 500000000},
     [SEED] = {"--seed", 1},
+    [TOKENIZER] = {"--tokenizer", 0},
 };
 static enum dtype dtype = BF16;
 
@@ -282,6 +285,32 @@ static void write_config(const char *directory)
     close_stream(stream, path);
 }
 
+// A token a byte, each by the character that byte-level tokenizers write it as: itself where it is visible, else one from
+// U+0100 on.
+static void write_tokenizer(const char *directory)
+{
+    char path[QM_PATH_BYTES];
+    FILE *stream = open_in(directory, "tokenizer.json", path);
+    fprintf(stream, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[");
+    for (int i = 0; i < 2; i++)
+        fprintf(stream,
+                "%s{\"id\":%d,\"content\":\"<|%s|>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
+                "\"normalized\":false,\"special\":true}",
+                i ? "," : "", 256 + i, i ? "end" : "begin");
+    fprintf(stream, "],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+                    "\"trim_offsets\":true,\"use_regex\":false},\"post_processor\":null,\"decoder\":{\"type\":"
+                    "\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":true},\"model\":{"
+                    "\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":null,"
+                    "\"end_of_word_suffix\":null,\"fuse_unk\":false,\"byte_fallback\":false,\"vocab\":{");
+    unsigned next = 0x100;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        bool is_visible = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte != 0xad);
+        fprintf(stream, "%s\"\\u%04x\":%u", byte ? "," : "", is_visible ? byte : next++, byte);
+    }
+    fprintf(stream, "},\"merges\":[]}}\n");
+    close_stream(stream, path);
+}
+
 static void read_option(const char *name, const char *value)
 {
     char *end = NULL;
@@ -293,7 +322,7 @@ static void read_option(const char *name, const char *value)
     for (int i = 0; i < OPTIONS; i++)
         if (strcmp(name, options[i].name) == 0) {
             options[i].value = strtoull(value, &end, 10);
-            bool may_be_zero = i == TIED || i == SHARD_BYTES || i == SEED;
+            bool may_be_zero = i == TIED || i == SHARD_BYTES || i == SEED || i == TOKENIZER;
             if (*value == '\0' || *end != '\0' ||
                 (!may_be_zero && (options[i].value < 1 || options[i].value > 1 << 24)))
                 fail("not a number that can be: ", value);
@@ -319,6 +348,8 @@ int main(int argc, char **argv)
     if (of(SHARD_BYTES))
         write_index(argv[1]);
     write_config(argv[1]);
+    if (of(TOKENIZER))
+        write_tokenizer(argv[1]);
     free(buffer);
     return 0;
 }

@@ -277,11 +277,12 @@ static void test_wrong_factor_shows(void **state)
 static void test_parts(void **state)
 {
     (void)state;
-    // The largest are [1536][512]: 3,145,728 bytes; 442,368 with codes of 4 bits and a scale of 2 bytes per 32.
+    // The largest are [1536][512]: 3,145,728 bytes; 835,584 with codes of 8 bits and a scale of 2 bytes per 32. The embedding,
+    // which is in no parts, has 1,048,576 and 524,288.
     static const struct {
         const char *scheme;
-        uint64_t bindings[3]; // two parts, two parts, too small for two; the cache always fits
-    } cases[] = {{"f32", {3145727, 1572864, 1100000}}, {"w4a8-g32-kv4", {442367, 221184, 200000}}};
+        uint64_t bindings[3]; // two parts, two parts, too small for two; the cache fits the first two
+    } cases[] = {{"f32", {3145727, 1572864, 1100000}}, {"w8a8-g32-kv4", {835583, 524288, 300000}}};
     struct qm_device *device = open_native();
     const struct qm_device_info *info = device->info;
     struct qm_device_info small = *info;
@@ -528,7 +529,7 @@ static void test_room(void **state)
     assert_int_equal(qm_network_create(engine, artifact, &scheme, &network), QM_OUT_OF_MEMORY);
     assert_null(network);
     assert_non_null(strstr(qm_error_text(), "w8a16 with widen 2 takes 1"));
-    assert_non_null(strstr(qm_error_text(), "has room for 10.0 MiB; use a smaller widen"));
+    assert_non_null(strstr(qm_error_text(), "has room for 10485760 (10.0 MiB); use a smaller widen"));
     assert_null(strchr(qm_error_text(), '\n'));
     device->fns = fns;
     fns->memory(device, &after);

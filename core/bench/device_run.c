@@ -29,7 +29,7 @@ static void tell_sign(void *context, const char *at)
 {
     struct qm_session *session = context;
     char what[sizeof(session->stage) + 200];
-    snprintf(what, sizeof(what), "%s, %s", session->stage, at);
+    snprintf(what, sizeof(what), "%s%s%s", session->stage, session->stage[0] ? ", " : "", at);
     if (session->params->progress)
         session->params->progress(session->params->progress_context, what,
                                   session->total > 0 ? session->done / session->total : 0);
@@ -115,7 +115,7 @@ enum qm_status qm_session_run_narrow(struct qm_session *session, size_t scheme, 
 
 // Distinct decode batches, the largest first, each in sequences of its own: decode rewrites the cache at its depths, and
 // matvec and matmul round differently, so that a batch must find what itself has written.
-static void plan_sequences(struct qm_session *session)
+void qm_session_plan_sequences(struct qm_session *session)
 {
     const struct qm_profile *profile = session->profile;
     session->group = 1;
@@ -143,15 +143,17 @@ static void plan_sequences(struct qm_session *session)
         session->bases[i] = i == 0 ? 0 : session->sequences;
         session->sequences += i == 0 ? 0 : session->batches[i];
     }
-    session->rows = session->prepared->evaluation->set.window_tokens;
+    session->rows = session->context = session->prepared->evaluation->set.window_tokens; // decode stays within them
     session->slots = session->group;
     for (size_t i = 0; i < profile->prefill_count; ++i) {
         uint32_t need = profile->prefill[i].batch * profile->prefill[i].prompt;
         session->rows = need > session->rows ? need : session->rows;
     }
     if (qm_session_has_answers(session)) {
-        uint32_t need = qm_answer_longest(session->prepared->example_tokens);
-        session->rows = need > session->rows ? need : session->rows;
+        uint32_t longest = qm_answer_longest(session->prepared->example_tokens);
+        uint32_t positions = qm_answer_positions(session->prepared->questions);
+        session->rows = longest > session->rows ? longest : session->rows;
+        session->context = positions > session->context ? positions : session->context;
     }
     for (size_t i = 0; i < profile->decode_count; ++i)
         session->slots = profile->decode[i].steps > session->slots ? profile->decode[i].steps : session->slots;
@@ -160,8 +162,9 @@ static void plan_sequences(struct qm_session *session)
 json_t *qm_session_engine_request(const struct qm_session *session, const char *verb)
 {
     const struct qm_profile *profile = session->profile;
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "do", verb, "widen", (json_int_t)session->run->widen,
-                     "rows", (json_int_t)session->rows, "sequences", (json_int_t)session->sequences, "slots",
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "do", verb, "widen",
+                     (json_int_t)session->run->widen, "context", (json_int_t)session->context, "rows",
+                     (json_int_t)session->rows, "sequences", (json_int_t)session->sequences, "slots",
                      (json_int_t)session->slots, "limit_ns", (json_int_t)profile->submission_ms * 1000000,
                      "most_dispatches", (json_int_t)profile->dispatches_per_submission, "base_tier",
                      (int)(profile->tier == QM_PROFILE_TIER_BASE));
@@ -361,11 +364,11 @@ static enum qm_status read_memory(struct qm_session *session)
 static enum qm_status score_before_timing(struct qm_session *session)
 {
     QM_TRY(qm_session_score_begin(session));
-    if (session->run->widen == 1 &&
-        !session->params->only_times) // the first group comes last, so that timing finds it on the device
+    bool scores_all = !session->params->only_times && !qm_model_is_part(session->prepared->model);
+    if (session->run->widen == 1 && scores_all) // the first group comes last, so that timing finds it on the device
         QM_TRY(qm_session_score_groups(session, 1, qm_session_group_count(session)));
     QM_TRY(qm_session_score_groups(session, 0, 1));
-    return session->run->widen == 1 && !session->params->only_times ? qm_session_score_end(session) : QM_OK;
+    return session->run->widen == 1 && scores_all ? qm_session_score_end(session) : QM_OK;
 }
 
 static enum qm_status score_after_timing(struct qm_session *session)
@@ -412,7 +415,7 @@ static bool is_complete(const struct qm_session *session, const struct qm_scheme
             return false;
         has_speed |= scheme->points[i].count > 0;
     }
-    return scheme->summary && has_speed;
+    return (scheme->summary || qm_model_is_part(session->prepared->model)) && has_speed;
 }
 
 // The profile with no decode batch beyond the attempt's; NULL without memory.
@@ -441,7 +444,7 @@ enum qm_status qm_session_begin(const struct qm_device_run_params *params, const
     run->scheme_count = params->prepared->scheme_count;
     run->widen = params->prepared->profile->widen;
     qm_time_utc(run->started);
-    plan_sequences(session);
+    qm_session_plan_sequences(session);
     size_t points = session->profile->prefill_count + session->profile->decode_count;
     uint32_t windows = params->prepared->evaluation->set.windows;
     session->total =

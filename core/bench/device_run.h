@@ -49,7 +49,8 @@ struct qm_prepared {
     const struct qm_answer_run *reference_answers; // of the fp32 model
     struct qm_prepared_scheme schemes[QM_PROFILE_SCHEMES_MAX];
     size_t scheme_count;
-    const float *reference; // of the fp32 model, [windows][tokens][vocabulary]
+    // Of the fp32 model, [windows][tokens][vocabulary]; where the model is a part of one, of the verified windows alone.
+    const float *reference;
     uint32_t verify_windows;
 };
 

@@ -30,9 +30,9 @@ struct qm_session {
     uint32_t bases[QM_PROFILE_POINTS_MAX];   // first sequence of each
     size_t batch_count;
     uint32_t sequences;
-    uint32_t rows, slots; // of the engine
-    double done, total;   // units of work, for progress
-    char stage[96];       // that progress was told last, up to its first comma
+    uint32_t rows, slots, context; // of the engine
+    double done, total;            // units of work, for progress
+    char stage[96];                // that progress was told last, up to its first comma
 };
 
 // Opens the device in a worker of its own, loads and verifies every scheme and scores what timed passes will repeat.
@@ -49,6 +49,8 @@ struct qm_ending {
 QM_MUST_USE enum qm_status qm_session_end(struct qm_session *session, enum qm_status status, struct qm_ending *ending,
                                           struct qm_device_run **out);
 
+// Which sequences lie on the device, and what passes need of an engine, from `profile` and the evaluation's set alone.
+void qm_session_plan_sequences(struct qm_session *session);
 void qm_session_tell(struct qm_session *session, const char *what, double units);
 // Ends a scheme's run with a status and the current error text; a wrong one loses its speed.
 void qm_session_fail(struct qm_session *session, size_t scheme, enum qm_status status);

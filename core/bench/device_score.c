@@ -11,6 +11,12 @@
 #include "model/engine.h"
 #include "sys/file.h"
 
+// Of a part of a model checksums and the agreement with the reference backend are all that there is.
+static bool is_part(const struct qm_session *session)
+{
+    return qm_model_is_part(session->prepared->model);
+}
+
 // What a `run` with logits left in the scratch file: passes of rows of logits, each followed by log-probabilities.
 struct kept {
     float *values;
@@ -215,7 +221,9 @@ static enum qm_status score_prefill(struct qm_session *session, size_t scheme, u
         return status;
     }
     size_t first_scored = *scored;
-    for (; *scored < evaluation->scored_count && evaluation->scored[*scored].window < first + count; ++*scored) {
+    for (;
+         !is_part(session) && *scored < evaluation->scored_count && evaluation->scored[*scored].window < first + count;
+         ++*scored) {
         const struct qm_scored_token *token = &evaluation->scored[*scored];
         QM_GUARD(score_token(session, &kept, token->window - first, token->position, token, run->scores, *scored));
     }
@@ -279,7 +287,7 @@ static enum qm_status score_decode_block(struct qm_session *session, size_t sche
         return status;
     }
     // Several batches decode the same windows; each token counts once, for the largest.
-    bool is_counted = decode->batch == session->batches[0];
+    bool is_counted = decode->batch == session->batches[0] && !is_part(session);
     for (size_t i = 0; i < evaluation->scored_count && is_counted; ++i) {
         const struct qm_scored_token *token = &evaluation->scored[i];
         if (token->window < first || token->window >= first + decode->batch || token->position < decode->depth ||
@@ -373,7 +381,7 @@ enum qm_status qm_session_score_begin(struct qm_session *session)
     const struct qm_evaluation *evaluation = session->prepared->evaluation;
     for (size_t s = 0; s < session->run->scheme_count; ++s) {
         struct qm_scheme_run *run = &session->run->schemes[s];
-        if (run->status != QM_OK)
+        if (run->status != QM_OK || is_part(session))
             continue;
         QM_TRY(qm_token_scores_create(evaluation->scored_count, &run->scores));
         QM_TRY(qm_token_scores_create(evaluation->scored_count * (session->profile->decode_count + 1),

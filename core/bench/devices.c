@@ -13,6 +13,11 @@ static void copy_text(char *to, size_t size, json_t *object, const char *key)
     snprintf(to, size, "%s", text ? text : "");
 }
 
+static uint64_t number_of(const json_t *object, const char *key)
+{
+    return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
 static void add_entry(struct qm_device_list *list, json_t *row)
 {
     if (list->count == QM_DEVICE_LIST_MAX)
@@ -24,6 +29,10 @@ static void add_entry(struct qm_device_list *list, json_t *row)
     copy_text(entry->driver, sizeof(entry->driver), row, "driver");
     copy_text(entry->driver_version, sizeof(entry->driver_version), row, "driver_version");
     copy_text(entry->type, sizeof(entry->type), row, "type");
+    const json_t *limits = json_object_get(row, "limits");
+    entry->memory_bytes = number_of(limits, "memory_bytes");
+    entry->max_binding_bytes = number_of(limits, "max_binding_bytes");
+    entry->max_allocation_bytes = number_of(limits, "max_allocation_bytes");
     entry->ordinal = 0;
     unsigned same = 1;
     for (size_t i = 0; i < list->count; ++i)

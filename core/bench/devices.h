@@ -6,6 +6,7 @@
 #include "base/status.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
     QM_DEVICE_LIST_MAX = 64
@@ -17,7 +18,9 @@ struct qm_device_entry {
     char name[128];
     char driver[64]; // short name
     char driver_version[160];
-    char type[16];    // "cpu", "discrete", ...
+    char type[16]; // "cpu", "discrete", ...
+    // By the driver's word; 0: it says nothing.
+    uint64_t memory_bytes, max_binding_bytes, max_allocation_bytes;
     unsigned ordinal; // 2, 3 ... for further devices of the same name and API, else 0
 };
 

@@ -48,8 +48,7 @@ static enum qm_status check_against_model(const struct qm_profile *profile, cons
     return QM_OK;
 }
 
-// What the groups of all schemes divide: the sizes of a model are padded to multiples of it, for all schemes alike.
-static uint32_t padding_multiple(const struct qm_profile *profile)
+uint32_t qm_preparation_padding(const struct qm_profile *profile)
 {
     uint32_t multiple = 32;
     for (size_t i = 0; i < profile->scheme_count; ++i) {
@@ -65,10 +64,20 @@ static uint32_t padding_multiple(const struct qm_profile *profile)
     return multiple;
 }
 
+enum qm_status qm_preparation_directory(const char *name, char path[QM_PATH_BYTES])
+{
+    enum qm_profile_model built_in;
+    if (qm_profile_model_find(name, &built_in))
+        return qm_data_path(BUILT_IN_MODEL, path);
+    snprintf(path, QM_PATH_BYTES, "%s", name);
+    return QM_OK;
+}
+
 // Loads the model that the caller names, else the profile's. A named one becomes the profile's, so that the profile says
 // which was run.
-static enum qm_status load_model(const char *name, struct qm_preparation *p)
+static enum qm_status load_model(const struct qm_preparation_params *params, struct qm_preparation *p)
 {
+    const char *name = params->model;
     enum qm_profile_model model = p->profile.model;
     bool is_directory = name && !qm_profile_model_find(name, &model);
     if (is_directory)
@@ -82,7 +91,16 @@ static enum qm_status load_model(const char *name, struct qm_preparation *p)
         snprintf(p->model_directory, sizeof(p->model_directory), "%s", name);
     else
         QM_TRY(qm_data_path(BUILT_IN_MODEL, p->model_directory));
-    QM_TRY(qm_model_load(p->model_directory, padding_multiple(&p->profile), &p->model));
+    if (params->layers > 0 && (model == QM_PROFILE_MODEL_OUTLIERS || p->profile.is_fit || p->profile.widen > 1))
+        return QM_FAIL(QM_INVALID, "--layers runs a part of a model as it is; leave out built-in-outliers and widen");
+    if (params->layers > UINT32_MAX)
+        return QM_FAIL(QM_INVALID, "--layers %" PRIu64 " is more than any model has", params->layers);
+    const struct qm_model_load_params load = {.multiple = qm_preparation_padding(&p->profile),
+                                              .layers = (uint32_t)params->layers,
+                                              .whole_bytes = QM_MODEL_WHOLE_BYTES};
+    enum qm_status status = qm_model_load_with(p->model_directory, &load, &p->model);
+    if (status != QM_OK)
+        return status == QM_UNSUPPORTED ? QM_INVALID : status; // a model that cannot be run is bad input
     if (model != QM_PROFILE_MODEL_OUTLIERS)
         return QM_OK;
     struct qm_model *variant = NULL;
@@ -137,7 +155,7 @@ enum qm_status qm_preparation_read(const struct qm_preparation_params *params, s
         status = QM_FAIL(QM_UNSUPPORTED, "%s: tiles: tuned is not built in yet; use fixed", p->profile.path);
         goto done;
     }
-    QM_GUARD(load_model(params->model, p));
+    QM_GUARD(load_model(params, p));
     QM_GUARD(qm_preparation_read_sets(p, params));
     QM_GUARD(check_against_model(&p->profile, p->model));
     *out = p;
@@ -165,7 +183,7 @@ static enum qm_status make_scheme(struct qm_preparation *p, const struct qm_refe
 static enum qm_status make_answers(struct qm_preparation *p, const struct qm_reference_params *reference)
 {
     struct qm_prepared *prepared = &p->prepared;
-    if (!prepared->examples)
+    if (!prepared->examples || qm_model_is_part(p->model)) // a part says nothing of what the model would
         return QM_OK;
     p->questions = (struct qm_answer_questions){.examples = prepared->examples,
                                                 .tokens = prepared->example_tokens,
@@ -207,8 +225,13 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
         p->prepared.overlap_found = &p->overlap_found;
     if (p->profile.evaluation.windows < VERIFY_WINDOWS)
         p->prepared.verify_windows = p->profile.evaluation.windows;
-    if (!params->only_artifacts)
-        QM_TRY(qm_reference_fp32_logits(&reference, p->evaluation, &p->reference));
+    // Of a part of a model nothing is scored: the float32 logits are there to judge by, where devices are verified.
+    if (!params->only_artifacts) {
+        struct qm_evaluation verified = *p->evaluation;
+        verified.set.windows = p->prepared.verify_windows;
+        QM_TRY(qm_reference_fp32_logits(&reference, qm_model_is_part(p->model) ? &verified : p->evaluation,
+                                        &p->reference));
+    }
     p->prepared.reference = p->reference;
     if (!params->only_artifacts)
         QM_TRY(make_answers(p, &reference));

@@ -29,8 +29,9 @@ struct qm_preparation_params {
     const char *schemes;                // list, or NULL: the profile's
     const char *model;                  // "built-in", "built-in-outliers" or a directory; NULL: the profile's
     const char *cache_directory;
-    uint64_t widen; // as --widen has it: a power of two up to QM_PROFILE_WIDEN_MAX; 0: the profile's
-    bool fits;      // --fit: as wide as each device holds; with neither `widen` nor a widened profile
+    uint64_t layers; // only so many of the model, from the first on, without accuracy; 0: all
+    uint64_t widen;  // as --widen has it: a power of two up to QM_PROFILE_WIDEN_MAX; 0: the profile's
+    bool fits;       // --fit: as wide as each device holds; with neither `widen` nor a widened profile
     const char *evaluation_file, *calibration_file; // the user's own, in place of the built-in sets; NULL: built in
     const char *compat;     // "llama-perplexity": how a text is cut and scored; NULL: the profile's
     uint64_t window_tokens; // of a text's windows; 0: as the profile has it, and no more than the context
@@ -50,6 +51,10 @@ QM_MUST_USE enum qm_status qm_preparation_read(const struct qm_preparation_param
 QM_MUST_USE enum qm_status qm_preparation_make(struct qm_preparation *preparation,
                                                const struct qm_preparation_params *params, qm_progress progress,
                                                void *progress_context);
+// What the groups of all schemes divide: the sizes of a model are padded to multiples of it, for all schemes alike.
+uint32_t qm_preparation_padding(const struct qm_profile *profile);
+// The directory of a model that is named as --model has it, a built-in one by its name.
+QM_MUST_USE enum qm_status qm_preparation_directory(const char *name, char path[QM_PATH_BYTES]);
 void qm_preparation_destroy(struct qm_preparation **preparation);
 
 #endif

@@ -51,6 +51,7 @@ static enum qm_status oracle_open(const struct qm_artifact *artifact, const stru
     QM_GUARD(qm_engine_create(&(struct qm_engine_params){.device = out->device,
                                                          .tile = "narrow",
                                                          .config = artifact->config,
+                                                         .context = window_tokens,
                                                          .rows = window_tokens,
                                                          .sequences = 1,
                                                          .slots = 1},
@@ -63,10 +64,10 @@ done:
     return status;
 }
 
-static enum qm_status oracle_set_window(const struct oracle *oracle, const struct qm_evaluation *set, uint32_t window,
-                                        uint32_t context)
+static enum qm_status oracle_set_window(const struct oracle *oracle, const struct qm_evaluation *set, uint32_t window)
 {
-    uint32_t *tokens = calloc(context + 1, sizeof(*tokens));
+    uint32_t context = qm_engine_config(oracle->engine)->context;
+    uint32_t *tokens = calloc((size_t)context + 1, sizeof(*tokens));
     if (!tokens)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for tokens");
     memcpy(tokens, qm_evaluation_tokens(set, window), (set->set.window_tokens + 1) * sizeof(*tokens));
@@ -76,6 +77,31 @@ static enum qm_status oracle_set_window(const struct oracle *oracle, const struc
 }
 
 // ---- Artifacts ----------------------------------------------------------------------------------------------------
+
+// Where the artifacts of a large model are made: beside those that are kept. NULL: in memory.
+static const char *scratch_of(const struct qm_reference_params *params, char directory[QM_PATH_BYTES])
+{
+    bool is_large = params->model->values == NULL && params->cache_directory;
+    if (!is_large || qm_path_join(directory, params->cache_directory, "artifacts") != QM_OK ||
+        qm_directory_make(directory) != QM_OK)
+        return NULL;
+    return directory;
+}
+
+static void tell_encoding(void *context, double fraction)
+{
+    tell(context, "quantizing", fraction);
+}
+
+static enum qm_status build(const struct qm_reference_params *params, struct qm_artifact_params *artifact,
+                            struct qm_artifact **out)
+{
+    char directory[QM_PATH_BYTES];
+    artifact->scratch_directory = scratch_of(params, directory);
+    artifact->progress = artifact->scratch_directory ? tell_encoding : NULL; // else it is done at once
+    artifact->progress_context = (void *)(uintptr_t)params;
+    return qm_artifact_build(artifact, out);
+}
 
 struct qm_reference_collector {
     const struct qm_reference_params *params;
@@ -112,8 +138,7 @@ enum qm_status qm_reference_collector_open(const struct qm_reference_params *par
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory to calibrate");
         goto done;
     }
-    QM_GUARD(
-        qm_artifact_build(&(struct qm_artifact_params){.model = params->model, .scheme = &f32}, &collector->artifact));
+    QM_GUARD(build(params, &(struct qm_artifact_params){.model = params->model, .scheme = &f32}, &collector->artifact));
     QM_GUARD(oracle_open(collector->artifact, &f32, calibration->set.window_tokens, &collector->oracle));
     collector->seconds = seconds_since(began_ns);
     *out = collector;
@@ -131,8 +156,7 @@ enum qm_status qm_reference_collector_advance(struct qm_reference_collector *col
         if (qm_interrupted())
             return QM_FAIL(QM_INTERRUPTED, "interrupted");
         tell(collector->params, "collecting", (double)collector->windows / calibration->set.windows);
-        QM_TRY(oracle_set_window(&collector->oracle, calibration, collector->windows,
-                                 collector->params->model->config.context));
+        QM_TRY(oracle_set_window(&collector->oracle, calibration, collector->windows));
         QM_TRY(qm_pass_observe(collector->oracle.pass, &(struct qm_pass_start){0, 0}, collector->collected));
     }
     collector->seconds += seconds_since(began_ns);
@@ -238,11 +262,12 @@ static enum qm_status build_calibrated(const struct qm_reference_params *params,
         if (!smoothed)
             QM_GUARD(qm_calibration_statistics(collectors, (uint32_t)(i / 4), input, &statistics[i]));
     }
-    QM_GUARD(qm_artifact_build(&(struct qm_artifact_params){.model = smoothed ? smoothed->model : params->model,
-                                                            .scheme = scheme,
-                                                            .activations = scales,
-                                                            .statistics = statistics},
-                               out));
+    QM_GUARD(build(params,
+                   &(struct qm_artifact_params){.model = smoothed ? smoothed->model : params->model,
+                                                .scheme = scheme,
+                                                .activations = scales,
+                                                .statistics = statistics},
+                   out));
 done:
     free(statistics);
     qm_activation_scales_destroy(&scales);
@@ -266,10 +291,10 @@ enum qm_status qm_reference_build(const struct qm_reference_params *params, cons
                                   struct qm_artifact **out)
 {
     const uint64_t began_ns = qm_clock_ns();
-    const struct qm_artifact_params plain = {.model = params->model, .scheme = scheme};
+    struct qm_artifact_params plain = {.model = params->model, .scheme = scheme};
     enum qm_status status = qm_scheme_is_calibrated(scheme)
                                 ? build_calibrated(params, scheme, calibration, collected, out)
-                                : qm_artifact_build(&plain, out);
+                                : build(params, &plain, out);
     if (params->time)
         params->time->building_s = seconds_since(began_ns);
     return status;
@@ -306,10 +331,15 @@ enum qm_status qm_reference_artifact(const struct qm_reference_params *params, c
         enum qm_status status = calibrate(params, scheme, calibration, out);
         if (status == QM_OK)
             status = qm_artifact_store(*out, directory);
-        if (status != QM_OK) {
+        if (status == QM_OK)
+            status = qm_artifact_path(directory, (*out)->id, path);
+        if (status == QM_OK && (*out)->scratch.bytes) { // the file that is kept takes the scratch file's place
             qm_artifact_destroy(out);
-            return status;
+            status = qm_artifact_load(path, out);
         }
+        if (status != QM_OK)
+            qm_artifact_destroy(out);
+        return status;
     }
     return qm_artifact_path(directory, (*out)->id, path);
 }
@@ -364,7 +394,7 @@ enum qm_status qm_reference_compute_logits(const struct qm_reference_params *par
             goto done;
         }
         tell(params, what, (double)w / windows);
-        QM_GUARD(oracle_set_window(&oracle, evaluation, w, artifact->config.context));
+        QM_GUARD(oracle_set_window(&oracle, evaluation, w));
         QM_GUARD(qm_pass_run(oracle.pass, &(struct qm_pass_start){0, 0}, 1, &(struct qm_run_policy){0, 1}, &timing));
         QM_GUARD(qm_pass_read_logits(oracle.pass, logits + w * window_count));
     }

@@ -168,7 +168,7 @@ static void oracle_close(struct oracle *oracle)
 }
 
 static enum qm_status oracle_open(const struct qm_artifact *artifact, const struct qm_scheme *scheme, uint32_t rows,
-                                  struct oracle *out)
+                                  uint32_t positions, struct oracle *out)
 {
     struct qm_device_info info;
     size_t count = 0;
@@ -177,6 +177,7 @@ static enum qm_status oracle_open(const struct qm_artifact *artifact, const stru
     QM_TRY(qm_engine_create(&(struct qm_engine_params){.device = out->device,
                                                        .tile = "narrow",
                                                        .config = artifact->config,
+                                                       .context = positions,
                                                        .rows = rows,
                                                        .sequences = SEQUENCES,
                                                        .slots = 1},
@@ -216,7 +217,7 @@ static enum qm_status generate_all(const struct qm_reference_params *params,
                                             .context = &oracle,
                                             .sequences = SEQUENCES,
                                             .rows = longest > ROWS ? longest : ROWS};
-    enum qm_status status = oracle_open(artifact, scheme, source.rows, &oracle);
+    enum qm_status status = oracle_open(artifact, scheme, source.rows, qm_answer_positions(questions), &oracle);
     if (status == QM_OK) {
         tell(&oracle, 0, 1);
         status = qm_answers_generate(questions, &source, out);

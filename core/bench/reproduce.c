@@ -157,7 +157,8 @@ static void pair_scores(const struct qm_rerun_params *params, const struct qm_de
     if (!profile || read_samples(params, &bytes, &count) != QM_OK ||
         qm_profile_read(qm_node_child(params->record, "profile"), profile) != QM_OK)
         goto done;
-    struct qm_samples_params reading = {.profile = profile, .widen = run->widen};
+    struct qm_samples_params reading = {
+        .profile = profile, .widen = run->widen, .is_part = qm_node_get(params->record, "model.layers_run") != NULL};
     for (size_t i = 0; i < profile->scheme_count; ++i)
         reading.is_ok[i] =
             strcmp(qm_node_text_at(scheme_of(params->record, profile->schemes[i].name), "status", ""), "ok") == 0;

@@ -1,5 +1,6 @@
 #include "bench/result_build.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -382,6 +383,9 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
     qm_node_set_text(model, "name", qm_path_name(prepared->model_directory));
     if (prepared->model->variant)
         qm_node_set_text(model, "variant", prepared->model->variant);
+    if (qm_model_is_part(prepared->model))
+        qm_node_set_textf(model, "layers_run", "%" PRIu32 " of %" PRIu32, prepared->model->config.layers,
+                          prepared->model->layers_in_file);
     qm_node_set_text(model, "sha256", prepared->model->sha256);
     qm_node_set_u64(model, "parameters", prepared->model->parameters);
     qm_result_add_size(model, &prepared->model->config, run->widen, run->fit_reason);

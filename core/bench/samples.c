@@ -194,7 +194,8 @@ static void add_scheme(struct sample_list *list, const struct qm_raw_scheme *sch
 {
     const char *name = scheme->scheme->name;
     add_widening(list, scheme, about);
-    if (!scheme->scores)
+    if (!scheme->scores &&
+        !(scheme->is_ok && scheme->agreement->count > 0)) // of a part of a model there are times alone
         return;
     add_scores(list, scheme->scores, name, "prefill");
     add_scores(list, scheme->decode_scores, name, "decode");

@@ -31,6 +31,7 @@ struct qm_samples_params {
     const struct qm_profile *profile;
     uint32_t widen;
     bool is_ok[QM_PROFILE_SCHEMES_MAX]; // status of each scheme, which no array tells
+    bool is_part;                       // model.layers_run is there: times and agreement, without scores
 };
 
 // Reads from memory that came from malloc, taken over as by qm_tensors_parse; `name` stands for the file in messages. The

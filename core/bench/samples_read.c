@@ -473,9 +473,10 @@ static enum qm_status read_scheme(struct reader *reader, size_t s)
     if (reader->params->widen > 1)
         QM_TRY(read_widening(reader, name, own, raw));
     QM_TRY(read_points(reader, name, own, raw)); // so that all that are ok have the same, whatever is in the file
-    if (!own->scores)
+    if (!own->scores && !(reader->params->is_part && raw->is_ok))
         return QM_OK;
-    QM_TRY(read_scores(reader, name, "decode", 0, scored * (profile->decode_count + 1), &own->decode_scores));
+    if (own->scores)
+        QM_TRY(read_scores(reader, name, "decode", 0, scored * (profile->decode_count + 1), &own->decode_scores));
     raw->decode_scores = own->decode_scores;
     QM_TRY(read_check(reader, name, &own->agreement));
     raw->agreement = &own->agreement;

@@ -54,12 +54,19 @@ static void find_model(struct qm_verify_state *state)
     bool is_outliers = state->profile->model == QM_PROFILE_MODEL_OUTLIERS;
     if (strcmp(name, qm_path_name(BUILT_IN_MODEL)) == 0 || is_outliers)
         state->model = is_outliers ? verifier->outliers : verifier->model;
+    bool is_part = qm_node_get(state->result, "model.layers_run") != NULL;
+    if (is_part)
+        state->model = NULL;
     if (state->model)
         return;
-    const char *why = verifier->model ? "it is not the built-in model" : "the built-in model is not installed";
+    const char *why = is_part           ? "of a part of a model only the run knows it"
+                      : verifier->model ? "it is not the built-in model"
+                                        : "the built-in model is not installed";
     qm_verify_skip(state, "model.sha256", why);
     qm_verify_skip(state, "model.variant", why);
     qm_verify_skip(state, "model.parameters", why);
+    qm_verify_skip(state, "model.architecture", why);
+    qm_verify_skip(state, "model.padding", why);
     qm_verify_skip(state, "model.weights_on_device", why);
     qm_verify_skip(state, "model.operations_per_token", why);
     qm_verify_skip(state, "schemes[].disclosure.tensors.formats", why);
@@ -307,7 +314,8 @@ static bool is_ok(const struct qm_verify_state *state, size_t scheme)
 static void read_samples(struct qm_verify_state *state, void **bytes, size_t count, uint32_t widen,
                          struct qm_samples *samples)
 {
-    struct qm_samples_params params = {.profile = state->profile, .widen = widen};
+    struct qm_samples_params params = {
+        .profile = state->profile, .widen = widen, .is_part = qm_node_get(state->result, "model.layers_run") != NULL};
     for (size_t s = 0; s < state->profile->scheme_count; ++s)
         params.is_ok[s] = is_ok(state, s);
     if (qm_samples_parse(bytes, count, qm_node_text_at(state->result, "samples.file", "samples"), &params, samples) ==

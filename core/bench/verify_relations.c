@@ -135,12 +135,15 @@ static void check_status(struct qm_verify_state *state, size_t s)
         return;
     const struct qm_raw_scheme *scheme = &state->samples->raw.schemes[s];
     struct qm_derived derived = {0};
-    if (!scheme->scores)
+    bool is_part = qm_node_get(state->result, "model.layers_run") != NULL;
+    if (is_part && scheme->scores)
+        scheme_differs(state, s, "status", status, "failed", "a part of a model was scored");
+    if (!scheme->scores && !is_part)
         scheme_differs(state, s, "status", status, "failed", "no scores are in the samples");
     for (size_t i = 0; i < scheme->point_count; ++i)
         if (scheme->points[i].count != 0 && scheme->points[i].count < profile->repeats)
             scheme_differs(state, s, "status", status, "failed", "a point has fewer passes than the profile's repeats");
-    if (scheme->scores &&
+    if ((scheme->scores || is_part) && scheme->agreement &&
         qm_derive_check(scheme->scheme, state->samples->raw.widen, scheme->agreement, &derived.check) == QM_OK) {
         if (!derived.check.agrees || scheme->agreement->count == 0)
             scheme_differs(state, s, "status", status, "wrong", "logits are beyond the bounds of backend_check");

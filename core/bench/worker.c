@@ -189,6 +189,7 @@ static void read_engine_params(struct worker *worker, json_t *request, struct qm
     *params = (struct qm_engine_params){.device = worker->device,
                                         .config = worker->config,
                                         .widen = number_of(request, "widen"),
+                                        .context = number_of(request, "context"),
                                         .rows = number_of(request, "rows"),
                                         .sequences = number_of(request, "sequences"),
                                         .slots = number_of(request, "slots")};
@@ -201,11 +202,7 @@ static bool reads_texels(const struct worker *worker, json_t *request)
 
 static enum qm_status load_config(struct worker *worker, const char *path)
 {
-    struct qm_artifact *artifact = NULL;
-    QM_TRY(qm_artifact_load(path, &artifact));
-    worker->config = artifact->config;
-    qm_artifact_destroy(&artifact);
-    return QM_OK;
+    return qm_artifact_load_config(path, &worker->config);
 }
 
 static enum qm_status do_engine(struct worker *worker, json_t *request, json_t *answer)
@@ -216,6 +213,11 @@ static enum qm_status do_engine(struct worker *worker, json_t *request, json_t *
         return QM_FAIL(QM_INVALID, "one engine, then one that is not widened");
     QM_TRY(load_config(worker, text_of(request, "artifact")));
     read_engine_params(worker, request, &params);
+    if (params.context > worker->config.context)
+        return QM_FAIL(QM_INVALID, "%u positions exceed the model's context of %u", params.context,
+                       worker->config.context);
+    if (params.context > 0) // what follows knows the engine's alone
+        worker->config.context = params.context;
     if (is_narrow) {
         params.widen = 1;
         params.tile = worker->tile;

@@ -7,10 +7,11 @@
 //   open     device ("vulkan:0"), debug, cache (directory or null), attempt (0; more: it was lost so often)
 //            -> info (as qm_device_info, see device_node.h)
 //   selftest -> capabilities, ..., as qm_selftest_node has them
-//   engine   artifact (path; for the configuration), widen, rows, sequences, slots, limit_ns, most_dispatches
+//   engine   artifact (path; for the configuration), widen, rows, sequences, slots, limit_ns, most_dispatches,
+//            context (positions that passes will use; 0: the model's)
 //            `narrow`: true makes a second engine beside the first, not widened and with its kernels
 //   load     scheme, artifact (path), narrow -> weight_bytes, cache_bytes, variants [..]
-//   fit      rows, sequences, slots, most, schemes [{scheme, artifact} ..], passes [{batch, tokens} ..]
+//   fit      rows, sequences, slots, context, most, schemes [{scheme, artifact} ..], passes [{batch, tokens} ..]
 //            -> widen (the largest up to `most` that fits), bytes, reason (why not twice as much); see fit.h
 //   random   scheme, artifact (path) -> rows, columns, bytes, products, has_device_time, tiled_ns [..], random_ns [..];
 //            see model/random_weight.h

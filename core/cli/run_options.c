@@ -35,6 +35,7 @@ static const struct row {
     {"eval-windows", WHOLE, offsetof(struct qm_run_options, evaluation_windows)},
     {"embed-texts", FLAG, offsetof(struct qm_run_options, embeds_texts)},
     {"widen", WHOLE, offsetof(struct qm_run_options, widen)},
+    {"layers", WHOLE, offsetof(struct qm_run_options, layers)},
     {"fit", FLAG, offsetof(struct qm_run_options, fits)},
     {"allow-overlap", FLAG, offsetof(struct qm_run_options, allows_overlap)},
     {"debug", FLAG, offsetof(struct qm_run_options, is_debug)},

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "bench/devices.h"
+#include "bench/forecast.h"
 #include "bench/prepare.h"
 #include "bench/result_build.h"
 #include "bench/samples.h"
@@ -205,8 +206,10 @@ static enum qm_status run_device(struct going *going, size_t index, struct qm_no
     if (run->retries > 0)
         fprintf(stderr, "%s: was begun anew once: %s\n", title, run->retry_reason);
     status = write_and_show(going, run, index, json);
-    if (going->outcome.any_failed == before.any_failed && going->outcome.any_wrong == before.any_wrong)
+    if (going->outcome.any_failed == before.any_failed && going->outcome.any_wrong == before.any_wrong) {
         write_estimate(estimate, seconds);
+        qm_forecast_keep_run(going->cache, entry, &going->preparation->prepared, run, seconds);
+    }
     qm_device_run_destroy(&run);
     return status;
 }
@@ -354,11 +357,14 @@ static enum qm_status read_options(struct going *going, struct qm_run_options *o
     }
     if (options->widen == 0)
         return QM_FAIL(QM_INVALID, "--widen 0 is no power of two from 1 to %d", QM_PROFILE_WIDEN_MAX);
+    if (options->layers == 0)
+        return QM_FAIL(QM_INVALID, "--layers 0 leaves nothing to run; use 1 or more");
     *params = (struct qm_preparation_params){.profile = options->profile ? options->profile : "quick",
                                              .schemes = options->schemes,
                                              .model = options->model,
                                              .exact_match = options->exact_match,
                                              .cache_directory = going->cache,
+                                             .layers = given(options->layers),
                                              .widen = given(options->widen),
                                              .fits = options->fits,
                                              .allow_overlap = options->allows_overlap,
@@ -406,9 +412,11 @@ static int run(struct qm_run_options *options)
     struct qm_progress_line line;
     qm_progress_begin(&line, "preparing artifacts and reference", 0);
     status = qm_preparation_make(going.preparation, &params, qm_progress_show, &line);
-    qm_progress_end(&line);
-    if (status == QM_OK)
+    double prepared_s = qm_progress_end(&line);
+    if (status == QM_OK) {
+        qm_forecast_keep_preparation(going.cache, &going.preparation->prepared, prepared_s);
         code = run_all(&going);
+    }
 done:
     qm_preparation_destroy(&going.preparation);
     qm_lock_release(&going.scratch_lock);
@@ -426,6 +434,7 @@ int qm_verb_run(int argc, char **argv)
                                .progress = "text",
                                .evaluation_seed = UINT64_MAX,
                                .widen = UINT64_MAX,
+                               .layers = UINT64_MAX,
                                .evaluation_window = UINT64_MAX,
                                .evaluation_stride = UINT64_MAX,
                                .evaluation_windows = UINT64_MAX};
@@ -438,6 +447,8 @@ int qm_verb_run(int argc, char **argv)
         {"out", QM_OPTION_TEXT, &o.directory, "DIR", "where results are written; qmark-results if not given"},
         {"model", QM_OPTION_TEXT, &o.model, "NAME|DIR",
          "built-in, built-in-outliers or a directory; the profile's if not given"},
+        {"layers", QM_OPTION_WHOLE, &o.layers, "N",
+         "only the first N layers: kernels and their times, no accuracy (kernel only)"},
         {"widen", QM_OPTION_WHOLE, &o.widen, "R",
          "repeat the residual stream R times: 1, 2, 4 .. 64; the profile's if not given"},
         {"fit", QM_OPTION_FLAG, &o.fits, NULL, "repeat it as often as the device's memory holds, 64 times at most"},

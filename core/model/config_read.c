@@ -58,6 +58,60 @@ static enum qm_status read_flag(const struct reader *reader, const char *key, bo
     return QM_OK;
 }
 
+// What the keys of other architectures stand for, as Hugging Face's transformers names them: a key that is set, and says more
+// than that nothing is to be done, is a difference to what can be run.
+static const struct {
+    const char *key, *means;
+} differences[] = {
+    {"num_local_experts", "a mixture of experts"},
+    {"num_experts", "a mixture of experts"},
+    {"n_routed_experts", "a mixture of experts"},
+    {"kv_lora_rank", "latent attention"},
+    {"attn_logit_softcapping", "capped attention scores"},
+    {"final_logit_softcapping", "capped logits"},
+    {"logit_scale", "scaled logits"},
+    {"embedding_multiplier", "a scaled embedding"},
+    {"residual_multiplier", "scaled residuals"},
+    {"layer_norm_eps", "LayerNorm in place of RMSNorm"},
+    {"layer_norm_epsilon", "LayerNorm in place of RMSNorm"},
+    {"n_embd", "GPT-2's sizes and positions"},
+    {"position_embedding_type", "positions that are no rotary embedding"},
+    {"alibi", "positions by attention bias"},
+    {"parallel_attn", "attention beside the MLP"},
+    {"use_parallel_residual", "attention beside the MLP"},
+    {"partial_rotary_factor", "a rotary embedding of a part of each head"},
+    {"rotary_pct", "a rotary embedding of a part of each head"},
+    {"clip_qkv", "clipped queries, keys and values"},
+    {"state_size", "a state space in place of attention"},
+    {"num_nextn_predict_layers", "further predicting layers"},
+    {"encoder_layers", "an encoder"},
+    {"vision_config", "images beside text"},
+    {"attention_bias", "biases of attention"},
+    {"mlp_bias", "biases of the MLP"},
+    {"quantization_config", "weights that are quantized already"},
+};
+
+static void list_differences(const struct reader *reader, char *text, size_t capacity)
+{
+    size_t used = 0;
+    const json_t *act = json_object_get(reader->root, "hidden_act");
+    text[0] = '\0';
+    if (!act)
+        act = json_object_get(reader->root, "hidden_activation");
+    if (json_is_string(act) && strcmp(json_string_value(act), "silu") != 0)
+        used = (size_t)snprintf(text, capacity, "%.32s in place of silu", json_string_value(act));
+    for (size_t i = 0; i < sizeof(differences) / sizeof(differences[0]); i++) {
+        const json_t *value = json_object_get(reader->root, differences[i].key);
+        bool says_nothing = is_absent(value) || json_is_false(value) ||
+                            (json_is_number(value) && (json_number_value(value) == 0 || json_number_value(value) == 1));
+        if (says_nothing || strstr(text, differences[i].means) || used + 100 > capacity)
+            continue;
+        used += (size_t)snprintf(text + used, capacity - used, "%s%s ('%s')", used ? ", " : "", differences[i].means,
+                                 differences[i].key);
+    }
+    qm_text_clean(text);
+}
+
 static enum qm_status read_architecture(const struct reader *reader, enum qm_architecture *out)
 {
     const json_t *list = json_object_get(reader->root, "architectures");
@@ -67,7 +121,13 @@ static enum qm_status read_architecture(const struct reader *reader, enum qm_arc
             QM_INVALID,
             "%s: 'architectures' does not name one architecture; it should be [\"LlamaForCausalLM\"] or the like",
             reader->file);
-    return qm_architecture_find(name, reader->file, out);
+    enum qm_status status = qm_architecture_find(name, reader->file, out);
+    char text[400], known[512];
+    if (status != QM_UNSUPPORTED)
+        return status;
+    list_differences(reader, text, sizeof(text));
+    snprintf(known, sizeof(known), "%s", qm_error_text());
+    return text[0] ? QM_FAIL(status, "%s; its config.json has %s", known, text) : status;
 }
 
 // Keys that would change the function, unless they have the value that goes without saying.

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/numeric.h"
+#include "model/need.h"
 #include "model/room.h"
 #include "quant/layout.h"
 #include "sys/heartbeat.h"
@@ -42,11 +43,21 @@ const struct qm_model_config *qm_engine_config(const struct qm_engine *engine)
     return &engine->config;
 }
 
+// The configuration as it is on the device.
+static enum qm_status device_config(const struct qm_engine_params *params, struct qm_model_config *out)
+{
+    QM_TRY(qm_model_config_widen(&params->config, params->widen ? params->widen : 1, out));
+    if (params->context > out->context)
+        return QM_FAIL(QM_INVALID, "%u positions exceed the model's context of %u", params->context, out->context);
+    out->context = params->context ? params->context : out->context;
+    return QM_OK;
+}
+
 uint64_t qm_engine_largest_read_bytes(const struct qm_engine_params *params)
 {
     struct qm_model_config widened;
     const struct qm_model_config *c = &widened;
-    if (qm_model_config_widen(&params->config, params->widen ? params->widen : 1, &widened) != QM_OK)
+    if (device_config(params, &widened) != QM_OK)
         return UINT64_MAX;
     uint64_t wide = c->intermediate > c->vocabulary ? c->intermediate : c->vocabulary;
     uint64_t heads = c->attention;
@@ -134,29 +145,25 @@ static enum qm_status clear(struct qm_device *device, struct qm_buffer *buffer, 
 
 // ---- The engine ---------------------------------------------------------------------------------------------------
 
-enum qm_status qm_engine_create(const struct qm_engine_params *params, struct qm_engine **out)
+struct sized_buffer {
+    struct qm_buffer **buffer;
+    uint64_t words; // 0: it is not needed
+};
+
+enum {
+    BUFFERS = 21
+};
+
+// Every buffer of an engine with its size; bytes of all of them.
+static uint64_t list_buffers(struct qm_engine *engine, struct sized_buffer out[BUFFERS])
 {
-    *out = NULL;
-    struct qm_engine *engine = calloc(1, sizeof(*engine));
-    if (!engine)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for an engine");
-    engine->params = *params;
-    engine->widen = params->widen ? params->widen : 1;
-    struct qm_device *device = params->device;
-    enum qm_status status = qm_model_config_widen(&params->config, engine->widen, &engine->config);
-    if (status != QM_OK) {
-        free(engine);
-        return status;
-    }
     const struct qm_model_config *c = &engine->config;
+    const struct qm_engine_params *params = &engine->params;
     uint64_t rows = params->rows, query = (uint64_t)c->heads * c->head_dim, key = (uint64_t)c->kv_heads * c->head_dim;
     bool has_head_norm = qm_architecture_has(c->architecture, QM_ROLE_Q_NORM);
-    uint64_t widest = c->intermediate > c->attention ? c->intermediate : c->attention;
+    uint64_t widest = c->intermediate > c->attention ? c->intermediate : c->attention, bytes = 0;
     widest = c->hidden > widest ? c->hidden : widest;
-    const struct {
-        struct qm_buffer **buffer;
-        uint64_t words;
-    } sizes[] = {
+    const struct sized_buffer all[BUFFERS] = {
         {&engine->step, QM_STEP_WORDS},
         {&engine->tokens, (uint64_t)params->sequences * (c->context + 1)},
         {&engine->rope_table, (uint64_t)c->context * c->head_dim},
@@ -179,15 +186,42 @@ enum qm_status qm_engine_create(const struct qm_engine_params *params, struct qm
         {&engine->argmaxes, rows},
         {&engine->checksums, rows * params->slots},
     };
-    uint64_t scratch_bytes = 0;
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); ++i)
-        scratch_bytes += sizes[i].words * 4;
+    memcpy(out, all, sizeof(all));
+    for (size_t i = 0; i < BUFFERS; ++i)
+        bytes += out[i].words * 4;
+    return bytes;
+}
+
+uint64_t qm_engine_scratch_bytes(const struct qm_engine_params *params)
+{
+    struct qm_engine engine = {.params = *params};
+    struct sized_buffer unused[BUFFERS];
+    return device_config(params, &engine.config) == QM_OK ? list_buffers(&engine, unused) : UINT64_MAX;
+}
+
+enum qm_status qm_engine_create(const struct qm_engine_params *params, struct qm_engine **out)
+{
+    *out = NULL;
+    struct qm_engine *engine = calloc(1, sizeof(*engine));
+    if (!engine)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for an engine");
+    engine->params = *params;
+    engine->widen = params->widen ? params->widen : 1;
+    struct qm_device *device = params->device;
+    enum qm_status status = device_config(params, &engine->config);
+    if (status != QM_OK) {
+        free(engine);
+        return status;
+    }
+    const struct qm_model_config *c = &engine->config;
+    struct sized_buffer sizes[BUFFERS];
+    uint64_t scratch_bytes = list_buffers(engine, sizes);
     QM_GUARD(qm_device_check_room(device, params->is_trial, scratch_bytes, "what passes compute in"));
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); ++i)
+    for (size_t i = 0; i < BUFFERS; ++i)
         if (sizes[i].words > 0)
             QM_GUARD(device->fns->buffer_create(device, sizes[i].words * 4, sizes[i].buffer));
-    if (c->attention != query)
-        QM_GUARD(clear(device, engine->attended, rows * c->attention));
+    if (c->attention != c->heads * c->head_dim)
+        QM_GUARD(clear(device, engine->attended, (uint64_t)params->rows * c->attention));
     QM_GUARD(write_rope_table(engine));
     *out = engine;
     engine = NULL;
@@ -277,6 +311,8 @@ static enum qm_status upload_repeated(struct qm_network *network, const void *da
                                       uint32_t widen, struct qm_buffer **out)
 {
     size_t padded = ((size_t)rows * row_bytes * widen + 3) / 4 * 4;
+    if (widen == 1 && padded == rows * row_bytes)
+        return upload(network, data, padded, out);
     char *repeated = calloc(1, padded);
     if (!repeated)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory to repeat %zu bytes", row_bytes);
@@ -311,6 +347,14 @@ static enum qm_status upload_activation_scales(struct qm_network *network, const
                            &weight->activation_scales);
 }
 
+static enum qm_status fail_binding(const struct qm_engine *engine, const struct qm_artifact_tensor *tensor,
+                                   uint64_t bytes, uint64_t most)
+{
+    return QM_FAIL(QM_UNSUPPORTED, "%s takes %llu bytes in one binding, and %s allows %llu; use %s", tensor->name,
+                   (unsigned long long)bytes, engine->params.device->info->name, (unsigned long long)most,
+                   engine->widen > 1 ? "a smaller widen" : "a narrower format for it, or another device");
+}
+
 enum qm_status qm_network_plan_weight(const struct qm_network *network, const struct qm_artifact_tensor *tensor,
                                       struct qm_network_weight *weight, struct qm_layout_shape *shape,
                                       struct qm_layout *layout)
@@ -326,7 +370,7 @@ enum qm_status qm_network_plan_weight(const struct qm_network *network, const st
     if (!qm_role_is_linear(tensor->role)) {
         weight->part_rows = weight->rows;
         weight->part_bytes = ((uint64_t)tensor->code_bytes * shape->widen_k + 3) / 4 * 4;
-        return QM_OK;
+        return weight->part_bytes <= most ? QM_OK : fail_binding(engine, tensor, weight->part_bytes, most);
     }
     // A part holds whole copies of the narrow rows, so that all parts have the same words.
     for (;; shape->widen_n /= 2, weight->part_count *= 2) {
@@ -337,8 +381,7 @@ enum qm_status qm_network_plan_weight(const struct qm_network *network, const st
         if (status != QM_OK && is_last)
             return status;
         if (is_last)
-            return QM_FAIL(QM_UNSUPPORTED, "%s takes %zu bytes in one binding, and %s allows %llu; use a smaller widen",
-                           tensor->name, layout->bytes, info->name, (unsigned long long)most);
+            return fail_binding(engine, tensor, layout->bytes, most);
     }
     weight->part_rows = weight->rows / weight->part_count;
     weight->part_bytes = layout->bytes;
@@ -378,48 +421,9 @@ static enum qm_status upload_weight(struct qm_network *network, const struct qm_
     return status;
 }
 
-static uint32_t align_words(uint64_t words)
-{
-    return (uint32_t)((words + 63) / 64 * 64);
-}
-
 bool qm_network_has_key_blocks(const struct qm_network *network)
 {
-    return network->scheme.kv == QM_KV_KIVI4 || network->scheme.kv == QM_KV_KIVI2;
-}
-
-enum {
-    KEY_BLOCK = 32 // tokens, QM_KV_BLOCK of kernels/kv_format.h
-};
-
-// Places of the parts in a layer's buffer, in words; returns their end.
-static uint64_t plan_cache(struct qm_network *network)
-{
-    const struct qm_model_config *c = &network->engine->config;
-    const struct qm_scheme *scheme = &network->scheme;
-    bool has_blocks = qm_network_has_key_blocks(network);
-    bool has_scales = has_blocks || scheme->kv == QM_KV_KV8 || scheme->kv == QM_KV_KV4;
-    uint64_t lanes = (uint64_t)network->engine->params.sequences * c->kv_heads;
-    uint64_t codes = align_words(lanes * c->context * c->head_dim * qm_kv_format_info(scheme->kv)->bits / 32);
-    uint64_t v_scales = has_scales ? align_words(lanes * c->context) : 0;
-    uint64_t k_scales =
-        has_blocks ? align_words(lanes * ((c->context + KEY_BLOCK - 1) / KEY_BLOCK) * c->head_dim) : v_scales;
-    if (has_blocks || scheme->kv_last > 0)
-        network->exact_length = c->context;
-    else
-        network->exact_length = scheme->kv_first < c->context ? scheme->kv_first : c->context;
-    uint64_t exact = align_words(lanes * network->exact_length * c->head_dim / 2);
-    uint64_t quantized = 2 * codes + k_scales + v_scales;
-    network->k_base = 0;
-    network->k_scale_base = (uint32_t)codes;
-    network->v_base = (uint32_t)(codes + k_scales);
-    network->v_scale_base = (uint32_t)(2 * codes + k_scales);
-    network->k_exact_base = (uint32_t)quantized;
-    network->v_exact_base = (uint32_t)(quantized + exact);
-    uint64_t kept = (uint64_t)scheme->kv_first + scheme->kv_last + (has_blocks ? KEY_BLOCK : 0);
-    kept = kept < c->context ? kept : c->context;
-    network->kept_cache_bytes = (quantized + 2 * lanes * kept * c->head_dim / 2) * 4;
-    return quantized + 2 * exact;
+    return qm_cache_has_key_blocks(&network->scheme);
 }
 
 static enum qm_status plan_caches(struct qm_network *network)
@@ -427,14 +431,23 @@ static enum qm_status plan_caches(struct qm_network *network)
     const struct qm_engine *engine = network->engine;
     const struct qm_model_config *c = &engine->config;
     const struct qm_device *device = engine->params.device;
-    uint64_t words = plan_cache(network);
-    if (words * 4 > device->info->max_binding_bytes || words > UINT32_MAX)
+    struct qm_cache_plan plan;
+    qm_cache_plan(c, &network->scheme, engine->params.sequences, &plan);
+    if (plan.words * 4 > device->info->max_binding_bytes || plan.words > UINT32_MAX)
         return QM_FAIL(QM_UNSUPPORTED,
                        "the KV cache of a layer takes %llu bytes for %u sequences of %u tokens, and one binding of %s "
                        "holds %llu; use a smaller batch",
-                       (unsigned long long)words * 4, engine->params.sequences, c->context, device->info->name,
+                       (unsigned long long)plan.words * 4, engine->params.sequences, c->context, device->info->name,
                        (unsigned long long)device->info->max_binding_bytes);
-    network->cache_bytes = words * 4;
+    network->exact_length = plan.exact_length;
+    network->k_base = (uint32_t)plan.k_base;
+    network->k_scale_base = (uint32_t)plan.k_scale_base;
+    network->v_base = (uint32_t)plan.v_base;
+    network->v_scale_base = (uint32_t)plan.v_scale_base;
+    network->k_exact_base = (uint32_t)plan.k_exact_base;
+    network->v_exact_base = (uint32_t)plan.v_exact_base;
+    network->kept_cache_bytes = plan.kept_words * 4;
+    network->cache_bytes = plan.words * 4;
     return QM_OK;
 }
 
@@ -450,7 +463,10 @@ static enum qm_status check_room(struct qm_network *network, const struct qm_art
         bytes += weight.part_count * weight.part_bytes;
     }
     char what[QM_SCHEME_NAME_BYTES + 32];
-    snprintf(what, sizeof(what), "%s with widen %u", network->scheme.name, engine->widen);
+    if (engine->widen > 1)
+        snprintf(what, sizeof(what), "%s with widen %u", network->scheme.name, engine->widen);
+    else
+        snprintf(what, sizeof(what), "%s, with its cache,", network->scheme.name);
     return qm_device_check_room(engine->params.device, engine->params.is_trial, bytes, what);
 }
 
@@ -483,113 +499,6 @@ static enum qm_status create_caches(struct qm_network *network)
     return QM_OK;
 }
 
-// ---- Names of variants --------------------------------------------------------------------------------------------
-
-static const char *activation_part(const struct qm_network_weight *weight)
-{
-    static const char *const parts[QM_ACTIVATION_FORMAT_COUNT] = {
-        [QM_ACTIVATION_F32] = "f32", [QM_ACTIVATION_F16] = "f16", [QM_ACTIVATION_BF16] = "bf16",
-        [QM_ACTIVATION_A8] = "a8",   [QM_ACTIVATION_F8] = "f8",   [QM_ACTIVATION_A4] = "a4"};
-    static const char *const grouped[QM_ACTIVATION_FORMAT_COUNT] = {
-        [QM_ACTIVATION_A8] = "a8g", [QM_ACTIVATION_F8] = "f8g", [QM_ACTIVATION_A4] = "a4"};
-    return weight->has_activation_groups ? grouped[weight->activations] : parts[weight->activations];
-}
-
-void qm_weight_product_name(const struct qm_network_weight *weight, const char *kernel,
-                            char name[QM_VARIANT_NAME_BYTES])
-{
-    snprintf(name, QM_VARIANT_NAME_BYTES, "%s-%s-%s", kernel, qm_weight_codec(weight->format)->kernel,
-             activation_part(weight));
-}
-
-void qm_weight_conversion_name(const struct qm_network_weight *weight, char name[QM_VARIANT_NAME_BYTES])
-{
-    snprintf(name, QM_VARIANT_NAME_BYTES, "activations-%s", activation_part(weight));
-}
-
-static const char *head_part(const struct qm_network *network)
-{
-    return network->engine->config.head_dim == 128 ? "-h128" : "";
-}
-
-void qm_network_exact_keys_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES])
-{
-    snprintf(name, QM_VARIANT_NAME_BYTES, "kv_write-f16%s", head_part(network));
-}
-
-void qm_network_rope_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES])
-{
-    snprintf(name, QM_VARIANT_NAME_BYTES, "rope%s", head_part(network));
-}
-
-void qm_network_cache_name(const struct qm_network *network, const char *kernel, char name[QM_VARIANT_NAME_BYTES])
-{
-    static const char *const parts[QM_KV_FORMAT_COUNT] = {
-        [QM_KV_F32] = "f32",     [QM_KV_F16] = "f16",    [QM_KV_KV8] = "kv8",    [QM_KV_KV4] = "kv4",
-        [QM_KV_E4M3] = "e4m3",   [QM_KV_E5M2] = "e5m2",  [QM_KV_E4M3S] = "e4m3", [QM_KV_E5M2S] = "e5m2",
-        [QM_KV_KIVI4] = "kivi4", [QM_KV_KIVI2] = "kivi2"};
-    bool is_exact_variant = network->exact_length > 0 && !qm_network_has_key_blocks(network);
-    snprintf(name, QM_VARIANT_NAME_BYTES, "%s-%s%s%s", kernel, parts[network->scheme.kv], is_exact_variant ? "x" : "",
-             head_part(network));
-}
-
-void qm_network_embedding_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES])
-{
-    snprintf(name, QM_VARIANT_NAME_BYTES, "embedding-%s", network->weights[0].format == QM_WEIGHT_F32 ? "f32" : "f16");
-}
-
-static void add_variant(struct qm_network *network, const char *name)
-{
-    for (size_t i = 0; i < network->variant_count; ++i)
-        if (strcmp(network->variants[i], name) == 0)
-            return;
-    if (network->variant_count == QM_NETWORK_VARIANTS_MAX)
-        return;
-    char *to = network->variant_names[network->variant_count];
-    snprintf(to, QM_VARIANT_NAME_BYTES, "%s", name);
-    network->variants[network->variant_count++] = to;
-    network->variants[network->variant_count] = NULL;
-}
-
-static void list_variants(struct qm_network *network, const struct qm_artifact *artifact)
-{
-    static const char *const plain[] = {"rmsnorm", "swiglu",   "residual", "log_softmax",
-                                        "argmax",  "checksum", "advance"};
-    char name[QM_VARIANT_NAME_BYTES];
-    for (size_t i = 0; i < network->weight_count; ++i) {
-        const struct qm_network_weight *weight = &network->weights[i];
-        if (!qm_role_is_linear(artifact->tensors[i].role))
-            continue;
-        qm_weight_product_name(weight, "matmul", name);
-        add_variant(network, name);
-        qm_weight_product_name(weight, "matvec", name);
-        add_variant(network, name);
-        qm_weight_conversion_name(weight, name);
-        if (weight->activations != QM_ACTIVATION_F32)
-            add_variant(network, name);
-        snprintf(name, sizeof(name), "dequantize-%s", qm_weight_codec(weight->format)->kernel);
-        add_variant(network, name);
-    }
-    qm_network_embedding_name(network, name);
-    add_variant(network, name);
-    qm_network_cache_name(network, "kv_write", name);
-    add_variant(network, name);
-    if (qm_network_has_key_blocks(network)) {
-        qm_network_cache_name(network, "kv_block", name);
-        add_variant(network, name);
-        qm_network_exact_keys_name(network, name);
-        add_variant(network, name);
-    }
-    qm_network_cache_name(network, "attention", name);
-    add_variant(network, name);
-    qm_network_rope_name(network, name);
-    add_variant(network, name);
-    if (qm_architecture_has(network->engine->config.architecture, QM_ROLE_Q_BIAS))
-        add_variant(network, "bias");
-    for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); ++i)
-        add_variant(network, plain[i]);
-}
-
 // ---- The network --------------------------------------------------------------------------------------------------
 
 enum qm_status qm_network_create(struct qm_engine *engine, const struct qm_artifact *artifact,
@@ -611,10 +520,13 @@ enum qm_status qm_network_create(struct qm_engine *engine, const struct qm_artif
     QM_GUARD(plan_caches(network));
     QM_GUARD(take_cache_scales(network, artifact));
     QM_GUARD(check_room(network, artifact));
-    for (size_t i = 0; i < artifact->tensor_count; ++i)
+    for (size_t i = 0; i < artifact->tensor_count; ++i) {
         QM_GUARD(upload_weight(network, &artifact->tensors[i], &network->weights[i]));
+        qm_artifact_drop(artifact, &artifact->tensors[i]);
+    }
+    QM_GUARD(qm_artifact_check_unchanged(artifact)); // what was uploaded is what was loaded
     QM_GUARD(create_caches(network));
-    list_variants(network, artifact);
+    qm_network_list_variants(network, artifact);
     *out = network;
     network = NULL;
 done:
@@ -649,9 +561,4 @@ void qm_network_memory(const struct qm_network *network, struct qm_network_memor
         out->weight_bytes += network->weights[i].part_count * network->weights[i].part_bytes;
     out->cache_bytes = network->cache_bytes * network->engine->config.layers;
     out->kept_cache_bytes = network->kept_cache_bytes * network->engine->config.layers;
-}
-
-const char *const *qm_network_variants(const struct qm_network *network)
-{
-    return network->variants;
 }

@@ -23,6 +23,9 @@ struct qm_engine_params {
     struct qm_model_config config;
     uint32_t
         widen; // how often the residual stream is repeated, a power of two; 0 counts as 1 (docs/METHOD.md, Widening)
+    // Positions that passes will use, at most the model's, which 0 stands for: what caches, token table and rotary table are
+    // made for. A result does not depend on it.
+    uint32_t context;
     uint32_t rows;      // most rows (batch * tokens) that a pass will have
     uint32_t sequences; // most sequences that are kept in the cache, and in the token table
     uint32_t slots;     // most passes between two readings of checksums
@@ -34,11 +37,15 @@ struct qm_engine_params {
 // looked at).
 uint64_t qm_engine_largest_read_bytes(const struct qm_engine_params *params);
 
+// Bytes of all that an engine of these parameters allocates (`device` and `tile` are not looked at); UINT64_MAX where they
+// cannot be.
+uint64_t qm_engine_scratch_bytes(const struct qm_engine_params *params);
+
 QM_MUST_USE enum qm_status qm_engine_create(const struct qm_engine_params *params, struct qm_engine **out);
 void qm_engine_destroy(struct qm_engine **engine); // networks and passes first
 
-// The token table that passes read: sequence s, position p at tokens[s * (context + 1) + p], the target of position p
-// being the token at p + 1. Writes `count` sequences from the first on.
+// The token table that passes read: sequence s, position p at tokens[s * (context + 1) + p], `context` being that of
+// qm_engine_config, and the target of position p the token at p + 1. Writes `count` sequences from the first on.
 QM_MUST_USE enum qm_status qm_engine_write_tokens(struct qm_engine *engine, const uint32_t *tokens, uint32_t count);
 // Writes `count` tokens of one sequence, from a position on: a prompt, or a token that was generated. QM_INVALID outside
 // the table.
@@ -72,7 +79,7 @@ QM_MUST_USE enum qm_status qm_pass_create(struct qm_network *network, const stru
 void qm_pass_destroy(struct qm_pass **pass);
 
 uint32_t qm_pass_dispatches(const struct qm_pass *pass);
-// The model as it is on the device: the configuration widened.
+// The model as it is on the device: the configuration widened, with the engine's own context.
 const struct qm_model_config *qm_engine_config(const struct qm_engine *engine);
 
 // Multiply-adds of the products and of attention at the given position, twice counted, as the field counts operations.

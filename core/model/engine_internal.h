@@ -22,7 +22,7 @@ struct qm_engine_kernel {
 struct qm_engine {
     struct qm_engine_params params;
     uint32_t widen;                   // at least 1
-    struct qm_model_config config;    // widened
+    struct qm_model_config config;    // widened; with the engine's context
     struct qm_engine_kernel *kernels; // compiled so far
     size_t kernel_count, kernel_capacity;
 
@@ -88,6 +88,9 @@ void qm_network_exact_keys_name(const struct qm_network *network, char name[QM_V
 void qm_network_rope_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES]);
 bool qm_network_has_key_blocks(const struct qm_network *network); // keys are quantized by kv_block
 void qm_network_embedding_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES]);
+
+// Fills `variants`.
+void qm_network_list_variants(struct qm_network *network, const struct qm_artifact *artifact);
 
 // The kernel for a variant's name under the engine's tile, compiled on first use.
 QM_MUST_USE enum qm_status qm_engine_kernel(struct qm_engine *engine, const char *name,

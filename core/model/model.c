@@ -1,5 +1,5 @@
 #include "model/model.h"
-#include "model/padding.h"
+#include "model/model_file.h"
 #include "model/weights.h"
 #include "sys/file.h"
 #include "sys/parallel.h"
@@ -12,153 +12,77 @@
 #define CONFIG_FILE "config.json"
 #define CONFIG_BYTES_MAX ((size_t)1 << 20)
 
-// Finds the tensor of a weight, checks dtype and shape, and converts it into `values`, as it is in the file.
-static enum qm_status read_weight(const struct qm_weights *file, const struct qm_model_config *config,
-                                  const struct qm_model_tensor *weight, float *values)
-{
-    char name[QM_WEIGHT_NAME_BYTES + 8], found[QM_SHAPE_TEXT_BYTES], wanted[QM_SHAPE_TEXT_BYTES];
-    uint32_t rows, columns;
-    qm_role_own_shape(config, weight->role, &rows, &columns);
-    uint64_t shape[2] = {rows, columns};
-    bool is_vector = qm_role_is_vector(weight->role);
-    snprintf(name, sizeof(name), "%s%s", weight->name, qm_role_name_ending(weight->role));
-    qm_shape_text(is_vector ? 1 : 2, is_vector ? shape + 1 : shape, wanted);
-    const struct qm_weights_entry *entry = qm_weights_find(file, name);
-    if (!entry)
-        return QM_FAIL(QM_INVALID, "%s: tensor '%s': missing; config.json asks for it with shape %s", file->file, name,
-                       wanted);
-    qm_shape_text(entry->tensor->rank, entry->tensor->shape, found);
-    if (strcmp(found, wanted) != 0)
-        return QM_FAIL(QM_INVALID, "%s: tensor '%s': shape %s; config.json makes it %s", entry->shard->file, name,
-                       found, wanted);
-    return qm_weights_floats(entry, 0, (size_t)rows * columns, values);
-}
-
-// Tensors that files hold although they are no weights: tables that old versions saved.
-static bool is_surplus_allowed(const char *name)
-{
-    const char *ending = ".rotary_emb.inv_freq";
-    size_t length = strlen(name), tail = strlen(ending);
-    return length > tail && strcmp(name + length - tail, ending) == 0;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static enum qm_status find_surplus(const struct qm_weights *file, const struct qm_model *model,
-                                   char (*names)[QM_WEIGHT_NAME_BYTES + 8], const char **sorted)
-{
-    for (size_t w = 0; w < model->tensor_count; w++) {
-        const struct qm_model_tensor *weight = &model->tensors[w];
-        snprintf(names[w], sizeof(names[w]), "%s%s", weight->name, qm_role_name_ending(weight->role));
-        sorted[w] = names[w];
-    }
-    qsort(sorted, model->tensor_count, sizeof(*sorted), compare_names);
-    for (size_t i = 0; i < file->count; i++) {
-        const struct qm_weights_entry *entry = &file->entries[i];
-        const char *name = entry->tensor->name;
-        if (!is_surplus_allowed(name) && !bsearch(&name, sorted, model->tensor_count, sizeof(*sorted), compare_names))
-            return QM_FAIL(QM_INVALID, "%s: tensor '%s': no part of a %s of %" PRIu32 " layers; use a model without it",
-                           entry->shard->file, name, qm_architecture_info(model->config.architecture)->title,
-                           model->config.layers);
-    }
-    return QM_OK;
-}
-
-static enum qm_status check_surplus(const struct qm_weights *file, const struct qm_model *model)
-{
-    char(*names)[QM_WEIGHT_NAME_BYTES + 8] = calloc(model->tensor_count, sizeof(*names));
-    const char **sorted = calloc(model->tensor_count, sizeof(*sorted));
-    enum qm_status status = names && sorted ? find_surplus(file, model, names, sorted)
-                                            : QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for names", file->file);
-    free(names);
-    free(sorted);
-    return status;
-}
-
-// The weight padded into `values`; `scratch` has room for one as it is in the file.
-static enum qm_status read_padded(const struct qm_weights *file, const struct qm_model_config *config,
-                                  const struct qm_model_tensor *weight, float *scratch, float *values)
-{
-    bool is_padded = qm_model_config_is_padded(config);
-    QM_TRY(read_weight(file, config, weight, is_padded ? scratch : values));
-    if (is_padded)
-        qm_weight_pad(config, weight->role, scratch, values);
-    return QM_OK;
-}
-
-// Some files keep a tied head's values a second time; they must be the same.
-static enum qm_status check_tied_head(const struct qm_weights *file, const struct qm_model *model, float *scratch,
-                                      float *values)
-{
-    const struct qm_model_tensor *head = &model->tensors[model->tensor_count - 1];
-    const struct qm_weights_entry *entry = qm_weights_find(file, "lm_head.weight");
-    if (!entry)
-        return QM_OK;
-    QM_TRY(read_padded(file, &model->config, head, scratch, values));
-    if (memcmp(values, head->values, (size_t)head->rows * head->columns * sizeof(float)) != 0)
-        return QM_FAIL(QM_INVALID,
-                       "%s: tensor 'lm_head.weight': differs from the embedding although config.json has "
-                       "'tie_word_embeddings'; set that to false or leave the tensor out",
-                       entry->shard->file);
-    return QM_OK;
-}
-
-static enum qm_status read_model(const struct qm_weights *file, struct qm_model *model, float **scratch)
+static enum qm_status list_weights(struct qm_model *model, const char *file)
 {
     const struct qm_model_config *config = &model->config;
-    bool is_padded = qm_model_config_is_padded(config);
-    size_t count = qm_weight_count(config), total = 0, at = 0, largest = 0;
+    size_t count = qm_weight_count(config);
     model->tensors = calloc(count, sizeof(*model->tensors));
     if (!model->tensors)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a table of %zu weights", file->file, count);
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a table of %zu weights", file, count);
     model->tensor_count = count;
     for (size_t i = 0; i < count; i++) {
         struct qm_model_tensor *weight = &model->tensors[i];
         qm_weight_at(config, i, &weight->role, &weight->layer);
         qm_role_weight_name(weight->role, weight->layer, weight->name);
         qm_role_shape(config, weight->role, &weight->rows, &weight->columns);
-        size_t values = (size_t)weight->rows * weight->columns;
-        total += values;
-        largest = values > largest ? values : largest;
     }
-    // Before memory is asked for, so that a config.json with large numbers costs nothing.
-    QM_TRY(check_surplus(file, model));
-    uint64_t available = file->bytes / 2;
     uint64_t head = (uint64_t)config->vocabulary * config->own.hidden;
     model->parameters = qm_model_config_own_weights(config) - (config->tied_head ? head : 0);
-    if (model->parameters > available)
-        return QM_FAIL(QM_INVALID,
-                       "%s: at most %" PRIu64 " values; config.json asks for %" PRIu64
-                       ", the two do not belong together",
-                       file->file, available, model->parameters);
+    return QM_OK;
+}
+
+static size_t values_of(const struct qm_model_tensor *weight)
+{
+    return (size_t)weight->rows * weight->columns;
+}
+
+// A tied head has its own entry, with the embedding's values.
+static bool is_tied(const struct qm_model *model, size_t weight)
+{
+    return model->config.tied_head && model->tensors[weight].role == QM_ROLE_HEAD;
+}
+
+static enum qm_status read_all(const struct qm_weights *file, struct qm_model *model)
+{
+    size_t total = 0, at = 0;
+    for (size_t i = 0; i < model->tensor_count; i++)
+        total += is_tied(model, i) ? 0 : values_of(&model->tensors[i]);
     model->values = malloc(total * sizeof(float));
-    *scratch = is_padded ? malloc(largest * sizeof(float)) : NULL;
-    if (!model->values || (is_padded && !*scratch))
+    if (!model->values)
         return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for %zu weights as floats", file->file, total);
     qm_memory_expect_large(model->values, total * sizeof(float));
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < model->tensor_count; i++) {
         struct qm_model_tensor *weight = &model->tensors[i];
-        if (weight->role == QM_ROLE_HEAD && config->tied_head) {
-            weight->values = model->values; // the embedding comes first
-            return check_tied_head(file, model, *scratch, model->values + at);
-        }
-        QM_TRY(read_padded(file, config, weight, *scratch, model->values + at));
-        weight->values = model->values + at;
-        at += (size_t)weight->rows * weight->columns;
+        weight->values = is_tied(model, i) ? model->values : model->values + at; // the embedding comes first
+        if (is_tied(model, i))
+            continue;
+        QM_TRY(qm_model_file_read(file, &model->config, weight, model->values + at));
+        at += values_of(weight);
     }
     return QM_OK;
+}
+
+static enum qm_status read_model(const struct qm_weights *file, const struct qm_model_load_params *params,
+                                 struct qm_model *model)
+{
+    const struct qm_model_config *config = &model->config;
+    uint64_t floats = 0;
+    for (size_t i = 0; i < model->tensor_count; i++)
+        floats += is_tied(model, i) ? 0 : values_of(&model->tensors[i]);
+    if (floats * sizeof(float) > params->whole_bytes)
+        return qm_model_file_check_values(file, config);
+    QM_TRY(read_all(file, model));
+    return config->tied_head && qm_weights_find(file, "lm_head.weight") ? qm_model_file_check_values(file, config)
+                                                                        : QM_OK;
 }
 
 // The values and the hash, which both take every byte of the files, at the same time.
 struct loading {
     const struct qm_weights *file;
+    const struct qm_model_load_params *params;
     const void *config;
     size_t config_bytes;
     struct qm_model *model;
-    float *scratch;        // owned
     enum qm_status status; // of the values
     atomic_bool is_failed;
 };
@@ -168,7 +92,7 @@ static void load_part(void *context, size_t begin, size_t end)
     struct loading *loading = context;
     for (size_t part = begin; part < end; part++) {
         if (part == 0) { // the calling thread's, whose error text it sets
-            loading->status = read_model(loading->file, loading->model, &loading->scratch);
+            loading->status = read_model(loading->file, loading->params, loading->model);
             atomic_store(&loading->is_failed, loading->status != QM_OK);
         } else {
             qm_weights_hash(loading->file, loading->config, loading->config_bytes, &loading->is_failed,
@@ -177,36 +101,109 @@ static void load_part(void *context, size_t begin, size_t end)
     }
 }
 
-enum qm_status qm_model_load(const char *directory, uint32_t multiple, struct qm_model **out)
+// The first layers alone are another model: another hash, and words for it.
+static void disclose_layers(struct qm_model *model)
+{
+    struct qm_hash hash;
+    if (model->config.layers == model->layers_in_file)
+        return;
+    snprintf(model->layers_text, sizeof(model->layers_text), "the first %" PRIu32 " of %" PRIu32 " layers",
+             model->config.layers, model->layers_in_file);
+    model->variant = model->layers_text;
+    qm_hash_begin(&hash);
+    qm_hash_add_text(&hash, model->sha256);
+    qm_hash_add_text(&hash, model->layers_text);
+    qm_hash_end(&hash, model->sha256);
+}
+
+static enum qm_status choose_layers(const struct qm_model_load_params *params, const char *file, struct qm_model *model)
+{
+    struct qm_model_config *config = &model->config;
+    model->layers_in_file = config->layers;
+    if (params->layers > config->layers)
+        return QM_FAIL(QM_INVALID, "%s: 'num_hidden_layers' is %" PRIu32 ", and %" PRIu32 " were asked for; use fewer",
+                       file, config->layers, params->layers);
+    config->layers = params->layers ? params->layers : config->layers;
+    if (config->window_from >= config->layers) // none of the layers that are left has a window
+        config->window = config->window_from = 0;
+    return QM_OK;
+}
+
+enum qm_status qm_model_load_with(const char *directory, const struct qm_model_load_params *params,
+                                  struct qm_model **out)
 {
     enum qm_status status = QM_OK;
     char config_path[QM_PATH_BYTES];
     void *config = NULL;
     size_t config_bytes;
-    struct qm_weights file = {0};
     *out = NULL;
     QM_TRY(qm_weights_check_layout(directory)); // before what a directory of another layout lacks
     QM_TRY(qm_path_join(config_path, directory, CONFIG_FILE));
     struct qm_model *model = calloc(1, sizeof(*model));
-    if (!model)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a model", directory);
+    if (model)
+        model->file = calloc(1, sizeof(*model->file));
+    if (!model || !model->file)
+        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a model", directory));
     QM_GUARD(qm_file_read(config_path, CONFIG_BYTES_MAX, &config, &config_bytes));
     QM_GUARD(qm_model_config_parse(config, config_bytes, config_path, &model->config));
-    qm_model_config_pad(&model->config, multiple);
+    QM_GUARD(choose_layers(params, config_path, model));
+    qm_model_config_pad(&model->config, params->multiple);
     QM_GUARD(qm_model_config_check(&model->config, config_path));
-    QM_GUARD(qm_weights_open(directory, &file));
-    struct loading loading = {.file = &file, .config = config, .config_bytes = config_bytes, .model = model};
-    qm_parallel_for(2, load_part, &loading);
-    free(loading.scratch);
-    QM_GUARD(loading.status);
-    QM_GUARD(qm_weights_check(&file));
+    QM_GUARD(qm_weights_open(directory, model->file));
+    QM_GUARD(list_weights(model, directory));
+    // Before memory is asked for, so that a config.json with large numbers costs nothing.
+    QM_GUARD(qm_model_file_check(model->file, &model->config, model->layers_in_file));
+    model->file_bytes = model->file->bytes;
+    model->file_count = model->file->shard_count;
+    if (!params->only_headers) {
+        struct loading loading = {
+            .file = model->file, .params = params, .config = config, .config_bytes = config_bytes, .model = model};
+        qm_parallel_for(2, load_part, &loading);
+        QM_GUARD(loading.status);
+        QM_GUARD(qm_weights_check(model->file));
+        disclose_layers(model);
+    }
+    if (model->values) {
+        qm_weights_close(model->file);
+        free(model->file);
+        model->file = NULL;
+    }
     *out = model;
     model = NULL;
 done:
     qm_model_destroy(&model);
-    qm_weights_close(&file);
     free(config);
     return status;
+}
+
+enum qm_status qm_model_load(const char *directory, uint32_t multiple, struct qm_model **out)
+{
+    const struct qm_model_load_params params = {.multiple = multiple, .whole_bytes = QM_MODEL_WHOLE_BYTES};
+    return qm_model_load_with(directory, &params, out);
+}
+
+enum qm_status qm_model_view_open(const struct qm_model *model, size_t weight, struct qm_model_view *out)
+{
+    const struct qm_model_tensor *tensor = &model->tensors[weight];
+    *out = (struct qm_model_view){.values = tensor->values};
+    if (tensor->values)
+        return QM_OK;
+    out->own = malloc(values_of(tensor) * sizeof(*out->own));
+    if (!out->own)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the %zu values of '%s' as floats", values_of(tensor),
+                       tensor->name);
+    qm_memory_expect_large(out->own, values_of(tensor) * sizeof(*out->own));
+    enum qm_status status = qm_model_file_read(model->file, &model->config, tensor, out->own);
+    out->values = out->own;
+    if (status != QM_OK)
+        qm_model_view_close(out);
+    return status;
+}
+
+void qm_model_view_close(struct qm_model_view *view)
+{
+    free(view->own);
+    *view = (struct qm_model_view){0};
 }
 
 enum qm_status qm_model_copy(const struct qm_model *model, struct qm_model **out)
@@ -218,6 +215,8 @@ enum qm_status qm_model_copy(const struct qm_model *model, struct qm_model **out
     struct qm_model *copy = malloc(sizeof(*copy));
     if (copy) {
         *copy = *model;
+        copy->file = NULL;
+        copy->variant = model->variant == model->layers_text ? copy->layers_text : model->variant;
         copy->tensors = malloc(model->tensor_count * sizeof(*copy->tensors));
         copy->values = malloc(total * sizeof(*copy->values));
     }
@@ -228,9 +227,16 @@ enum qm_status qm_model_copy(const struct qm_model *model, struct qm_model **out
     float *at = copy->values;
     for (size_t i = 0; i < model->tensor_count; i++) {
         size_t count = (size_t)model->tensors[i].rows * model->tensors[i].columns;
+        struct qm_model_view view;
+        enum qm_status status = qm_model_view_open(model, i, &view);
+        if (status != QM_OK) {
+            qm_model_destroy(&copy);
+            return status;
+        }
         copy->tensors[i] = model->tensors[i];
         copy->tensors[i].values = at;
-        memcpy(at, model->tensors[i].values, count * sizeof(*at));
+        memcpy(at, view.values, count * sizeof(*at));
+        qm_model_view_close(&view);
         at += count;
     }
     if (model->config.tied_head)
@@ -245,10 +251,18 @@ float *qm_model_values(struct qm_model *model, enum qm_role role, uint32_t layer
     return model->values + (qm_model_weight(model, role, layer)->values - model->values);
 }
 
+bool qm_model_is_part(const struct qm_model *model)
+{
+    return model->config.layers < model->layers_in_file;
+}
+
 void qm_model_destroy(struct qm_model **model)
 {
     if (!*model)
         return;
+    if ((*model)->file)
+        qm_weights_close((*model)->file);
+    free((*model)->file);
     free((*model)->tensors);
     free((*model)->values);
     free(*model);

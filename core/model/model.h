@@ -1,4 +1,7 @@
-// The float model: a Hugging Face directory with config.json and weights (weights.h), as floats in memory.
+// The float model: a Hugging Face directory with config.json and weights (weights.h), as floats.
+//
+// A small model's values are in memory, all of them. Those of a large one stay in its mapped files and become floats weight by
+// weight, when somebody looks (qm_model_view_open); only a copy that is changed (qm_model_copy) takes the memory of all.
 //
 // Architectures are rows of a table (architecture.h). All of them are decoders with RMSNorm, rotary embedding by rotate_half,
 // grouped-query attention and SwiGLU; they differ in which weights a layer has, and in what positions attention sees. What
@@ -117,7 +120,7 @@ struct qm_model_tensor {
     enum qm_role role;
     uint32_t layer; // 0 for roles that have none
     uint32_t rows, columns;
-    const float *values; // row-major, all finite
+    const float *values; // row-major, all finite; NULL in a large model: qm_model_view_open
 };
 
 struct qm_model {
@@ -127,15 +130,43 @@ struct qm_model {
     uint64_t parameters; // values in the file that count; a tied head counts once; without padding
     size_t tensor_count; // qm_weight_count(&config)
     struct qm_model_tensor *tensors; // in the order above; a tied head has its own entry, with the embedding's values
-    float *values;                   // what the entries point into
+    float *values;                   // what the entries point into; NULL in a large model
+    struct qm_weights *file;         // then, and with only_headers: open and mapped; else NULL
+    uint64_t file_bytes;             // of the tensors' values in the files
+    size_t file_count;               // files with weights
+    uint32_t layers_in_file;         // config.layers, unless only the first of them are the model
+    char layers_text[64];            // then `variant`: "the first 3 of 32 layers"; `sha256` is over the files' and it
 };
 
-// Loads a directory, padded to multiples of `multiple`: 32, or what the schemes' groups need (qm_model_config_pad). Weights
+struct qm_weights;
+struct qm_model_load_params {
+    uint32_t multiple;    // as qm_model_load's
+    uint32_t layers;      // only so many, from the first on; 0: all
+    uint64_t whole_bytes; // of floats that are in memory all at once; above it the model is a large one
+    bool only_headers;    // config and shapes are checked, values and hash are not: what a model is, without reading it
+};
+// What a model of 16 million parameters has: below it a copy in memory costs nobody anything.
+#define QM_MODEL_WHOLE_BYTES ((uint64_t)64 << 20)
+
+// Loads a directory, all its layers, as a large model above QM_MODEL_WHOLE_BYTES. It is padded to multiples of `multiple`: 32, or what the schemes' groups need (qm_model_config_pad). Weights
 // may be F32, F16 or BF16 and become floats exactly. QM_INVALID with the file's name and the
 // key or tensor, for a missing or surplus tensor, a wrong shape and a value that is not finite (tensor and index named);
 // QM_UNSUPPORTED for another architecture or what the kernels cannot do. The caller destroys it.
 QM_MUST_USE enum qm_status qm_model_load(const char *directory, uint32_t multiple, struct qm_model **out);
+QM_MUST_USE enum qm_status qm_model_load_with(const char *directory, const struct qm_model_load_params *params,
+                                              struct qm_model **out);
 void qm_model_destroy(struct qm_model **model);
+// Whether only the first layers are the model: its logits say nothing of the whole one's.
+bool qm_model_is_part(const struct qm_model *model);
+
+// The values of a weight for reading: those in memory, or a large model's, converted for the time until it is closed.
+// QM_INVALID where the file was written or cut off since it was opened.
+struct qm_model_view {
+    const float *values; // rows * columns, row-major, as on devices
+    float *own;          // NULL: they are the model's
+};
+QM_MUST_USE enum qm_status qm_model_view_open(const struct qm_model *model, size_t weight, struct qm_model_view *out);
+void qm_model_view_close(struct qm_model_view *view);
 
 // A copy with values of its own, which may be changed (qm_model_values). A tied head is no longer tied in it: it has its
 // own values, config.tied_head is false and `parameters` counts them. Hash and variant are the original's; whoever

@@ -311,6 +311,8 @@ enum qm_status qm_model_config_widen(const struct qm_model_config *config, uint3
     *out = *config;
     uint32_t widest = config->hidden > config->intermediate ? config->hidden : config->intermediate;
     widest = widest > config->attention ? widest : config->attention;
+    if (widest == 0)
+        return QM_FAIL(QM_INVALID, "a model of no size cannot be widened");
     if (r == 0 || r > LIMIT_WIDTH / widest)
         return QM_FAIL(QM_INVALID, "widen %" PRIu32 " makes the widest layer more than %d values; use at most %" PRIu32,
                        r, (int)LIMIT_WIDTH, (uint32_t)(LIMIT_WIDTH / widest));

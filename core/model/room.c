@@ -25,7 +25,9 @@ enum qm_status qm_device_check_room(struct qm_device *device, bool keep_to_heap,
     uint64_t room = qm_device_room_bytes(device, keep_to_heap);
     if (bytes > room)
         return QM_FAIL(QM_OUT_OF_MEMORY,
-                       "%s takes %.1f MiB, and %s has room for %.1f MiB; use a smaller widen or batch", what,
-                       (double)bytes / 1048576.0, device->info->name, (double)room / 1048576.0);
+                       "%s takes %llu bytes (%.1f MiB), and %s has room for %llu (%.1f MiB); use a smaller widen, "
+                       "batch or model",
+                       what, (unsigned long long)bytes, (double)bytes / 1048576.0, device->info->name,
+                       (unsigned long long)room, (double)room / 1048576.0);
     return QM_OK;
 }

@@ -15,6 +15,7 @@
 
 #define DATA_ALIGNMENT 64u // of the data's begin in files that we write
 #define PREFIX_BYTES 8u
+#define WRITE_PIECE ((size_t)8 << 20)
 
 static const struct {
     const char *name;
@@ -479,62 +480,142 @@ static json_t *make_header(const struct qm_tensor *sorted, size_t count, const s
     return header;
 }
 
-enum qm_status qm_safetensors_encode(const char *file, const struct qm_tensor *tensors, size_t count,
-                                     const struct qm_tensor_text *metadata, size_t metadata_count, void **bytes,
-                                     size_t *byte_count)
+// A file about to be written: the tensors in the order of their data, and all before it.
+struct layout {
+    struct qm_tensor *sorted;
+    size_t count;
+    char *head; // [begin]: the prefix, the header, padding
+    size_t begin, total;
+};
+
+static void layout_free(struct layout *layout)
+{
+    free(layout->sorted);
+    free(layout->head);
+    memset(layout, 0, sizeof(*layout));
+}
+
+static enum qm_status lay_out(const char *file, const struct qm_tensor *tensors, size_t count,
+                              const struct qm_tensor_text *metadata, size_t metadata_count, struct layout *out)
 {
     enum qm_status status = QM_OK;
     json_t *header = NULL;
     char *text = NULL;
-    *bytes = NULL;
-    *byte_count = 0;
-    struct qm_tensor *sorted = malloc((count + 1) * sizeof(*sorted));
-    if (!sorted)
+    memset(out, 0, sizeof(*out));
+    out->count = count;
+    out->sorted = malloc((count + 1) * sizeof(*out->sorted));
+    if (!out->sorted)
         QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a header of %zu tensors", file, count));
     QM_GUARD(check_input(file, tensors, count));
-    memcpy(sorted, tensors, count * sizeof(*sorted));
-    qsort(sorted, count, sizeof(*sorted), by_order);
-    header = make_header(sorted, count, metadata, metadata_count);
+    memcpy(out->sorted, tensors, count * sizeof(*tensors));
+    qsort(out->sorted, count, sizeof(*out->sorted), by_order);
+    header = make_header(out->sorted, count, metadata, metadata_count);
     text = header ? json_dumps(header, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     if (!text)
         QM_GUARD(
             QM_FAIL(QM_INVALID, "%s: the header cannot be written; names must be unique and all texts UTF-8", file));
     size_t text_bytes = strlen(text);
-    size_t begin = (PREFIX_BYTES + text_bytes + DATA_ALIGNMENT - 1) / DATA_ALIGNMENT * DATA_ALIGNMENT;
-    size_t total = begin;
+    out->begin = (PREFIX_BYTES + text_bytes + DATA_ALIGNMENT - 1) / DATA_ALIGNMENT * DATA_ALIGNMENT;
+    out->total = out->begin;
     for (size_t i = 0; i < count; i++)
-        total += sorted[i].bytes;
-    if (begin - PREFIX_BYTES > QM_SAFETENSORS_HEADER_MAX)
-        QM_GUARD(QM_FAIL(QM_INVALID, "%s: a header of %zu bytes; at most %u are read again", file, begin - PREFIX_BYTES,
+        out->total += out->sorted[i].bytes;
+    uint64_t header_bytes = out->begin - PREFIX_BYTES;
+    if (header_bytes > QM_SAFETENSORS_HEADER_MAX)
+        QM_GUARD(QM_FAIL(QM_INVALID, "%s: a header of %" PRIu64 " bytes; at most %u are read again", file, header_bytes,
                          QM_SAFETENSORS_HEADER_MAX));
-    char *at = malloc(total);
-    if (!at)
-        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for %zu bytes", file, total));
-    *bytes = at;
-    *byte_count = total;
-    uint64_t header_bytes = begin - PREFIX_BYTES;
-    memset(at, ' ', begin);
-    memcpy(at, &header_bytes, PREFIX_BYTES);
-    memcpy(at + PREFIX_BYTES, text, text_bytes);
-    at += begin;
-    for (size_t i = 0; i < count; i++) {
-        memcpy(at, sorted[i].data, sorted[i].bytes);
-        at += sorted[i].bytes;
-    }
+    out->head = malloc(out->begin);
+    if (!out->head)
+        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a header of %zu tensors", file, count));
+    memset(out->head, ' ', out->begin);
+    memcpy(out->head, &header_bytes, PREFIX_BYTES);
+    memcpy(out->head + PREFIX_BYTES, text, text_bytes);
 done:
     free(text);
     json_decref(header);
-    free(sorted);
+    if (status != QM_OK)
+        layout_free(out);
     return status;
+}
+
+enum qm_status qm_safetensors_encode(const char *file, const struct qm_tensor *tensors, size_t count,
+                                     const struct qm_tensor_text *metadata, size_t metadata_count, void **bytes,
+                                     size_t *byte_count)
+{
+    struct layout layout;
+    *bytes = NULL;
+    *byte_count = 0;
+    QM_TRY(lay_out(file, tensors, count, metadata, metadata_count, &layout));
+    enum qm_status status = QM_OK;
+    char *at = malloc(layout.total);
+    if (!at) {
+        status = QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for %zu bytes", file, layout.total);
+    } else {
+        *bytes = at;
+        *byte_count = layout.total;
+        memcpy(at, layout.head, layout.begin);
+        at += layout.begin;
+        for (size_t i = 0; i < count; i++) {
+            memcpy(at, layout.sorted[i].data, layout.sorted[i].bytes);
+            at += layout.sorted[i].bytes;
+        }
+    }
+    layout_free(&layout);
+    return status;
+}
+
+// What is written next: the head, then tensor after tensor in pieces.
+struct writing {
+    const struct layout *layout;
+    size_t tensor, at; // of its bytes
+    bool has_head;
+    const void *last; // the piece before, of a tensor
+    size_t last_bytes;
+    void (*written)(void *context, const void *bytes, size_t count);
+    void *context;
+};
+
+static bool next_piece(void *context, const void **bytes, size_t *count)
+{
+    struct writing *writing = context;
+    const struct layout *layout = writing->layout;
+    if (!writing->has_head) {
+        writing->has_head = true;
+        *bytes = layout->head;
+        *count = layout->begin;
+        return true;
+    }
+    if (writing->last && writing->written)
+        writing->written(writing->context, writing->last, writing->last_bytes);
+    writing->last = NULL;
+    while (writing->tensor < layout->count && writing->at == layout->sorted[writing->tensor].bytes) {
+        ++writing->tensor;
+        writing->at = 0;
+    }
+    if (writing->tensor == layout->count)
+        return false;
+    const struct qm_tensor *tensor = &layout->sorted[writing->tensor];
+    size_t left = tensor->bytes - writing->at;
+    *bytes = writing->last = (const char *)tensor->data + writing->at;
+    *count = writing->last_bytes = left < WRITE_PIECE ? left : WRITE_PIECE;
+    writing->at += *count;
+    return true;
+}
+
+enum qm_status qm_safetensors_write_from(const char *path, const struct qm_tensor *tensors, size_t count,
+                                         const struct qm_tensor_text *metadata, size_t metadata_count,
+                                         void (*written)(void *context, const void *bytes, size_t count), void *context)
+{
+    struct layout layout;
+    struct qm_staged_file staged;
+    QM_TRY(lay_out(path, tensors, count, metadata, metadata_count, &layout));
+    struct writing writing = {.layout = &layout, .written = written, .context = context};
+    enum qm_status status = qm_file_stage_from(path, &(struct qm_file_source){next_piece, &writing}, &staged);
+    layout_free(&layout);
+    return status == QM_OK ? qm_file_commit(&staged) : status;
 }
 
 enum qm_status qm_safetensors_write(const char *path, const struct qm_tensor *tensors, size_t count,
                                     const struct qm_tensor_text *metadata, size_t metadata_count)
 {
-    void *bytes;
-    size_t byte_count;
-    QM_TRY(qm_safetensors_encode(path, tensors, count, metadata, metadata_count, &bytes, &byte_count));
-    enum qm_status status = qm_file_write(path, bytes, byte_count);
-    free(bytes);
-    return status;
+    return qm_safetensors_write_from(path, tensors, count, metadata, metadata_count, NULL, NULL);
 }

@@ -110,6 +110,12 @@ void qm_shape_text(uint32_t rank, const uint64_t *shape, char text[QM_SHAPE_TEXT
 // tensor must be what dtype and shape make, names and keys unique, all texts UTF-8: QM_INVALID otherwise.
 QM_MUST_USE enum qm_status qm_safetensors_write(const char *path, const struct qm_tensor *tensors, size_t count,
                                                 const struct qm_tensor_text *metadata, size_t metadata_count);
+// The same where the data is more than should be in memory at one time: `written` is told of each piece that was written, in
+// the order of the file, and is not read again. It may be NULL.
+QM_MUST_USE enum qm_status qm_safetensors_write_from(const char *path, const struct qm_tensor *tensors, size_t count,
+                                                     const struct qm_tensor_text *metadata, size_t metadata_count,
+                                                     void (*written)(void *context, const void *bytes, size_t count),
+                                                     void *context);
 // The same into memory; free() it. `file` stands for the file in messages.
 QM_MUST_USE enum qm_status qm_safetensors_encode(const char *file, const struct qm_tensor *tensors, size_t count,
                                                  const struct qm_tensor_text *metadata, size_t metadata_count,

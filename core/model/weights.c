@@ -203,13 +203,19 @@ static void convert_units(void *context, size_t begin, size_t end)
     }
 }
 
+enum qm_status qm_weights_check_dtype(const struct qm_weights_entry *entry)
+{
+    if (qm_dtype_is_float(entry->tensor->dtype))
+        return QM_OK;
+    return QM_FAIL(QM_INVALID, "%s: tensor '%s': dtype %s; a model's weights must be F32, F16 or BF16",
+                   entry->shard->file, entry->tensor->name, qm_dtype_name(entry->tensor->dtype));
+}
+
 enum qm_status qm_weights_floats(const struct qm_weights_entry *entry, size_t first, size_t count, float *values)
 {
     const struct qm_tensor *tensor = entry->tensor;
     struct conversion all = {.entry = entry, .first = first, .count = count, .values = values};
-    if (!qm_dtype_is_float(tensor->dtype))
-        return QM_FAIL(QM_INVALID, "%s: tensor '%s': dtype %s; a model's weights must be F32, F16 or BF16",
-                       entry->shard->file, tensor->name, qm_dtype_name(tensor->dtype));
+    QM_TRY(qm_weights_check_dtype(entry));
     atomic_init(&all.bad, count);
     qm_parallel_for(count / UNIT + (count % UNIT != 0), convert_units, &all);
     size_t bad = atomic_load(&all.bad);

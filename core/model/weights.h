@@ -44,6 +44,9 @@ void qm_weights_close(struct qm_weights *weights);
 
 const struct qm_weights_entry *qm_weights_find(const struct qm_weights *weights, const char *name); // NULL: not there
 
+// QM_INVALID for a type that no weight may have.
+QM_MUST_USE enum qm_status qm_weights_check_dtype(const struct qm_weights_entry *entry);
+
 // `count` values of a tensor from its value `first` on, all within it, row-major, as floats, on all of the processor's cores;
 // the pages that held them are given back. F32, F16 and BF16 become floats exactly. QM_INVALID for another dtype, and for a
 // value that is not finite: the first one, by tensor and index.

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define STORAGE_ALIGNMENT 8u
+#define HASH_PIECE ((size_t)8 << 20)
 
 // Linear weights are in the scheme's formats, the embedding in float16 (float32 in scheme f32), norms in float32.
 static void plan_formats(const struct qm_scheme *scheme, struct qm_artifact_tensor *tensor)
@@ -200,7 +201,11 @@ enum qm_status qm_artifact_compute_id(const struct qm_artifact *artifact, char i
         qm_hash_add_text(&hash, part->name);
         qm_hash_add_text(&hash, qm_dtype_name(part->dtype));
         qm_hash_add_text(&hash, shape);
-        qm_hash_add(&hash, part->data, part->bytes);
+        for (size_t at = 0; at < part->bytes; at += HASH_PIECE) {
+            size_t some = part->bytes - at < HASH_PIECE ? part->bytes - at : HASH_PIECE;
+            qm_hash_add(&hash, (const char *)part->data + at, some);
+            qm_artifact_drop_bytes(artifact, (const char *)part->data + at, some);
+        }
     }
     qm_model_config_text(&artifact->config, config);
     qm_hash_add_text(&hash, artifact->scheme_sha256);
@@ -286,33 +291,55 @@ static enum qm_status put_activation_scales(const struct qm_artifact_params *par
     return QM_OK;
 }
 
+// Codes and scales of one weight, in the storage that is planned for it.
+static enum qm_status encode(const struct qm_artifact_params *params, const struct qm_artifact *artifact,
+                             struct qm_artifact_tensor *tensor, const float *values)
+{
+    if (!qm_role_is_linear(tensor->role))
+        return qm_format_encode(tensor->format, tensor->name, values, tensor->rows, tensor->columns,
+                                &(struct qm_encode_params){QM_FIT_ABSMAX, NULL}, &tensor->encoded, &tensor->record);
+    size_t input = qm_input_index(artifact->config.layers, qm_input_of_role(tensor->role), tensor->layer);
+    return qm_weight_calibrate(&artifact->scheme, tensor->format, tensor->name, values, tensor->rows, tensor->columns,
+                               params->statistics ? params->statistics[input] : NULL, &tensor->encoded,
+                               &tensor->record);
+}
+
+static enum qm_status make_storage(const struct qm_artifact_params *params, size_t bytes, struct qm_artifact *artifact,
+                                   char **out)
+{
+    if (params->scratch_directory) {
+        QM_TRY(qm_scratch_create(params->scratch_directory, bytes, &artifact->scratch));
+        *out = artifact->scratch.bytes;
+        return QM_OK;
+    }
+    *out = artifact->storage = calloc(1, bytes);
+    if (!*out)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu bytes of codes and scales", bytes);
+    return QM_OK;
+}
+
 static enum qm_status encode_all(const struct qm_artifact_params *params, struct qm_artifact *artifact)
 {
     size_t total = 0;
     for (size_t i = 0; i < artifact->tensor_count; i++)
         total += aligned(artifact->tensors[i].code_bytes) + aligned(artifact->tensors[i].scale_bytes) +
                  aligned(artifact->tensors[i].activation_scale_count * sizeof(float));
-    char *at = calloc(1, total);
-    artifact->storage = at;
-    if (!at)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu bytes of codes and scales", total);
+    char *at = NULL;
+    QM_TRY(make_storage(params, total, artifact, &at));
     for (size_t i = 0; i < artifact->tensor_count; i++) {
         struct qm_artifact_tensor *tensor = &artifact->tensors[i];
-        const float *values = params->model->tensors[i].values;
+        struct qm_model_view view;
         tensor->encoded.codes = at;
         at += aligned(tensor->code_bytes);
         tensor->encoded.scales = tensor->scale_bytes ? at : NULL;
         at += aligned(tensor->scale_bytes);
-        if (qm_role_is_linear(tensor->role)) {
-            size_t input = qm_input_index(artifact->config.layers, qm_input_of_role(tensor->role), tensor->layer);
-            QM_TRY(qm_weight_calibrate(&artifact->scheme, tensor->format, tensor->name, values, tensor->rows,
-                                       tensor->columns, params->statistics ? params->statistics[input] : NULL,
-                                       &tensor->encoded, &tensor->record));
-        } else {
-            QM_TRY(qm_format_encode(tensor->format, tensor->name, values, tensor->rows, tensor->columns,
-                                    &(struct qm_encode_params){QM_FIT_ABSMAX, NULL}, &tensor->encoded,
-                                    &tensor->record));
-        }
+        QM_TRY(qm_model_view_open(params->model, i, &view));
+        enum qm_status status = encode(params, artifact, tensor, view.values);
+        qm_model_view_close(&view);
+        QM_TRY(status);
+        qm_artifact_drop(artifact, tensor);
+        if (params->progress)
+            params->progress(params->progress_context, (double)(i + 1) / (double)artifact->tensor_count);
         if (tensor->activation_scale_count > 0)
             QM_TRY(put_activation_scales(params, artifact, tensor, (float *)(void *)at));
         at += aligned(tensor->activation_scale_count * sizeof(float));
@@ -376,6 +403,7 @@ void qm_artifact_destroy(struct qm_artifact **artifact)
     free(a->tensors);
     free(a->cache_scales);
     free(a->storage);
+    qm_scratch_destroy(&a->scratch);
     free(a);
     *artifact = NULL;
 }
@@ -393,10 +421,35 @@ enum qm_status qm_artifact_check(const struct qm_artifact *artifact, const struc
                        artifact->model_sha256, model->sha256);
     for (size_t i = 0; i < artifact->tensor_count; i++) {
         const struct qm_artifact_tensor *tensor = &artifact->tensors[i];
-        QM_TRY(qm_format_check(tensor->format, tensor->name, model->tensors[i].values, tensor->rows, tensor->columns,
-                               &tensor->encoded, tensor->bound, NULL));
+        struct qm_model_view view;
+        QM_TRY(qm_model_view_open(model, i, &view));
+        enum qm_status status = qm_format_check(tensor->format, tensor->name, view.values, tensor->rows,
+                                                tensor->columns, &tensor->encoded, tensor->bound, NULL);
+        qm_model_view_close(&view);
+        QM_TRY(status);
+        qm_artifact_drop(artifact, tensor);
     }
-    return QM_OK;
+    return qm_artifact_check_unchanged(artifact);
+}
+
+void qm_artifact_drop_bytes(const struct qm_artifact *artifact, const void *bytes, size_t count)
+{
+    if (artifact->file)
+        qm_file_map_drop(&artifact->file->map, bytes, count);
+    qm_scratch_drop(&artifact->scratch, bytes, count);
+}
+
+void qm_artifact_drop(const struct qm_artifact *artifact, const struct qm_artifact_tensor *tensor)
+{
+    qm_artifact_drop_bytes(artifact, tensor->encoded.codes, tensor->code_bytes);
+    if (tensor->encoded.scales)
+        qm_artifact_drop_bytes(artifact, tensor->encoded.scales, tensor->scale_bytes);
+}
+
+enum qm_status qm_artifact_check_unchanged(const struct qm_artifact *artifact)
+{
+    return artifact->file && artifact->file->map.bytes ? qm_file_map_check(&artifact->file->map, artifact->file->file)
+                                                       : QM_OK;
 }
 
 const struct qm_artifact_tensor *qm_artifact_weight(const struct qm_artifact *artifact, enum qm_role role,

@@ -25,6 +25,7 @@
 #include "quant/format.h"
 #include "quant/scheme.h"
 #include "sys/file.h"
+#include "sys/file_map.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -60,10 +61,11 @@ struct qm_artifact {
     size_t tensor_count;                      // qm_weight_count(&config), in that order (model.h)
     struct qm_artifact_tensor *tensors;
     float (*cache_scales)[QM_CACHED_COUNT]; // [layers], of the scheme's KV format if calibrated; else NULL
-    uint64_t bytes;          // codes, scales and activation scales of all tensors, and the cache's scales
-    uint64_t weight_bytes;   // of the linear weights alone, with their scales
-    void *storage;           // what the tensors point into
-    struct qm_tensors *file; // likewise, when it was loaded
+    uint64_t bytes;            // codes, scales and activation scales of all tensors, and the cache's scales
+    uint64_t weight_bytes;     // of the linear weights alone, with their scales
+    void *storage;             // what the tensors point into
+    struct qm_scratch scratch; // ... or this, of a large one that was built
+    struct qm_tensors *file;   // ... or this, when it was loaded; a large one is mapped
 };
 
 // What an artifact is built from.
@@ -75,6 +77,10 @@ struct qm_artifact_params {
     const struct qm_activation_scales *activations;
     // Of the inputs of `model`, at qm_input_index: needed for gptq, awq and imatrix; else may be NULL.
     const struct qm_channel_statistics *const *statistics;
+    // Where codes and scales lie while they are made (sys/file_map.h, qm_scratch_create); NULL: in memory.
+    const char *scratch_directory;
+    void (*progress)(void *context, double fraction); // after each weight; may be NULL
+    void *progress_context;
 };
 
 // Whether each of a scheme's patterns names a linear weight of the model; QM_INVALID names the first that does not.
@@ -88,11 +94,25 @@ QM_MUST_USE enum qm_status qm_artifact_outline(const struct qm_scheme *scheme, c
                                                struct qm_artifact **out);
 void qm_artifact_destroy(struct qm_artifact **artifact);
 
+// What of a large artifact was looked at and is not needed now gives its memory back; looking again reads it again. Of a
+// small one that lies in memory nothing happens.
+void qm_artifact_drop(const struct qm_artifact *artifact, const struct qm_artifact_tensor *tensor);
+// QM_INVALID if the file of a large artifact was written or cut off since it was loaded: then what was read of it counts
+// nothing.
+QM_MUST_USE enum qm_status qm_artifact_check_unchanged(const struct qm_artifact *artifact);
+
+// Files above so many bytes are mapped and not read by qm_artifact_load.
+#define QM_ARTIFACT_MAP_BYTES ((uint64_t)64 << 20)
+
 // Files. Equal artifacts give equal bytes. Loading checks everything that can be checked without the model: each tensor's
 // dtype and shape against config and scheme, that none is missing or surplus, that codes and scales are in range and
 // finite, and the id. One line for what is wrong, QM_INVALID.
 QM_MUST_USE enum qm_status qm_artifact_save(const struct qm_artifact *artifact, const char *path);
 QM_MUST_USE enum qm_status qm_artifact_load(const char *path, struct qm_artifact **out);
+// The same, mapped or read whatever its size.
+QM_MUST_USE enum qm_status qm_artifact_load_as(const char *path, bool is_mapped, struct qm_artifact **out);
+// The configuration that a file names, and nothing else of it.
+QM_MUST_USE enum qm_status qm_artifact_load_config(const char *path, struct qm_model_config *out);
 
 // Checks every weight of an artifact against the model that it claims to be made of: its hash and the bound of every
 // value. QM_WRONG_RESULT names the first that does not fit.

@@ -7,6 +7,11 @@
 
 #define ID_FILE_BYTES_MAX 1024
 
+static void drop_written(void *context, const void *bytes, size_t count)
+{
+    qm_artifact_drop_bytes(context, bytes, count);
+}
+
 enum qm_status qm_artifact_save(const struct qm_artifact *artifact, const char *path)
 {
     enum qm_status status = QM_OK;
@@ -27,7 +32,9 @@ enum qm_status qm_artifact_save(const struct qm_artifact *artifact, const char *
         {"record", record},
     };
     QM_GUARD(qm_artifact_list(artifact, &parts));
-    QM_GUARD(qm_safetensors_write(path, parts.tensors, parts.count, metadata, sizeof(metadata) / sizeof(metadata[0])));
+    QM_GUARD(qm_safetensors_write_from(path, parts.tensors, parts.count, metadata,
+                                       sizeof(metadata) / sizeof(metadata[0]), drop_written,
+                                       (void *)(uintptr_t)artifact));
 done:
     qm_artifact_parts_free(&parts);
     free(calibration);
@@ -63,11 +70,35 @@ static enum qm_status read_hash(const struct qm_tensors *file, const char *key, 
     return QM_OK;
 }
 
+static enum qm_status read_config(const struct qm_tensors *file, struct qm_model_config *out)
+{
+    const char *text;
+    char canonical[QM_MODEL_CONFIG_TEXT_BYTES];
+    QM_TRY(read_text(file, "config", &text));
+    QM_TRY(qm_model_config_parse(text, strlen(text), file->file, out));
+    qm_model_config_text(out, canonical);
+    if (strcmp(canonical, text) != 0)
+        return QM_FAIL(QM_INVALID, "%s: metadata 'config' is not as qmark writes it; build the artifact again",
+                       file->file);
+    return QM_OK;
+}
+
+enum qm_status qm_artifact_load_config(const char *path, struct qm_model_config *out)
+{
+    struct qm_tensors file;
+    QM_TRY(qm_tensors_map(path, &file));
+    enum qm_status status = read_config(&file, out);
+    if (status == QM_OK)
+        status = qm_file_map_check(&file.map, path);
+    qm_tensors_free(&file);
+    return status;
+}
+
 // What the metadata says the artifact is; fills everything that follows from it.
 static enum qm_status read_identity(const struct qm_tensors *file, struct qm_artifact *artifact)
 {
-    const char *version, *name, *config_text;
-    char claimed[QM_HASH_TEXT_BYTES], canonical[QM_MODEL_CONFIG_TEXT_BYTES];
+    const char *version, *name;
+    char claimed[QM_HASH_TEXT_BYTES];
     struct qm_model_config config;
     struct qm_scheme scheme;
     QM_TRY(read_text(file, "qmark_artifact", &version));
@@ -85,12 +116,7 @@ static enum qm_status read_identity(const struct qm_tensors *file, struct qm_art
         qm_error_prefix("%s: metadata 'scheme': ", file->file);
         return status;
     }
-    QM_TRY(read_text(file, "config", &config_text));
-    QM_TRY(qm_model_config_parse(config_text, strlen(config_text), file->file, &config));
-    qm_model_config_text(&config, canonical);
-    if (strcmp(canonical, config_text) != 0)
-        return QM_FAIL(QM_INVALID, "%s: metadata 'config' is not as qmark writes it; build the artifact again",
-                       file->file);
+    QM_TRY(read_config(file, &config));
     if (qm_weight_count(&config) > file->count) // before memory is asked for
         return QM_FAIL(QM_INVALID, "%s: %zu tensors; its config needs at least %zu, build the artifact again",
                        file->file, file->count, qm_weight_count(&config));
@@ -185,6 +211,7 @@ static enum qm_status read_tensors(struct qm_artifact *artifact)
                                  artifact->file->file, found->name, (double)tensor->encoded.tensor_scale));
         }
         QM_GUARD(check_values(artifact->file, tensor));
+        qm_artifact_drop(artifact, tensor);
         if (tensor->activation_scale_count > 0) {
             QM_GUARD(take(artifact, &parts, &next, &found));
             QM_GUARD(read_activation_scales(artifact, found, tensor));
@@ -205,6 +232,14 @@ done:
 
 enum qm_status qm_artifact_load(const char *path, struct qm_artifact **out)
 {
+    uint64_t bytes;
+    *out = NULL;
+    QM_TRY(qm_file_size(path, &bytes));
+    return qm_artifact_load_as(path, bytes > QM_ARTIFACT_MAP_BYTES, out);
+}
+
+enum qm_status qm_artifact_load_as(const char *path, bool is_mapped, struct qm_artifact **out)
+{
     enum qm_status status = QM_OK;
     char id[QM_HASH_TEXT_BYTES];
     *out = NULL;
@@ -213,12 +248,13 @@ enum qm_status qm_artifact_load(const char *path, struct qm_artifact **out)
         artifact->file = calloc(1, sizeof(*artifact->file));
     if (!artifact || !artifact->file)
         QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for an artifact", path));
-    QM_GUARD(qm_tensors_load(path, artifact->file));
+    QM_GUARD(is_mapped ? qm_tensors_map(path, artifact->file) : qm_tensors_load(path, artifact->file));
     QM_GUARD(read_identity(artifact->file, artifact));
     QM_GUARD(qm_artifact_parse_calibration(qm_tensors_text(artifact->file, "calibration"), path, artifact));
     QM_GUARD(qm_artifact_parse_record(qm_tensors_text(artifact->file, "record"), path, artifact));
     QM_GUARD(read_tensors(artifact));
     QM_GUARD(qm_artifact_compute_id(artifact, id));
+    QM_GUARD(qm_artifact_check_unchanged(artifact));
     if (strcmp(id, artifact->id) != 0)
         QM_GUARD(QM_FAIL(QM_INVALID,
                          "%s: its content has id %.12s..., not %.12s... as it says; the file was changed or "

@@ -24,6 +24,8 @@ QM_MUST_USE enum qm_status qm_artifact_list(const struct qm_artifact *artifact, 
 void qm_artifact_parts_free(struct qm_artifact_parts *parts);
 
 QM_MUST_USE enum qm_status qm_artifact_compute_id(const struct qm_artifact *artifact, char id[QM_HASH_TEXT_BYTES]);
+// Gives back the memory of a large artifact's bytes.
+void qm_artifact_drop_bytes(const struct qm_artifact *artifact, const void *bytes, size_t count);
 // `bytes` and `weight_bytes`.
 void qm_artifact_count_bytes(struct qm_artifact *artifact);
 

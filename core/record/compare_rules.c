@@ -58,6 +58,7 @@ static const struct rule {
     {"conditions.battery", NOTE, "a device on battery may be held back"},
     {"conditions", NOTE, "the conditions of the host are told on one side only"},
     {"conditions**", IGNORED, "each run has its own; what matters is a warning"},
+    {"model.layers_run", FATAL, "a part of the layers is another model, without an accuracy"},
     {"model.sha256", FATAL, "not the same model"},
     {"model.parameters", FATAL, "not the same model"},
     {"model.widen", FATAL, "not the same amount of work per token"},

@@ -35,6 +35,7 @@ static const struct qm_result_check_rule rules[] = {
     {"model", RELATED, "the built-in model's are known"},
     {"model.name", RELATED, "where it is the built-in model's, so is the hash"},
     {"model.variant", PROFILE, "profile.model"},
+    {"model.layers_run", RELATED, "there where nothing was scored and yet a scheme is ok"},
     {"model.sha256", PROFILE, "the built-in model; of any other it is raw"},
     {"model.parameters", PROFILE, "the built-in model; of any other it is raw"},
     {"model.architecture", PROFILE, "the built-in model; of any other model it is raw"},

@@ -149,6 +149,9 @@ const struct qm_result_row qm_result_rows[] = {
     {"model", MAPPING, 0, NULL, "the model"},
     {"model.name", TEXT, 0, NULL, "its name"},
     {"model.variant", TEXT, OPT, NULL, "what was done to its values since, such as injected outliers; absent: nothing"},
+    {"model.layers_run", TEXT, OPT, NULL,
+     "\"3 of 32\": only the first layers were run, so that kernels are timed and accuracy is not measured; absent: "
+     "all"},
     {"model.sha256", HASH, 0, NULL, "of its weights file and config.json; of a variant, over that and the recipe"},
     {"model.parameters", WHOLE, 0, NULL, "weights before widening"},
     {"model.architecture", TEXT, OPT, NULL, "as in its config.json"},

@@ -392,6 +392,9 @@ static void show_notes(const struct qm_node *result, const struct qm_show_style 
         fprintf(file, "  CHANGED: the file's hash is not that of its content; somebody edited it\n");
     if (strcmp(qm_node_text_at(result, "device.type", ""), "cpu") == 0)
         fprintf(file, "  stand-in: this device is software on the processor; its speed says nothing of a GPU\n");
+    if (qm_node_get(result, "model.layers_run"))
+        fprintf(file, "  kernel only: accuracy not measured: %s layers\n",
+                qm_node_text_at(result, "model.layers_run", "?"));
     if (qm_node_get(result, "model.variant"))
         fprintf(file, "  variant of the model: %s\n", qm_node_text_at(result, "model.variant", "?"));
     if (qm_node_get(result, "model.padding"))

@@ -234,9 +234,22 @@ void qm_file_drop_all(void)
 }
 
 // All of it, flushed to the disk; the file is closed whatever came of it.
-static int write_and_close(int file, const char *path, const void *bytes, size_t count)
+static bool next_part(void *context, const void **bytes, size_t *count)
 {
-    int error = write_all(file, path, bytes, count);
+    struct qm_file_part *part = context;
+    *bytes = part->bytes;
+    *count = part->count;
+    part->count = 0;
+    return *count > 0;
+}
+
+static int write_and_close(int file, const char *path, const struct qm_file_source *source)
+{
+    const void *bytes;
+    size_t count;
+    int error = 0;
+    while (error == 0 && source->next(source->context, &bytes, &count))
+        error = write_all(file, path, bytes, count);
     if (error == 0)
         error = flush(file);
     int close_error = close_file(file);
@@ -246,6 +259,12 @@ static int write_and_close(int file, const char *path, const void *bytes, size_t
 }
 
 enum qm_status qm_file_stage(const char *path, const void *bytes, size_t count, struct qm_staged_file *out)
+{
+    struct qm_file_part part = {bytes, count};
+    return qm_file_stage_from(path, &(struct qm_file_source){next_part, &part}, out);
+}
+
+enum qm_status qm_file_stage_from(const char *path, const struct qm_file_source *source, struct qm_staged_file *out)
 {
     out->is_staged = false;
     snprintf(out->path, sizeof(out->path), "%s", path);
@@ -261,7 +280,7 @@ enum qm_status qm_file_stage(const char *path, const void *bytes, size_t count, 
         forget(out->temporary);
         return qm_file_fail(QM_FAILED, "write", path, file);
     }
-    int error = write_and_close(file, path, bytes, count);
+    int error = write_and_close(file, path, source);
     out->is_staged = true;
     if (error < 0) {
         qm_file_drop(out);
@@ -277,7 +296,8 @@ enum qm_status qm_file_write_new(const char *path, const void *bytes, size_t cou
         return QM_FAIL(QM_INVALID, "%s: is there already and is not replaced; choose another name", path);
     if (file < 0)
         return qm_file_fail(QM_INVALID, "write", path, file);
-    int error = write_and_close(file, path, bytes, count);
+    struct qm_file_part part = {bytes, count};
+    int error = write_and_close(file, path, &(struct qm_file_source){next_part, &part});
     if (error < 0) {
         unlink_at(path);
         return qm_file_fail(QM_FAILED, "write", path, error);

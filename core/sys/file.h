@@ -32,6 +32,18 @@ struct qm_staged_file {
     bool is_staged;
 };
 QM_MUST_USE enum qm_status qm_file_stage(const char *path, const void *bytes, size_t count, struct qm_staged_file *out);
+// The same of bytes that come part by part, such as those of a file larger than memory should be: `next` gives the next part,
+// which stays until it is called again, and false after the last.
+struct qm_file_part {
+    const void *bytes;
+    size_t count;
+};
+struct qm_file_source {
+    bool (*next)(void *context, const void **bytes, size_t *count);
+    void *context;
+};
+QM_MUST_USE enum qm_status qm_file_stage_from(const char *path, const struct qm_file_source *source,
+                                              struct qm_staged_file *out);
 QM_MUST_USE enum qm_status qm_file_commit(struct qm_staged_file *staged);
 void qm_file_drop(struct qm_staged_file *staged);
 

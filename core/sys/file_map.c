@@ -1,4 +1,5 @@
 #include "sys/file_map.h"
+#include "sys/file.h"
 #include "sys/file_internal.h"
 
 #include <uv.h>
@@ -9,6 +10,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -163,6 +165,45 @@ void qm_file_map_drop(const struct qm_file_map *map, const void *bytes, size_t c
         return;
     begin -= begin % page_bytes;
     madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+enum qm_status qm_scratch_create(const char *directory, size_t count, struct qm_scratch *out)
+{
+    char path[QM_PATH_BYTES];
+    memset(out, 0, sizeof(*out));
+    QM_TRY(qm_path_join(path, directory, "scratch-XXXXXX"));
+    int file = mkstemp(path);
+    if (file < 0)
+        return qm_file_fail(QM_FAILED, "write", path, uv_translate_sys_error(errno));
+    unlink(path);
+    // All of it now: a page for which there is no room would end the program when it is written.
+    int error = posix_fallocate(file, 0, (off_t)count);
+    void *bytes = error == 0 ? mmap(NULL, count, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0) : MAP_FAILED;
+    if (error == 0 && bytes == MAP_FAILED)
+        error = errno;
+    close(file);
+    if (error != 0)
+        return qm_file_fail(QM_FAILED, "write", path, uv_translate_sys_error(error));
+    out->bytes = bytes;
+    out->count = count;
+    return QM_OK;
+}
+
+void qm_scratch_destroy(struct qm_scratch *scratch)
+{
+    if (scratch->bytes)
+        munmap(scratch->bytes, scratch->count);
+    memset(scratch, 0, sizeof(*scratch));
+}
+
+void qm_scratch_drop(const struct qm_scratch *scratch, const void *bytes, size_t count)
+{
+    uintptr_t first = (uintptr_t)scratch->bytes, begin = (uintptr_t)bytes, page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    if (!scratch->bytes || begin < first || begin - first >= scratch->count || count > scratch->count - (begin - first))
+        return;
+    count += begin % page;
+    begin -= begin % page;
+    madvise((void *)begin, count, MADV_DONTNEED);
 }
 
 void qm_memory_expect_large(void *bytes, size_t count)

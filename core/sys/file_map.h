@@ -38,6 +38,18 @@ QM_MUST_USE enum qm_status qm_file_map_check(const struct qm_file_map *map, cons
 // room. Bytes outside the mapping are ignored, touching the bytes again reads them again.
 void qm_file_map_drop(const struct qm_file_map *map, const void *bytes, size_t count);
 
+// Memory for what is large and written once, such as an artifact: it lies in a file without a name in `directory`, so that the
+// system can put it onto the disk where memory is short, and qm_scratch_drop gives back what is written and not needed
+// now. Zeroed, it is none. QM_FAILED where the disk has not room for `count` bytes, which is found out here.
+struct qm_scratch {
+    void *bytes; // zeros at first
+    size_t count;
+};
+QM_MUST_USE enum qm_status qm_scratch_create(const char *directory, size_t count, struct qm_scratch *out);
+void qm_scratch_destroy(struct qm_scratch *scratch);
+// Bytes that are not of it are ignored; touching the others again reads them again.
+void qm_scratch_drop(const struct qm_scratch *scratch, const void *bytes, size_t count);
+
 // Asks for large pages under memory of one's own that will be filled whole: its first touch then costs a fraction.
 void qm_memory_expect_large(void *bytes, size_t count);
 

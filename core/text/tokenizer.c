@@ -22,6 +22,14 @@ void qm_tokenizer_destroy(struct qm_tokenizer **tokenizer)
 
 // What it is ---------------------------------------------------------------------------------------------------------
 
+const char *qm_tokenizer_kind(const struct qm_tokenizer *tokenizer)
+{
+    return tokenizer->bpe.is_word_level   ? "words"
+           : tokenizer->bpe.is_byte_level ? "byte-level BPE"
+           : tokenizer->bpe.byte_fallback ? "BPE with byte fallback"
+                                          : "BPE";
+}
+
 const char *qm_tokenizer_sha256(const struct qm_tokenizer *tokenizer)
 {
     return tokenizer->sha256;

@@ -39,6 +39,8 @@ void qm_tokenizer_destroy(struct qm_tokenizer **tokenizer); // NULL is allowed
 
 // What it is ---------------------------------------------------------------------------------------------------------
 
+const char *
+qm_tokenizer_kind(const struct qm_tokenizer *tokenizer); // "byte-level BPE", "BPE with byte fallback", "BPE", "words"
 const char *qm_tokenizer_sha256(const struct qm_tokenizer *tokenizer); // of the file's bytes
 size_t qm_tokenizer_size(const struct qm_tokenizer *tokenizer);  // highest id + 1: the rows that an embedding needs
 size_t qm_tokenizer_holes(const struct qm_tokenizer *tokenizer); // ids below that without a token

@@ -1,0 +1,181 @@
+#include "model/model_file.h"
+
+#include "model/padding.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    NAME_BYTES = QM_WEIGHT_NAME_BYTES + 8,
+    PIECE = 1 << 22 // values that are looked at together
+};
+
+static void name_of(enum qm_role role, uint32_t layer, char name[NAME_BYTES])
+{
+    char weight[QM_WEIGHT_NAME_BYTES];
+    qm_role_weight_name(role, layer, weight);
+    snprintf(name, NAME_BYTES, "%s%s", weight, qm_role_name_ending(role));
+}
+
+// What of the files is a weight: a tied head is the embedding.
+static enum qm_role role_in_file(const struct qm_model_config *config, enum qm_role role)
+{
+    return role == QM_ROLE_HEAD && config->tied_head ? QM_ROLE_EMBEDDING : role;
+}
+
+// The tensor of a weight, its type and shape checked.
+static enum qm_status find(const struct qm_weights *file, const struct qm_model_config *config, enum qm_role role,
+                           uint32_t layer, const struct qm_weights_entry **out)
+{
+    char name[NAME_BYTES], found[QM_SHAPE_TEXT_BYTES], wanted[QM_SHAPE_TEXT_BYTES];
+    uint32_t rows, columns;
+    qm_role_own_shape(config, role, &rows, &columns);
+    uint64_t shape[2] = {rows, columns};
+    bool is_vector = qm_role_is_vector(role);
+    name_of(role, layer, name);
+    qm_shape_text(is_vector ? 1 : 2, is_vector ? shape + 1 : shape, wanted);
+    const struct qm_weights_entry *entry = *out = qm_weights_find(file, name);
+    if (!entry)
+        return QM_FAIL(QM_INVALID, "%s: tensor '%s': missing; config.json asks for it with shape %s", file->file, name,
+                       wanted);
+    qm_shape_text(entry->tensor->rank, entry->tensor->shape, found);
+    if (strcmp(found, wanted) != 0)
+        return QM_FAIL(QM_INVALID, "%s: tensor '%s': shape %s; config.json makes it %s", entry->shard->file, name,
+                       found, wanted);
+    return qm_weights_check_dtype(entry);
+}
+
+// ---- Headers --------------------------------------------------------------------------------------------------------
+
+// Tensors that files hold although they are no weights: tables that old versions saved.
+static bool is_surplus_allowed(const char *name)
+{
+    const char *ending = ".rotary_emb.inv_freq";
+    size_t length = strlen(name), tail = strlen(ending);
+    return length > tail && strcmp(name + length - tail, ending) == 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static enum qm_status check_surplus(const struct qm_weights *file, const struct qm_model_config *all)
+{
+    size_t count = qm_weight_count(all);
+    char(*names)[NAME_BYTES] = calloc(count, sizeof(*names));
+    if (!names)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for names", file->file);
+    for (size_t w = 0; w < count; w++) {
+        enum qm_role role;
+        uint32_t layer;
+        qm_weight_at(all, w, &role, &layer);
+        name_of(role, layer, names[w]);
+    }
+    qsort(names, count, sizeof(*names), compare_names);
+    enum qm_status status = QM_OK;
+    for (size_t i = 0; status == QM_OK && i < file->count; i++) {
+        const char *name = file->entries[i].tensor->name;
+        if (!is_surplus_allowed(name) && !bsearch(name, names, count, sizeof(*names), compare_names))
+            status = QM_FAIL(
+                QM_INVALID, "%s: tensor '%s': no part of a %s of %" PRIu32 " layers; use a model without it",
+                file->entries[i].shard->file, name, qm_architecture_info(all->architecture)->title, all->layers);
+    }
+    free(names);
+    return status;
+}
+
+enum qm_status qm_model_file_check(const struct qm_weights *file, const struct qm_model_config *config, uint32_t layers)
+{
+    struct qm_model_config all = *config;
+    all.layers = layers;
+    QM_TRY(check_surplus(file, &all));
+    for (size_t w = 0; w < qm_weight_count(config); w++) {
+        const struct qm_weights_entry *entry;
+        enum qm_role role;
+        uint32_t layer;
+        qm_weight_at(config, w, &role, &layer);
+        QM_TRY(find(file, config, role_in_file(config, role), layer, &entry));
+    }
+    return QM_OK;
+}
+
+// ---- Values ---------------------------------------------------------------------------------------------------------
+
+enum qm_status qm_model_file_read(const struct qm_weights *file, const struct qm_model_config *config,
+                                  const struct qm_model_tensor *weight, float *values)
+{
+    const struct qm_weights_entry *entry;
+    uint32_t rows, columns;
+    enum qm_role role = role_in_file(config, weight->role);
+    QM_TRY(find(file, config, role, weight->layer, &entry));
+    qm_role_own_shape(config, role, &rows, &columns);
+    size_t count = (size_t)rows * columns;
+    bool is_padded = rows != weight->rows || columns != weight->columns;
+    float *own = is_padded ? malloc(count * sizeof(*own)) : values;
+    if (!own)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for %zu weights as floats", file->file, count);
+    enum qm_status status = qm_weights_floats(entry, 0, count, own);
+    if (status == QM_OK && is_padded)
+        qm_weight_pad(config, role, own, values);
+    if (is_padded)
+        free(own);
+    QM_TRY(qm_file_map_check(&entry->shard->map, entry->shard->file)); // of a file that was cut off anything is said
+    return status;
+}
+
+static enum qm_status check_values(const struct qm_weights_entry *entry, float *scratch)
+{
+    size_t count = entry->tensor->bytes / qm_dtype_bytes(entry->tensor->dtype);
+    for (size_t at = 0; at < count; at += PIECE)
+        QM_TRY(qm_weights_floats(entry, at, count - at < PIECE ? count - at : PIECE, scratch));
+    return QM_OK;
+}
+
+// Some files keep a tied head's values a second time; they must be the same. `scratch` has room for two pieces.
+static enum qm_status check_tied_head(const struct qm_weights *file, const struct qm_model_config *config,
+                                      float *scratch)
+{
+    const struct qm_weights_entry *head, *embedding;
+    if (!config->tied_head || !qm_weights_find(file, "lm_head.weight"))
+        return QM_OK;
+    QM_TRY(find(file, config, QM_ROLE_HEAD, 0, &head));
+    QM_TRY(find(file, config, QM_ROLE_EMBEDDING, 0, &embedding));
+    size_t count = (size_t)config->vocabulary * config->own.hidden;
+    for (size_t at = 0; at < count; at += PIECE) {
+        size_t some = count - at < PIECE ? count - at : PIECE;
+        QM_TRY(qm_weights_floats(head, at, some, scratch));
+        QM_TRY(qm_weights_floats(embedding, at, some, scratch + PIECE));
+        if (memcmp(scratch, scratch + PIECE, some * sizeof(*scratch)) != 0)
+            return QM_FAIL(QM_INVALID,
+                           "%s: tensor 'lm_head.weight': differs from the embedding although config.json has "
+                           "'tie_word_embeddings'; set that to false or leave the tensor out",
+                           head->shard->file);
+    }
+    return QM_OK;
+}
+
+enum qm_status qm_model_file_check_values(const struct qm_weights *file, const struct qm_model_config *config)
+{
+    float *scratch = malloc(2 * (size_t)PIECE * sizeof(*scratch));
+    if (!scratch)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory to read it", file->file);
+    enum qm_status status = QM_OK;
+    for (size_t w = 0; status == QM_OK && w < qm_weight_count(config); w++) {
+        const struct qm_weights_entry *entry;
+        enum qm_role role;
+        uint32_t layer;
+        qm_weight_at(config, w, &role, &layer);
+        if (role != role_in_file(config, role))
+            continue;
+        status = find(file, config, role, layer, &entry);
+        if (status == QM_OK)
+            status = check_values(entry, scratch);
+    }
+    if (status == QM_OK)
+        status = check_tied_head(file, config, scratch);
+    free(scratch);
+    return status;
+}

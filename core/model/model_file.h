@@ -1,0 +1,22 @@
+// From a model's files to its weights: which tensor is which weight, whether the files are what config.json says, and values as
+// floats, padded.
+#ifndef QM_MODEL_MODEL_FILE_H
+#define QM_MODEL_MODEL_FILE_H
+
+#include "model/model.h"
+#include "model/weights.h"
+
+// Whether the files hold the weights of `config`, with the right types and shapes, and nothing that is no part of a model of
+// `layers` layers, of which config.layers are the first. Only headers are looked at. QM_INVALID by tensor.
+QM_MUST_USE enum qm_status qm_model_file_check(const struct qm_weights *file, const struct qm_model_config *config,
+                                               uint32_t layers);
+// The values of a weight into `values`, rows * columns of the padded shape. A tied head's are the embedding's. QM_INVALID for
+// a value that is not finite and for a file that is not any more as it was.
+QM_MUST_USE enum qm_status qm_model_file_read(const struct qm_weights *file, const struct qm_model_config *config,
+                                              const struct qm_model_tensor *weight, float *values);
+// Whether all values are finite and a tied head that is in the files, too, has the embedding's: reads everything, with little
+// memory.
+QM_MUST_USE enum qm_status qm_model_file_check_values(const struct qm_weights *file,
+                                                      const struct qm_model_config *config);
+
+#endif

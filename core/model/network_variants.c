@@ -1,0 +1,115 @@
+// Which kernels a network's passes use, by their names.
+#include "model/engine_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *activation_part(const struct qm_network_weight *weight)
+{
+    static const char *const parts[QM_ACTIVATION_FORMAT_COUNT] = {
+        [QM_ACTIVATION_F32] = "f32", [QM_ACTIVATION_F16] = "f16", [QM_ACTIVATION_BF16] = "bf16",
+        [QM_ACTIVATION_A8] = "a8",   [QM_ACTIVATION_F8] = "f8",   [QM_ACTIVATION_A4] = "a4"};
+    static const char *const grouped[QM_ACTIVATION_FORMAT_COUNT] = {
+        [QM_ACTIVATION_A8] = "a8g", [QM_ACTIVATION_F8] = "f8g", [QM_ACTIVATION_A4] = "a4"};
+    return weight->has_activation_groups ? grouped[weight->activations] : parts[weight->activations];
+}
+
+void qm_weight_product_name(const struct qm_network_weight *weight, const char *kernel,
+                            char name[QM_VARIANT_NAME_BYTES])
+{
+    snprintf(name, QM_VARIANT_NAME_BYTES, "%s-%s-%s", kernel, qm_weight_codec(weight->format)->kernel,
+             activation_part(weight));
+}
+
+void qm_weight_conversion_name(const struct qm_network_weight *weight, char name[QM_VARIANT_NAME_BYTES])
+{
+    snprintf(name, QM_VARIANT_NAME_BYTES, "activations-%s", activation_part(weight));
+}
+
+static const char *head_part(const struct qm_network *network)
+{
+    return network->engine->config.head_dim == 128 ? "-h128" : "";
+}
+
+void qm_network_exact_keys_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES])
+{
+    snprintf(name, QM_VARIANT_NAME_BYTES, "kv_write-f16%s", head_part(network));
+}
+
+void qm_network_rope_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES])
+{
+    snprintf(name, QM_VARIANT_NAME_BYTES, "rope%s", head_part(network));
+}
+
+void qm_network_cache_name(const struct qm_network *network, const char *kernel, char name[QM_VARIANT_NAME_BYTES])
+{
+    static const char *const parts[QM_KV_FORMAT_COUNT] = {
+        [QM_KV_F32] = "f32",     [QM_KV_F16] = "f16",    [QM_KV_KV8] = "kv8",    [QM_KV_KV4] = "kv4",
+        [QM_KV_E4M3] = "e4m3",   [QM_KV_E5M2] = "e5m2",  [QM_KV_E4M3S] = "e4m3", [QM_KV_E5M2S] = "e5m2",
+        [QM_KV_KIVI4] = "kivi4", [QM_KV_KIVI2] = "kivi2"};
+    bool is_exact_variant = network->exact_length > 0 && !qm_network_has_key_blocks(network);
+    snprintf(name, QM_VARIANT_NAME_BYTES, "%s-%s%s%s", kernel, parts[network->scheme.kv], is_exact_variant ? "x" : "",
+             head_part(network));
+}
+
+void qm_network_embedding_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES])
+{
+    snprintf(name, QM_VARIANT_NAME_BYTES, "embedding-%s", network->weights[0].format == QM_WEIGHT_F32 ? "f32" : "f16");
+}
+
+static void add_variant(struct qm_network *network, const char *name)
+{
+    for (size_t i = 0; i < network->variant_count; ++i)
+        if (strcmp(network->variants[i], name) == 0)
+            return;
+    if (network->variant_count == QM_NETWORK_VARIANTS_MAX)
+        return;
+    char *to = network->variant_names[network->variant_count];
+    snprintf(to, QM_VARIANT_NAME_BYTES, "%s", name);
+    network->variants[network->variant_count++] = to;
+    network->variants[network->variant_count] = NULL;
+}
+
+void qm_network_list_variants(struct qm_network *network, const struct qm_artifact *artifact)
+{
+    static const char *const plain[] = {"rmsnorm", "swiglu",   "residual", "log_softmax",
+                                        "argmax",  "checksum", "advance"};
+    char name[QM_VARIANT_NAME_BYTES];
+    for (size_t i = 0; i < network->weight_count; ++i) {
+        const struct qm_network_weight *weight = &network->weights[i];
+        if (!qm_role_is_linear(artifact->tensors[i].role))
+            continue;
+        qm_weight_product_name(weight, "matmul", name);
+        add_variant(network, name);
+        qm_weight_product_name(weight, "matvec", name);
+        add_variant(network, name);
+        qm_weight_conversion_name(weight, name);
+        if (weight->activations != QM_ACTIVATION_F32)
+            add_variant(network, name);
+        snprintf(name, sizeof(name), "dequantize-%s", qm_weight_codec(weight->format)->kernel);
+        add_variant(network, name);
+    }
+    qm_network_embedding_name(network, name);
+    add_variant(network, name);
+    qm_network_cache_name(network, "kv_write", name);
+    add_variant(network, name);
+    if (qm_network_has_key_blocks(network)) {
+        qm_network_cache_name(network, "kv_block", name);
+        add_variant(network, name);
+        qm_network_exact_keys_name(network, name);
+        add_variant(network, name);
+    }
+    qm_network_cache_name(network, "attention", name);
+    add_variant(network, name);
+    qm_network_rope_name(network, name);
+    add_variant(network, name);
+    if (qm_architecture_has(network->engine->config.architecture, QM_ROLE_Q_BIAS))
+        add_variant(network, "bias");
+    for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); ++i)
+        add_variant(network, plain[i]);
+}
+
+const char *const *qm_network_variants(const struct qm_network *network)
+{
+    return network->variants;
+}
