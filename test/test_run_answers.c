@@ -103,6 +103,11 @@ static void write_few(void)
     write_line(stream, "\\u001b[31m" SECRET, &questions[0]);
     write_line(stream, "second", &questions[1]);
     write_line(stream, "third", &questions[2]);
+    // One that ends far behind the windows that are scored.
+    fputs("{\"prompt\": \"<source>", stream);
+    for (int word = 0; word < 40; ++word)
+        fprintf(stream, " m%02d", word % 7);
+    fputs("\", \"answer\": \"m00\", \"max_tokens\": 150, \"stop\": [\"nowhere\"]}\n", stream);
     fputs(
         "{\"prompt\": \"<copy> n05 v03 n21 n12 n13 =\", \"choices\": [\" n05 v03 n21 n12 n13\", \" n05 v03 n20 n12\"], "
         "\"answer\": 0}\n"
@@ -389,6 +394,8 @@ static void test_verify_answers(void **state)
     assert_int_equal(qm_verifier_open(&verifier), QM_OK);
     assert_false(is_caught(result, bytes, count));
     struct qm_node *answers = qm_node_get(result, "schemes.1.accuracy.answers");
+    double tokens = 0;
+    assert_true(qm_node_double_at(answers, "tokens_mean", &tokens) && tokens > 150 / 4.0); // one of four has 150
     assert_int_equal(qm_node_count(qm_node_child(answers, "choices")), 4);
     assert_true(edit_numbers(result, answers, bytes, count) >= 20);
     assert_false(is_caught(result, bytes, count));
