@@ -6,9 +6,12 @@
 #include "model/tensor_values.h"
 #include "model/weights.h"
 #include "model/weights_index.h"
+#include "model/weights_known.h"
 #include "sys/file.h"
+#include "sys/host.h"
 #include "sys/parallel.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -568,6 +571,50 @@ static void test_memory(void **state)
     free(out);
 }
 
+// Writes a byte anew and puts the time of the last write back, as a tool that hides its traces would.
+static void touch_in_secret(const char *name)
+{
+    struct stat before;
+    assert_int_equal(stat(name, &before), 0);
+    FILE *file = fopen(name, "r+b");
+    assert_non_null(file);
+    int byte = fgetc(file);
+    rewind(file);
+    assert_int_equal(fputc(byte, file), byte);
+    assert_int_equal(fclose(file), 0);
+    const struct timespec times[2] = {before.st_atim, before.st_mtim};
+    assert_int_equal(utimensat(AT_FDCWD, name, times, 0), 0);
+}
+
+// A hash is remembered of files that nobody touched, and of no others.
+static void test_known(void **state)
+{
+    (void)state;
+    struct qm_weights weights;
+    char hash[QM_HASH_TEXT_BYTES], known[QM_HASH_TEXT_BYTES] = "", cache[] = "/tmp/qmark-known-XXXXXX", path[128];
+    assert_non_null(mkdtemp(cache));
+    write_tensors("model.safetensors", &tensor_a, 1);
+    open_weights(&weights);
+    qm_weights_hash(&weights, "{}", 2, NULL, hash);
+    qm_weights_note(&weights, "{}", 2, cache, hash);
+    assert_false(qm_weights_known(&weights, "{}", 2, cache, known)); // written just now
+    qm_sleep_ns(UINT64_C(3100000000));
+    assert_false(qm_weights_known(&weights, "{}", 2, cache, known)); // it was not noted then
+    qm_weights_note(&weights, "{}", 2, cache, hash);
+    assert_true(qm_weights_known(&weights, "{}", 2, cache, known));
+    assert_string_equal(known, hash);
+    assert_false(qm_weights_known(&weights, "{ }", 3, cache, known)); // another config.json
+    assert_false(qm_weights_known(&weights, "{}", 2, NULL, known));
+    qm_weights_close(&weights);
+    touch_in_secret("model.safetensors");
+    qm_sleep_ns(UINT64_C(3100000000));
+    open_weights(&weights);
+    assert_false(qm_weights_known(&weights, "{}", 2, cache, known));
+    qm_weights_close(&weights);
+    snprintf(path, sizeof(path), "rm -r %s", cache);
+    assert_int_equal(system(path), 0);
+}
+
 // A small model, in one file and in three: the same values, each with the hash of its own files.
 static void test_model(void **state)
 {
@@ -664,6 +711,7 @@ int main(void)
         cmocka_unit_test_setup(test_not_finite, clean_directory),
         cmocka_unit_test_setup(test_changed, clean_directory),
         cmocka_unit_test_setup(test_memory, clean_directory),
+        cmocka_unit_test_setup(test_known, clean_directory),
         cmocka_unit_test_setup(test_model, clean_directory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

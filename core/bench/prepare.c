@@ -96,6 +96,7 @@ static enum qm_status load_model(const struct qm_preparation_params *params, str
         return QM_FAIL(QM_INVALID, "--layers %" PRIu64 " is more than any model has", params->layers);
     const struct qm_model_load_params load = {.multiple = qm_preparation_padding(&p->profile),
                                               .layers = (uint32_t)params->layers,
+                                              .cache_directory = params->cache_directory,
                                               .whole_bytes = QM_MODEL_WHOLE_BYTES};
     enum qm_status status = qm_model_load_with(p->model_directory, &load, &p->model);
     if (status != QM_OK)

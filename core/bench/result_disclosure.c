@@ -74,7 +74,8 @@ static void add_tensor_rows(struct qm_node *tensors, const struct qm_artifact *a
         double worst = 0, scale_min = 0, scale_max = 0;
         uint64_t clipped = 0, values = 0, bytes = 0;
         for (int role = 0; role < QM_ROLE_COUNT; role++)
-            add_names(names, sizeof(names), artifact, kind, (enum qm_role)role);
+            if (qm_architecture_has(artifact->config.architecture, (enum qm_role)role))
+                add_names(names, sizeof(names), artifact, kind, (enum qm_role)role);
         for (size_t j = i; j < artifact->tensor_count; j++) {
             const struct qm_artifact_tensor *tensor = &artifact->tensors[j];
             const struct qm_weight_record *r = &tensor->record;

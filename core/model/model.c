@@ -1,6 +1,7 @@
 #include "model/model.h"
 #include "model/model_file.h"
 #include "model/weights.h"
+#include "model/weights_known.h"
 #include "sys/file.h"
 #include "sys/parallel.h"
 
@@ -83,6 +84,7 @@ struct loading {
     const void *config;
     size_t config_bytes;
     struct qm_model *model;
+    bool is_known;         // the hash
     enum qm_status status; // of the values
     atomic_bool is_failed;
 };
@@ -94,7 +96,7 @@ static void load_part(void *context, size_t begin, size_t end)
         if (part == 0) { // the calling thread's, whose error text it sets
             loading->status = read_model(loading->file, loading->params, loading->model);
             atomic_store(&loading->is_failed, loading->status != QM_OK);
-        } else {
+        } else if (!loading->is_known) {
             qm_weights_hash(loading->file, loading->config, loading->config_bytes, &loading->is_failed,
                             loading->model->sha256);
         }
@@ -158,9 +160,12 @@ enum qm_status qm_model_load_with(const char *directory, const struct qm_model_l
     if (!params->only_headers) {
         struct loading loading = {
             .file = model->file, .params = params, .config = config, .config_bytes = config_bytes, .model = model};
+        loading.is_known = qm_weights_known(model->file, config, config_bytes, params->cache_directory, model->sha256);
         qm_parallel_for(2, load_part, &loading);
         QM_GUARD(loading.status);
         QM_GUARD(qm_weights_check(model->file));
+        if (!loading.is_known)
+            qm_weights_note(model->file, config, config_bytes, params->cache_directory, model->sha256);
         disclose_layers(model);
     }
     if (model->values) {

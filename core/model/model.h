@@ -140,10 +140,11 @@ struct qm_model {
 
 struct qm_weights;
 struct qm_model_load_params {
-    uint32_t multiple;    // as qm_model_load's
-    uint32_t layers;      // only so many, from the first on; 0: all
-    uint64_t whole_bytes; // of floats that are in memory all at once; above it the model is a large one
-    bool only_headers;    // config and shapes are checked, values and hash are not: what a model is, without reading it
+    uint32_t multiple;           // as qm_model_load's
+    uint32_t layers;             // only so many, from the first on; 0: all
+    uint64_t whole_bytes;        // of floats that are in memory all at once; above it the model is a large one
+    const char *cache_directory; // where hashes of files that nobody touched are noted (weights_known.h); NULL: nowhere
+    bool only_headers; // config and shapes are checked, values and hash are not: what a model is, without reading it
 };
 // What a model of 16 million parameters has: below it a copy in memory costs nobody anything.
 #define QM_MODEL_WHOLE_BYTES ((uint64_t)64 << 20)

@@ -99,6 +99,8 @@ static enum qm_status map_open(int file, const char *path, uint64_t limit, struc
     out->inode = (uint64_t)info.st_ino;
     out->changed_s = (int64_t)info.st_mtim.tv_sec;
     out->changed_ns = (int64_t)info.st_mtim.tv_nsec;
+    out->status_s = (int64_t)info.st_ctim.tv_sec;
+    out->status_ns = (int64_t)info.st_ctim.tv_nsec;
     if (count == 0)
         return QM_OK;
     void *bytes = mmap(NULL, (size_t)count, PROT_READ, MAP_SHARED, file, 0);

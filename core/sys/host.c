@@ -123,6 +123,11 @@ void qm_time_utc(char text[QM_TIME_TEXT_BYTES])
         snprintf(text, QM_TIME_TEXT_BYTES, "undisclosed");
 }
 
+int64_t qm_time_s(void)
+{
+    return (int64_t)time(NULL);
+}
+
 bool qm_is_terminal(int descriptor)
 {
     return isatty(descriptor) == 1;

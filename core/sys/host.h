@@ -35,6 +35,8 @@ void qm_sleep_ns(uint64_t ns);
 // The time of day as "2026-01-31T12:00:00Z".
 #define QM_TIME_TEXT_BYTES 32
 void qm_time_utc(char text[QM_TIME_TEXT_BYTES]);
+// The same as seconds since 1970.
+int64_t qm_time_s(void);
 
 // `descriptor` is 0, 1 or 2: standard input, output or error.
 bool qm_is_terminal(int descriptor);
