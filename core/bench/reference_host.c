@@ -36,9 +36,7 @@ struct work {
     char key[QM_HASH_TEXT_BYTES];
     char directory[QM_PATH_BYTES];
     char engine[QM_REFERENCE_ENGINE_BYTES];
-    // Progress: operations that are done, and of them those of this run, which took so long.
-    double total, done, done_now;
-    uint64_t begin_ns;
+    double total, done; // operations
 };
 
 struct qm_reference_host_options qm_reference_host_options(uint32_t vocabulary, size_t scored)
@@ -153,25 +151,11 @@ static void tell(const struct work *work, const char *unit, uint32_t first, uint
 {
     if (!work->params->progress)
         return;
-    char what[200], left[48] = "";
-    double seconds = (double)(qm_clock_ns() - work->begin_ns) * 1e-9;
-    if (work->done_now > 0 && seconds > 2) {
-        double rest_s = (work->total - work->done) * seconds / work->done_now;
-        if (rest_s >= 90)
-            snprintf(left, sizeof(left), ", about %.0f min left", rest_s / 60);
-        else
-            snprintf(left, sizeof(left), ", about %.0f s left", rest_s);
-    }
+    char what[160];
     snprintf(what, sizeof(what),
-             "fp32 reference, windows %" PRIu32 " to %" PRIu32 " of %" PRIu32 ", %s %" PRIu32 " of %" PRIu32 "%s",
-             first + 1, end, work->evaluation->set.windows, unit, at, of, left);
+             "fp32 reference, windows %" PRIu32 " to %" PRIu32 " of %" PRIu32 ", %s %" PRIu32 " of %" PRIu32, first + 1,
+             end, work->evaluation->set.windows, unit, at, of);
     work->params->progress(work->params->progress_context, what, work->total > 0 ? work->done / work->total : 0);
-}
-
-static void add_done(struct work *work, double operations)
-{
-    work->done += operations;
-    work->done_now += operations;
 }
 
 // ---- Layers ---------------------------------------------------------------------------------------------------------
@@ -236,7 +220,7 @@ static enum qm_status run_layers(struct work *work, const struct chunk *chunk, s
                            done + 1, chunk->first_window + 1, end);
         }
         QM_TRY(qm_host_pass_layer(pass));
-        add_done(work, of_layer);
+        work->done += of_layer;
         if (qm_clock_ns() - saved_ns >= work->options->state_ns) {
             QM_TRY(save_state(work, chunk, pass));
             saved = done + 1;
@@ -439,7 +423,7 @@ static enum qm_status make_part(struct work *work, const struct chunk *chunk, co
                     &bytes, &(struct qm_reference_row){.count = vocabulary, .logits = logits + i * vocabulary}));
         else
             QM_GUARD(add_rows(work, scored + first, some, logits, &bytes));
-        add_done(work, qm_host_pass_operations(&work->weights, 0, window_tokens, some));
+        work->done += qm_host_pass_operations(&work->weights, 0, window_tokens, some);
     }
     if (work->files) // nothing counts that came from files that changed
         QM_GUARD(qm_weights_check(work->files));
@@ -555,7 +539,7 @@ static void remove_parts(const struct work *work)
 static enum qm_status begin(const struct qm_reference_params *params, const struct qm_evaluation *evaluation,
                             const struct qm_reference_host_options *options, struct work *work)
 {
-    *work = (struct work){.params = params, .evaluation = evaluation, .options = options, .begin_ns = qm_clock_ns()};
+    *work = (struct work){.params = params, .evaluation = evaluation, .options = options};
     if (evaluation->set.windows == 0)
         return QM_FAIL(QM_INVALID, "%s: no windows", evaluation->name);
     snprintf(work->engine, sizeof(work->engine), "host, %s", qm_host_multiply_name(options->blas));
