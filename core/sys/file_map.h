@@ -20,7 +20,7 @@
 struct qm_file_map {
     const void *bytes; // NULL for an empty file
     size_t count;
-    uint64_t device, inode; // which file it is
+    uint64_t device, inode;        // which file it is
     int64_t changed_s, changed_ns; // last write
     int64_t status_s, status_ns;   // last change of its status, a write among them
     int slot;
