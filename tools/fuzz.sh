@@ -42,7 +42,7 @@ readers() { # readers TARGET: the files that it is to cover; none: no least cove
     tokenizer) echo core/text/json.c core/text/tokenizer_read.c core/text/tokenizer_model.c core/text/tokenizer_steps.c ;;
     signature) echo core/record/sign_text.c ;;
     history) echo core/record/history_store.c core/record/history_query.c ;;
-    samples) echo core/bench/samples_read.c ;;
+    samples) echo core/bench/samples_read.c core/bench/samples_answers.c ;;
     result) echo core/bench/verify_compare.c ;;
     compare) echo core/record/compare.c core/record/compare_key.c core/record/compare_rates.c ;;
     claim) [ ! -e "$root/core/record/claim.c" ] || echo core/record/claim.c ;;

@@ -143,11 +143,17 @@ void qm_session_plan_sequences(struct qm_session *session)
         session->bases[i] = i == 0 ? 0 : session->sequences;
         session->sequences += i == 0 ? 0 : session->batches[i];
     }
-    session->rows = session->prepared->evaluation->set.window_tokens;
+    session->rows = session->context = session->prepared->evaluation->set.window_tokens; // decode stays within them
     session->slots = session->group;
     for (size_t i = 0; i < profile->prefill_count; ++i) {
         uint32_t need = profile->prefill[i].batch * profile->prefill[i].prompt;
         session->rows = need > session->rows ? need : session->rows;
+    }
+    if (qm_session_has_answers(session)) {
+        uint32_t longest = qm_answer_longest(session->prepared->example_tokens);
+        uint32_t positions = qm_answer_positions(session->prepared->questions);
+        session->rows = longest > session->rows ? longest : session->rows;
+        session->context = positions > session->context ? positions : session->context;
     }
     for (size_t i = 0; i < profile->decode_count; ++i)
         session->slots = profile->decode[i].steps > session->slots ? profile->decode[i].steps : session->slots;
@@ -156,12 +162,11 @@ void qm_session_plan_sequences(struct qm_session *session)
 json_t *qm_session_engine_request(const struct qm_session *session, const char *verb)
 {
     const struct qm_profile *profile = session->profile;
-    const uint32_t context = session->prepared->evaluation->set.window_tokens; // decode stays within the windows
     return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "do", verb, "widen",
-                     (json_int_t)session->run->widen, "context", (json_int_t)context, "rows", (json_int_t)session->rows,
-                     "sequences", (json_int_t)session->sequences, "slots", (json_int_t)session->slots, "limit_ns",
-                     (json_int_t)profile->submission_ms * 1000000, "most_dispatches",
-                     (json_int_t)profile->dispatches_per_submission, "base_tier",
+                     (json_int_t)session->run->widen, "context", (json_int_t)session->context, "rows",
+                     (json_int_t)session->rows, "sequences", (json_int_t)session->sequences, "slots",
+                     (json_int_t)session->slots, "limit_ns", (json_int_t)profile->submission_ms * 1000000,
+                     "most_dispatches", (json_int_t)profile->dispatches_per_submission, "base_tier",
                      (int)(profile->tier == QM_PROFILE_TIER_BASE));
 }
 
@@ -399,10 +404,12 @@ static enum qm_status begin(struct qm_session *session)
     return score_before_timing(session);
 }
 
-// Scored, timed and verified: whatever ends the worker now takes nothing from it.
+// Scored, timed, verified and, where that is asked, its answers judged: whatever ends the worker now takes nothing from it.
 static bool is_complete(const struct qm_session *session, const struct qm_scheme_run *scheme)
 {
     bool has_speed = false;
+    if (qm_session_has_answers(session) && !scheme->answers)
+        return false;
     for (size_t i = 0; i < scheme->point_count; ++i) {
         if (scheme->points[i].expected_count > 0 && !scheme->points[i].is_verified)
             return false;
@@ -440,9 +447,11 @@ enum qm_status qm_session_begin(const struct qm_device_run_params *params, const
     qm_session_plan_sequences(session);
     size_t points = session->profile->prefill_count + session->profile->decode_count;
     uint32_t windows = params->prepared->evaluation->set.windows;
-    session->total = (double)run->scheme_count *
-                     (windows + (double)points * (session->profile->repeats + 1) +
-                      (session->profile->sustained == QM_PROFILE_SUSTAINED_NONE ? 0 : session->profile->sustained_s));
+    session->total =
+        (double)run->scheme_count *
+        (windows + (double)points * (session->profile->repeats + 1) +
+         (session->profile->sustained == QM_PROFILE_SUSTAINED_NONE ? 0 : session->profile->sustained_s) +
+         (qm_session_has_answers(session) ? (double)qm_answer_sequences(params->prepared->example_tokens) : 0));
     return begin(session);
 }
 
@@ -519,6 +528,8 @@ enum qm_status qm_device_run(const struct qm_device_run_params *params, struct q
         enum qm_status status = qm_session_begin(params, &attempt, &session);
         if (status == QM_OK)
             status = qm_session_time(&session);
+        if (status == QM_OK)
+            status = qm_session_answer(&session);
         status = qm_session_end(&session, status, &ending, out);
         if (ending.lost_device && retries == 0) {
             memcpy(reason, ending.reason, sizeof(reason));
@@ -559,6 +570,8 @@ void qm_device_run_destroy(struct qm_device_run **run)
         qm_agreement_clear(&r->schemes[s].agreement);
         qm_widening_run_clear(&r->schemes[s].widening);
         qm_sustained_run_clear(&r->schemes[s].sustained);
+        qm_generated_destroy(&r->schemes[s].generated);
+        qm_answer_run_destroy(&r->schemes[s].answers);
     }
     free(r->before);
     free(r->after);

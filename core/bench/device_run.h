@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "bench/answers.h"
 #include "bench/evaluation_user.h"
 #include "bench/profile.h"
 #include "bench/raw.h"
@@ -29,8 +30,6 @@ struct qm_prepared_scheme {
     char reason[512];
 };
 
-struct qm_tokenizer;
-
 struct qm_prepared {
     const struct qm_profile *profile;
     const struct qm_model *model;
@@ -44,7 +43,10 @@ struct qm_prepared {
     const struct qm_user_examples *examples; // to be answered by generation; NULL without
     const struct qm_examples_tokens *example_tokens;
     struct qm_tokenizer *tokenizer;
-    bool embeds_texts; // the examples' texts go into the result
+    bool embeds_texts;                           // the examples' texts go into the result
+    const struct qm_answer_questions *questions; // the examples with how answers end; NULL: none are asked
+    const struct qm_generated *reference_generated;
+    const struct qm_answer_run *reference_answers; // of the fp32 model
     struct qm_prepared_scheme schemes[QM_PROFILE_SCHEMES_MAX];
     size_t scheme_count;
     // Of the fp32 model; where the model is a part of one, of the verified windows alone, and without scored tokens.
@@ -68,6 +70,8 @@ struct qm_scheme_run {
     json_t *variants;                // names, as the worker gave them
     struct qm_widening_run widening; // all zero unless the model is widened
     struct qm_sustained_run sustained;
+    struct qm_generated *generated; // what it answered to a user's examples; NULL where none were asked
+    struct qm_answer_run *answers;  // what came of it; NULL until all are judged
 };
 
 struct qm_device_run {

@@ -30,9 +30,9 @@ struct qm_session {
     uint32_t bases[QM_PROFILE_POINTS_MAX];   // first sequence of each
     size_t batch_count;
     uint32_t sequences;
-    uint32_t rows, slots; // of the engine
-    double done, total;   // units of work, for progress
-    char stage[96];       // that progress was told last, up to its first comma
+    uint32_t rows, slots, context; // of the engine
+    double done, total;            // units of work, for progress
+    char stage[96];                // that progress was told last, up to its first comma
 };
 
 // Opens the device in a worker of its own, loads and verifies every scheme and scores what timed passes will repeat.
@@ -109,6 +109,11 @@ uint32_t qm_session_point_sequence(const struct qm_session *session, const struc
 bool qm_series_grow(double **values, size_t count, size_t *capacity, size_t each);
 // 0 .. count - 1 in an order drawn from the seed.
 void qm_turns_shuffle(uint64_t seed, uint64_t stream, size_t *order, size_t count);
+
+// Answers (device_answers.c): every scheme that is ok answers the user's examples, after all were timed. QM_OK where there
+// are none.
+QM_MUST_USE enum qm_status qm_session_answer(struct qm_session *session);
+bool qm_session_has_answers(const struct qm_session *session);
 
 // Sustained runs (device_sustain.c): every scheme on its own, contiguously.
 QM_MUST_USE enum qm_status qm_session_sustain(struct qm_session *session);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench/prepare_sets.h"
+#include "bench/reference_answers.h"
 #include "bench/sensitivity.h"
 #include "model/outliers.h"
 #include "sys/file.h"
@@ -179,6 +180,24 @@ static enum qm_status make_scheme(struct qm_preparation *p, const struct qm_refe
                : QM_OK;
 }
 
+// The fp32 model's answers to the user's examples.
+static enum qm_status make_answers(struct qm_preparation *p, const struct qm_reference_params *reference)
+{
+    struct qm_prepared *prepared = &p->prepared;
+    if (!prepared->examples || qm_model_is_part(p->model)) // a part says nothing of what the model would
+        return QM_OK;
+    p->questions = (struct qm_answer_questions){.examples = prepared->examples,
+                                                .tokens = prepared->example_tokens,
+                                                .tokenizer = prepared->tokenizer,
+                                                .vocabulary = p->model->config.vocabulary};
+    QM_TRY(qm_answer_ends(p->model_directory, prepared->tokenizer, p->questions.vocabulary, &p->questions.ends));
+    QM_TRY(qm_reference_answers(reference, &p->questions, &p->reference_generated, &p->reference_answers));
+    prepared->questions = &p->questions;
+    prepared->reference_generated = p->reference_generated;
+    prepared->reference_answers = p->reference_answers;
+    return QM_OK;
+}
+
 enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_preparation_params *params,
                                    qm_progress progress, void *progress_context)
 {
@@ -216,6 +235,8 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
                                       p->prepared.verify_windows, &p->reference));
     }
     p->prepared.reference = p->reference;
+    if (!params->only_artifacts)
+        QM_TRY(make_answers(p, &reference));
     for (size_t s = 0; s < p->profile.scheme_count; ++s)
         qm_reference_add_options(&p->profile.schemes[s], &reference.options);
     for (size_t s = 0; s < p->profile.scheme_count; ++s) {
@@ -242,6 +263,8 @@ void qm_preparation_destroy(struct qm_preparation **preparation)
         free(p->prepared.schemes[s].shaken_kl);
     }
     qm_calibration_destroy(&p->collected);
+    qm_generated_destroy(&p->reference_generated);
+    qm_answer_run_destroy(&p->reference_answers);
     qm_reference_rows_destroy(&p->reference);
     qm_preparation_free_sets(p);
     qm_model_destroy(&p->model);

@@ -72,6 +72,14 @@ struct qm_widening_run {
     double *tiled_ns, *random_ns; // [pairs]
 };
 
+// Answers to a user's examples, one value for each, as struct qm_answer_run has them (answers.h). All NULL where there are
+// none.
+struct qm_raw_answers {
+    const uint8_t *judgement, *right_by_norm;
+    const uint8_t *is_same; // as the reference's answer; NULL of the reference
+    const uint32_t *generated;
+};
+
 enum {
     QM_RAW_VARIANTS_MAX = 96
 };
@@ -87,7 +95,8 @@ struct qm_raw_scheme {
     const struct qm_point_run *points;           // prefill points, then decode points, as in the profile
     size_t point_count;
     const struct qm_sustained_run *sustained;
-    const struct qm_widening_run *widening;    // NULL unless the model is widened
+    const struct qm_widening_run *widening; // NULL unless the model is widened
+    struct qm_raw_answers answers;
     const char *variants[QM_RAW_VARIANTS_MAX]; // names of the kernels that its passes use, without their tile
     size_t variant_count;
 };
@@ -103,6 +112,9 @@ struct qm_raw {
     size_t noise_count;
     const double *clock_host_ns, *clock_device_ns; // pairs of readings
     size_t clock_count;
+    uint32_t answer_count;           // a user's examples
+    const uint8_t *answer_is_choice; // [answer_count]
+    struct qm_raw_answers reference_answers;
     struct qm_timer_check timer; // filled by qm_speed_judge_timer: whether device times are worth anything
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "bench/result_answers.h"
 #include "bench/result_conditions.h"
 #include "bench/result_derive.h"
 #include "bench/result_disclosure.h"
@@ -28,6 +29,14 @@
 
 // ---- Raw arrays ---------------------------------------------------------------------------------------------------
 
+static struct qm_raw_answers raw_of_answers(const struct qm_answer_run *run, bool is_reference)
+{
+    return (struct qm_raw_answers){.judgement = run->judgement,
+                                   .right_by_norm = run->right_by_norm,
+                                   .is_same = is_reference ? NULL : run->is_same,
+                                   .generated = run->generated};
+}
+
 static void raw_of_scheme(const struct qm_prepared *prepared, const struct qm_device_run *run, size_t s,
                           struct qm_raw_scheme *out)
 {
@@ -43,6 +52,8 @@ static void raw_of_scheme(const struct qm_prepared *prepared, const struct qm_de
     out->point_count = scheme->point_count;
     out->sustained = &scheme->sustained;
     out->widening = run->widen > 1 ? &scheme->widening : NULL;
+    if (scheme->answers)
+        out->answers = raw_of_answers(scheme->answers, false);
     size_t index;
     json_t *name;
     json_array_foreach(scheme->variants, index, name)
@@ -65,6 +76,11 @@ void qm_result_raw(const struct qm_prepared *prepared, const struct qm_device_ru
     out->clock_host_ns = run->clock_host_ns;
     out->clock_device_ns = run->clock_device_ns;
     out->clock_count = run->clock_count;
+    if (prepared->reference_answers) {
+        out->answer_count = prepared->reference_answers->count;
+        out->answer_is_choice = prepared->reference_answers->is_choice;
+        out->reference_answers = raw_of_answers(prepared->reference_answers, true);
+    }
     for (size_t s = 0; s < run->scheme_count; ++s)
         raw_of_scheme(prepared, run, s, &out->schemes[s]);
     if (qm_speed_judge_timer(out) != QM_OK) // without memory for it nothing is known of the timer
@@ -293,6 +309,7 @@ struct qm_node *qm_result_add_scheme(struct qm_node *list, const struct qm_resul
     add_evaluation_set(disclosure, parts->raw->evaluation);
     add_tool_chain(disclosure, parts);
     qm_derive_add_accuracy(row, parts->raw, parts->derived);
+    qm_result_add_answers(row, parts->raw, parts->index);
     qm_result_add_widening(row, parts->raw, parts->index, parts->derived);
     if (scheme->is_ok)
         qm_speed_add_scheme(row, parts->raw, parts->index);

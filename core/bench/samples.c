@@ -11,7 +11,7 @@
 #include "sys/file.h"
 
 enum {
-    SAMPLE_TENSORS_MAX = QM_PROFILE_SCHEMES_MAX * (3 * 13 + 16 + 2 * QM_PROFILE_POINTS_MAX * 3) + 16,
+    SAMPLE_TENSORS_MAX = QM_PROFILE_SCHEMES_MAX * (3 * 13 + 20 + 2 * QM_PROFILE_POINTS_MAX * 3) + 20,
     VARIANTS_BYTES = QM_RAW_VARIANTS_MAX * 64,
 };
 
@@ -168,6 +168,19 @@ static void add_sustained(struct sample_list *list, const struct qm_raw_scheme *
     add_doubles(list, run->readings, run->window_count * QM_READING_COUNT, name, "sustained.readings");
 }
 
+static void add_answers(struct sample_list *list, const struct qm_raw *raw, const struct qm_raw_answers *answers,
+                        const char *whose)
+{
+    size_t count = raw->answer_count;
+    if (!answers->judgement)
+        return;
+    add_array(list, QM_DTYPE_U8, answers->judgement, count, "%s.judgement", whose);
+    add_array(list, QM_DTYPE_U8, answers->right_by_norm, count, "%s.right_by_norm", whose);
+    add_array(list, QM_DTYPE_U32, answers->generated, count, "%s.generated", whose);
+    if (answers->is_same)
+        add_array(list, QM_DTYPE_U8, answers->is_same, count, "%s.is_same", whose);
+}
+
 static bool is_any(const double *values, size_t count)
 {
     for (size_t i = 0; i < count; ++i)
@@ -212,12 +225,19 @@ enum qm_status qm_samples_stage(const struct qm_raw *raw, struct qm_node *result
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for samples");
         goto done;
     }
-    for (size_t s = 0; s < raw->scheme_count; ++s)
+    for (size_t s = 0; s < raw->scheme_count; ++s) {
+        char whose[QM_SCHEME_NAME_BYTES + 16];
+        snprintf(whose, sizeof(whose), "%s.answers", raw->schemes[s].scheme->name);
         add_scheme(&list, &raw->schemes[s], widening[s], &points[s]);
+        if (raw->schemes[s].scores)
+            add_answers(&list, raw, &raw->schemes[s].answers, whose);
+    }
     if (list.count == 0)
         goto done;
     for (size_t s = 0; s < raw->scheme_count; ++s)
         add_variants(&list, &raw->schemes[s], variants[s]);
+    add_array(&list, QM_DTYPE_U8, raw->answer_is_choice, raw->answer_count, "answers.is_choice");
+    add_answers(&list, raw, &raw->reference_answers, "answers.reference");
     QM_GUARD(add_evaluation(&list, raw->evaluation, &scored));
     add_doubles(&list, raw->noise, raw->noise_count, "timing", "noise");
     add_doubles(&list, raw->clock_host_ns, raw->clock_count, "timing", "clock_host_ns");

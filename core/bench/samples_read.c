@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bench/result_speed.h"
+#include "bench/samples_answers.h"
 #include "bench/samples_tensors.h"
 #include "model/safetensors.h"
 
@@ -21,9 +22,11 @@ struct own {
         struct qm_sustained_run sustained;
         double *own_kl;
         struct qm_point_run *points;
+        struct qm_samples_answers answers;
         char *variants; // names, each with its zero
     } schemes[QM_PROFILE_SCHEMES_MAX];
     double *noise, *clock_host_ns, *clock_device_ns;
+    struct qm_samples_answers reference_answers;
 };
 
 struct reader {
@@ -477,6 +480,8 @@ static enum qm_status read_scheme(struct reader *reader, size_t s)
     raw->decode_scores = own->decode_scores;
     QM_TRY(read_check(reader, name, &own->agreement));
     raw->agreement = &own->agreement;
+    QM_TRY(qm_samples_read_answers(&reader->own->file, name, &reader->own->reference_answers, &own->answers,
+                                   &raw->answers));
     return read_sustained(reader, name, own, raw);
 }
 
@@ -506,6 +511,7 @@ enum qm_status qm_samples_parse(void **bytes, size_t count, const char *name, co
     out->raw.tile = tile ? tile : "";
     out->raw.scheme_count = params->profile->scheme_count;
     QM_GUARD(read_evaluation(&reader));
+    QM_GUARD(qm_samples_read_reference_answers(&own->file, &own->reference_answers, &out->raw));
     for (size_t s = 0; s < params->profile->scheme_count; ++s)
         QM_GUARD(read_scheme(&reader, s));
     QM_GUARD(read_timing(&reader));
@@ -528,6 +534,7 @@ void qm_samples_free(struct qm_samples *samples)
                 free(scheme->points[i].step_ns);
             }
             free(scheme->points);
+            qm_samples_answers_free(&scheme->answers);
             free(scheme->variants);
             free(scheme->own_kl);
             qm_token_scores_destroy(&scheme->scores);
@@ -542,6 +549,7 @@ void qm_samples_free(struct qm_samples *samples)
             free(scheme->sustained.probe_ns);
             free(scheme->sustained.readings);
         }
+        qm_samples_answers_free(&own->reference_answers);
         free(own->noise);
         free(own->clock_host_ns);
         free(own->clock_device_ns);

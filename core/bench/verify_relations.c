@@ -165,6 +165,20 @@ static void check_status(struct qm_verify_state *state, size_t s)
         scheme_differs(state, s, "status", status, "wrong", "the widened model is beyond the bounds of its widening");
 }
 
+// A user's examples are answered by every scheme that is ok, one and all.
+static void check_answers(struct qm_verify_state *state, size_t s)
+{
+    const char *status = qm_node_text_at(row_of(state, s), "status", "");
+    uint64_t examples = 0;
+    if (strcmp(status, "ok") != 0 || !state->samples || state->profile->evaluation.kind != QM_SET_EXAMPLES)
+        return;
+    if (!state->samples->raw.schemes[s].answers.judgement)
+        scheme_differs(state, s, "status", status, "failed", "no answers to the user's examples are in the samples");
+    else if (!qm_node_u64_at(state->result, "workload.evaluation.examples", &examples) ||
+             examples != state->samples->raw.answer_count)
+        scheme_differs(state, s, "accuracy.answers.examples", "another number", "", "workload.evaluation.examples");
+}
+
 static void check_memory(struct qm_verify_state *state, size_t s)
 {
     const struct qm_node *memory = qm_node_child(row_of(state, s), "memory");
@@ -245,6 +259,7 @@ void qm_verify_relations(struct qm_verify_state *state)
     check_artifacts(state);
     for (size_t s = 0; s < count; ++s) {
         check_status(state, s);
+        check_answers(state, s);
         check_memory(state, s);
         check_kernels(state, s);
         check_method(state, s);

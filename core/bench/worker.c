@@ -9,11 +9,12 @@
 #include "bench/clock_probe.h"
 #include "bench/device_node.h"
 #include "bench/fit.h"
-#include "bench/kernel_check.h"
 #include "bench/selftest.h"
 #include "bench/simulate.h"
 #include "bench/worker_device.h"
 #include "bench/worker_fault.h"
+#include "bench/worker_generate.h"
+#include "bench/worker_kernels.h"
 #include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/random_weight.h"
@@ -53,7 +54,8 @@ struct worker {
         struct qm_run_policy policy;
     } passes[PASSES_MAX];
     size_t pass_count;
-    struct qm_clock_probe *probe; // made when it is first asked for
+    struct qm_worker_generator generator; // goes before its network
+    struct qm_clock_probe *probe;         // made when it is first asked for
     bool is_simulated;
     struct qm_simulation simulation;
 
@@ -347,60 +349,6 @@ done:
     return status;
 }
 
-static json_t *json_of_report(const struct qm_kernel_report *report)
-{
-    json_t *json = json_object();
-    json_object_set_new(json, "name", json_string(report->name));
-    json_object_set_new(json, "tile", json_string(report->tile));
-    json_object_set_new(json, "shape", json_string(report->shape));
-    json_object_set_new(json, "hash", json_string(report->kernel_hash));
-    json_object_set_new(json, "status", json_string(qm_status_name(report->status)));
-    json_object_set_new(json, "reason", json_string(report->reason));
-    json_object_set_new(json, "error", json_real(report->worst_error));
-    json_object_set_new(json, "bound", json_real(report->worst_bound));
-    json_object_set_new(json, "samples", json_integer(report->samples));
-    json_object_set_new(json, "median_ns", json_real(report->median_ns));
-    json_object_set_new(json, "operations", json_real(report->operations));
-    json_object_set_new(json, "bytes", json_real(report->bytes));
-    return json;
-}
-
-static enum qm_status do_kernels(struct worker *worker, json_t *request, json_t *answer)
-{
-    const struct qm_model_config *c = &worker->config;
-    struct qm_kernel_shapes shapes = {.hidden = c->hidden,
-                                      .intermediate = c->intermediate,
-                                      .heads = c->heads,
-                                      .kv_heads = c->kv_heads,
-                                      .vocabulary = c->vocabulary,
-                                      .context = c->context,
-                                      .tile = worker->tile,
-                                      .rows = number_of(request, "rows"),
-                                      .built_in = true,
-                                      .quick = json_is_true(json_object_get(request, "quick")),
-                                      .time_ns = large_of(request, "time_ns")};
-    const json_t *wanted = json_object_get(request, "names");
-    const char **names = calloc(json_array_size(wanted) + 1, sizeof(*names));
-    if (!names)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to check kernels");
-    for (size_t i = 0; i < json_array_size(wanted); ++i) {
-        const char *name = json_string_value(json_array_get(wanted, i));
-        if (name)
-            names[shapes.name_count++] = name;
-    }
-    shapes.names = names;
-    struct qm_kernel_report *reports = NULL;
-    size_t count = 0;
-    enum qm_status status = qm_kernel_check_all(worker->device, &shapes, text_of(request, "only"), &reports, &count);
-    json_t *list = json_array();
-    for (size_t i = 0; i < count; ++i)
-        json_array_append_new(list, json_of_report(&reports[i]));
-    json_object_set_new(answer, "reports", list);
-    free(names);
-    free(reports);
-    return status;
-}
-
 // Rows of the token table from sequence `base` on, each from position 0; what stood behind a short row stays.
 static enum qm_status do_tokens(struct worker *worker, json_t *request)
 {
@@ -658,6 +606,18 @@ static enum qm_status do_run(struct worker *worker, json_t *request, json_t *ans
     return run_timed(worker, index, &start, repeats, answer, checksums);
 }
 
+// Answers go through the network that was timed, and leave their tokens and cache in its first sequences.
+static enum qm_status do_generate(struct worker *worker, json_t *request, json_t *answer, bool is_likelihood)
+{
+    struct qm_generator_params params = {
+        .engine = worker->engine, .limit_ns = worker->limit_ns, .most_dispatches = worker->most_dispatches};
+    if (json_is_true(json_object_get(request, "narrow")))
+        return QM_FAIL(QM_INVALID, "answers are those of the model as it was timed");
+    QM_TRY(find_network(worker, request, &params.network));
+    return is_likelihood ? qm_worker_likelihood(&worker->generator, &params, request, answer)
+                         : qm_worker_generate(&worker->generator, &params, text_of(request, "scheme"), request, answer);
+}
+
 static void note_request(json_t *request, const char *verb)
 {
     if (strcmp(verb, "run") == 0) {
@@ -692,11 +652,13 @@ static enum qm_status do_request(struct worker *worker, json_t *request, json_t 
     if (strcmp(verb, "random") == 0)
         return do_random(worker, request, answer);
     if (strcmp(verb, "kernels") == 0)
-        return do_kernels(worker, request, answer);
+        return qm_worker_kernels(worker->device, &worker->config, worker->tile, request, answer);
     if (strcmp(verb, "tokens") == 0)
         return do_tokens(worker, request);
     if (strcmp(verb, "run") == 0)
         return do_run(worker, request, answer);
+    if (strcmp(verb, "generate") == 0 || strcmp(verb, "likelihood") == 0)
+        return do_generate(worker, request, answer, verb[0] == 'l');
     if (strcmp(verb, "probe") == 0)
         return do_probe(worker, answer);
     if (strcmp(verb, "clock") == 0)
@@ -743,6 +705,7 @@ static void close_all(struct worker *worker)
 {
     qm_clock_probe_destroy(&worker->probe);
     qm_simulation_free(&worker->simulation);
+    qm_worker_generator_close(&worker->generator);
     for (size_t i = 0; i < worker->pass_count; ++i)
         qm_pass_destroy(&worker->passes[i].pass);
     for (size_t i = 0; i < worker->network_count; ++i)

@@ -23,6 +23,9 @@
 //               [vocabulary], then its log-probabilities [batch * tokens], are appended to the file.
 //            With `blocks` N (and no logits) the same passes are run N times over, from the same position:
 //            -> block_begin_ns [..] (the host's clock), block_wall_ns [..], block_device_ns [..], checksums of all passes
+//   generate scheme, tokens [[..] ..] of one length, position, steps -> ids [[..] ..]: as qm_generate (generate.h), in
+//            sequences 0 and up. `tokens` again before a `run` that is to find its own there
+//   likelihood scheme, tokens [[..] ..] of one length, first [..] -> log_probabilities [..]: as qm_generate_weigh
 //   probe    -> begin_ns (the host's clock), wall_ns: see clock_probe.h
 //   clock    -> host_ns, device_ns; unsupported without a device clock
 //   memory   -> buffers_bytes, peak_bytes, compile_ns, compiled (kernels), log_count

@@ -145,13 +145,30 @@ enum qm_status qm_fault_request(const char *verb, struct qm_heartbeat *heartbeat
     return fault.is_lost ? QM_FAIL(QM_DEVICE_LOST, "the device was lost (planted)") : QM_OK;
 }
 
-bool qm_fault_is_wrong_run(const char *scheme, bool keeps_logits)
+// Counts what is to be wrong once.
+static bool is_wrong_one(const char *kind, const char *scheme)
 {
-    const char *value = qm_fault_value(keeps_logits ? "wrong-scored" : "wrong-pass");
+    const char *value = qm_fault_value(kind);
     const char *number = value ? strchr(value, ':') : NULL;
     if (number && strncmp(value, scheme, (size_t)(number - value)) != 0)
         return false;
     return value && ++fault.runs == strtol(number ? number + 1 : value, NULL, 10);
+}
+
+bool qm_fault_is_wrong_run(const char *scheme, bool keeps_logits)
+{
+    return is_wrong_one(keeps_logits ? "wrong-scored" : "wrong-pass", scheme);
+}
+
+void qm_fault_answers(const char *scheme)
+{
+    if (is_planted("crash-answers", scheme))
+        qm_process_crash();
+}
+
+bool qm_fault_is_wrong_answer(const char *scheme)
+{
+    return is_wrong_one("wrong-answer", scheme);
 }
 
 enum qm_status qm_fault_scheme(const char *scheme, uint64_t bytes)

@@ -17,7 +17,7 @@ struct qm_run_options {
     bool fits, allows_overlap, embeds_texts, is_debug;
     // Of this start of the program alone, in no journal.
     const char *directory, *progress;
-    bool as_json, resumes;
+    bool as_json, resumes, shows_flips;
 };
 
 // Puts what was given into the journal.

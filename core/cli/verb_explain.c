@@ -45,6 +45,10 @@ static const struct {
      "tokens before it (teacher forcing)."},
     {"exact_match_reference", "Exact match of the fp32 reference on the same examples."},
     {"exact_match_ratio", "Exact match on the device over that of the fp32 reference, on the same examples."},
+    {"answers", "Share of the user's examples that were answered rightly by greedy generation on the device, fp32's "
+                "share beside it,\n"
+                "and how many answers changed: flips went from right to wrong or from wrong to right, and cancel in a "
+                "difference."},
     {"non_inferiority",
      "Whether exact match is at least 0.99, and 0.999, of fp32's on the same examples, by the ratio's interval and not "
      "by\n"

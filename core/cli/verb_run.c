@@ -9,6 +9,7 @@
 #include "bench/prepare.h"
 #include "bench/result_build.h"
 #include "bench/samples.h"
+#include "cli/flips.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/run_options.h"
@@ -161,6 +162,8 @@ static enum qm_status write_and_show(struct going *going, const struct qm_device
     if (is_written && !going->options->as_json) {
         struct qm_show_style style = qm_show_style_of(1);
         status = qm_show_result(result, &style, stdout);
+        if (status == QM_OK && going->options->shows_flips)
+            status = qm_show_flips(&going->preparation->prepared, run, &style, stdout);
         printf("\nwritten to %s\n\n", path);
         fflush(stdout);
     }
@@ -393,6 +396,10 @@ static int run(struct qm_run_options *options)
         QM_GUARD(lock_directory(&going));
     QM_GUARD(read_options(&going, options, &params));
     QM_GUARD(qm_preparation_read(&params, &going.preparation));
+    if (options->shows_flips && !going.preparation->evaluation_file.examples) {
+        status = QM_FAIL(QM_INVALID, "--show-flips lists answers to examples; give them with --eval FILE.jsonl");
+        goto done;
+    }
     QM_GUARD(choose_devices(options, &list));
     QM_GUARD(qm_directory_make(going.cache));
     QM_GUARD(qm_directory_make(options->directory));
@@ -460,6 +467,8 @@ int qm_verb_run(int argc, char **argv)
          "accept only if exact match is at least R of fp32's, such as 0.99 or 0.999"},
         {"allow-overlap", QM_OPTION_FLAG, &o.allows_overlap, NULL,
          "score examples that were calibrated on, which the result discloses"},
+        {"show-flips", QM_OPTION_FLAG, &o.shows_flips, NULL,
+         "list the answers that are not fp32's, on standard output alone"},
         {"debug", QM_OPTION_FLAG, &o.is_debug, NULL, "with validation layers; timings mean nothing then"},
         {"resume", QM_OPTION_FLAG, &o.resumes, NULL, "go on with the run whose journal is in --out, with its options"},
         {"progress", QM_OPTION_TEXT, &o.progress, "FORM", "on standard error: text, none or json; text if not given"},

@@ -273,6 +273,19 @@ enum qm_status qm_engine_write_tokens(struct qm_engine *engine, const uint32_t *
                                      (uint64_t)count * (engine->config.context + 1) * 4);
 }
 
+enum qm_status qm_engine_write_sequence(struct qm_engine *engine, uint32_t sequence, uint32_t position,
+                                        const uint32_t *tokens, uint32_t count)
+{
+    struct qm_device *device = engine->params.device;
+    uint64_t stride = (uint64_t)engine->config.context + 1;
+    if (sequence >= engine->params.sequences || count == 0 || position + (uint64_t)count > stride)
+        return QM_FAIL(QM_INVALID,
+                       "%u tokens of sequence %u from position %u are outside of the table of %u sequences of %u",
+                       count, sequence, position, engine->params.sequences, engine->config.context + 1);
+    return device->fns->buffer_write(device, engine->tokens, (sequence * stride + position) * 4, tokens,
+                                     (uint64_t)count * 4);
+}
+
 // ---- Upload -------------------------------------------------------------------------------------------------------
 
 // How often a weight's outputs and inputs are repeated in a widened model. Only the token ids are not.

@@ -47,6 +47,10 @@ void qm_engine_destroy(struct qm_engine **engine); // networks and passes first
 // The token table that passes read: sequence s, position p at tokens[s * (context + 1) + p], `context` being that of
 // qm_engine_config, and the target of position p the token at p + 1. Writes `count` sequences from the first on.
 QM_MUST_USE enum qm_status qm_engine_write_tokens(struct qm_engine *engine, const uint32_t *tokens, uint32_t count);
+// Writes `count` tokens of one sequence, from a position on: a prompt, or a token that was generated. QM_INVALID outside
+// the table.
+QM_MUST_USE enum qm_status qm_engine_write_sequence(struct qm_engine *engine, uint32_t sequence, uint32_t position,
+                                                    const uint32_t *tokens, uint32_t count);
 
 // Uploads an artifact, repacked as panel16-k, and makes the cache of `kv` for params.sequences sequences. QM_OUT_OF_MEMORY
 // before anything is allocated where it is more than is left (model/room.h).
@@ -96,6 +100,8 @@ QM_MUST_USE enum qm_status qm_pass_fit_policy(struct qm_pass *pass, const struct
 // What the latest repetition left: logits [batch * tokens][vocabulary], log-probabilities of the next tokens and
 // argmaxes [batch * tokens] (either may be NULL).
 QM_MUST_USE enum qm_status qm_pass_read_logits(struct qm_pass *pass, float *logits);
+// The logits of `count` rows from row `first` on; QM_INVALID where the pass has none.
+QM_MUST_USE enum qm_status qm_pass_read_rows(struct qm_pass *pass, uint32_t first, uint32_t count, float *logits);
 QM_MUST_USE enum qm_status qm_pass_read_outputs(struct qm_pass *pass, float *log_probabilities, uint32_t *argmaxes);
 // One checksum per repetition of the latest run: the rows' checksums folded by qm_checksum_fold.
 QM_MUST_USE enum qm_status qm_pass_read_checksums(struct qm_pass *pass, uint32_t repeats, uint64_t *checksums);

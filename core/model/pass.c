@@ -540,9 +540,17 @@ enum qm_status qm_pass_fit_policy(struct qm_pass *pass, const struct qm_pass_sta
 
 enum qm_status qm_pass_read_logits(struct qm_pass *pass, float *logits)
 {
+    return qm_pass_read_rows(pass, 0, pass->rows, logits);
+}
+
+enum qm_status qm_pass_read_rows(struct qm_pass *pass, uint32_t first, uint32_t count, float *logits)
+{
     struct qm_engine *e = pass->network->engine;
-    return e->params.device->fns->buffer_read(e->params.device, e->logits, 0, logits,
-                                              rows_of(pass, e->config.vocabulary) * 4);
+    uint64_t row_bytes = (uint64_t)e->config.vocabulary * 4;
+    if (count == 0 || first + (uint64_t)count > pass->rows)
+        return QM_FAIL(QM_INVALID, "rows %u to %u of a pass of %u", first, first + count, pass->rows);
+    return e->params.device->fns->buffer_read(e->params.device, e->logits, first * row_bytes, logits,
+                                              count * row_bytes);
 }
 
 enum qm_status qm_pass_read_outputs(struct qm_pass *pass, float *log_probabilities, uint32_t *argmaxes)

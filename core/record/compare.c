@@ -25,6 +25,7 @@ static const struct row_name {
     {"tasks", {"task", "difficulty"}},
     {"criteria", {"metric", "side"}},
     {"details", {"metric"}},
+    {"choices", {"norm"}},
     {"non_inferiority", {"threshold"}},
     {"seeds", {"seed"}},
     {"kernels", {"name", "shape"}},

@@ -79,6 +79,7 @@ static const struct qm_result_check_rule rules[] = {
     {PLACE "tool_chain.timer", SAMPLES, "which times there are"},
     {PLACE "tool_chain.submissions", RAW, "as the run found them to fit"},
     {"schemes[].accuracy", SAMPLES, "scores, divergences from the reference backend, and profile"},
+    {"schemes[].accuracy.answers", SAMPLES, "judgements of the answers and of fp32's, and profile"},
     {"schemes[].widening", SAMPLES, "scores, times, and profile"},
     {"schemes[].throughput", SAMPLES, "times, and profile"},
     {"schemes[].throughput[].tier", BUILD, "names of the kernels in the samples"},

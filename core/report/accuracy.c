@@ -3,6 +3,7 @@
 #include "report/table.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 // "VALUE [LOW, HIGH]", the value alone where there is no interval.
@@ -65,6 +66,94 @@ enum qm_status qm_show_details(const struct qm_node *result, const struct qm_sho
             add_number(table, row, "noise");
             add_over(table, row);
         }
+    }
+    enum qm_status status = QM_OK;
+    if (shown) {
+        fputs("\n", file);
+        status = qm_table_write(table, file, style->columns, style->is_fancy);
+    }
+    qm_table_destroy(&table);
+    return status;
+}
+
+// ---- Answers to a user's examples -----------------------------------------------------------------------------------
+
+// A share, or a difference of shares, in percent.
+static void show_share(const struct qm_node *estimate, char text[QM_SHOW_INTERVAL_BYTES])
+{
+    double value = 0, low = 0, high = 0;
+    char word[QM_SHOW_NUMBER_BYTES];
+    if (!qm_node_double_at(estimate, "value", &value)) {
+        qm_show_number(qm_node_child(estimate, "value"), word);
+        snprintf(text, QM_SHOW_INTERVAL_BYTES, "%s", word);
+    } else if (qm_node_double_at(estimate, "low", &low) && qm_node_double_at(estimate, "high", &high)) {
+        snprintf(text, QM_SHOW_INTERVAL_BYTES, "%.2f %% [%.2f, %.2f]", value * 100, low * 100, high * 100);
+    } else {
+        snprintf(text, QM_SHOW_INTERVAL_BYTES, "%.2f %%", value * 100);
+    }
+}
+
+void qm_show_answers_share(const struct qm_node *scheme, const char *key, char text[QM_SHOW_INTERVAL_BYTES])
+{
+    const struct qm_node *answers = qm_node_get(scheme, "accuracy.answers");
+    text[0] = '\0';
+    if (qm_node_is_mapping(answers))
+        show_share(qm_node_child(answers, key), text);
+}
+
+// The choices by each norm, where there are some: "sum 61.5 %, per character 64.2 %".
+static void add_choices(struct qm_table *table, const struct qm_node *answers)
+{
+    const struct qm_node *choices = qm_node_child(answers, "choices");
+    char text[200] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < qm_node_count(choices) && used < sizeof(text); i++) {
+        const struct qm_node *row = qm_node_at(choices, i);
+        double value = 0;
+        if (qm_node_double_at(row, "value", &value))
+            used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%.20s %.2f %%", used ? ", " : "",
+                                     qm_node_text_at(row, "norm", "?"), value * 100);
+    }
+    qm_table_cell(table, "%s", text);
+}
+
+enum qm_status qm_show_answers(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
+{
+    static const char *const shares[] = {"accuracy", "reference", "difference"};
+    const struct qm_node *schemes = qm_node_child(result, "schemes");
+    struct qm_table *table = qm_table_create();
+    char text[QM_SHOW_INTERVAL_BYTES];
+    bool has_choices = false;
+    size_t shown = 0;
+    for (size_t i = 0; i < qm_node_count(schemes); i++)
+        has_choices |= qm_node_count(qm_node_get(qm_node_at(schemes, i), "accuracy.answers.choices")) > 0;
+    qm_table_column(table, "answers", false);
+    qm_table_column(table, "right [interval]", false);
+    qm_table_column(table, "fp32 [interval]", false);
+    qm_table_column(table, "difference [interval]", false);
+    qm_table_column(table, "right to wrong", true);
+    qm_table_column(table, "wrong to right", true);
+    qm_table_column(table, "unjudged", true);
+    qm_table_column(table, "examples", true);
+    if (has_choices)
+        qm_table_column(table, "choices", false);
+    for (size_t i = 0; i < qm_node_count(schemes); i++) {
+        const struct qm_node *scheme = qm_node_at(schemes, i), *answers = qm_node_get(scheme, "accuracy.answers");
+        if (!qm_node_is_mapping(answers))
+            continue;
+        qm_table_row(table);
+        qm_table_cell(table, "%s", qm_node_text_at(scheme, "name", "?"));
+        for (size_t k = 0; k < sizeof(shares) / sizeof(shares[0]); k++) {
+            qm_show_answers_share(scheme, shares[k], text);
+            qm_table_cell(table, "%s", text);
+        }
+        qm_table_cell(table, "%s", qm_node_text_at(answers, "right_to_wrong", "?"));
+        qm_table_cell(table, "%s", qm_node_text_at(answers, "wrong_to_right", "?"));
+        qm_table_cell(table, "%s", qm_node_text_at(answers, "unjudged", "?"));
+        qm_table_cell(table, "%s", qm_node_text_at(answers, "examples", "?"));
+        if (has_choices)
+            add_choices(table, answers);
+        shown++;
     }
     enum qm_status status = QM_OK;
     if (shown) {

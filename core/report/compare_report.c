@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "record/compare_rates.h"
 #include "record/node.h"
+#include "report/accuracy.h"
 #include "report/table.h"
 
 enum {
@@ -188,6 +189,38 @@ static enum qm_status show_schemes(const struct qm_comparison *comparison, const
     return status;
 }
 
+// Answers to the user's examples, where both have them.
+static enum qm_status show_answers(const struct qm_comparison *comparison, const struct qm_show_style *style,
+                                   FILE *file)
+{
+    struct qm_table *table = qm_table_create();
+    char a[QM_SHOW_INTERVAL_BYTES], b[QM_SHOW_INTERVAL_BYTES], reference[QM_SHOW_INTERVAL_BYTES];
+    size_t shown = 0;
+    qm_table_column(table, "answers", false);
+    qm_table_column(table, "right A [interval]", false);
+    qm_table_column(table, "right B [interval]", false);
+    qm_table_column(table, "fp32 [interval]", false);
+    for (size_t i = 0; i < comparison->scheme_count; i++) {
+        const struct qm_scheme_comparison *scheme = &comparison->schemes[i];
+        qm_show_answers_share(scheme->a, "accuracy", a);
+        qm_show_answers_share(scheme->b, "accuracy", b);
+        qm_show_answers_share(scheme->a, "reference", reference);
+        if (!a[0] || !b[0])
+            continue;
+        qm_table_row(table);
+        qm_table_cell(table, "%s", scheme->name);
+        qm_table_cell(table, "%s", a);
+        qm_table_cell(table, "%s", b);
+        qm_table_cell(table, "%s", reference);
+        shown++;
+    }
+    if (shown)
+        fputc('\n', file);
+    enum qm_status status = shown ? qm_table_write(table, file, style->columns, style->is_fancy) : QM_OK;
+    qm_table_destroy(&table);
+    return status;
+}
+
 static enum qm_status show_rates(const struct qm_comparison *comparison, const struct qm_show_style *style, FILE *file)
 {
     struct qm_table *table = qm_table_create();
@@ -246,6 +279,7 @@ enum qm_status qm_compare_show(const struct qm_result_entry *a, const struct qm_
     if (comparison->pair == QM_NOT_COMPARABLE)
         return QM_OK;
     QM_TRY(show_schemes(comparison, style, file));
+    QM_TRY(show_answers(comparison, style, file));
     return comparison->rate_count > 0 ? show_rates(comparison, style, file) : QM_OK;
 }
 

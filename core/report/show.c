@@ -480,6 +480,7 @@ enum qm_status qm_show_result(const struct qm_node *result, const struct qm_show
             qm_node_text_at(result, "run.class", "?"), qm_node_text_at(result, "qmark.version", "?"),
             qm_node_text_at(result, "run.started", "?"));
     QM_TRY(show_schemes(result, style, file));
+    QM_TRY(qm_show_answers(result, style, file));
     if (is_widened(result))
         QM_TRY(show_widening(result, style, file));
     if (style->with_points)

@@ -20,6 +20,7 @@ static const struct metric metrics[] = {
     {"accuracy.perplexity.ratio", "value", "perplexity ratio", "x", true, 1, 1e-6, NULL},
     {"accuracy.top1_agreement", "value", "top-1 agreement", "", false, 1, 3, "accuracy.tokens"},
     {"accuracy.exact_match", "value", "exact match", "", false, 1, 2, "accuracy.exact_match.examples"},
+    {"accuracy.answers.accuracy", "value", "answers", "", false, 1, 2, "accuracy.answers.examples"},
 };
 
 // Both sides scored the same tokens, so that the interval of either is far too wide for their difference: one standard

@@ -2,6 +2,7 @@
 // the counts that the profile gives, and every summary can be made of it or is refused with a line.
 //
 //   tools/fuzz.sh 60 samples
+#include "bench/result_answers.h"
 #include "bench/result_derive.h"
 #include "bench/result_speed.h"
 #include "bench/samples.h"
@@ -54,6 +55,7 @@ static void check(const struct qm_raw *raw)
             require_one_line();
         } else {
             qm_derive_add_accuracy(row, raw, &derived);
+            qm_result_add_answers(row, raw, s);
             qm_speed_add_scheme(row, raw, s);
             qm_speed_add_timing(row, raw);
             require(qm_node_ok(list) && qm_node_write_yaml(row, &text) == QM_OK);
