@@ -62,7 +62,7 @@ qm model odd --scheme f16
 qm calibrate --model odd --scheme w8a8-static
 qm calibrate --model odd --scheme w4a16-g32 --sweep
 qm calibrate --sweep --scheme w4a16-g32 --calib own.txt
-qm calibrate --model odd --scheme w4a16-g32 --json | grep -E 'qmark|"(scheme|status|id)"|^[a-z]'
+qm calibrate --model odd --scheme w4a16-g32 --json | grep -E 'qmark cal|"(scheme|status|id)"|^exit'
 
 # What cannot be run, and how it differs.
 mkdir other
