@@ -21,10 +21,11 @@ endif()
 add_executable(qm_identity EXCLUDE_FROM_ALL test/identity.c)
 target_link_libraries(qm_identity PRIVATE qmark_core)
 
-# Model directories of real size, and how fast they are loaded (tools/load_rate.sh).
+# Model directories of real size, how fast they are loaded (tools/load_rate.sh), and their reference (reference_rate.sh).
 add_executable(qm_make_model test/make_model.c)
 add_executable(qm_load_rate EXCLUDE_FROM_ALL test/load_rate.c)
-foreach(name make_model load_rate)
+add_executable(qm_reference_rate EXCLUDE_FROM_ALL test/reference_rate.c)
+foreach(name make_model load_rate reference_rate)
     target_link_libraries(qm_${name} PRIVATE qmark_core)
 endforeach()
 

@@ -4,6 +4,8 @@
 #define FOLDER QM_BINARY_DIR "/test-run"
 #include "test/run_program.h"
 
+#include <math.h>
+
 // ---- Right and wrong ------------------------------------------------------------------------------------------------
 
 static void test_good_run(void **state)
@@ -19,6 +21,52 @@ static void test_good_run(void **state)
     expect_text(child.output, "w8a8");
     qm_node_destroy(&result);
     release(&child);
+}
+
+static double number_of(const struct qm_node *result, const char *scheme, const char *path)
+{
+    double value = -1;
+    const struct qm_node *node = qm_node_get(row_of(result, scheme), path);
+    if (!node || qm_node_read_double(node, &value) != QM_OK)
+        fail_msg("%s has no number %s", scheme, path);
+    return value;
+}
+
+// The fp32 reference by the host's pass, as models of real size have it: the same scores; and with the 8 likeliest tokens
+// kept of 512, a KL divergence that is not above the true one and what is added for the rest not below it.
+static void test_reference_on_the_host(void **state)
+{
+    (void)state;
+    need(pocl_id);
+    static const char *const settings[][4] = {{"QM_REFERENCE=host", NULL},
+                                              {"QM_REFERENCE=host", "QM_BLAS=none", "QM_REFERENCE_TOP_K=8", NULL}};
+    struct child child;
+    run_profile(&child, pocl_id, NULL);
+    expect_code(&child, 0);
+    struct qm_node *result = need_result("opencl");
+    double kl = number_of(result, "w8a8", "accuracy.kl_divergence.mean");
+    double perplexity = number_of(result, "w8a8", "accuracy.perplexity.ratio.value");
+    assert_null(qm_node_get(row_of(result, "w8a8"), "disclosure.reference"));
+    qm_node_destroy(&result);
+    release(&child);
+    for (int i = 0; i < 2; ++i) {
+        run_profile(&child, pocl_id, settings[i]);
+        expect_code(&child, 0);
+        expect_text(child.output, "fp32 reference: host, ");
+        result = need_result("opencl");
+        expect_whole(result, "w8a8");
+        double low = number_of(result, "w8a8", "accuracy.kl_divergence.mean");
+        double left_out = number_of(result, "w8a8", "disclosure.reference.kl_left_out");
+        assert_true(number_of(result, "w8a8", "disclosure.reference.difference") < 1e-3);
+        assert_true(fabs(number_of(result, "w8a8", "accuracy.perplexity.ratio.value") - perplexity) < 1e-5);
+        if (i == 0)
+            assert_true(left_out >= 0 && left_out <= 0 && fabs(low - kl) < 1e-6);
+        else
+            assert_true(low < kl + 1e-6 && left_out > 1e-6 && low + left_out > kl - 1e-6);
+        expect_text(qm_node_text_at(row_of(result, "w8a8"), "disclosure.reference.top_k", ""), i ? "8" : "none");
+        qm_node_destroy(&result);
+        release(&child);
+    }
 }
 
 // Scales fitted to what is scored: refused, or disclosed.
@@ -431,6 +479,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_run),
+        cmocka_unit_test(test_reference_on_the_host),
         cmocka_unit_test(test_overlap),
         cmocka_unit_test(test_wrong_kernel),
         cmocka_unit_test(test_wrong_pass),

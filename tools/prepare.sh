@@ -31,6 +31,7 @@ packages_to_run='libvulkan1|lib:libvulkan.so.1|Vulkan loader
 ocl-icd-libopencl1|lib:libOpenCL.so.1|OpenCL loader'
 
 packages_to_test='libcmocka-dev|hdr:cmocka.h|test framework
+libopenblas0-pthread|lib:libopenblas.so.0|products of the fp32 reference at real sizes
 mesa-vulkan-drivers|file:/usr/share/vulkan/icd.d/lvp_icd.*json|lavapipe: Vulkan on the processor
 chromium-common|file:/usr/lib/chromium/vk_swiftshader_icd.json|SwiftShader: a second Vulkan on the processor
 pocl-opencl-icd|lib:libpocl.so.*|PoCL: OpenCL on the processor

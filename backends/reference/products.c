@@ -4,15 +4,9 @@
 
 #include "backends/reference/oracle.h"
 #include "base/numeric.h"
+#include "base/wide.h"
 #include "kernel_arguments.h"
 #include "sys/parallel.h"
-
-// The loops below run over columns, so wider vectors change no bit; where the compiler can choose at run time, let it.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define QM_WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define QM_WIDE
-#endif
 
 static int signed_bits(uint32_t word, uint32_t index, uint32_t bits)
 {

@@ -2,6 +2,7 @@
 #ifndef QM_BASE_NUMERIC_H
 #define QM_BASE_NUMERIC_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 // IEEE 754 binary16, as bits. Rounds to nearest, ties to even; beyond 65,520 gives infinity; NaN stays NaN.
@@ -20,6 +21,10 @@ float qm_float_from_bits(uint32_t bits);
 // for normal positive x. exp gives 0 below -745 and infinity above 709.78; log gives -infinity at 0.
 double qm_exp(double x);
 double qm_log(double x);
+
+// e^x of `count` values at most 700, many at a time: within 2 units in the last place, the same bits on every machine, and
+// not always those of qm_exp. 0 below -708. `out` may be `x`.
+void qm_exp_many(const double *x, size_t count, double *out);
 
 // Nearest integer, ties to even, for |value| < 2^51.
 double qm_round_even(double value);

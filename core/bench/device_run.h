@@ -47,8 +47,8 @@ struct qm_prepared {
     bool embeds_texts; // the examples' texts go into the result
     struct qm_prepared_scheme schemes[QM_PROFILE_SCHEMES_MAX];
     size_t scheme_count;
-    // Of the fp32 model, [windows][tokens][vocabulary]; where the model is a part of one, of the verified windows alone.
-    const float *reference;
+    // Of the fp32 model; where the model is a part of one, of the verified windows alone, and without scored tokens.
+    const struct qm_reference_rows *reference;
     uint32_t verify_windows;
 };
 
@@ -58,6 +58,7 @@ struct qm_scheme_run {
     uint64_t weight_bytes, cache_bytes;
     struct qm_token_scores *scores, *decode_scores; // of the whole set; of the decode points of full groups
     size_t decode_scored;
+    double kl_width; // sum over `scores` of how far the KL divergence may be above, by what the reference left out
     struct qm_summary *summary, *cells, *decode_summary;
     struct qm_details details;     // of `scores`
     struct qm_agreement agreement; // of logits with own_reference, over all rows compared

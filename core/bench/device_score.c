@@ -103,12 +103,6 @@ done:
     return status;
 }
 
-static const float *reference_row(const struct qm_session *session, uint32_t window, uint32_t position)
-{
-    size_t tokens = session->prepared->evaluation->set.window_tokens;
-    return session->prepared->reference + (window * tokens + position) * session->prepared->model->config.vocabulary;
-}
-
 // The device's kernel and the host must say the same of the target's probability.
 static enum qm_status check_log_probability(float device, double nll, const struct qm_token_place *place)
 {
@@ -122,16 +116,22 @@ static enum qm_status check_log_probability(float device, double nll, const stru
 }
 
 static enum qm_status score_token(struct qm_session *session, const struct kept *kept, uint32_t pass, uint32_t row,
-                                  const struct qm_scored_token *token, struct qm_token_scores *scores, size_t index)
+                                  const struct qm_scored_token *token, struct qm_token_scores *scores, size_t index,
+                                  double *kl_width)
 {
+    const struct qm_evaluation *evaluation = session->prepared->evaluation;
+    const struct qm_reference_row *reference = &session->prepared->reference->scored[token - evaluation->scored];
     struct qm_token_place place = {token->sequence, token->window, token->position};
-    QM_TRY(qm_token_scores_set(scores, index, reference_row(session, token->window, token->position),
-                               kept_logits(kept, pass, row), kept->vocabulary, token->target, &place));
+    struct qm_token_score score;
+    double kl_high;
+    QM_TRY(qm_reference_row_score(reference, kept_logits(kept, pass, row), kept->vocabulary, token->target, &place,
+                                  &score, &kl_high));
+    QM_TRY(qm_token_scores_put(scores, index, &score, token->target, &place));
+    *kl_width += kl_high - score.kl;
     struct qm_evaluation_source drawn;
-    if (qm_evaluation_source(session->prepared->evaluation, token, &drawn))
-        QM_TRY(qm_token_scores_set_source(scores, index, &drawn.source,
-                                          reference_row(session, token->window, token->position),
-                                          kept_logits(kept, pass, row), kept->vocabulary, &place));
+    if (!reference->ids && qm_evaluation_source(evaluation, token, &drawn))
+        QM_TRY(qm_token_scores_set_source(scores, index, &drawn.source, reference->logits, kept_logits(kept, pass, row),
+                                          kept->vocabulary, &place));
     return check_log_probability(kept_log_probability(kept, pass, row), scores->nll[index], &place);
 }
 
@@ -176,7 +176,7 @@ static enum qm_status check_row(struct qm_session *session, size_t scheme, uint3
     size_t tokens = prepared->evaluation->set.window_tokens;
     uint32_t vocabulary = prepared->model->config.vocabulary;
     const float *backend = prepared->schemes[scheme].own_reference + (window * tokens + position) * vocabulary;
-    const float *fp32 = reference_row(session, window, position);
+    const float *fp32 = prepared->reference->dense[window * tokens + position];
     struct qm_token_place place = {0, window, position};
     double device_kl = 0, own_kl = 0;
     QM_TRY(qm_token_kl(backend, logits, vocabulary, "the reference backend", "the device", &place, &device_kl));
@@ -225,7 +225,8 @@ static enum qm_status score_prefill(struct qm_session *session, size_t scheme, u
          !is_part(session) && *scored < evaluation->scored_count && evaluation->scored[*scored].window < first + count;
          ++*scored) {
         const struct qm_scored_token *token = &evaluation->scored[*scored];
-        QM_GUARD(score_token(session, &kept, token->window - first, token->position, token, run->scores, *scored));
+        QM_GUARD(score_token(session, &kept, token->window - first, token->position, token, run->scores, *scored,
+                             &run->kl_width));
     }
     if (session->run->widen > 1)
         QM_GUARD(score_narrow(session, scheme, first, count, &kept, first_scored));
@@ -288,13 +289,14 @@ static enum qm_status score_decode_block(struct qm_session *session, size_t sche
     }
     // Several batches decode the same windows; each token counts once, for the largest.
     bool is_counted = decode->batch == session->batches[0] && !is_part(session);
+    double kl_width = 0; // of prefill alone it is told
     for (size_t i = 0; i < evaluation->scored_count && is_counted; ++i) {
         const struct qm_scored_token *token = &evaluation->scored[i];
         if (token->window < first || token->window >= first + decode->batch || token->position < decode->depth ||
             token->position >= decode->depth + decode->steps)
             continue;
         QM_GUARD(score_token(session, &kept, token->position - decode->depth, token->window - first, token,
-                             run->decode_scores, run->decode_scored));
+                             run->decode_scores, run->decode_scored, &kl_width));
         ++run->decode_scored;
     }
     for (uint32_t step = 0; step < decode->steps; ++step) {
@@ -433,6 +435,7 @@ enum qm_status qm_session_score_groups(struct qm_session *session, uint32_t firs
 
 enum qm_status qm_session_score_end(struct qm_session *session)
 {
+    QM_TRY(qm_reference_rows_check(session->prepared->reference));
     for (size_t s = 0; s < session->run->scheme_count; ++s) {
         if (session->run->schemes[s].status != QM_OK)
             continue;

@@ -211,8 +211,9 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
     if (!params->only_artifacts) {
         struct qm_evaluation verified = *p->evaluation;
         verified.set.windows = p->prepared.verify_windows;
-        QM_TRY(qm_reference_fp32_logits(&reference, qm_model_is_part(p->model) ? &verified : p->evaluation,
-                                        &p->reference));
+        verified.scored_count = 0;
+        QM_TRY(qm_reference_fp32_rows(&reference, qm_model_is_part(p->model) ? &verified : p->evaluation,
+                                      p->prepared.verify_windows, &p->reference));
     }
     p->prepared.reference = p->reference;
     for (size_t s = 0; s < p->profile.scheme_count; ++s)
@@ -241,7 +242,7 @@ void qm_preparation_destroy(struct qm_preparation **preparation)
         free(p->prepared.schemes[s].shaken_kl);
     }
     qm_calibration_destroy(&p->collected);
-    free(p->reference);
+    qm_reference_rows_destroy(&p->reference);
     qm_preparation_free_sets(p);
     qm_model_destroy(&p->model);
     free(p);

@@ -15,7 +15,7 @@ struct qm_preparation {
     struct qm_evaluation *evaluation, *calibration; // owned where they are built in
     struct qm_overlap overlap_found;                // between sets of which one is a user's
     uint32_t overlap;                               // as in struct qm_prepared
-    float *reference;
+    struct qm_reference_rows *reference;
     struct qm_calibration *collected; // NULL until a scheme is calibrated
     struct qm_prepared prepared;      // points into the above
 };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/reference_host.h"
 #include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/safetensors.h"
@@ -106,6 +107,7 @@ static enum qm_status build(const struct qm_reference_params *params, struct qm_
 struct qm_reference_collector {
     const struct qm_reference_params *params;
     const struct qm_evaluation *calibration;
+    bool is_on_host;              // the host's pass; what follows is then not there
     struct qm_artifact *artifact; // of f32
     struct oracle oracle;
     struct qm_calibration *collected;
@@ -138,8 +140,12 @@ enum qm_status qm_reference_collector_open(const struct qm_reference_params *par
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory to calibrate");
         goto done;
     }
-    QM_GUARD(build(params, &(struct qm_artifact_params){.model = params->model, .scheme = &f32}, &collector->artifact));
-    QM_GUARD(oracle_open(collector->artifact, &f32, calibration->set.window_tokens, &collector->oracle));
+    collector->is_on_host = qm_reference_is_on_host(params->model);
+    if (!collector->is_on_host) {
+        QM_GUARD(
+            build(params, &(struct qm_artifact_params){.model = params->model, .scheme = &f32}, &collector->artifact));
+        QM_GUARD(oracle_open(collector->artifact, &f32, calibration->set.window_tokens, &collector->oracle));
+    }
     collector->seconds = seconds_since(began_ns);
     *out = collector;
     collector = NULL;
@@ -152,7 +158,15 @@ enum qm_status qm_reference_collector_advance(struct qm_reference_collector *col
 {
     const struct qm_evaluation *calibration = collector->calibration;
     const uint64_t began_ns = qm_clock_ns();
-    for (; collector->windows < windows && collector->windows < calibration->set.windows; ++collector->windows) {
+    windows = windows < calibration->set.windows ? windows : calibration->set.windows;
+    if (collector->is_on_host && collector->windows < windows) {
+        const struct qm_reference_host_options options =
+            qm_reference_host_options(collector->params->model->config.vocabulary, 0);
+        QM_TRY(qm_reference_host_observe(collector->params, calibration, collector->windows, windows, &options,
+                                         collector->collected));
+        collector->windows = windows;
+    }
+    for (; collector->windows < windows; ++collector->windows) {
         if (qm_interrupted())
             return QM_FAIL(QM_INTERRUPTED, "interrupted");
         tell(collector->params, "collecting", (double)collector->windows / calibration->set.windows);
@@ -448,4 +462,18 @@ enum qm_status qm_reference_fp32_logits(const struct qm_reference_params *params
     enum qm_status status = qm_reference_logits(params, artifact, &f32, evaluation, evaluation->set.windows, logits);
     qm_artifact_destroy(&artifact);
     return status;
+}
+
+enum qm_status qm_reference_fp32_rows(const struct qm_reference_params *params, const struct qm_evaluation *evaluation,
+                                      uint32_t dense_windows, struct qm_reference_rows **out)
+{
+    *out = NULL;
+    if (qm_reference_is_on_host(params->model)) {
+        const struct qm_reference_host_options options =
+            qm_reference_host_options(params->model->config.vocabulary, evaluation->scored_count);
+        return qm_reference_host_rows(params, evaluation, dense_windows, &options, out);
+    }
+    float *logits = NULL;
+    QM_TRY(qm_reference_fp32_logits(params, evaluation, &logits));
+    return qm_reference_rows_of_logits(evaluation, params->model->config.vocabulary, logits, out);
 }

@@ -5,6 +5,7 @@
 #define QM_BENCH_REFERENCE_H
 
 #include "bench/evaluation.h"
+#include "bench/reference_rows.h"
 #include "model/model.h"
 #include "quant/artifact.h"
 
@@ -44,7 +45,8 @@ QM_MUST_USE enum qm_status qm_reference_build(const struct qm_reference_params *
                                               const struct qm_calibration *collected, struct qm_artifact **out);
 
 // The fp32 model over a calibration set with collectors at every input, so many windows now and more later: what is
-// collected after n windows is what a set of n windows gives, to the bit. `params` and `calibration` must stay.
+// collected after n windows is what a set of n windows gives, to the bit. A model of real size goes through the host's pass
+// (reference_host.h), for which that holds but for rounding. `params` and `calibration` must stay.
 struct qm_reference_collector;
 QM_MUST_USE enum qm_status qm_reference_collector_open(const struct qm_reference_params *params,
                                                        const struct qm_evaluation *calibration,
@@ -74,6 +76,12 @@ QM_MUST_USE enum qm_status qm_reference_compute_logits(const struct qm_reference
 // Logits of the fp32 model over the whole set, from the cache or computed and stored; free() them.
 QM_MUST_USE enum qm_status qm_reference_fp32_logits(const struct qm_reference_params *params,
                                                     const struct qm_evaluation *evaluation, float **logits);
+
+// The fp32 model as devices are scored against it, with the logits of the first `dense_windows` windows whole: by the reference
+// backend as above, or, for a model of real size, by the host's pass (reference_host.h). The caller destroys it.
+QM_MUST_USE enum qm_status qm_reference_fp32_rows(const struct qm_reference_params *params,
+                                                  const struct qm_evaluation *evaluation, uint32_t dense_windows,
+                                                  struct qm_reference_rows **out);
 
 // Adds what a scheme's calibrator needs to the options of a run that several schemes share.
 void qm_reference_add_options(const struct qm_scheme *scheme, struct qm_calibration_options *options);

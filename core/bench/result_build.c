@@ -299,6 +299,25 @@ struct qm_node *qm_result_add_scheme(struct qm_node *list, const struct qm_resul
     return row;
 }
 
+// Where it was not the reference backend, which goes without saying.
+static void add_reference(struct qm_node *row, const struct qm_reference_rows *reference,
+                          const struct qm_scheme_run *run)
+{
+    if (!reference || reference->dense_windows == 0 || strcmp(reference->engine, "reference backend") == 0)
+        return;
+    struct qm_node *node = qm_node_add_mapping(qm_node_child(row, "disclosure"), "reference");
+    bool is_all = reference->keep.most == 0, is_scored = run->scores && run->scores->count > 0;
+    qm_node_set_text(node, "engine", reference->engine);
+    qm_result_set_number(node, "top_k", !is_all, reference->keep.most, "none");
+    qm_result_set_number(node, "mass", !is_all, reference->keep.mass, "none");
+    qm_result_set_number(node, "kl_left_out", is_scored, is_scored ? run->kl_width / (double)run->scores->count : 0,
+                         "not measured");
+    qm_node_set_u64(node, "checked_tokens", reference->checked_tokens);
+    qm_result_set_number(node, "difference", reference->checked_tokens > 0, reference->difference, "not measured");
+    if (reference->unchecked[0])
+        qm_node_set_text(node, "unchecked", reference->unchecked);
+}
+
 static void add_scheme(struct qm_node *root, const struct qm_prepared *prepared, const struct qm_device_run *run,
                        const struct qm_raw *raw, size_t s)
 {
@@ -320,6 +339,7 @@ static void add_scheme(struct qm_node *root, const struct qm_prepared *prepared,
                    : scheme->status == QM_INTERRUPTED  ? "skipped"
                                                        : "failed";
     struct qm_node *row = qm_result_add_scheme(qm_node_child(root, "schemes"), &parts);
+    add_reference(row, prepared->reference, scheme);
     struct qm_node *memory = qm_node_add_mapping(row, "memory");
     qm_result_set_number(memory, "weights_bytes", scheme->weight_bytes > 0, (double)scheme->weight_bytes,
                          "not measured");

@@ -4,6 +4,16 @@
 
 #include "model/model.h"
 
+// Where padding goes among values in a row: the rows of a weight are ordered as the values that it makes.
+enum qm_padding {
+    QM_PADDING_PLAIN,  // at the end
+    QM_PADDING_HEADS,  // at the end of each head
+    QM_PADDING_ROTARY, // behind the first half of each head, and at its end
+};
+
+// The place on devices of value `i` of the file.
+size_t qm_padding_place(const struct qm_model_config *config, enum qm_padding order, uint32_t i);
+
 // From the shape in the file (qm_role_own_shape) to that on devices (qm_role_shape); both row-major, and not the same memory.
 // Of a head that the rotary embedding turns, the first half of the values stays at the begin and the second half goes to the
 // middle of the padded head, for values i and i + head_dim / 2 are a pair.

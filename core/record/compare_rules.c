@@ -118,6 +118,7 @@ static const struct rule {
     {"schemes[*].disclosure.calibration_method.error_*", FATAL, "not the same codes"},
     {"schemes[*].disclosure.evaluation_set.name", NOTE, "a label; the hash decides"},
     {"schemes[*].disclosure.evaluation_set**", FATAL, "accuracy on another set is another number"},
+    {"schemes[*].disclosure.reference**", NOTE, "the fp32 reference was computed otherwise"},
     {"schemes[*].disclosure.tool_chain.kernel_hash", FATAL, "not the same arithmetic"},
     {"schemes[*].disclosure.tool_chain.tiles", FATAL,
      "tuned tiles show what a device can do, fixed ones what the "

@@ -70,6 +70,7 @@ static const struct qm_result_check_rule rules[] = {
     {PLACE "calibration_method.clipped_fraction", RELATED, "from 0 to 1; of the artifact, made again by 'calibrate'"},
     {PLACE "calibration_method.error_worst", RELATED, "not below 0; of the artifact, made again by 'calibrate'"},
     {PLACE "evaluation_set", PROFILE, "the windows, generated again from the profile's seed, and the samples' tokens"},
+    {PLACE "reference", RAW, "of the run that computed it; it takes hours to do again"},
     {PLACE "tool_chain", PROFILE, "device and profile"},
     {PLACE "tool_chain.kernel_hash", BUILD, "names of the kernels in the samples, and their bodies"},
     {PLACE "tool_chain.binary_hash", BUILD, "names of the kernels in the samples, and their SPIR-V"},

@@ -326,6 +326,23 @@ static void show_set(const struct qm_node *set, const char *title, FILE *file)
             qm_node_text_at(set, "tokens", "undisclosed"), qm_node_text_at(set, "sha256", "undisclosed"));
 }
 
+// Of a model of real size; else the reference backend goes without saying.
+static void show_reference(const struct qm_node *reference, FILE *file)
+{
+    double left_out = 0, difference = 0;
+    if (!qm_node_is_mapping(reference))
+        return;
+    fprintf(file, "  fp32 reference: %s", qm_node_text_at(reference, "engine", "undisclosed"));
+    if (qm_node_double_at(reference, "kl_left_out", &left_out) && left_out > 0)
+        fprintf(file, "; the top %s tokens, for which KL means may be up to %.3g higher",
+                qm_node_text_at(reference, "top_k", "undisclosed"), left_out);
+    if (qm_node_double_at(reference, "difference", &difference))
+        fprintf(file, "; %.2g nats at most from the reference backend in %s tokens\n", difference,
+                qm_node_text_at(reference, "checked_tokens", "undisclosed"));
+    else
+        fprintf(file, "; not compared: %s\n", qm_node_text_at(reference, "unchecked", "undisclosed"));
+}
+
 // The calibration of each scheme; schemes with the same one share a line.
 static void show_calibrations(const struct qm_node *result, FILE *file)
 {
@@ -437,6 +454,7 @@ static void show_notes(const struct qm_node *result, const struct qm_show_style 
     show_criteria(scheme, file);
     qm_show_accuracy_notes(result, file);
     show_set(qm_node_get(scheme, "disclosure.evaluation_set"), "evaluation set", file);
+    show_reference(qm_node_get(scheme, "disclosure.reference"), file);
     show_calibrations(result, file);
     fprintf(file, "  raw samples: %s\n",
             qm_node_text_at(result, "samples.file", qm_node_text_at(result, "samples", "absent")));

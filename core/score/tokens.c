@@ -159,6 +159,27 @@ enum qm_status qm_token_score(const float *reference, const float *logits, uint3
     return QM_OK;
 }
 
+enum qm_status qm_token_scores_put(struct qm_token_scores *scores, size_t index, const struct qm_token_score *score,
+                                   uint32_t target, const struct qm_token_place *place)
+{
+    if (index >= scores->count)
+        return QM_FAIL(QM_INVALID, "token %zu is beyond the %zu that there is room for", index, scores->count);
+    scores->kl[index] = score->kl;
+    scores->nll[index] = score->nll;
+    scores->nll_reference[index] = score->nll_reference;
+    scores->delta_p[index] = score->delta_p;
+    scores->confidence[index] = score->confidence;
+    scores->confidence_reference[index] = score->confidence_reference;
+    scores->same_top[index] = score->same_top;
+    scores->hit[index] = score->hit;
+    scores->hit_reference[index] = score->hit_reference;
+    scores->sequence[index] = place->sequence;
+    scores->window[index] = place->window;
+    scores->position[index] = place->position;
+    scores->target[index] = target;
+    return QM_OK;
+}
+
 enum qm_status qm_token_scores_set(struct qm_token_scores *scores, size_t index, const float *reference,
                                    const float *logits, uint32_t vocabulary, uint32_t target,
                                    const struct qm_token_place *place)
@@ -167,20 +188,7 @@ enum qm_status qm_token_scores_set(struct qm_token_scores *scores, size_t index,
     if (index >= scores->count)
         return QM_FAIL(QM_INVALID, "token %zu is beyond the %zu that there is room for", index, scores->count);
     QM_TRY(qm_token_score(reference, logits, vocabulary, target, place, &score));
-    scores->kl[index] = score.kl;
-    scores->nll[index] = score.nll;
-    scores->nll_reference[index] = score.nll_reference;
-    scores->delta_p[index] = score.delta_p;
-    scores->confidence[index] = score.confidence;
-    scores->confidence_reference[index] = score.confidence_reference;
-    scores->same_top[index] = score.same_top;
-    scores->hit[index] = score.hit;
-    scores->hit_reference[index] = score.hit_reference;
-    scores->sequence[index] = place->sequence;
-    scores->window[index] = place->window;
-    scores->position[index] = place->position;
-    scores->target[index] = target;
-    return QM_OK;
+    return qm_token_scores_put(scores, index, &score, target, place);
 }
 
 enum qm_status qm_token_source_kl(const struct qm_token_source *source, const float *logits, uint32_t vocabulary,

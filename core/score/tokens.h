@@ -77,6 +77,11 @@ QM_MUST_USE enum qm_status qm_token_scores_set(struct qm_token_scores *scores, s
                                                const float *logits, uint32_t vocabulary, uint32_t target,
                                                const struct qm_token_place *place);
 
+// Puts a score that was made otherwise (reference_row.h) into element `index`.
+QM_MUST_USE enum qm_status qm_token_scores_put(struct qm_token_scores *scores, size_t index,
+                                               const struct qm_token_score *score, uint32_t target,
+                                               const struct qm_token_place *place);
+
 // The distribution that a text was drawn from: `count` tokens, all different, and their probabilities, above 0, of sum 1.
 struct qm_token_source {
     const uint32_t *tokens;

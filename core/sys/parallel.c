@@ -26,6 +26,12 @@ static size_t default_threads(void)
     return threads > 0 ? (size_t)threads : 1;
 }
 
+unsigned qm_parallel_threads(void)
+{
+    size_t threads = chosen_threads ? chosen_threads : default_threads();
+    return threads > MAX_THREADS ? MAX_THREADS : (unsigned)threads;
+}
+
 struct range {
     void (*work)(void *context, size_t begin, size_t end);
     void *context;
@@ -41,10 +47,7 @@ static void *run_range(void *argument)
 
 void qm_parallel_for(size_t count, void (*work)(void *context, size_t begin, size_t end), void *context)
 {
-    size_t threads = chosen_threads;
-    if (threads == 0)
-        threads = default_threads();
-    threads = threads > MAX_THREADS ? MAX_THREADS : threads;
+    size_t threads = qm_parallel_threads();
     threads = threads > count ? count : threads;
     if (threads <= 1) {
         if (count > 0)

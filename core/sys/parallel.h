@@ -12,5 +12,6 @@ void qm_parallel_for(size_t count, void (*work)(void *context, size_t begin, siz
 // Threads that qm_parallel_for uses at most, 64 in any case; 0 sets it back to what goes without saying: the environment
 // variable QM_THREADS where it is a number of 1 or more, else the number of cores.
 void qm_parallel_set_threads(unsigned threads);
+unsigned qm_parallel_threads(void);
 
 #endif

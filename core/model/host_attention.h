@@ -1,0 +1,24 @@
+// Causal attention with grouped queries over whole windows, on the host.
+#ifndef QM_MODEL_HOST_ATTENTION_H
+#define QM_MODEL_HOST_ATTENTION_H
+
+#include "base/status.h"
+#include "model/host_product.h"
+
+#include <stdint.h>
+
+struct qm_host_attention {
+    const float *q;     // [windows][window_tokens][heads][head_dim]
+    const float *k, *v; // [windows][window_tokens][kv_heads][head_dim]
+    float *out;         // [windows][window_tokens][out_stride], of which heads * head_dim are written
+    uint32_t windows, window_tokens, heads, kv_heads, head_dim, out_stride;
+    uint32_t seen; // tokens that a token sees, its own included; 0: all before it
+    float scale;   // of scores: 1 / sqrt(head_dim without padding)
+};
+
+// Bytes of scores that a thread holds.
+uint64_t qm_host_attention_thread_bytes(uint32_t window_tokens);
+
+QM_MUST_USE enum qm_status qm_host_attend(const struct qm_blas *blas, const struct qm_host_attention *attention);
+
+#endif
