@@ -163,7 +163,7 @@ static enum qm_status read_evaluation(struct qm_preparation *p, const struct qm_
         return QM_FAIL(QM_INVALID, "%s: what is scored is a user's own %s; give it with --eval", p->profile.path,
                        p->profile.evaluation.kind == QM_SET_TEXT ? "text" : "examples");
     if (p->model->config.vocabulary != QM_VOCABULARY_SIZE)
-        return fail_built_in(p, "evaluation", "--eval");
+        return params->only_artifacts ? QM_OK : fail_built_in(p, "evaluation", "--eval"); // nothing is scored then
     return qm_evaluation_create(QM_SPLIT_EVALUATION, &p->profile.evaluation, p->model_directory, &p->evaluation);
 }
 
@@ -232,8 +232,8 @@ static enum qm_status find_overlap(struct qm_preparation *p, const struct qm_pre
 
 static enum qm_status check_sets(struct qm_preparation *p, const struct qm_preparation_params *params)
 {
-    if (!is_built_in(p) && !is_calibrated(&p->profile))
-        return QM_OK; // the calibration set is not looked at
+    if (!p->evaluation || (!is_built_in(p) && !is_calibrated(&p->profile)))
+        return QM_OK; // nothing is scored, or the calibration set is not looked at
     if (p->profile.calibration.window_tokens < p->profile.evaluation.window_tokens)
         return QM_FAIL(QM_INVALID,
                        "%s: calibration windows of %u tokens are shorter than the %u that are scored; use at least %u",

@@ -69,10 +69,20 @@ done:
     return status;
 }
 
-// Of the reference backend over the model: the artifact, its copy as buffers, and the largest weight decoded to double.
-static uint64_t check_bytes(const struct qm_model_config *config)
+// Of the reference backend over the model: the artifact where it is in memory, its copy as buffers, and the largest weight
+// decoded to double.
+static uint64_t check_bytes(const struct qm_model *model)
 {
-    return 8 * (qm_model_config_weights(config) + (uint64_t)config->vocabulary * config->hidden);
+    const struct qm_model_config *config = &model->config;
+    return (model->values ? 8 : 4) * qm_model_config_weights(config) +
+           8 * (uint64_t)config->vocabulary * config->hidden;
+}
+
+// A run takes no more than the model's files and 1 GB; some of that is the process's own.
+static uint64_t check_bytes_max(const struct qm_model *model, const struct qm_reference_host_options *options)
+{
+    uint64_t most = model->file_bytes + QM_REFERENCE_CHECK_BYTES;
+    return model->file && most < options->check_bytes_max ? most : options->check_bytes_max;
 }
 
 enum qm_status qm_reference_host_check(const struct qm_reference_params *params, const struct qm_evaluation *evaluation,
@@ -81,7 +91,7 @@ enum qm_status qm_reference_host_check(const struct qm_reference_params *params,
 {
     const uint32_t window_tokens = evaluation->set.window_tokens;
     const uint32_t tokens = window_tokens < QM_REFERENCE_CHECKED_TOKENS ? window_tokens : QM_REFERENCE_CHECKED_TOKENS;
-    const uint64_t needed = check_bytes(&params->model->config);
+    const uint64_t needed = check_bytes(params->model), most = check_bytes_max(params->model, options);
     char path[QM_PATH_BYTES];
     struct qm_reference_bytes bytes = {0};
     struct qm_reference_file file;
@@ -103,10 +113,10 @@ enum qm_status qm_reference_host_check(const struct qm_reference_params *params,
         now.difference = kept.difference;
     } else if (!params->model->values && !params->model->file) {
         snprintf(rows->unchecked, sizeof(rows->unchecked), "the model is not in memory");
-    } else if (needed > options->check_bytes_max) {
+    } else if (needed > most) {
         snprintf(rows->unchecked, sizeof(rows->unchecked),
                  "the reference backend would take %.1f GB of memory, and %.1f GB may be taken", (double)needed * 1e-9,
-                 (double)options->check_bytes_max * 1e-9);
+                 (double)most * 1e-9);
     } else {
         QM_GUARD(compare(params, evaluation, rows->dense, tokens, &now.difference));
     }

@@ -32,6 +32,8 @@
 #define QM_REFERENCE_STATE_NS (UINT64_C(60) * 1000000000)
 #define QM_REFERENCE_CHECKED_TOKENS 16
 #define QM_REFERENCE_DIFFERENCE_MAX 1e-3
+// What that comparison may take of memory beyond the bytes of a large model's files.
+#define QM_REFERENCE_CHECK_BYTES UINT64_C(600000000)
 
 struct qm_reference_host_options {
     const struct qm_blas *blas;     // NULL: own loops

@@ -186,10 +186,13 @@ static int print_json(const struct qm_preparation *preparation)
     return qm_verb_print_json(&root);
 }
 
-static enum qm_status check_options(bool sweeps, const char *sizes, bool by_tensor, const char *directory)
+static enum qm_status check_options(bool sweeps, const char *sizes, bool by_tensor, const char *directory,
+                                    const char *calibration_file)
 {
     if (!sweeps && sizes)
         return QM_FAIL(QM_INVALID, "calibrate: --sizes %s is for --sweep; add it, or leave --sizes out", sizes);
+    if (sweeps && calibration_file)
+        return QM_FAIL(QM_INVALID, "calibrate: a sweep calibrates on the built-in set, in parts; leave --calib out");
     if (sweeps && by_tensor)
         return QM_FAIL(QM_INVALID, "calibrate: --tensors is not for --sweep; leave one of them out");
     if (sweeps && directory)
@@ -200,13 +203,15 @@ static enum qm_status check_options(bool sweeps, const char *sizes, bool by_tens
 
 int qm_verb_calibrate(int argc, char **argv)
 {
-    const char *profile = "quick", *schemes = NULL, *model = NULL, *directory = NULL, *sizes = NULL;
+    const char *profile = "quick", *schemes = NULL, *model = NULL, *directory = NULL, *sizes = NULL,
+               *calibration_file = NULL;
     bool as_json = false, by_tensor = false, sweeps = false, done = false;
     const struct qm_option options[] = {
         {"profile", QM_OPTION_TEXT, &profile, "NAME|FILE", "whose schemes and calibration set; quick if not given"},
         {"scheme", QM_OPTION_TEXT, &schemes, "LIST", "only these schemes, and the baseline, with commas between"},
         {"model", QM_OPTION_TEXT, &model, "NAME|DIR",
          "built-in, built-in-outliers or a directory; the profile's if not given"},
+        {"calib", QM_OPTION_TEXT, &calibration_file, "FILE", "calibrate on your own text or examples (.jsonl)"},
         {"out", QM_OPTION_TEXT, &directory, "DIR",
          "where artifacts are kept (in DIR/artifacts); the cache if not given"},
         {"tensors", QM_OPTION_FLAG, &by_tensor, NULL, "a row for every tensor: scales, clipping, bound, errors, bytes"},
@@ -237,10 +242,11 @@ int qm_verb_calibrate(int argc, char **argv)
     struct qm_preparation_params params = {.profile = profile,
                                            .schemes = schemes,
                                            .model = model,
+                                           .calibration_file = calibration_file,
                                            .cache_directory = directory ? directory : cache,
-                                           .only_artifacts = true};
+                                           .only_artifacts = !sweeps}; // which are scored
     int code = QM_EXIT_OK;
-    QM_GUARD(check_options(sweeps, sizes, by_tensor, directory));
+    QM_GUARD(check_options(sweeps, sizes, by_tensor, directory, calibration_file));
     QM_GUARD(qm_cache_directory(cache));
     if (sweeps) {
         params.schemes = NULL; // not the baseline too

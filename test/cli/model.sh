@@ -58,6 +58,12 @@ printf '{"model":{"type":"BPE","vocab":{"a":0,"b":2,"ab":400},"merges":["a b"]},
 config odd MistralForCausalLM ',"sliding_window":1024'
 qm model odd --scheme f16
 
+# Artifacts of it: what is not scored needs no set that is; what is calibrated needs one of its own.
+qm calibrate --model odd --scheme w8a8-static
+qm calibrate --model odd --scheme w4a16-g32 --sweep
+qm calibrate --sweep --scheme w4a16-g32 --calib own.txt
+qm calibrate --model odd --scheme w4a16-g32 --json | grep -E 'qmark cal|"(scheme|status|id)"|^exit'
+
 # What cannot be run, and how it differs.
 mkdir other
 weights other
