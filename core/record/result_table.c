@@ -54,6 +54,41 @@
         path ".highest", NUMBER, 0, NULL, "highest reading"                                                            \
     }
 
+// A file that the user brought.
+#define USERS_FILE(path, meaning)                                                                                      \
+    {path, MAPPING, OPT, NULL, meaning}, {path ".kind", CHOICE, 0, "text|examples", "what the file holds"},            \
+        {path ".sha256", HASH, 0, NULL, "of a text: windows and marks; of examples: prompts, answers and rules"},      \
+        {path ".windows", WHOLE, OPT, NULL, "of a text"},                                                              \
+        {path ".window_tokens", WHOLE, OPT, NULL, "of a text: tokens of each"},                                        \
+        {path ".text_sha256", HASH, OPT, NULL, "of the text's bytes"},                                                 \
+        {path ".text_bytes", WHOLE, OPT, NULL, "of the text"}, {path ".text_tokens", WHOLE, OPT, NULL, "of the text"}, \
+        {path ".utf8", BOOL, OPT, NULL, "whether the text is UTF-8"},                                                  \
+        {path ".stride", WHOLE, OPT, NULL, "tokens from one window to the next"},                                      \
+        {path ".scored_tokens", WHOLE, OPT, NULL, "of all windows"},                                                   \
+        {path ".unused_tokens", WHOLE, OPT, NULL, "at the end, in no window"},                                         \
+        {path ".begin_token", BOOL, OPT, NULL, "whether each window begins with the begin token"},                     \
+        {path ".compat", CHOICE, OPT, "none|llama-perplexity", "whose cuts and marks"},                                \
+        {path ".file_sha256", HASH, OPT, NULL, "of examples: the bytes of the file"},                                  \
+        {path ".file_bytes", WHOLE, OPT, NULL, "of examples"}, {path ".examples", WHOLE, OPT, NULL, "how many"},       \
+        {path ".rules", MAPPING, OPT, NULL, "how many examples are judged by which rule"},                             \
+        {path ".rules.exact", WHOLE, OPT, NULL, "examples"}, {path ".rules.normalised", WHOLE, OPT, NULL, "examples"}, \
+        {path ".rules.numeric", WHOLE, OPT, NULL, "examples"}, {path ".rules.regex", WHOLE, OPT, NULL, "examples"},    \
+        {path ".rules.choice", WHOLE, OPT, NULL, "examples"},                                                          \
+        {path ".repeated_lines", WHOLE, OPT, NULL, "lines whose id had been there, passed over"},                      \
+        {path ".asking_to_sample", WHOLE, OPT, NULL, "lines that ask for sampling; generation is greedy"},             \
+        {path ".tokens_sha256", HASH, OPT, NULL, "of the tokens of prompts and choices"},                              \
+        {path ".tokens", WHOLE, OPT, NULL, "of prompts and choices"},                                                  \
+        {path ".prompt_tokens", MAPPING, OPT, NULL, "of an example"},                                                  \
+        {path ".prompt_tokens.least", WHOLE, 0, NULL, "the shortest"},                                                 \
+        {path ".prompt_tokens.median", WHOLE, 0, NULL, "nearest rank"},                                                \
+        {path ".prompt_tokens.most", WHOLE, 0, NULL, "the longest"},                                                   \
+        {path ".answer_tokens", MAPPING, OPT, NULL, "of an example"},                                                  \
+        {path ".answer_tokens.least", WHOLE, 0, NULL, "the shortest"},                                                 \
+        {path ".answer_tokens.median", WHOLE, 0, NULL, "nearest rank"},                                                \
+    {                                                                                                                  \
+        path ".answer_tokens.most", WHOLE, 0, NULL, "the longest"                                                      \
+    }
+
 const struct qm_result_row qm_result_rows[] = {
     {"schema", WHOLE, 0, NULL, "1, the number of this format"},
     {"qmark", MAPPING, 0, NULL, "the program that measured"},
@@ -165,78 +200,8 @@ const struct qm_result_row qm_result_rows[] = {
     {"model.fit", TEXT, OPT, NULL, "where the width is the widest that fits: why not twice as wide"},
     {"model.cache_resident", TEXT, OPT, NULL, "yes, no or undisclosed: whether the weights fit a cache of the device"},
     {"workload", MAPPING, OPT, NULL, "the user's own files, without their texts; absent where all sets are built in"},
-    {"workload.evaluation", MAPPING, OPT, NULL, "what was scored; absent where that is built in"},
-    {"workload.evaluation.kind", CHOICE, 0, "text|examples", "what the file holds"},
-    {"workload.evaluation.sha256", HASH, 0, NULL,
-     "of a text: windows and marks; of examples: prompts, answers and rules"},
-    {"workload.evaluation.windows", WHOLE, OPT, NULL, "of a text"},
-    {"workload.evaluation.window_tokens", WHOLE, OPT, NULL, "of a text: tokens of each"},
-    {"workload.evaluation.text_sha256", HASH, OPT, NULL, "of the text's bytes"},
-    {"workload.evaluation.text_bytes", WHOLE, OPT, NULL, "of the text"},
-    {"workload.evaluation.text_tokens", WHOLE, OPT, NULL, "of the text"},
-    {"workload.evaluation.utf8", BOOL, OPT, NULL, "whether the text is UTF-8"},
-    {"workload.evaluation.stride", WHOLE, OPT, NULL, "tokens from one window to the next"},
-    {"workload.evaluation.scored_tokens", WHOLE, OPT, NULL, "of all windows"},
-    {"workload.evaluation.unused_tokens", WHOLE, OPT, NULL, "at the end, in no window"},
-    {"workload.evaluation.begin_token", BOOL, OPT, NULL, "whether each window begins with the begin token"},
-    {"workload.evaluation.compat", CHOICE, OPT, "none|llama-perplexity", "whose cuts and marks"},
-    {"workload.evaluation.file_sha256", HASH, OPT, NULL, "of examples: the bytes of the file"},
-    {"workload.evaluation.file_bytes", WHOLE, OPT, NULL, "of examples"},
-    {"workload.evaluation.examples", WHOLE, OPT, NULL, "how many"},
-    {"workload.evaluation.rules", MAPPING, OPT, NULL, "how many examples are judged by which rule"},
-    {"workload.evaluation.rules.exact", WHOLE, OPT, NULL, "examples"},
-    {"workload.evaluation.rules.normalised", WHOLE, OPT, NULL, "examples"},
-    {"workload.evaluation.rules.numeric", WHOLE, OPT, NULL, "examples"},
-    {"workload.evaluation.rules.regex", WHOLE, OPT, NULL, "examples"},
-    {"workload.evaluation.rules.choice", WHOLE, OPT, NULL, "examples"},
-    {"workload.evaluation.repeated_lines", WHOLE, OPT, NULL, "lines whose id had been there, passed over"},
-    {"workload.evaluation.asking_to_sample", WHOLE, OPT, NULL, "lines that ask for sampling; generation is greedy"},
-    {"workload.evaluation.tokens_sha256", HASH, OPT, NULL, "of the tokens of prompts and choices"},
-    {"workload.evaluation.tokens", WHOLE, OPT, NULL, "of prompts and choices"},
-    {"workload.evaluation.prompt_tokens", MAPPING, OPT, NULL, "of an example"},
-    {"workload.evaluation.prompt_tokens.least", WHOLE, 0, NULL, "the shortest"},
-    {"workload.evaluation.prompt_tokens.median", WHOLE, 0, NULL, "nearest rank"},
-    {"workload.evaluation.prompt_tokens.most", WHOLE, 0, NULL, "the longest"},
-    {"workload.evaluation.answer_tokens", MAPPING, OPT, NULL, "of an example"},
-    {"workload.evaluation.answer_tokens.least", WHOLE, 0, NULL, "the shortest"},
-    {"workload.evaluation.answer_tokens.median", WHOLE, 0, NULL, "nearest rank"},
-    {"workload.evaluation.answer_tokens.most", WHOLE, 0, NULL, "the longest"},
-    {"workload.calibration", MAPPING, OPT, NULL, "what was calibrated on; absent where that is built in"},
-    {"workload.calibration.kind", CHOICE, 0, "text|examples", "what the file holds"},
-    {"workload.calibration.sha256", HASH, 0, NULL,
-     "of a text: windows and marks; of examples: prompts, answers and rules"},
-    {"workload.calibration.windows", WHOLE, OPT, NULL, "of a text"},
-    {"workload.calibration.window_tokens", WHOLE, OPT, NULL, "of a text: tokens of each"},
-    {"workload.calibration.text_sha256", HASH, OPT, NULL, "of the text's bytes"},
-    {"workload.calibration.text_bytes", WHOLE, OPT, NULL, "of the text"},
-    {"workload.calibration.text_tokens", WHOLE, OPT, NULL, "of the text"},
-    {"workload.calibration.utf8", BOOL, OPT, NULL, "whether the text is UTF-8"},
-    {"workload.calibration.stride", WHOLE, OPT, NULL, "tokens from one window to the next"},
-    {"workload.calibration.scored_tokens", WHOLE, OPT, NULL, "of all windows"},
-    {"workload.calibration.unused_tokens", WHOLE, OPT, NULL, "at the end, in no window"},
-    {"workload.calibration.begin_token", BOOL, OPT, NULL, "whether each window begins with the begin token"},
-    {"workload.calibration.compat", CHOICE, OPT, "none|llama-perplexity", "whose cuts and marks"},
-    {"workload.calibration.file_sha256", HASH, OPT, NULL, "of examples: the bytes of the file"},
-    {"workload.calibration.file_bytes", WHOLE, OPT, NULL, "of examples"},
-    {"workload.calibration.examples", WHOLE, OPT, NULL, "how many"},
-    {"workload.calibration.rules", MAPPING, OPT, NULL, "how many examples are judged by which rule"},
-    {"workload.calibration.rules.exact", WHOLE, OPT, NULL, "examples"},
-    {"workload.calibration.rules.normalised", WHOLE, OPT, NULL, "examples"},
-    {"workload.calibration.rules.numeric", WHOLE, OPT, NULL, "examples"},
-    {"workload.calibration.rules.regex", WHOLE, OPT, NULL, "examples"},
-    {"workload.calibration.rules.choice", WHOLE, OPT, NULL, "examples"},
-    {"workload.calibration.repeated_lines", WHOLE, OPT, NULL, "lines whose id had been there, passed over"},
-    {"workload.calibration.asking_to_sample", WHOLE, OPT, NULL, "lines that ask for sampling; generation is greedy"},
-    {"workload.calibration.tokens_sha256", HASH, OPT, NULL, "of the tokens of prompts and choices"},
-    {"workload.calibration.tokens", WHOLE, OPT, NULL, "of prompts and choices"},
-    {"workload.calibration.prompt_tokens", MAPPING, OPT, NULL, "of an example"},
-    {"workload.calibration.prompt_tokens.least", WHOLE, 0, NULL, "the shortest"},
-    {"workload.calibration.prompt_tokens.median", WHOLE, 0, NULL, "nearest rank"},
-    {"workload.calibration.prompt_tokens.most", WHOLE, 0, NULL, "the longest"},
-    {"workload.calibration.answer_tokens", MAPPING, OPT, NULL, "of an example"},
-    {"workload.calibration.answer_tokens.least", WHOLE, 0, NULL, "the shortest"},
-    {"workload.calibration.answer_tokens.median", WHOLE, 0, NULL, "nearest rank"},
-    {"workload.calibration.answer_tokens.most", WHOLE, 0, NULL, "the longest"},
+    USERS_FILE("workload.evaluation", "what was scored; absent where that is built in"),
+    USERS_FILE("workload.calibration", "what was calibrated on; absent where that is built in"),
     {"workload.overlap", MAPPING, OPT, NULL,
      "what of the scored set stands in the calibration set; absent where nothing was calibrated"},
     {"workload.overlap.tokens", WHOLE, 0, NULL, "length of the runs that are looked for"},
