@@ -314,7 +314,7 @@ static void test_tokens(void **state)
     assert_null(qm_node_child(node, "texts"));
     assert_int_equal(qm_workload_embed_examples(examples, 1000, "texts", node), QM_OK);
     assert_string_equal(qm_node_text_at(node, "texts.0.prompt", ""), "xyz");
-    assert_string_equal(qm_node_text_at(node, "texts.1.choices.1", ""), "not");
+    assert_string_equal(qm_node_text_at(node, "texts.1.choices.1.text", ""), "not");
     qm_node_destroy(&node);
     qm_example_tokens_destroy(&tokens);
     assert_null(tokens);
