@@ -11,7 +11,7 @@
 #include "model/tasks.h"
 
 enum {
-    WINDOWS = 4,
+    WINDOWS = 2,
     WINDOW_TOKENS = 128,
     QUESTIONS_MAX = 200,
     DEVICES_MAX = 16,
@@ -24,7 +24,7 @@ enum {
 
 static const char answers_text[] =
     "schema: 1\nname: answers\nschemes: [f16, w4a16-g32]\nbaseline: f16\n"
-    "evaluation: {set: built-in, seed: 31926937667174403, windows: 4, window_tokens: 128, scored_tokens: 64}\n"
+    "evaluation: {set: built-in, seed: 31926937667174403, windows: 2, window_tokens: 128, scored_tokens: 64}\n"
     "calibration: {set: built-in, seed: 31926937667174402, windows: 2, window_tokens: 128}\n"
     "prefill:\n  - {batch: 1, prompt: 96}\ndecode:\n  - {batch: 2, depth: 64, steps: 2}\n"
     "timing: {protocol: paired, warmup: 1, repeats: 3, precision: 1, seconds: 0, order_seed: 1}\n"
@@ -92,7 +92,7 @@ static void write_tasks(void)
         }
     }
     fclose(stream);
-    assert_true(question_count > 30);
+    assert_true(question_count > 12);
 }
 
 // The first of them, with an id that steers terminals, and choices, the right one of which stands first and last.
