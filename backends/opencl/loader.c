@@ -1,22 +1,12 @@
 // The loader is opened at run time, so that one binary starts on machines that have none and can say so.
 #include "backends/opencl/opencl.h"
+#include "sys/leaks.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-// Loading drivers leaks (Mesa's Clover into modules that it unloads again, which no suppression can name). It is not
-// ours: under LeakSanitizer it is not looked at.
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/lsan_interface.h>
-#define IGNORE_LEAKS() __lsan_disable()
-#define HEED_LEAKS() __lsan_enable()
-#else
-#define IGNORE_LEAKS() ((void)0)
-#define HEED_LEAKS() ((void)0)
-#endif
 
 struct opencl_functions cl;
 
@@ -69,12 +59,12 @@ static void load_library(void)
 
 static void load(void)
 {
-    IGNORE_LEAKS();
+    QM_LEAKS_IGNORE();
     load_library();
     cl_uint count;
     if (reason[0] == '\0')
         (void)cl.GetPlatformIDs(0, NULL, &count); // the loader loads its drivers at the first call
-    HEED_LEAKS();
+    QM_LEAKS_HEED();
 }
 
 enum qm_status opencl_load(void)

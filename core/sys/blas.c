@@ -7,16 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
-
-// Its memory and threads are its own; see backends/opencl/loader.c.
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/lsan_interface.h>
-#define IGNORE_LEAKS() __lsan_disable()
-#define HEED_LEAKS() __lsan_enable()
-#else
-#define IGNORE_LEAKS() ((void)0)
-#define HEED_LEAKS() ((void)0)
-#endif
+#include "sys/leaks.h"
 
 static bool find(void *library, const char *name, void *function)
 {
@@ -43,10 +34,10 @@ static bool open_library(const char *name, struct qm_blas *out)
 
 bool qm_blas_open(const char *library, struct qm_blas *out)
 {
-    IGNORE_LEAKS();
+    QM_LEAKS_IGNORE();
     *out = (struct qm_blas){0};
     bool is_open = open_library(library, out);
-    HEED_LEAKS();
+    QM_LEAKS_HEED();
     return is_open;
 }
 

@@ -1,6 +1,7 @@
 #include "sys/inspect.h"
 
 #include "sys/file.h"
+#include "sys/leaks.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -13,16 +14,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-// Opening drivers leaks within them; see backends/opencl/loader.c.
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/lsan_interface.h>
-#define IGNORE_LEAKS() __lsan_disable()
-#define HEED_LEAKS() __lsan_enable()
-#else
-#define IGNORE_LEAKS() ((void)0)
-#define HEED_LEAKS() ((void)0)
-#endif
 
 static struct qm_finding *add(struct qm_inspection *out, enum qm_finding_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -48,9 +39,9 @@ static void repair(struct qm_finding *finding, const char *text)
 // Whether the dynamic linker finds and opens the library. It stays open: drivers do not survive being unloaded.
 static bool opens(const char *path, char *reason, size_t room)
 {
-    IGNORE_LEAKS();
+    QM_LEAKS_IGNORE();
     void *library = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
-    HEED_LEAKS();
+    QM_LEAKS_HEED();
     const char *error = library ? NULL : dlerror();
     snprintf(reason, room, "%s", error ? error : "");
     return library != NULL;

@@ -4,22 +4,13 @@
 // driver was loaded, Volta and newer. nvmlDeviceGetPowerUsage gives milliwatts: averaged over 1 s on Ampere (except
 // GA100) and newer, the moment's on GA100 and older. Reasons for a lower clock are bits
 // (nvmlClocksEventReason*, before driver 535 nvmlClocksThrottleReason*).
+#include "sys/leaks.h"
 #include "sys/telemetry_internal.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-// Opening drivers leaks within them; see backends/opencl/loader.c.
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/lsan_interface.h>
-#define IGNORE_LEAKS() __lsan_disable()
-#define HEED_LEAKS() __lsan_enable()
-#else
-#define IGNORE_LEAKS() ((void)0)
-#define HEED_LEAKS() ((void)0)
-#endif
 
 typedef struct nvml_device *device_handle;
 
@@ -176,9 +167,9 @@ void qm_telemetry_open_nvml(struct qm_telemetry *telemetry)
         return;
     }
     path = path ? path : "libnvidia-ml.so.1";
-    IGNORE_LEAKS();
+    QM_LEAKS_IGNORE();
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    HEED_LEAKS();
+    QM_LEAKS_HEED();
     if (!library) {
         snprintf(reason, sizeof(reason), "%.120s cannot be opened; it comes with NVIDIA's driver", path);
         fail_all(telemetry, reason);
