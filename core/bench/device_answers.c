@@ -16,13 +16,7 @@ struct asked {
 // {"do": verb, "scheme": .., "tokens": [[..] ..], "position": ..}; NULL without memory.
 static json_t *new_request(const struct asked *asked, const char *verb, const struct qm_generate_request *request)
 {
-    json_t *lists = json_array();
-    for (uint32_t b = 0; b < request->batch; ++b) {
-        json_t *list = json_array();
-        for (uint32_t i = 0; i < request->count; ++i)
-            json_array_append_new(list, json_integer(request->tokens[(size_t)b * request->count + i]));
-        json_array_append_new(lists, list);
-    }
+    json_t *lists = qm_session_token_lists(request->tokens, request->batch, request->count);
     return json_pack("{s:s, s:s, s:o, s:I}", "do", verb, "scheme",
                      asked->session->prepared->schemes[asked->scheme].scheme.name, "tokens", lists, "position",
                      (json_int_t)request->position);

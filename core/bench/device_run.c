@@ -67,17 +67,23 @@ uint32_t qm_session_base(const struct qm_session *session, uint32_t batch)
     return 0;
 }
 
+json_t *qm_session_token_lists(const uint32_t *tokens, uint32_t lists, uint32_t length)
+{
+    json_t *all = json_array();
+    for (uint32_t i = 0; i < lists; ++i) {
+        json_t *list = json_array();
+        for (uint32_t p = 0; p < length; ++p)
+            json_array_append_new(list, json_integer(tokens[(size_t)i * length + p]));
+        json_array_append_new(all, list);
+    }
+    return all;
+}
+
 enum qm_status qm_session_tokens(struct qm_session *session, uint32_t first_window, uint32_t count, uint32_t base)
 {
     const struct qm_evaluation *evaluation = session->prepared->evaluation;
-    json_t *rows = json_array(), *answer = NULL;
-    for (uint32_t w = 0; w < count; ++w) {
-        const uint32_t *tokens = qm_evaluation_tokens(evaluation, first_window + w);
-        json_t *row = json_array();
-        for (uint32_t p = 0; p <= evaluation->set.window_tokens; ++p)
-            json_array_append_new(row, json_integer(tokens[p]));
-        json_array_append_new(rows, row);
-    }
+    json_t *answer = NULL, *rows = qm_session_token_lists(qm_evaluation_tokens(evaluation, first_window), count,
+                                                          evaluation->set.window_tokens + 1);
     QM_TRY(qm_session_ask(
         session, json_pack("{s:s, s:I, s:o}", "do", "tokens", "base", (json_int_t)base, "tokens", rows), &answer));
     json_decref(answer);

@@ -42,6 +42,18 @@ static void add_over(struct qm_table *table, const struct qm_node *row)
         }
 }
 
+// Written where it has a row, and destroyed.
+static enum qm_status end_table(struct qm_table **table, size_t shown, const struct qm_show_style *style, FILE *file)
+{
+    enum qm_status status = QM_OK;
+    if (shown) {
+        fputs("\n", file);
+        status = qm_table_write(*table, file, style->columns, style->is_fancy);
+    }
+    qm_table_destroy(table);
+    return status;
+}
+
 enum qm_status qm_show_details(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
 {
     const struct qm_node *schemes = qm_node_child(result, "schemes");
@@ -67,13 +79,7 @@ enum qm_status qm_show_details(const struct qm_node *result, const struct qm_sho
             add_over(table, row);
         }
     }
-    enum qm_status status = QM_OK;
-    if (shown) {
-        fputs("\n", file);
-        status = qm_table_write(table, file, style->columns, style->is_fancy);
-    }
-    qm_table_destroy(&table);
-    return status;
+    return end_table(&table, shown, style, file);
 }
 
 // ---- Answers to a user's examples -----------------------------------------------------------------------------------
@@ -155,13 +161,7 @@ enum qm_status qm_show_answers(const struct qm_node *result, const struct qm_sho
             add_choices(table, answers);
         shown++;
     }
-    enum qm_status status = QM_OK;
-    if (shown) {
-        fputs("\n", file);
-        status = qm_table_write(table, file, style->columns, style->is_fancy);
-    }
-    qm_table_destroy(&table);
-    return status;
+    return end_table(&table, shown, style, file);
 }
 
 // Schemes of one verdict against one threshold, and between which numbers of examples they would be decided.
