@@ -87,10 +87,7 @@ static enum qm_status load_model(const struct qm_preparation_params *params, str
         QM_TRY(qm_profile_update(&p->profile));
     }
     p->is_users_model = is_directory;
-    if (is_directory)
-        snprintf(p->model_directory, sizeof(p->model_directory), "%s", name);
-    else
-        QM_TRY(qm_data_path(BUILT_IN_MODEL, p->model_directory));
+    QM_TRY(qm_preparation_directory(is_directory ? name : "built-in", p->model_directory));
     if (params->layers > 0 && (model == QM_PROFILE_MODEL_OUTLIERS || p->profile.is_fit || p->profile.widen > 1))
         return QM_FAIL(QM_INVALID, "--layers runs a part of a model as it is; leave out built-in-outliers and widen");
     if (params->layers > UINT32_MAX)

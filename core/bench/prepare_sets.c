@@ -140,7 +140,7 @@ static enum qm_status read_evaluation_file(struct qm_preparation *p, const struc
         QM_TRY(check_embedding(&p->evaluation_file, params->evaluation_file));
     p->evaluation = p->evaluation_file.evaluation;
     *set = p->evaluation->set;
-    return qm_profile_update(&p->profile);
+    return QM_OK;
 }
 
 static enum qm_status fail_built_in(const struct qm_preparation *p, const char *what, const char *option)
@@ -192,7 +192,7 @@ static enum qm_status read_calibration_file(struct qm_preparation *p, const stru
     QM_TRY(check_record(set, p->calibration_file.evaluation, params->calibration_file));
     p->calibration = p->calibration_file.evaluation;
     *set = p->calibration->set;
-    return qm_profile_update(&p->profile);
+    return QM_OK;
 }
 
 static enum qm_status read_calibration(struct qm_preparation *p, const struct qm_preparation_params *params)
@@ -252,6 +252,8 @@ enum qm_status qm_preparation_read_sets(struct qm_preparation *p, const struct q
 {
     QM_TRY(read_evaluation(p, params));
     QM_TRY(read_calibration(p, params));
+    if (!is_built_in(p)) // the profile says now what they are
+        QM_TRY(qm_profile_update(&p->profile));
     return check_sets(p, params);
 }
 

@@ -8,13 +8,15 @@
 #include "sys/file.h"
 #include "sys/host.h"
 
+#define FOLDER "hashes"
 #define QUIET_S 2
 
+// DIRECTORY/hashes/KEY.txt
 static enum qm_status note_path(const struct qm_weights *weights, const void *more, size_t more_bytes,
                                 const char *directory, char path[QM_PATH_BYTES])
 {
     struct qm_hash hash;
-    char key[QM_HASH_TEXT_BYTES], name[QM_HASH_TEXT_BYTES + 8], folder[QM_PATH_BYTES];
+    char key[QM_HASH_TEXT_BYTES], name[QM_HASH_TEXT_BYTES + 16];
     qm_hash_begin(&hash);
     for (size_t i = 0; i < weights->shard_count; i++) {
         const struct qm_file_map *map = &weights->shards[i].map;
@@ -27,10 +29,8 @@ static enum qm_status note_path(const struct qm_weights *weights, const void *mo
     qm_hash_add(&hash, "", 1);
     qm_hash_add(&hash, more, more_bytes);
     qm_hash_end(&hash, key);
-    snprintf(name, sizeof(name), "%s.txt", key);
-    QM_TRY(qm_path_join(folder, directory, "hashes"));
-    QM_TRY(qm_directory_make(folder));
-    return qm_path_join(path, folder, name);
+    snprintf(name, sizeof(name), "%s/%s.txt", FOLDER, key);
+    return qm_path_join(path, directory, name);
 }
 
 static bool is_quiet(const struct qm_weights *weights)
@@ -64,7 +64,8 @@ bool qm_weights_known(const struct qm_weights *weights, const void *more, size_t
 void qm_weights_note(const struct qm_weights *weights, const void *more, size_t more_bytes, const char *directory,
                      const char text[QM_HASH_TEXT_BYTES])
 {
-    char path[QM_PATH_BYTES];
-    if (directory && is_quiet(weights) && note_path(weights, more, more_bytes, directory, path) == QM_OK)
+    char path[QM_PATH_BYTES], folder[QM_PATH_BYTES];
+    if (directory && is_quiet(weights) && note_path(weights, more, more_bytes, directory, path) == QM_OK &&
+        qm_path_join(folder, directory, FOLDER) == QM_OK && qm_directory_make(folder) == QM_OK)
         (void)!qm_file_write(path, text, QM_HASH_TEXT_BYTES - 1);
 }
