@@ -25,10 +25,12 @@ struct host_device {
     struct qm_device base;
     enum qm_status (*execute)(const struct qm_oracle_call *call, const uint32_t groups[3]);
     struct qm_memory memory;
+    struct qm_oracle_kept *kept;
 };
 
 static void host_destroy(struct qm_device **device)
 {
+    qm_oracle_kept_destroy(&((struct host_device *)*device)->kept);
     free(*device);
     *device = NULL;
 }
@@ -57,7 +59,9 @@ static void host_buffer_destroy(struct qm_device *device, struct qm_buffer **buf
 {
     if (!*buffer)
         return;
-    ((struct host_device *)device)->memory.buffers_bytes -= (*buffer)->size_bytes;
+    struct host_device *host = (struct host_device *)device;
+    host->memory.buffers_bytes -= (*buffer)->size_bytes;
+    qm_oracle_kept_forget(host->kept, (*buffer)->bytes, (*buffer)->size_bytes);
     free((*buffer)->bytes);
     free(*buffer);
     *buffer = NULL;
@@ -133,7 +137,7 @@ static enum qm_status host_run_once(struct host_device *host, struct qm_program 
         if (program->step)
             memcpy(step, program->step->bytes, sizeof(step)); // as it is now: `advance` may write it
         struct qm_oracle_call call = {
-            .variant = dispatch->kernel->variant, .parameters = dispatch->parameters, .step = step};
+            .variant = dispatch->kernel->variant, .parameters = dispatch->parameters, .step = step, .kept = host->kept};
         for (uint32_t b = 0; b < call.variant->binding_count; ++b) {
             call.buffers[b] = dispatch->bindings[b].buffer->bytes + dispatch->bindings[b].offset_bytes;
             call.sizes[b] = dispatch->bindings[b].size_bytes;
@@ -209,6 +213,11 @@ enum qm_status qm_host_device_open(const struct qm_device_info *info,
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for a device");
     host->base = (struct qm_device){&host_fns, info};
     host->execute = execute;
+    enum qm_status status = qm_oracle_kept_create(&host->kept);
+    if (status != QM_OK) {
+        free(host);
+        return status;
+    }
     *out = &host->base;
     return QM_OK;
 }

@@ -6,13 +6,16 @@
 
 #include "backends/backend.h"
 
+struct qm_oracle_kept;
+
 // One dispatch. Buffers are host memory at the bindings' offsets; parameters in the kernel's order.
 struct qm_oracle_call {
     const struct qm_kernel_variant *variant;
     void *buffers[QM_MAX_BINDINGS];
     uint64_t sizes[QM_MAX_BINDINGS];
     const uint32_t *parameters;
-    const uint32_t *step; // position, sequence, slot
+    const uint32_t *step;        // position, sequence, slot
+    struct qm_oracle_kept *kept; // of the device; NULL: nothing is kept from one dispatch to the next
 };
 
 typedef enum qm_status (*qm_oracle_function)(const struct qm_oracle_call *call);
@@ -42,8 +45,33 @@ struct qm_oracle_weights {
 // The weights that a product or dequantize reads; k, scale_offset and weight_shift are its parameters.
 void qm_oracle_weights_open(const struct qm_kernel_variant *variant, const uint32_t *words, uint32_t k,
                             uint32_t scale_offset, uint32_t weight_shift, struct qm_oracle_weights *out);
-// Weight i of column n, scaled. `magnitude` (may be NULL) gets |scale code| + |offset|, which bounds count.
-double qm_oracle_weight(const struct qm_oracle_weights *weights, uint32_t n, uint32_t i, double *magnitude);
+// Weights i .. i + 15 of column n, scaled; i is a multiple of 16, of which no format has two scales.
+enum {
+    QM_ORACLE_WEIGHTS_READ = 16
+};
+void qm_oracle_weights_read(const struct qm_oracle_weights *weights, uint32_t n, uint32_t i,
+                            double out[QM_ORACLE_WEIGHTS_READ]);
+
+// ---- Decoded weights, kept (kept.c) ----
+
+// Decoding takes ten times as long as a decode step's sums, and weights seldom change. What is kept is never trusted: it
+// goes with a copy of the words that it was made from, and is made again where they differ.
+QM_MUST_USE enum qm_status qm_oracle_kept_create(struct qm_oracle_kept **out);
+void qm_oracle_kept_destroy(struct qm_oracle_kept **kept);
+// Lets go of what was made from words within these bytes.
+void qm_oracle_kept_forget(struct qm_oracle_kept *kept, const void *bytes, uint64_t size_bytes);
+
+// What the decoded weights follow from, beside the words.
+struct qm_oracle_kept_key {
+    const void *words;
+    uint64_t size_bytes; // all that is read
+    const struct format *format;
+    uint32_t k, n, scale_offset, shift;
+};
+// The weights [k][n] if they are kept and the words are still the same; NULL otherwise.
+const double *qm_oracle_kept_find(struct qm_oracle_kept *kept, const struct qm_oracle_kept_key *key);
+// Takes `decoded` (of malloc) over and returns true, or leaves it to the caller where there is no room.
+bool qm_oracle_kept_add(struct qm_oracle_kept *kept, const struct qm_oracle_kept_key *key, double *decoded);
 
 // A float of few bits: sign, exponent with the bias 2^(exponent_bits - 1) - 1, mantissa, subnormals; every exponent is
 // taken as a number's.

@@ -39,19 +39,29 @@ struct product {
     const uint32_t *weights, *activations;
     const float *activation_scales;
     float *result;
-    double *decoded; // [k][n], scaled
+    const double *decoded; // [k][n], scaled
     struct qm_oracle_weights weights_in_panels;
     enum activation_format activation_format;
     bool has_activation_scales, has_activation_groups;
 };
 
-static void decode_columns(void *context, size_t begin, size_t end)
+struct decoding {
+    const struct qm_oracle_weights *weights;
+    uint32_t n;
+    double *decoded;
+};
+
+static void decode_rows(void *context, size_t begin, size_t end)
 {
-    struct product *product = context;
-    for (size_t i = begin; i < end; ++i) {
-        for (uint32_t n = 0; n < product->p.n; ++n)
-            product->decoded[i * product->p.n + n] =
-                qm_oracle_weight(&product->weights_in_panels, n, (uint32_t)i, NULL);
+    const struct decoding *decoding = context;
+    for (size_t part = begin; part < end; ++part) {
+        double *rows = decoding->decoded + part * QM_ORACLE_WEIGHTS_READ * decoding->n;
+        for (uint32_t n = 0; n < decoding->n; ++n) {
+            double weights[QM_ORACLE_WEIGHTS_READ];
+            qm_oracle_weights_read(decoding->weights, n, (uint32_t)part * QM_ORACLE_WEIGHTS_READ, weights);
+            for (uint32_t i = 0; i < QM_ORACLE_WEIGHTS_READ; ++i)
+                rows[(size_t)i * decoding->n + n] = weights[i];
+        }
     }
 }
 
@@ -140,12 +150,26 @@ enum qm_status qm_oracle_product(const struct qm_oracle_call *call)
         product.activation_format >= ACTIVATION_A8 && !product.has_activation_groups; // one a row
     qm_oracle_weights_open(call->variant, product.weights, product.p.k, product.p.scale_offset, product.p.weight_shift,
                            &product.weights_in_panels);
-    product.decoded = malloc((size_t)product.p.k * product.p.n * sizeof(double));
-    if (!product.decoded)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for %u x %u weights in double", product.p.k, product.p.n);
-    qm_parallel_for(product.p.k, decode_columns, &product);
+    struct qm_oracle_kept_key key = {.words = product.weights,
+                                     .size_bytes = call->sizes[0],
+                                     .format = product.weights_in_panels.format,
+                                     .k = product.p.k,
+                                     .n = product.p.n,
+                                     .scale_offset = product.p.scale_offset,
+                                     .shift = product.p.weight_shift};
+    double *decoded = NULL;
+    product.decoded = qm_oracle_kept_find(call->kept, &key);
+    if (!product.decoded) {
+        decoded = malloc((size_t)product.p.k * product.p.n * sizeof(double));
+        if (!decoded)
+            return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for %u x %u weights in double", product.p.k, product.p.n);
+        struct decoding decoding = {&product.weights_in_panels, product.p.n, decoded};
+        qm_parallel_for(product.p.k / QM_ORACLE_WEIGHTS_READ, decode_rows, &decoding);
+        product.decoded = decoded;
+    }
     qm_parallel_for(product.p.rows, multiply_rows, &product);
-    free(product.decoded);
+    if (decoded && !qm_oracle_kept_add(call->kept, &key, decoded))
+        free(decoded);
     return QM_OK;
 }
 
@@ -157,8 +181,12 @@ enum qm_status qm_oracle_dequantize(const struct qm_oracle_call *call)
     float *result = call->buffers[1];
     qm_oracle_weights_open(call->variant, call->buffers[0], p.k, p.scale_offset, p.weight_shift, &weights);
     for (uint32_t n = 0; n < p.n; ++n) {
-        for (uint32_t i = 0; i < p.k; ++i)
-            result[(size_t)n * p.k + i] = (float)(qm_oracle_weight(&weights, n, i, NULL) * (double)p.multiplier);
+        for (uint32_t i = 0; i < p.k; i += QM_ORACLE_WEIGHTS_READ) {
+            double read[QM_ORACLE_WEIGHTS_READ];
+            qm_oracle_weights_read(&weights, n, i, read);
+            for (uint32_t at = 0; at < QM_ORACLE_WEIGHTS_READ; ++at)
+                result[(size_t)n * p.k + i + at] = (float)(read[at] * (double)p.multiplier);
+        }
     }
     return QM_OK;
 }

@@ -179,34 +179,31 @@ static void scale_at(const struct qm_oracle_weights *w, uint32_t n, uint32_t i, 
     }
 }
 
-double qm_oracle_weight(const struct qm_oracle_weights *w, uint32_t n, uint32_t i, double *magnitude)
+static double code_value(const struct format *f, uint32_t code)
 {
-    const struct format *f = w->format;
-    uint32_t code = code_at(w, n, i);
-    double value, scale, offset;
     switch (f->code) {
     case CODE_F32:
-        value = (double)qm_float_from_bits(code);
-        break;
+        return (double)qm_float_from_bits(code);
     case CODE_F16:
-        value = (double)qm_float_from_half((uint16_t)code);
-        break;
+        return (double)qm_float_from_half((uint16_t)code);
     case CODE_BF16:
-        value = (double)qm_float_from_bits(code << 16);
-        break;
+        return (double)qm_float_from_bits(code << 16);
     case CODE_SIGNED:
-        value = sign_extended(code, f->bits);
-        break;
+        return sign_extended(code, f->bits);
     case CODE_UNSIGNED:
-        value = code;
-        break;
+        return code;
     default:
-        value = qm_oracle_small_float(code, f->exponent_bits, f->mantissa_bits);
+        return qm_oracle_small_float(code, f->exponent_bits, f->mantissa_bits);
     }
+}
+
+void qm_oracle_weights_read(const struct qm_oracle_weights *w, uint32_t n, uint32_t i,
+                            double out[QM_ORACLE_WEIGHTS_READ])
+{
+    double scale, offset;
     scale_at(w, n, i, &scale, &offset);
-    if (magnitude) {
-        double product = value * scale;
-        *magnitude = (product < 0 ? -product : product) + (offset < 0 ? -offset : offset);
+    for (uint32_t at = 0; at < QM_ORACLE_WEIGHTS_READ; ++at) {
+        double value = code_value(w->format, code_at(w, n, i + at));
+        out[at] = offset == 0 ? value * scale : value * scale + offset; // a sum would lose the sign of zero
     }
-    return offset == 0 ? value * scale : value * scale + offset; // a sum would lose the sign of zero
 }
