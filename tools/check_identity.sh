@@ -1,6 +1,6 @@
 #!/bin/sh
-# Checks that every calibrator and encoder gives the same files whatever builds and runs it: gcc and clang here, gcc for
-# aarch64 under qemu-user, each with one thread and with several. Compares what test/identity.c prints.
+# Checks that every calibrator and encoder gives the same files whatever builds and runs it: gcc and clang here with one thread
+# and with several, gcc for aarch64 under qemu-user, where it takes longest, with several. Compares what test/identity.c prints.
 #
 #   tools/check_identity.sh [BUILD]      BUILD: the folder for the three builds; build-identity by default
 #
@@ -69,19 +69,19 @@ for name in gcc clang aarch64; do
     fi
 done
 
-# The emulator with one thread takes longest; the others share the second processor meanwhile.
-try aarch64 1 &
+try aarch64 "$many" &
 for name in gcc clang; do
     try "$name" 1
     try "$name" "$many"
 done
 wait
-try aarch64 "$many"
 
 differs=
 for name in gcc clang aarch64; do
     for threads in 1 "$many"; do
-        if [ ! -e "$build/$name-$threads.txt" ]; then
+        if [ "$name-$threads" = aarch64-1 ]; then
+            continue
+        elif [ ! -e "$build/$name-$threads.txt" ]; then
             echo "$name with $threads threads: it failed"
             differs=yes
         elif ! diff "$build/gcc-1.txt" "$build/$name-$threads.txt"; then
@@ -95,4 +95,4 @@ done
 schemes=$(wc -l <"$build/gcc-1.txt")
 [ "$schemes" -gt 0 ] || { echo "no scheme was tried"; exit 1; }
 cat "$build/gcc-1.txt"
-echo "$schemes schemes: the same files from gcc, clang and gcc for aarch64, with 1 and $many threads"
+echo "$schemes schemes: the same files from gcc and clang with 1 and $many threads, and gcc for aarch64 with $many"
