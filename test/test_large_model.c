@@ -15,6 +15,7 @@
 #include "model/need.h"
 #include "model/safetensors.h"
 #include "model/weights.h"
+#include "quant/smooth.h"
 #include "sys/file.h"
 #include "test/each_device.h"
 
@@ -220,6 +221,61 @@ static void test_same_bits(void **state)
     for (size_t i = 0; i < names.count; ++i)
         assert_null(strstr(names.names[i], "scratch"));
     qm_name_list_free(&names);
+}
+
+// A model whose channels are scaled takes its values from the files as well.
+static void test_scaled(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); ++k) {
+        write_model(&kinds[k], 128, -1);
+        struct qm_model *models[2] = {load(UINT64_MAX, 32, 0), load(0, 32, 0)}, *copies[2] = {NULL, NULL};
+        const struct qm_model_config *c = &models[0]->config;
+        struct qm_calibration *calibration = qm_calibration_new(c->layers);
+        struct qm_smoothed *smoothed[2] = {NULL, NULL};
+        struct qm_artifact *artifacts[2] = {NULL, NULL};
+        struct qm_scheme scheme;
+        float values[4 * 256];
+        struct qm_random random;
+        assert_non_null(calibration);
+        qm_random_seed(&random, 9, k);
+        for (uint32_t layer = 0; layer < c->layers; ++layer)
+            for (int input = 0; input < QM_INPUT_COUNT; ++input) {
+                uint32_t width = input == QM_INPUT_DOWN               ? c->intermediate
+                                 : input == QM_INPUT_ATTENTION_OUTPUT ? c->attention
+                                                                      : c->hidden;
+                assert_true(width <= 256);
+                for (size_t i = 0; i < 4 * (size_t)width; ++i)
+                    values[i] = (float)(qm_random_unit(&random) - 0.5) * (float)(1 + i % 7);
+                CHECK(qm_calibration_observe_rows(calibration, layer, (enum qm_input)input, values, 4, width));
+            }
+        CHECK(qm_scheme_parse("w8a8", &scheme));
+        for (int i = 0; i < 2; ++i) {
+            CHECK(qm_smooth(models[i], calibration, &(struct qm_smooth_params){.is_searched = true}, &smoothed[i]));
+            assert_null(smoothed[i]->model->values);
+            assert_null(smoothed[i]->model->tensors[1].values);
+            CHECK(qm_model_copy(smoothed[i]->model, &copies[i]));
+            CHECK(qm_artifact_build(&(struct qm_artifact_params){.model = smoothed[i]->model, .scheme = &scheme},
+                                    &artifacts[i]));
+        }
+        for (size_t i = 0; i < models[0]->tensor_count; ++i) {
+            const struct qm_model_tensor *tensor = &models[0]->tensors[i];
+            size_t bytes = (size_t)tensor->rows * tensor->columns * sizeof(float);
+            bool is_kept = tensor->role == QM_ROLE_EMBEDDING || tensor->role == QM_ROLE_Q_BIAS ||
+                           tensor->role == QM_ROLE_K_BIAS || tensor->role == QM_ROLE_Q_NORM ||
+                           tensor->role == QM_ROLE_K_NORM;
+            assert_memory_equal(copies[0]->tensors[i].values, copies[1]->tensors[i].values, bytes);
+            assert_true((memcmp(copies[0]->tensors[i].values, tensor->values, bytes) == 0) == is_kept);
+        }
+        assert_string_equal(artifacts[0]->id, artifacts[1]->id);
+        for (int i = 0; i < 2; ++i) {
+            qm_artifact_destroy(&artifacts[i]);
+            qm_model_destroy(&copies[i]);
+            qm_smoothed_destroy(&smoothed[i]);
+            qm_model_destroy(&models[i]);
+        }
+        qm_calibration_destroy(&calibration);
+    }
 }
 
 // ---- Files that change ----------------------------------------------------------------------------------------------
@@ -531,8 +587,9 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_cut_off), cmocka_unit_test(test_bad_values),
-        cmocka_unit_test(test_layers),    cmocka_unit_test(test_context), cmocka_unit_test(test_binding),
+        cmocka_unit_test(test_same_bits),  cmocka_unit_test(test_scaled), cmocka_unit_test(test_cut_off),
+        cmocka_unit_test(test_bad_values), cmocka_unit_test(test_layers), cmocka_unit_test(test_context),
+        cmocka_unit_test(test_binding),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
