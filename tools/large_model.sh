@@ -17,20 +17,8 @@ build=${QM_BUILD:-$root/build}
 asked=${1:-1G} device=${2:-pocl}
 [ $# -lt 1 ] || shift
 [ $# -lt 1 ] || shift
-case $asked in
-*G) parameters=$((${asked%G} * 1000000000)) ;;
-*M) parameters=$((${asked%M} * 1000000)) ;;
-*k) parameters=$((${asked%k} * 1000)) ;;
-*) parameters=$asked ;;
-esac
-
-# Llama's proportions: a layer has 14.5 hidden^2 weights.
-hidden=512 vocabulary=4000
-[ "$parameters" -lt 100000000 ] || { hidden=1024 vocabulary=32000; }
-[ "$parameters" -lt 500000000 ] || hidden=2048
-of_layer=$((hidden * hidden * 29 / 2))
-layers=$(((parameters - 2 * vocabulary * hidden + of_layer - 1) / of_layer))
-[ "$layers" -gt 0 ] || layers=1
+# shellcheck source=tools/synthetic_model.sh
+. "$root/tools/synthetic_model.sh"
 
 [ -x "$build/qm_make_model" ] || cmake --build "$build" --target qmark qm_make_model >&2
 work=$(mktemp -d)
@@ -70,11 +58,7 @@ watched() {
 }
 
 began=$(now)
-if [ ! -f "$model/config.json" ]; then
-    "$build/qm_make_model" "$model" --hidden $hidden --layers $layers --heads $((hidden / 64)) \
-        --kv-heads $((hidden / 256)) --intermediate $((hidden * 4)) --vocab $vocabulary --tied 0 \
-        --shard-bytes $((parameters / 2)) --tokenizer 1
-fi
+synthetic_model "$build" "$model" "$asked"
 bytes=$(cat "$model"/*.safetensors | wc -c)
 echo "made or found: $bytes bytes in $(find "$model/" -name "*.safetensors" | wc -l) files, $(since "$began")"
 

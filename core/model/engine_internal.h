@@ -78,6 +78,9 @@ QM_MUST_USE enum qm_status qm_network_plan_weight(const struct qm_network *netwo
 QM_MUST_USE enum qm_status qm_pass_create_product(struct qm_network *network, const struct qm_network_weight *weight,
                                                   uint32_t repeats, struct qm_pass **out);
 
+// What a pass is made of, in its order.
+const struct qm_dispatch *qm_pass_dispatch_list(const struct qm_pass *pass, size_t *count);
+
 // Names of the variants for a weight: its product ("matmul" or "matvec"), and the conversion of what it is multiplied with.
 void qm_weight_product_name(const struct qm_network_weight *weight, const char *kernel,
                             char name[QM_VARIANT_NAME_BYTES]);

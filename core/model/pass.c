@@ -469,6 +469,12 @@ uint32_t qm_pass_dispatches(const struct qm_pass *pass)
     return (uint32_t)pass->count;
 }
 
+const struct qm_dispatch *qm_pass_dispatch_list(const struct qm_pass *pass, size_t *count)
+{
+    *count = pass->count;
+    return pass->dispatches;
+}
+
 double qm_pass_operations(const struct qm_pass *pass, uint32_t position)
 {
     const struct qm_network *n = pass->network;
