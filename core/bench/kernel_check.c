@@ -480,6 +480,13 @@ static enum qm_status add_case(struct list *list, const struct qm_case_shape *wa
     return status;
 }
 
+// As many of `n` rows of `k` values as one binding holds, in any format: larger weights lie in parts.
+static uint32_t rows_bound(const struct list *list, uint32_t n, uint32_t k)
+{
+    uint64_t most = list->device->info->max_binding_bytes / ((uint64_t)k * 4) / 64 * 64;
+    return most > 0 && most < n ? (uint32_t)most : n;
+}
+
 // Both patterns of a product.
 static enum qm_status add_product(struct list *list, uint32_t rows, uint32_t n, uint32_t k, bool timed)
 {
@@ -525,7 +532,7 @@ static enum qm_status add_products(struct list *list)
         // Quick, and of formats that differ by their decoders alone: the largest product and its transpose.
         if (seen || (s->quick && i != 2 && i != 3))
             continue;
-        QM_TRY(add_product(list, model_rows, shapes[i][0], shapes[i][1], true));
+        QM_TRY(add_product(list, model_rows, rows_bound(list, shapes[i][0], shapes[i][1]), shapes[i][1], true));
     }
     return QM_OK;
 }
@@ -585,7 +592,9 @@ static enum qm_status add_others(struct list *list)
     } else if (is_elementwise) {
         shape.k = s->rows * (strcmp(kernel, "swiglu") == 0 ? s->intermediate : s->hidden);
     } else if (strcmp(kernel, "dequantize") == 0) {
-        shape.n = s->intermediate;
+        shape.n = rows_bound(list, s->intermediate, s->hidden);
+    } else if (strcmp(kernel, "embedding") == 0) {
+        shape.n = rows_bound(list, s->vocabulary, s->hidden);
     }
     return add_case(list, &shape, QM_CASE_RANDOM, true);
 }
