@@ -580,6 +580,12 @@ static enum qm_status add_others(struct list *list)
         if (strncmp(list->name, "activations-", 12) == 0 && !strstr(list->name, "f16") && !strstr(list->name, "a4"))
             QM_TRY(add_case(list, &shape, QM_CASE_STATIC, false));
     }
+    // More than the 65,535 trips after which a driver ends loops.
+    if (s->built_in && !s->quick &&
+        (strcmp(kernel, "log_softmax") == 0 || strcmp(kernel, "argmax") == 0 || strcmp(kernel, "checksum") == 0)) {
+        shape = (struct qm_case_shape){.rows = 2, .n = 131101, .kv_heads = 1, .k = 1, .tokens_per_sequence = 2};
+        QM_TRY(add_case(list, &shape, QM_CASE_RANDOM, false));
+    }
     if (s->hidden == 0 || strcmp(kernel, "multiply_add") == 0 || strcmp(kernel, "advance") == 0)
         return QM_OK;
     shape = (struct qm_case_shape){
