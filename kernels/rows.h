@@ -3,8 +3,8 @@
 // QM_LANES == 1 (processors): one invocation a row, QM_WORKGROUP_X rows a workgroup, no barrier. Else one workgroup a
 // row; lane l takes elements l, l + QM_LANES, ...; reductions go through local memory as a fixed tree.
 //
-// A vocabulary can have more elements than a loop may have trips: lavapipe ends all loops of an invocation together after
-// 65,535 of them. So sixteen elements make a trip, in their order, which changes no sum.
+// A vocabulary can have more elements than a loop may have trips: lavapipe ends loops after 65,535 of them. So sixteen elements
+// make a trip, in their order, which changes no sum.
 #ifndef QM_ROWS_H
 #define QM_ROWS_H
 
