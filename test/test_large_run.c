@@ -218,7 +218,11 @@ static void check_parts(struct qm_device *device, const char *tile, const void *
     print_message("%s, %s: bindings of %llu bytes for %s, %u dispatches and not %u\n", own->id, given->scheme->name,
                   (unsigned long long)need.binding_bytes, need.binding_of, cut, whole);
     assert_memory_equal(logits, expected, count * sizeof(*logits));
-    assert_true(expected[0] != 0 && cut > whole + 3);
+    assert_true(cut > whole + 3);
+    bool is_any = false;
+    for (size_t i = 0; i < count; ++i)
+        is_any = is_any || expected[i] != 0;
+    assert_true(is_any);
     free(expected);
     free(logits);
 }

@@ -5,8 +5,8 @@
 #   tools/large_model.sh [PARAMETERS [DEVICE [OPTION...]]]
 #
 # PARAMETERS: thousands, millions and thousand millions as 20M or 1G; 1G if not given. DEVICE as --device has it; pocl if not
-# given. What follows goes to `qmark run`, such as --scheme f16. QM_BUILD is the build folder, build by default; QM_KEEP a
-# directory for the model, which then stays.
+# given. What follows goes to `qmark run`, such as --scheme w8a8-smoothquant. QM_BUILD is the build folder, build by default;
+# QM_KEEP a directory for the model, which then stays.
 #
 # Fails where the run does, or where the program took more memory than the model's files and 1 GB; of a worker that is without
 # the buffers of its device, which a driver on the processor has in the same memory.
@@ -89,7 +89,7 @@ echo "told in $(since "$began")"
 echo
 
 watched "the run" "$build/qmark" run --profile "$work/large-model.yaml" --model "$model" --device "$device" \
-    --eval "$root/README.md" --eval-window 32 --eval-windows 1 --out "$work/out" "$@"
+    --eval "$root/README.md" --eval-window 32 --eval-windows 1 --calib "$root/docs/KERNELS.md" --out "$work/out" "$@"
 on_device=$(sed -n 's/^ *total_bytes: \([0-9]*\)$/\1/p' "$work"/out/*.yaml 2>/dev/null | sort -n | tail -n 1)
 echo
 tell | sed -n '/preparing it/,$p'
