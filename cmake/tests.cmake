@@ -21,11 +21,13 @@ endif()
 add_executable(qm_identity EXCLUDE_FROM_ALL test/identity.c)
 target_link_libraries(qm_identity PRIVATE qmark_core)
 
-# Model directories of real size, how fast they are loaded (tools/load_rate.sh), and their reference (reference_rate.sh).
+# Model directories of real size, how fast they are loaded (tools/load_rate.sh), their reference (reference_rate.sh), and what
+# a decode pass costs beyond its kernels (decode_overhead.sh).
 add_executable(qm_make_model test/make_model.c)
 add_executable(qm_load_rate EXCLUDE_FROM_ALL test/load_rate.c)
 add_executable(qm_reference_rate EXCLUDE_FROM_ALL test/reference_rate.c)
-foreach(name make_model load_rate reference_rate)
+add_executable(qm_decode_overhead EXCLUDE_FROM_ALL test/decode_overhead.c)
+foreach(name make_model load_rate reference_rate decode_overhead)
     target_link_libraries(qm_${name} PRIVATE qmark_core)
 endforeach()
 

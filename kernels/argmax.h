@@ -8,17 +8,17 @@
     QM_U32(rows)                                                                                                       \
     QM_U32(vocabulary)
 #else
+#define QM_RAISE_MAXIMUM(at) maximum = QM_MAX(maximum, logits[base + at]);
+#define QM_TAKE_FROM_END(at) best = logits[base + last - (at)] == maximum ? last - (at) : best;
     uint row = QM_ROW;
     if (row < rows) {
         uint base = row * vocabulary;
         float maximum = -3.0e38f;
-        for (uint v = QM_LANE_INDEX; v < vocabulary; v += QM_UINT(QM_LANES))
-            maximum = QM_MAX(maximum, logits[base + v]);
+        QM_LANE_ELEMENTS(vocabulary, QM_RAISE_MAXIMUM)
         QM_REDUCE_MAX(maximum)
         if (QM_LANE_INDEX == 0u) {
-            uint best = vocabulary - 1u;
-            for (uint v = vocabulary; v > 0u; --v)
-                best = logits[base + v - 1u] == maximum ? v - 1u : best;
+            uint best = vocabulary - 1u, last = vocabulary - 1u;
+            QM_ALL_ELEMENTS(vocabulary, QM_TAKE_FROM_END)
             result[row] = best;
         }
     }

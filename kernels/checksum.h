@@ -2,6 +2,7 @@
 //
 // An integer sum: independent of the order, exact, and changed by any change of a single logit (the factor is odd). The
 // host computes the same from the logits that it scores. One invocation per row.
+#include "rows.h"
 #ifndef QM_BODY
 #define QM_BUFFERS                                                                                                     \
     QM_IN(0, uint, logits)                                                                                             \
@@ -9,13 +10,12 @@
 #define QM_PARAMETERS                                                                                                  \
     QM_U32(rows)                                                                                                       \
     QM_U32(vocabulary)
-#define QM_LOCALS
 #else
+#define QM_ADD_LOGIT(at) sum += (logits[base + at] ^ ((at)*2654435769u)) * 2246822507u;
     uint row = QM_GROUP_X * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X;
     if (row < rows) {
-        uint sum = 0u;
-        for (uint v = 0u; v < vocabulary; ++v)
-            sum += (logits[row * vocabulary + v] ^ (v * 2654435769u)) * 2246822507u;
+        uint base = row * vocabulary, sum = 0u;
+        QM_ALL_ELEMENTS(vocabulary, QM_ADD_LOGIT)
         result[step_slot * rows + row] = sum;
     }
 #endif

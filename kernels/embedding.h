@@ -1,9 +1,10 @@
 // embedding: y[row][c] = table[token(row)][c]
 //
-// Row r is of sequence s = r / tokens_per_sequence of the pass. By pair s of the step buffer (portable.h), in token table
-// and cache sequence = step_sequence + s + the pair's first word, position = step_position + r % tokens_per_sequence +
-// its second; the token is tokens[sequence * token_stride + position]. The table is row-major, f32 or binary16 (two to a word, even
-// columns low). One invocation per pair of columns. Exact.
+// Row r is of sequence s = r / tokens_per_sequence of the pass. By pair s of the step buffer (portable.h), in token table and
+// cache sequence = step_sequence + s + the pair's first word, position = step_position + r % tokens_per_sequence + its second;
+// the token is tokens[sequence * token_stride + position]. The table is row-major, f32 or binary16 (two to a word, even
+// columns low). It holds the rows of `count` tokens from token `first` on: rows of other tokens are left as they are, for
+// another dispatch. One invocation per pair of columns. Exact.
 #ifndef QM_BODY
 #define QM_BUFFERS                                                                                                     \
     QM_IN(0, uint, tokens)                                                                                             \
@@ -13,7 +14,9 @@
     QM_U32(rows)                                                                                                       \
     QM_U32(width)                                                                                                      \
     QM_U32(tokens_per_sequence)                                                                                        \
-    QM_U32(token_stride)
+    QM_U32(token_stride)                                                                                               \
+    QM_U32(first)                                                                                                      \
+    QM_U32(count)
 #define QM_LOCALS
 #else
     uint pair = QM_GROUP_X * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X;
@@ -21,16 +24,18 @@
     if (pair < width / 2u && row < rows) {
         uint sequence = QM_ROW_SEQUENCE(row);
         uint position = QM_ROW_POSITION(row);
-        uint token = tokens[sequence * token_stride + position];
+        uint token = tokens[sequence * token_stride + position] - first;
         uint to = row * width + 2u * pair;
+        if (token < count) {
 #if defined(QM_WEIGHT_F32)
-        uint from = token * width + 2u * pair;
-        result[to] = QM_BITS_FLOAT(table[from]);
-        result[to + 1u] = QM_BITS_FLOAT(table[from + 1u]);
+            uint from = token * width + 2u * pair;
+            result[to] = QM_BITS_FLOAT(table[from]);
+            result[to + 1u] = QM_BITS_FLOAT(table[from + 1u]);
 #else
-        uint both = table[token * (width / 2u) + pair];
-        result[to] = qm_half_value(both & 0xffffu);
-        result[to + 1u] = qm_half_value(both >> 16);
+            uint both = table[token * (width / 2u) + pair];
+            result[to] = qm_half_value(both & 0xffffu);
+            result[to + 1u] = qm_half_value(both >> 16);
 #endif
+        }
     }
 #endif

@@ -14,16 +14,16 @@
     QM_U32(tokens_per_sequence)                                                                                        \
     QM_U32(token_stride)
 #else
+#define QM_RAISE_MAXIMUM(at) maximum = QM_MAX(maximum, logits[base + at]);
+#define QM_ADD_EXPONENTIAL(at) sum += qm_exp(logits[base + at] - maximum);
     uint row = QM_ROW;
     if (row < rows) {
         uint base = row * vocabulary;
         float maximum = -3.0e38f;
-        for (uint v = QM_LANE_INDEX; v < vocabulary; v += QM_UINT(QM_LANES))
-            maximum = QM_MAX(maximum, logits[base + v]);
+        QM_LANE_ELEMENTS(vocabulary, QM_RAISE_MAXIMUM)
         QM_REDUCE_MAX(maximum)
         float sum = 0.0f;
-        for (uint v = QM_LANE_INDEX; v < vocabulary; v += QM_UINT(QM_LANES))
-            sum += qm_exp(logits[base + v] - maximum);
+        QM_LANE_ELEMENTS(vocabulary, QM_ADD_EXPONENTIAL)
         QM_REDUCE_ADD(sum)
         if (QM_LANE_INDEX == 0u) {
             uint sequence = QM_ROW_SEQUENCE(row);

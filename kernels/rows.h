@@ -2,8 +2,38 @@
 //
 // QM_LANES == 1 (processors): one invocation a row, QM_WORKGROUP_X rows a workgroup, no barrier. Else one workgroup a
 // row; lane l takes elements l, l + QM_LANES, ...; reductions go through local memory as a fixed tree.
+//
+// A vocabulary can have more elements than a loop may have trips: lavapipe ends loops after 65,535 of them. So sixteen elements
+// make a trip, in their order, which changes no sum.
 #ifndef QM_ROWS_H
 #define QM_ROWS_H
+
+// STEP(v) for each v from 0 to count - 1.
+#define QM_ALL_ELEMENTS(count, STEP)                                                                                   \
+    {                                                                                                                  \
+        uint v = 0u;                                                                                                   \
+        for (; v + 15u < count; v += 16u) {                                                                            \
+            STEP(v)                                                                                                    \
+            STEP(v + 1u)                                                                                               \
+            STEP(v + 2u)                                                                                               \
+            STEP(v + 3u)                                                                                               \
+            STEP(v + 4u)                                                                                               \
+            STEP(v + 5u)                                                                                               \
+            STEP(v + 6u)                                                                                               \
+            STEP(v + 7u)                                                                                               \
+            STEP(v + 8u)                                                                                               \
+            STEP(v + 9u)                                                                                               \
+            STEP(v + 10u)                                                                                              \
+            STEP(v + 11u)                                                                                              \
+            STEP(v + 12u)                                                                                              \
+            STEP(v + 13u)                                                                                              \
+            STEP(v + 14u)                                                                                              \
+            STEP(v + 15u)                                                                                              \
+        }                                                                                                              \
+        for (; v < count; ++v) {                                                                                       \
+            STEP(v)                                                                                                    \
+        }                                                                                                              \
+    }
 
 #ifndef QM_LANES
 #define QM_LANES 1
@@ -27,12 +57,18 @@
     QM_BARRIER;
 #define QM_REDUCE_ADD(variable) QM_REDUCE_STEP(variable, mine + other)
 #define QM_REDUCE_MAX(variable) QM_REDUCE_STEP(variable, QM_MAX(mine, other))
+// STEP(v) for those that are the lane's.
+#define QM_LANE_ELEMENTS(count, STEP)                                                                                  \
+    for (uint v = QM_LANE_INDEX; v < count; v += QM_UINT(QM_LANES)) {                                                  \
+        STEP(v)                                                                                                        \
+    }
 #else
 #define QM_ROW (QM_GROUP_X * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X)
 #define QM_LANE_INDEX 0u
 #define QM_LOCALS
 #define QM_REDUCE_ADD(variable)
 #define QM_REDUCE_MAX(variable)
+#define QM_LANE_ELEMENTS(count, STEP) QM_ALL_ELEMENTS(count, STEP)
 #endif
 
 #endif

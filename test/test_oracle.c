@@ -95,7 +95,7 @@ static void test_embedding(void **state)
     // Sequence 1 of three tokens each; rows are its positions 1 and 2: tokens 2 and 1.
     uint32_t tokens[] = {0, 0, 0, 0, 2, 1};
     float table[] = {1, 2, 3, 4, 5, 6}, out[4] = {0};
-    struct qm_embedding_parameters p = {.rows = 2, .width = 2, .tokens_per_sequence = 2, .token_stride = 3};
+    struct qm_embedding_parameters p = {.rows = 2, .width = 2, .tokens_per_sequence = 2, .token_stride = 3, .count = 3};
     struct buffer f32[] = {BUFFER(tokens), BUFFER(table), BUFFER(out)};
     RUN("embedding-f32", f32, p, 1, 1);
     assert_true(out[0] == 5 && out[1] == 6 && out[2] == 3 && out[3] == 4);
@@ -103,6 +103,18 @@ static void test_embedding(void **state)
     struct buffer f16[] = {BUFFER(tokens), BUFFER(halves), BUFFER(out)};
     RUN("embedding-f16", f16, p, 1, 1);
     assert_true(out[0] == -2 && out[1] == 0x1p-24f && out[2] == 1 && out[3] == 0.5f);
+    // Token 2 alone: the row of token 1, before it, is left as it is; so are those of tokens behind a part.
+    uint32_t last[] = {0xbc003e00}; // (1.5, -1)
+    struct buffer part[] = {BUFFER(tokens), BUFFER(last), BUFFER(out)};
+    p.first = 2;
+    p.count = 1;
+    RUN("embedding-f16", part, p, 1, 1);
+    assert_true(out[0] == 1.5f && out[1] == -1 && out[2] == 1 && out[3] == 0.5f);
+    p.first = 1;
+    RUN("embedding-f16", part, p, 1, 1);
+    assert_true(out[0] == 1.5f && out[1] == -1 && out[2] == 1.5f && out[3] == -1);
+    p.first = 0;
+    p.count = 3;
     // Two sequences at places of their own: 0 + 0 + 1 at 2 + 0, and 0 + 1 - 1 at 2 - 2: tokens 1 and 0.
     p.tokens_per_sequence = 1;
     RUN("embedding-f32", f32, p, 2, 0, 0, 0, 1, 0, UINT32_MAX, UINT32_MAX - 1);

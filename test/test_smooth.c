@@ -154,9 +154,13 @@ static double relative_difference(const float *a, const float *b, size_t count)
 static uint64_t hash_values(const struct qm_model *model)
 {
     uint64_t fold = 0;
-    for (size_t i = 0; i < model->tensor_count; i++)
+    for (size_t i = 0; i < model->tensor_count; i++) {
+        struct qm_model_view view;
+        CHECK(qm_model_view_open(model, i, &view));
         for (size_t v = 0; v < (size_t)model->tensors[i].rows * model->tensors[i].columns; v++)
-            fold = qm_random_mix(fold ^ qm_bits_from_float(model->tensors[i].values[v]));
+            fold = qm_random_mix(fold ^ qm_bits_from_float(view.values[v]));
+        qm_model_view_close(&view);
+    }
     return fold;
 }
 
@@ -257,9 +261,11 @@ static void test_scales_by_hand(void **state)
     struct qm_smoothed *smoothed = NULL;
     CHECK(qm_calibration_statistics(c, 0, QM_INPUT_HEAD, &s));
     CHECK(qm_calibration_statistics(c, 1, QM_INPUT_ATTENTION_OUTPUT, &attended));
+    struct qm_model *changed = NULL;
     CHECK(qm_smooth(model, c, &(struct qm_smooth_params){.alpha = 0.7}, &smoothed));
+    CHECK(qm_model_copy(smoothed->model, &changed));
     const struct qm_model_tensor *head = qm_model_weight(model, QM_ROLE_HEAD, 0);
-    const struct qm_model_tensor *new_head = qm_model_weight(smoothed->model, QM_ROLE_HEAD, 0);
+    const struct qm_model_tensor *new_head = qm_model_weight(changed, QM_ROLE_HEAD, 0);
     const struct qm_smoothed_input *said = &smoothed->inputs[8];
     double scales[64], from_inputs = 0, weight_steps = 0, squares = 0, most = 0, smallest = INFINITY;
     for (uint32_t j = 0; j < 64; j++) {
@@ -269,7 +275,7 @@ static void test_scales_by_hand(void **state)
         scales[j] = pow((double)s->amax[j], 0.7) / pow(weight, 1 - 0.7);
         smallest = fmin(smallest, scales[j]);
         double gain = (double)qm_model_weight(model, QM_ROLE_FINAL_NORM, 0)->values[j];
-        double new_gain = (double)qm_model_weight(smoothed->model, QM_ROLE_FINAL_NORM, 0)->values[j];
+        double new_gain = (double)qm_model_weight(changed, QM_ROLE_FINAL_NORM, 0)->values[j];
         assert_true(fabs(gain / new_gain / scales[j] - 1) < 1e-6);
         for (uint32_t n = 0; n < head->rows; n++)
             assert_true(fabs((double)new_head->values[n * 64 + j] - scales[j] * (double)head->values[n * 64 + j]) <=
@@ -304,11 +310,11 @@ static void test_scales_by_hand(void **state)
         }
         double scale = pow(input, 0.7) / pow(weight, 1 - 0.7);
         double value = (double)qm_model_weight(model, QM_ROLE_V, 1)->values[channel * 64 + 3];
-        double changed = (double)qm_model_weight(smoothed->model, QM_ROLE_V, 1)->values[channel * 64 + 3];
+        double divided = (double)qm_model_weight(changed, QM_ROLE_V, 1)->values[channel * 64 + 3];
         // The column of v is multiplied for its own input as well: compare two columns' worth through the norm's gain.
         double gain = (double)qm_model_weight(model, QM_ROLE_INPUT_NORM, 1)->values[3];
-        double new_gain = (double)qm_model_weight(smoothed->model, QM_ROLE_INPUT_NORM, 1)->values[3];
-        assert_true(fabs(value / changed * (gain / new_gain) / scale - 1) < 1e-5);
+        double new_gain = (double)qm_model_weight(changed, QM_ROLE_INPUT_NORM, 1)->values[3];
+        assert_true(fabs(value / divided * (gain / new_gain) / scale - 1) < 1e-5);
     }
 
     // The search takes the best of the grid.
@@ -328,6 +334,7 @@ static void test_scales_by_hand(void **state)
         assert_true(fabs(searched->inputs[independent[i]].predicted / least[independent[i]] - 1) < 1e-12);
         assert_true(searched->inputs[independent[i]].predicted < searched->inputs[independent[i]].predicted_without);
     }
+    qm_model_destroy(&changed);
     qm_smoothed_destroy(&searched);
     qm_smoothed_destroy(&smoothed);
     qm_calibration_destroy(&c);
@@ -343,15 +350,17 @@ static void test_left_out_and_unknown(void **state)
     struct qm_smoothed *smoothed = NULL;
     struct qm_activation_scales *scales = NULL;
     struct qm_smooth_params params = {.alpha = 0.5, .is_left_out = {true, true, true, true, false}};
+    struct qm_model *changed = NULL;
     CHECK(qm_smooth(model, c, &params, &smoothed));
+    CHECK(qm_model_copy(smoothed->model, &changed));
     for (size_t i = 0; i < model->tensor_count; i++) {
         const struct qm_model_tensor *t = &model->tensors[i];
-        bool is_same = memcmp(t->values, smoothed->model->tensors[i].values, (size_t)t->rows * t->columns * 4) == 0;
+        bool is_same = memcmp(t->values, changed->tensors[i].values, (size_t)t->rows * t->columns * 4) == 0;
         assert_true(is_same == (t->role != QM_ROLE_HEAD && t->role != QM_ROLE_FINAL_NORM));
     }
     assert_int_equal(smoothed->inputs[8].unknown, 1);
     for (uint32_t n = 0; n < 48; n++)
-        assert_true(qm_model_weight(smoothed->model, QM_ROLE_HEAD, 0)->values[n * 64 + 7] ==
+        assert_true(qm_model_weight(changed, QM_ROLE_HEAD, 0)->values[n * 64 + 7] ==
                     qm_model_weight(model, QM_ROLE_HEAD, 0)->values[n * 64 + 7]);
     assert_false(smoothed->inputs[0].is_smoothed);
     assert_true(smoothed->inputs[0].scale_min == 1 && smoothed->inputs[0].scale_max == 1);
@@ -366,6 +375,7 @@ static void test_left_out_and_unknown(void **state)
     assert_true(scales->inputs[8].scale < absmax->inputs[8].scale);
     qm_activation_scales_destroy(&absmax);
     qm_activation_scales_destroy(&scales);
+    qm_model_destroy(&changed);
     qm_smoothed_destroy(&smoothed);
     qm_calibration_destroy(&c);
     qm_model_destroy(&model);
@@ -407,6 +417,8 @@ static void test_smooth_refuses(void **state)
     qm_model_values(model, QM_ROLE_HEAD, 0)[64 + 5] = 0;
     for (uint32_t j = 0; j < 64; j++)
         qm_model_values(model, QM_ROLE_FINAL_NORM, 0)[j] = 3e38f;
+    qm_model_values(model, QM_ROLE_HEAD, 0)[64 + 5] = 100; // the gain is divided by a hundredth
+    refused(model, c, 0, "tensor 'model.norm.weight': value 5 would no longer be finite");
     assert_int_equal(qm_model_inject_outliers(model, &variant), QM_INVALID);
     assert_null(variant);
     assert_non_null(strstr(qm_error_text(), "tensor 'model.norm.weight': value "));

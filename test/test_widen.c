@@ -273,24 +273,24 @@ static void test_wrong_factor_shows(void **state)
     device->fns->destroy(&device);
 }
 
-// Bindings so small that the large weights lie in two and in four parts: the logits keep every bit.
+// Bindings so small that the large weights lie in two parts, in four, and in pieces of a copy: the logits keep every bit.
 static void test_parts(void **state)
 {
     (void)state;
-    // The largest are [1536][512]: 3,145,728 bytes; 835,584 with codes of 8 bits and a scale of 2 bytes per 32. The embedding,
-    // which is in no parts, has 1,048,576 and 524,288.
+    // The largest are [1536][512]: 3,145,728 bytes; 835,584 with codes of 8 bits and a scale of 2 bytes per 32. The embedding
+    // has 1,048,576 and 524,288.
     static const struct {
         const char *scheme;
-        uint64_t bindings[3]; // two parts, two parts, too small for two; the cache fits the first two
-    } cases[] = {{"f32", {3145727, 1572864, 1100000}}, {"w8a8-g32-kv4", {835583, 524288, 300000}}};
+        uint64_t bindings[4]; // two parts; two parts; pieces of a copy, and of w8a8's embedding; less than 64 rows
+    } cases[] = {{"f32", {3145727, 1572864, 1100000, 100000}}, {"w8a8-g32-kv4", {835583, 524288, 300000, 30000}}};
     struct qm_device *device = open_native();
     const struct qm_device_info *info = device->info;
     struct qm_device_info small = *info;
-    for (size_t i = 0; i < 6; ++i) {
+    for (size_t i = 0; i < 8; ++i) {
         struct qm_scheme scheme;
-        struct qm_artifact *artifact = make_artifact(cases[i / 3].scheme, &scheme);
-        small.max_binding_bytes = cases[i / 3].bindings[i % 3];
-        if (i % 3 < 2) {
+        struct qm_artifact *artifact = make_artifact(cases[i / 4].scheme, &scheme);
+        small.max_binding_bytes = cases[i / 4].bindings[i % 4];
+        if (i % 4 < 3) {
             float *whole = logits_of(device, 2, artifact, &scheme);
             device->info = &small;
             float *parts = logits_of(device, 2, artifact, &scheme);
@@ -301,9 +301,11 @@ static void test_parts(void **state)
             struct qm_engine_params params = engine_params(device, 2);
             struct qm_engine *engine = NULL;
             struct qm_network *network = NULL;
+            params.context = TOKENS; // for a cache that fits
             device->info = &small;
             check(qm_engine_create(&params, &engine));
             assert_int_equal(qm_network_create(engine, artifact, &scheme, &network), QM_UNSUPPORTED);
+            assert_non_null(strstr(qm_error_text(), "a part of model.embed_tokens takes "));
             assert_non_null(strstr(qm_error_text(), "use a smaller widen"));
             qm_engine_destroy(&engine);
         }

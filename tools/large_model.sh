@@ -5,8 +5,8 @@
 #   tools/large_model.sh [PARAMETERS [DEVICE [OPTION...]]]
 #
 # PARAMETERS: thousands, millions and thousand millions as 20M or 1G; 1G if not given. DEVICE as --device has it; pocl if not
-# given. What follows goes to `qmark run`, such as --scheme f16. QM_BUILD is the build folder, build by default; QM_KEEP a
-# directory for the model, which then stays.
+# given. What follows goes to `qmark run`, such as --scheme w8a8-smoothquant. QM_BUILD is the build folder, build by default;
+# QM_KEEP a directory for the model, which then stays.
 #
 # Fails where the run does, or where the program took more memory than the model's files and 1 GB; of a worker that is without
 # the buffers of its device, which a driver on the processor has in the same memory.
@@ -17,20 +17,8 @@ build=${QM_BUILD:-$root/build}
 asked=${1:-1G} device=${2:-pocl}
 [ $# -lt 1 ] || shift
 [ $# -lt 1 ] || shift
-case $asked in
-*G) parameters=$((${asked%G} * 1000000000)) ;;
-*M) parameters=$((${asked%M} * 1000000)) ;;
-*k) parameters=$((${asked%k} * 1000)) ;;
-*) parameters=$asked ;;
-esac
-
-# Llama's proportions: a layer has 14.5 hidden^2 weights.
-hidden=512 vocabulary=4000
-[ "$parameters" -lt 100000000 ] || { hidden=1024 vocabulary=32000; }
-[ "$parameters" -lt 500000000 ] || hidden=2048
-of_layer=$((hidden * hidden * 29 / 2))
-layers=$(((parameters - 2 * vocabulary * hidden + of_layer - 1) / of_layer))
-[ "$layers" -gt 0 ] || layers=1
+# shellcheck source=tools/synthetic_model.sh
+. "$root/tools/synthetic_model.sh"
 
 [ -x "$build/qm_make_model" ] || cmake --build "$build" --target qmark qm_make_model >&2
 work=$(mktemp -d)
@@ -70,11 +58,7 @@ watched() {
 }
 
 began=$(now)
-if [ ! -f "$model/config.json" ]; then
-    "$build/qm_make_model" "$model" --hidden $hidden --layers $layers --heads $((hidden / 64)) \
-        --kv-heads $((hidden / 256)) --intermediate $((hidden * 4)) --vocab $vocabulary --tied 0 \
-        --shard-bytes $((parameters / 2)) --tokenizer 1
-fi
+synthetic_model "$build" "$model" "$asked"
 bytes=$(cat "$model"/*.safetensors | wc -c)
 echo "made or found: $bytes bytes in $(find "$model/" -name "*.safetensors" | wc -l) files, $(since "$began")"
 
@@ -105,7 +89,7 @@ echo "told in $(since "$began")"
 echo
 
 watched "the run" "$build/qmark" run --profile "$work/large-model.yaml" --model "$model" --device "$device" \
-    --eval "$root/README.md" --eval-window 32 --eval-windows 1 --out "$work/out" "$@"
+    --eval "$root/README.md" --eval-window 32 --eval-windows 1 --calib "$root/docs/KERNELS.md" --out "$work/out" "$@"
 on_device=$(sed -n 's/^ *total_bytes: \([0-9]*\)$/\1/p' "$work"/out/*.yaml 2>/dev/null | sort -n | tail -n 1)
 echo
 tell | sed -n '/preparing it/,$p'

@@ -1,6 +1,7 @@
 // The loader is opened at run time, so that one binary starts on machines that have none and can say so.
 #include "backends/opencl/opencl.h"
 #include "sys/leaks.h"
+#include "sys/library.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -12,13 +13,6 @@ struct opencl_functions cl;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char reason[512]; // why there is no loader; "" where there is one
-
-static bool find(void *library, const char *name, void *function, size_t bytes)
-{
-    void *symbol = dlsym(library, name);
-    memcpy(function, &symbol, bytes); // ISO C converts no object pointer into a function pointer
-    return symbol != NULL;
-}
 
 // The library stays open until the process ends: drivers leave threads and exit handlers behind that crash once their
 // code is unmapped.
@@ -41,17 +35,17 @@ static void load_library(void)
         return;
     }
 #define OPENCL_FIND(name)                                                                                              \
-    if (!find(library, "cl" #name, &cl.name, sizeof(cl.name))) {                                                       \
+    if (!qm_library_find(library, "cl" #name, &cl.name)) {                                                             \
         snprintf(reason, sizeof(reason),                                                                               \
                  "the OpenCL loader has no cl" #name ": it is older than OpenCL 1.2; install ocl-icd-libopencl1");     \
         return;                                                                                                        \
     }
     OPENCL_FUNCTIONS(OPENCL_FIND)
 #undef OPENCL_FIND
-    find(library, "clGetDeviceAndHostTimer", &cl.GetDeviceAndHostTimer, sizeof(cl.GetDeviceAndHostTimer));
+    qm_library_find(library, "clGetDeviceAndHostTimer", &cl.GetDeviceAndHostTimer);
     // Not exported, but handed out. The header marks this function deprecated; no loader has dropped it.
     void *(CL_API_CALL * get_extension)(const char *name) = NULL;
-    if (find(library, "clGetExtensionFunctionAddress", &get_extension, sizeof(get_extension))) {
+    if (qm_library_find(library, "clGetExtensionFunctionAddress", &get_extension)) {
         void *symbol = get_extension("clGetICDLoaderInfoOCLICD");
         memcpy(&cl.GetICDLoaderInfoOCLICD, &symbol, sizeof(symbol));
     }

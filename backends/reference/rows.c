@@ -55,9 +55,11 @@ static enum qm_status oracle_embedding(const struct qm_oracle_call *call)
     float *result = call->buffers[2];
     bool is_f32 = qm_oracle_has(call->variant, "QM_WEIGHT_F32");
     for (uint32_t row = 0; row < p.rows; ++row) {
-        size_t token = token_at(call->buffers[0], call, row, p.tokens_per_sequence, p.token_stride, 0);
+        uint32_t token = token_at(call->buffers[0], call, row, p.tokens_per_sequence, p.token_stride, 0);
+        if (token < p.first || token - p.first >= p.count) // another dispatch's
+            continue;
         for (uint32_t c = 0; c < p.width; ++c) {
-            size_t at = token * p.width + c;
+            size_t at = (size_t)(token - p.first) * p.width + c;
             result[(size_t)row * p.width + c] = is_f32
                                                     ? qm_float_from_bits(table[at])
                                                     : qm_float_from_half((uint16_t)(table[at / 2] >> (16 * (at % 2))));

@@ -27,15 +27,19 @@ static void build_embedding(struct qm_case_builder *b)
 {
     const struct qm_case_shape *s = b->shape;
     bool is_f32 = strstr(b->c->name, "-f32") != NULL;
-    uint32_t stride = add_tokens(b, s->n);
-    size_t values = (size_t)s->n * s->k;
+    uint32_t stride = add_tokens(b, s->n), first = 0, count = s->n;
+    if (s->n % 4 == 0 && s->position % 2 == 1) { // a part of the table, from its middle
+        first = s->n / 4;
+        count = s->n / 2;
+    }
+    size_t values = (size_t)count * s->k;
     uint32_t *table = qm_case_add(b, is_f32 ? values : values / 2, false);
     for (size_t i = 0; table && i < values; ++i) {
         float value = qm_case_unit(b) * (i % 19 == 0 ? 0x1p-18f : 2.0f); // some are subnormal as binary16
         qm_case_put(table, i, is_f32 ? 32 : 16, is_f32 ? qm_bits_from_float(value) : qm_half_from_float(value));
     }
     qm_case_add(b, (size_t)s->rows * s->k, true);
-    struct qm_embedding_parameters p = {s->rows, s->k, s->tokens_per_sequence, stride};
+    struct qm_embedding_parameters p = {s->rows, s->k, s->tokens_per_sequence, stride, first, count};
     qm_case_parameters(b, &p, sizeof(p));
     b->c->same_bits = true;
     b->c->bytes = (double)s->rows * s->k * (is_f32 ? 8 : 6);

@@ -480,6 +480,13 @@ static enum qm_status add_case(struct list *list, const struct qm_case_shape *wa
     return status;
 }
 
+// As many of `n` rows of `k` values as one binding holds, in any format: larger weights lie in parts.
+static uint32_t rows_bound(const struct list *list, uint32_t n, uint32_t k)
+{
+    uint64_t most = list->device->info->max_binding_bytes / ((uint64_t)k * 4) / 64 * 64;
+    return most > 0 && most < n ? (uint32_t)most : n;
+}
+
 // Both patterns of a product.
 static enum qm_status add_product(struct list *list, uint32_t rows, uint32_t n, uint32_t k, bool timed)
 {
@@ -525,7 +532,7 @@ static enum qm_status add_products(struct list *list)
         // Quick, and of formats that differ by their decoders alone: the largest product and its transpose.
         if (seen || (s->quick && i != 2 && i != 3))
             continue;
-        QM_TRY(add_product(list, model_rows, shapes[i][0], shapes[i][1], true));
+        QM_TRY(add_product(list, model_rows, rows_bound(list, shapes[i][0], shapes[i][1]), shapes[i][1], true));
     }
     return QM_OK;
 }
@@ -574,6 +581,12 @@ static enum qm_status add_others(struct list *list)
         if (strncmp(list->name, "activations-", 12) == 0 && !strstr(list->name, "f16") && !strstr(list->name, "a4"))
             QM_TRY(add_case(list, &shape, QM_CASE_STATIC, false));
     }
+    // More than the 65,535 trips after which a driver ends loops.
+    if (s->built_in && !s->quick &&
+        (strcmp(kernel, "log_softmax") == 0 || strcmp(kernel, "argmax") == 0 || strcmp(kernel, "checksum") == 0)) {
+        shape = (struct qm_case_shape){.rows = 2, .n = 131101, .kv_heads = 1, .k = 1, .tokens_per_sequence = 2};
+        QM_TRY(add_case(list, &shape, QM_CASE_RANDOM, false));
+    }
     if (s->hidden == 0 || strcmp(kernel, "multiply_add") == 0 || strcmp(kernel, "advance") == 0)
         return QM_OK;
     shape = (struct qm_case_shape){
@@ -586,7 +599,9 @@ static enum qm_status add_others(struct list *list)
     } else if (is_elementwise) {
         shape.k = s->rows * (strcmp(kernel, "swiglu") == 0 ? s->intermediate : s->hidden);
     } else if (strcmp(kernel, "dequantize") == 0) {
-        shape.n = s->intermediate;
+        shape.n = rows_bound(list, s->intermediate, s->hidden);
+    } else if (strcmp(kernel, "embedding") == 0) {
+        shape.n = rows_bound(list, s->vocabulary, s->hidden);
     }
     return add_case(list, &shape, QM_CASE_RANDOM, true);
 }

@@ -7,7 +7,6 @@
 #include "base/numeric.h"
 #include "model/need.h"
 #include "model/room.h"
-#include "quant/layout.h"
 #include "sys/heartbeat.h"
 
 enum qm_status qm_engine_kernel(struct qm_engine *engine, const char *name, const struct qm_kernel_variant **variant,
@@ -286,140 +285,7 @@ enum qm_status qm_engine_write_sequence(struct qm_engine *engine, uint32_t seque
                                      (uint64_t)count * 4);
 }
 
-// ---- Upload -------------------------------------------------------------------------------------------------------
-
-// How often a weight's outputs and inputs are repeated in a widened model. Only the token ids are not.
-static struct qm_layout_shape widened_shape(const struct qm_engine *engine, const struct qm_artifact_tensor *tensor)
-{
-    bool has_token_rows = tensor->role == QM_ROLE_HEAD || tensor->role == QM_ROLE_EMBEDDING;
-    bool is_of_head = tensor->role == QM_ROLE_Q_NORM || tensor->role == QM_ROLE_K_NORM;
-    bool has_one_row = qm_role_is_vector(tensor->role);
-    return (struct qm_layout_shape){tensor->rows, tensor->columns, has_token_rows || has_one_row ? 1 : engine->widen,
-                                    is_of_head ? 1 : engine->widen};
-}
-
-static enum qm_status upload(struct qm_network *network, const void *data, size_t bytes, struct qm_buffer **out)
-{
-    struct qm_device *device = network->engine->params.device;
-    qm_heartbeat_note("upload of %s", network->scheme.name);
-    QM_TRY(device->fns->buffer_create(device, bytes, out));
-    return network->engine->params.is_trial ? QM_OK : device->fns->buffer_write(device, *out, 0, data, bytes);
-}
-
-// Rows repeated along their columns: the embedding's, gains, static scales of activations.
-static enum qm_status upload_repeated(struct qm_network *network, const void *data, size_t row_bytes, uint32_t rows,
-                                      uint32_t widen, struct qm_buffer **out)
-{
-    size_t padded = ((size_t)rows * row_bytes * widen + 3) / 4 * 4;
-    if (widen == 1 && padded == rows * row_bytes)
-        return upload(network, data, padded, out);
-    char *repeated = calloc(1, padded);
-    if (!repeated)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory to repeat %zu bytes", row_bytes);
-    for (uint32_t row = 0; row < rows; ++row)
-        for (uint32_t copy = 0; copy < widen; ++copy)
-            memcpy(repeated + ((size_t)row * widen + copy) * row_bytes, (const char *)data + row * row_bytes,
-                   row_bytes);
-    enum qm_status status = upload(network, repeated, padded, out);
-    free(repeated);
-    return status;
-}
-
-static uint32_t log2_steps(uint32_t values) // of 32
-{
-    uint32_t shift = 0;
-    while (values >= 64u << shift)
-        ++shift;
-    return shift;
-}
-
-static enum qm_status upload_activation_scales(struct qm_network *network, const struct qm_artifact_tensor *tensor,
-                                               struct qm_network_weight *weight)
-{
-    uint32_t count = tensor->activation_scale_count;
-    weight->has_activation_groups = count > 1 || tensor->activations == QM_ACTIVATION_A4;
-    if (count == 0)
-        return QM_OK;
-    weight->activation_scale_count = count;
-    if (count > 1)
-        weight->activation_shift = log2_steps(tensor->columns / count);
-    return upload_repeated(network, tensor->activation_scales, count * sizeof(float), 1, network->engine->widen,
-                           &weight->activation_scales);
-}
-
-static enum qm_status fail_binding(const struct qm_engine *engine, const struct qm_artifact_tensor *tensor,
-                                   uint64_t bytes, uint64_t most)
-{
-    return QM_FAIL(QM_UNSUPPORTED, "%s takes %llu bytes in one binding, and %s allows %llu; use %s", tensor->name,
-                   (unsigned long long)bytes, engine->params.device->info->name, (unsigned long long)most,
-                   engine->widen > 1 ? "a smaller widen" : "a narrower format for it, or another device");
-}
-
-enum qm_status qm_network_plan_weight(const struct qm_network *network, const struct qm_artifact_tensor *tensor,
-                                      struct qm_network_weight *weight, struct qm_layout_shape *shape,
-                                      struct qm_layout *layout)
-{
-    const struct qm_engine *engine = network->engine;
-    const struct qm_device_info *info = engine->params.device->info;
-    uint64_t most =
-        info->max_binding_bytes < info->max_allocation_bytes ? info->max_binding_bytes : info->max_allocation_bytes;
-    *shape = widened_shape(engine, tensor);
-    weight->rows = tensor->rows * shape->widen_n;
-    weight->columns = tensor->columns * shape->widen_k;
-    weight->part_count = 1;
-    if (!qm_role_is_linear(tensor->role)) {
-        weight->part_rows = weight->rows;
-        weight->part_bytes = ((uint64_t)tensor->code_bytes * shape->widen_k + 3) / 4 * 4;
-        return weight->part_bytes <= most ? QM_OK : fail_binding(engine, tensor, weight->part_bytes, most);
-    }
-    // A part holds whole copies of the narrow rows, so that all parts have the same words.
-    for (;; shape->widen_n /= 2, weight->part_count *= 2) {
-        enum qm_status status = qm_layout_plan(tensor->format, shape, layout);
-        bool is_last = shape->widen_n % 2 != 0 || weight->part_count == QM_WEIGHT_PARTS_MAX;
-        if (status == QM_OK && layout->bytes <= most)
-            break;
-        if (status != QM_OK && is_last)
-            return status;
-        if (is_last)
-            return fail_binding(engine, tensor, layout->bytes, most);
-    }
-    weight->part_rows = weight->rows / weight->part_count;
-    weight->part_bytes = layout->bytes;
-    if (weight->part_count > 1 && (uint64_t)weight->part_rows * 4 % info->buffer_offset_alignment != 0)
-        return QM_FAIL(QM_UNSUPPORTED,
-                       "%s is more than one binding of %s holds, and parts of %u outputs do not fit its offsets in "
-                       "steps of %u bytes; use a smaller widen",
-                       tensor->name, info->name, weight->part_rows, info->buffer_offset_alignment);
-    return QM_OK;
-}
-
-static enum qm_status upload_weight(struct qm_network *network, const struct qm_artifact_tensor *tensor,
-                                    struct qm_network_weight *weight)
-{
-    const struct qm_weight_codec *codec = qm_weight_codec(tensor->format);
-    struct qm_layout_shape shape;
-    struct qm_layout layout = {0};
-    QM_TRY(qm_network_plan_weight(network, tensor, weight, &shape, &layout));
-    weight->format = tensor->format;
-    weight->activations = tensor->activations;
-    if (!qm_role_is_linear(tensor->role)) // row-major as it is: embedding f32 or f16, gains f32
-        return upload_repeated(network, tensor->encoded.codes, tensor->code_bytes / tensor->rows, tensor->rows,
-                               shape.widen_k, &weight->parts[0]);
-    QM_TRY(upload_activation_scales(network, tensor, weight));
-    weight->multiplier = tensor->encoded.tensor_scale / (float)network->engine->widen;
-    if (codec->group > 0 && codec->scale != QM_SCALE_BLOCK)
-        weight->weight_shift = log2_steps(codec->group);
-    weight->scale_offset_words = (uint32_t)layout.scale_offset_words;
-    uint32_t *words = malloc(layout.bytes);
-    if (!words)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory to repack %s", tensor->name);
-    enum qm_status status =
-        network->engine->params.is_trial ? QM_OK : qm_layout_pack(tensor->format, &shape, &tensor->encoded, words);
-    for (uint32_t part = 0; part < weight->part_count && status == QM_OK; ++part)
-        status = upload(network, words, layout.bytes, &weight->parts[part]);
-    free(words);
-    return status;
-}
+// ---- Caches --------------------------------------------------------------------------------------------------------
 
 bool qm_network_has_key_blocks(const struct qm_network *network)
 {
@@ -457,10 +323,8 @@ static enum qm_status check_room(struct qm_network *network, const struct qm_art
     uint64_t bytes = network->cache_bytes * engine->config.layers;
     for (size_t i = 0; i < artifact->tensor_count; ++i) {
         struct qm_network_weight weight = {0};
-        struct qm_layout_shape shape;
-        struct qm_layout layout;
-        QM_TRY(qm_network_plan_weight(network, &artifact->tensors[i], &weight, &shape, &layout));
-        bytes += weight.part_count * weight.part_bytes;
+        QM_TRY(qm_network_plan_weight(network, &artifact->tensors[i], &weight));
+        bytes += weight.bytes;
     }
     char what[QM_SCHEME_NAME_BYTES + 32];
     if (engine->widen > 1)
@@ -521,7 +385,7 @@ enum qm_status qm_network_create(struct qm_engine *engine, const struct qm_artif
     QM_GUARD(take_cache_scales(network, artifact));
     QM_GUARD(check_room(network, artifact));
     for (size_t i = 0; i < artifact->tensor_count; ++i) {
-        QM_GUARD(upload_weight(network, &artifact->tensors[i], &network->weights[i]));
+        QM_GUARD(qm_network_upload_weight(network, &artifact->tensors[i], &network->weights[i]));
         qm_artifact_drop(artifact, &artifact->tensors[i]);
     }
     QM_GUARD(qm_artifact_check_unchanged(artifact)); // what was uploaded is what was loaded
@@ -542,7 +406,7 @@ void qm_network_destroy(struct qm_network **network)
     struct qm_device *device = n->engine->params.device;
     for (size_t i = 0; i < n->weight_count; ++i) {
         for (uint32_t part = 0; part < QM_WEIGHT_PARTS_MAX; ++part)
-            device->fns->buffer_destroy(device, &n->weights[i].parts[part]);
+            device->fns->buffer_destroy(device, &n->weights[i].parts[part].buffer);
         device->fns->buffer_destroy(device, &n->weights[i].activation_scales);
     }
     for (uint32_t layer = 0; n->caches && layer < n->engine->config.layers; ++layer)
@@ -558,7 +422,7 @@ void qm_network_memory(const struct qm_network *network, struct qm_network_memor
 {
     out->weight_bytes = 0;
     for (size_t i = 0; i < network->weight_count; ++i)
-        out->weight_bytes += network->weights[i].part_count * network->weights[i].part_bytes;
+        out->weight_bytes += network->weights[i].bytes;
     out->cache_bytes = network->cache_bytes * network->engine->config.layers;
     out->kept_cache_bytes = network->kept_cache_bytes * network->engine->config.layers;
 }

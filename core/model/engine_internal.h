@@ -11,6 +11,7 @@
 enum {
     QM_NETWORK_VARIANTS_MAX = 96,
     QM_WEIGHT_PARTS_MAX = 64,
+    QM_PART_ROWS = 128, // 512 bytes of results, what NVIDIA's and Mesa's OpenCL take offsets in steps of
     QM_VARIANT_NAME_BYTES = 40
 };
 
@@ -34,12 +35,20 @@ struct qm_engine {
     struct qm_buffer *logits, *log_probabilities, *argmaxes, *checksums;
 };
 
+// Rows of a weight that lie in a buffer of their own, since one binding cannot hold all of them.
+struct qm_weight_part {
+    struct qm_buffer *buffer;
+    uint32_t first, rows;
+    uint32_t scale_offset_words; // where scales begin in the buffer
+    uint64_t bytes;
+};
+
 struct qm_network_weight {
-    // The rows, in as few equal parts as each fit one binding: one, unless the model is widened.
-    struct qm_buffer *parts[QM_WEIGHT_PARTS_MAX];
-    uint32_t part_count, part_rows;
-    uint64_t part_bytes;
-    uint32_t rows, columns, scale_offset_words;
+    // In as few parts as each fit one binding. Of a widened weight whole copies of the narrow rows, if that will do.
+    struct qm_weight_part parts[QM_WEIGHT_PARTS_MAX];
+    uint32_t part_count;
+    uint64_t bytes; // of all parts
+    uint32_t rows, columns;
     enum qm_weight_format format;
     enum qm_activation_format activations;
     float multiplier;      // of a product's result: the tensor's scale over the widening
@@ -68,11 +77,18 @@ struct qm_network {
     size_t variant_count;
 };
 
-// Parts and layout of a weight on the engine's device, before anything is allocated; *shape is what one part repeats.
+// Rows and parts of a weight on the engine's device, before anything is allocated.
 QM_MUST_USE enum qm_status qm_network_plan_weight(const struct qm_network *network,
                                                   const struct qm_artifact_tensor *tensor,
-                                                  struct qm_network_weight *weight, struct qm_layout_shape *shape,
-                                                  struct qm_layout *layout);
+                                                  struct qm_network_weight *weight);
+// What a part of a linear weight is packed from.
+void qm_weight_part_source(const struct qm_artifact_tensor *tensor, const struct qm_network_weight *weight,
+                           uint32_t part, struct qm_layout_shape *shape, struct qm_encoded *encoded);
+QM_MUST_USE enum qm_status qm_network_upload_weight(struct qm_network *network, const struct qm_artifact_tensor *tensor,
+                                                    struct qm_network_weight *weight);
+// Rows of a part where `rows` are cut into `parts`: as many in each but the last, and multiples of QM_PART_ROWS, so that a
+// part's results begin at an offset that every driver takes.
+uint32_t qm_weight_part_rows(uint32_t rows, uint32_t parts);
 
 // Writes the step buffer for a run of `shape`, whose sequences begin side by side at `start`, or each at its own of
 // shape->batch starts. QM_INVALID where it leaves the context, the sequences or the slots, or where two share a sequence.
@@ -85,6 +101,9 @@ QM_MUST_USE enum qm_status qm_step_write_each(struct qm_engine *engine, const st
 // its input, which the products then read. What the input holds is what the pass before has left.
 QM_MUST_USE enum qm_status qm_pass_create_product(struct qm_network *network, const struct qm_network_weight *weight,
                                                   uint32_t repeats, struct qm_pass **out);
+
+// What a pass is made of, in its order.
+const struct qm_dispatch *qm_pass_dispatch_list(const struct qm_pass *pass, size_t *count);
 
 // Names of the variants for a weight: its product ("matmul" or "matvec"), and the conversion of what it is multiplied with.
 void qm_weight_product_name(const struct qm_network_weight *weight, const char *kernel,

@@ -1,5 +1,6 @@
 #include "model/model.h"
 #include "model/model_file.h"
+#include "model/scaled.h"
 #include "model/weights.h"
 #include "model/weights_known.h"
 #include "sys/file.h"
@@ -190,6 +191,8 @@ enum qm_status qm_model_load(const char *directory, uint32_t multiple, struct qm
 enum qm_status qm_model_view_open(const struct qm_model *model, size_t weight, struct qm_model_view *out)
 {
     const struct qm_model_tensor *tensor = &model->tensors[weight];
+    if (model->scaling)
+        return qm_scaled_view_open(model, weight, out);
     *out = (struct qm_model_view){.values = tensor->values};
     if (tensor->values)
         return QM_OK;
@@ -221,6 +224,7 @@ enum qm_status qm_model_copy(const struct qm_model *model, struct qm_model **out
     if (copy) {
         *copy = *model;
         copy->file = NULL;
+        copy->scaling = NULL;
         copy->variant = model->variant == model->layers_text ? copy->layers_text : model->variant;
         copy->tensors = malloc(model->tensor_count * sizeof(*copy->tensors));
         copy->values = malloc(total * sizeof(*copy->values));
@@ -244,11 +248,16 @@ enum qm_status qm_model_copy(const struct qm_model *model, struct qm_model **out
         qm_model_view_close(&view);
         at += count;
     }
-    if (model->config.tied_head)
-        copy->parameters += (uint64_t)model->config.vocabulary * model->config.own.hidden;
-    copy->config.tied_head = false;
+    qm_model_untie(copy);
     *out = copy;
     return QM_OK;
+}
+
+void qm_model_untie(struct qm_model *model)
+{
+    if (model->config.tied_head)
+        model->parameters += (uint64_t)model->config.vocabulary * model->config.own.hidden;
+    model->config.tied_head = false;
 }
 
 float *qm_model_values(struct qm_model *model, enum qm_role role, uint32_t layer)
@@ -268,6 +277,7 @@ void qm_model_destroy(struct qm_model **model)
     if ((*model)->file)
         qm_weights_close((*model)->file);
     free((*model)->file);
+    qm_scaling_destroy((*model)->scaling);
     free((*model)->tensors);
     free((*model)->values);
     free(*model);

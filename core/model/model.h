@@ -1,7 +1,8 @@
 // The float model: a Hugging Face directory with config.json and weights (weights.h), as floats.
 //
 // A small model's values are in memory, all of them. Those of a large one stay in its mapped files and become floats weight by
-// weight, when somebody looks (qm_model_view_open); only a copy that is changed (qm_model_copy) takes the memory of all.
+// weight, when somebody looks (qm_model_view_open), and so do those of a model whose channels are scaled (scaled.h); only a
+// copy (qm_model_copy) takes the memory of all.
 //
 // Architectures are rows of a table (architecture.h). All of them are decoders with RMSNorm, rotary embedding by rotate_half,
 // grouped-query attention and SwiGLU; they differ in which weights a layer has, and in what positions attention sees. What
@@ -123,22 +124,25 @@ struct qm_model_tensor {
     const float *values; // row-major, all finite; NULL in a large model: qm_model_view_open
 };
 
+struct qm_weights;
+struct qm_model_scaling;
+
 struct qm_model {
     struct qm_model_config config;
     char sha256[QM_HASH_TEXT_BYTES]; // of the weights' files followed by config.json, as qm_weights_hash has them
     const char *variant; // what was done to the values since, for the disclosure; NULL: nothing. Static text
     uint64_t parameters; // values in the file that count; a tied head counts once; without padding
     size_t tensor_count; // qm_weight_count(&config)
-    struct qm_model_tensor *tensors; // in the order above; a tied head has its own entry, with the embedding's values
-    float *values;                   // what the entries point into; NULL in a large model
-    struct qm_weights *file;         // then, and with only_headers: open and mapped; else NULL
-    uint64_t file_bytes;             // of the tensors' values in the files
-    size_t file_count;               // files with weights
-    uint32_t layers_in_file;         // config.layers, unless only the first of them are the model
-    char layers_text[64];            // then `variant`: "the first 3 of 32 layers"; `sha256` is over the files' and it
+    struct qm_model_tensor *tensors;  // in the order above; a tied head has its own entry, with the embedding's values
+    float *values;                    // what the entries point into; NULL in a large model
+    struct qm_model_scaling *scaling; // of one that is another with channels scaled (scaled.h); else NULL
+    struct qm_weights *file;          // then, and with only_headers: open and mapped; else NULL
+    uint64_t file_bytes;              // of the tensors' values in the files
+    size_t file_count;                // files with weights
+    uint32_t layers_in_file;          // config.layers, unless only the first of them are the model
+    char layers_text[64];             // then `variant`: "the first 3 of 32 layers"; `sha256` is over the files' and it
 };
 
-struct qm_weights;
 struct qm_model_load_params {
     uint32_t multiple;           // as qm_model_load's
     uint32_t layers;             // only so many, from the first on; 0: all
@@ -160,8 +164,8 @@ void qm_model_destroy(struct qm_model **model);
 // Whether only the first layers are the model: its logits say nothing of the whole one's.
 bool qm_model_is_part(const struct qm_model *model);
 
-// The values of a weight for reading: those in memory, or a large model's, converted for the time until it is closed.
-// QM_INVALID where the file was written or cut off since it was opened.
+// The values of a weight for reading: those in memory, or a large or scaled model's, converted for the time until it is
+// closed. QM_INVALID where the file was written or cut off since it was opened, and for what scaling makes infinite.
 struct qm_model_view {
     const float *values; // rows * columns, row-major, as on devices
     float *own;          // NULL: they are the model's
@@ -173,6 +177,8 @@ void qm_model_view_close(struct qm_model_view *view);
 // own values, config.tied_head is false and `parameters` counts them. Hash and variant are the original's; whoever
 // changes values sets them. The caller destroys it.
 QM_MUST_USE enum qm_status qm_model_copy(const struct qm_model *model, struct qm_model **out);
+// What a copy does with a tied head, for a model whose head is to have values of its own: config and `parameters`.
+void qm_model_untie(struct qm_model *model);
 // The weight's values in a model of the caller's own, to change them: rows * columns floats, row-major.
 float *qm_model_values(struct qm_model *model, enum qm_role role, uint32_t layer);
 

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "model/engine_internal.h"
 #include "quant/layout.h"
 
 enum {
@@ -53,15 +54,26 @@ static void raise_binding(struct qm_need *need, uint64_t bytes, const char *of)
     snprintf(need->binding_of, sizeof(need->binding_of), "%s", of);
 }
 
+// Bytes of the first `rows` rows as they lie on a device.
+static enum qm_status weight_bytes(const struct qm_artifact_tensor *tensor, uint32_t rows, uint64_t *bytes)
+{
+    struct qm_layout layout;
+    *bytes = (tensor->code_bytes / tensor->rows * rows + 3) / 4 * 4;
+    if (qm_role_is_linear(tensor->role)) {
+        QM_TRY(qm_layout_plan(tensor->format, &(struct qm_layout_shape){rows, tensor->columns, 1, 1}, &layout));
+        *bytes = layout.bytes;
+    }
+    return QM_OK;
+}
+
+// Cut into as many parts as may be where one binding does not hold it; each part is padded on its own, which is as good as
+// nothing.
 static enum qm_status add_weight(const struct qm_artifact_tensor *tensor, struct qm_need *need)
 {
-    uint64_t bytes = (tensor->code_bytes + 3) / 4 * 4;
-    if (qm_role_is_linear(tensor->role)) {
-        struct qm_layout layout;
-        QM_TRY(qm_layout_plan(tensor->format, &(struct qm_layout_shape){tensor->rows, tensor->columns, 1, 1}, &layout));
-        bytes = layout.bytes;
-    }
-    raise_binding(need, bytes, tensor->name);
+    uint64_t bytes, part;
+    QM_TRY(weight_bytes(tensor, tensor->rows, &bytes));
+    QM_TRY(weight_bytes(tensor, qm_weight_part_rows(tensor->rows, QM_WEIGHT_PARTS_MAX), &part));
+    raise_binding(need, part, tensor->name);
     need->weight_bytes += bytes + tensor->activation_scale_count * sizeof(float);
     return QM_OK;
 }

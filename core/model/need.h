@@ -23,7 +23,8 @@ struct qm_need {
     uint64_t weight_bytes;  // with their scales, as laid out on a device
     uint64_t cache_bytes;   // of all layers
     uint64_t scratch_bytes; // what passes compute in, tokens and rotary table
-    // The largest of what one binding holds, and what it is: a weight's name or "the KV cache of a layer".
+    // The least that one binding must hold, weights being cut into parts, and of what: a weight's name or "the KV cache of a
+    // layer".
     uint64_t binding_bytes;
     char binding_of[QM_WEIGHT_NAME_BYTES];
 };

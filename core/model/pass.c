@@ -76,7 +76,7 @@ static enum qm_status add_norm(struct qm_pass *pass, const struct qm_network_wei
     struct qm_engine *e = pass->network->engine;
     uint32_t hidden = e->config.hidden;
     struct qm_rmsnorm_parameters p = {pass->rows, hidden, 1.0f / (float)e->config.own.hidden, e->config.norm_epsilon};
-    struct qm_binding bindings[] = {whole(e->x, rows_of(pass, hidden)), whole(gain->parts[0], hidden),
+    struct qm_binding bindings[] = {whole(e->x, rows_of(pass, hidden)), whole(gain->parts[0].buffer, hidden),
                                     whole(e->normed, rows_of(pass, hidden))};
     return add(pass, "rmsnorm", &p, bindings);
 }
@@ -89,14 +89,15 @@ static enum qm_status add_head_norm(struct qm_pass *pass, const struct qm_networ
     struct qm_rmsnorm_parameters p = {pass->rows * heads, c->head_dim, 1.0f / (float)c->own.head_dim, c->norm_epsilon};
     uint64_t count = rows_of(pass, heads * c->head_dim);
     return add(pass, "rmsnorm", &p,
-               (struct qm_binding[]){whole(from, count), whole(gain->parts[0], c->head_dim), whole(to, count)});
+               (struct qm_binding[]){whole(from, count), whole(gain->parts[0].buffer, c->head_dim), whole(to, count)});
 }
 
 static enum qm_status add_bias(struct qm_pass *pass, const struct qm_network_weight *bias, struct qm_buffer *values)
 {
     uint64_t count = rows_of(pass, bias->columns);
     struct qm_bias_parameters p = {(uint32_t)count, bias->columns};
-    return add(pass, "bias", &p, (struct qm_binding[]){whole(values, count), whole(bias->parts[0], bias->columns)});
+    return add(pass, "bias", &p,
+               (struct qm_binding[]){whole(values, count), whole(bias->parts[0].buffer, bias->columns)});
 }
 
 // What the products that follow read: marks it as a calibration point. Each of them converts it when it needs to.
@@ -166,16 +167,17 @@ static enum qm_status add_product(struct qm_pass *pass, const struct qm_network_
     qm_weight_product_name(weight, pass->rows <= 2 ? "matvec" : "matmul", name);
     struct qm_matmul_parameters p = {.rows = pass->rows,
                                      .k = weight->columns,
-                                     .n = weight->part_rows,
-                                     .scale_offset = weight->scale_offset_words,
                                      .result_stride = weight->rows,
                                      .multiplier = weight->multiplier,
                                      .weight_shift = weight->weight_shift,
                                      .activation_shift = weight->activation_shift};
     uint64_t result_bytes = rows_of(pass, weight->rows) * 4;
-    for (uint32_t part = 0; part < weight->part_count; ++part) {
-        uint64_t offset = (uint64_t)part * weight->part_rows * 4; // its outputs in the first row
-        struct qm_binding bindings[] = {{weight->parts[part], 0, weight->part_bytes},
+    for (uint32_t i = 0; i < weight->part_count; ++i) {
+        const struct qm_weight_part *part = &weight->parts[i];
+        uint64_t offset = (uint64_t)part->first * 4; // its outputs in the first row
+        p.n = part->rows;
+        p.scale_offset = part->scale_offset_words;
+        struct qm_binding bindings[] = {{part->buffer, 0, part->bytes},
                                         whole(is_f32 ? pass->input.values : e->codes,
                                               rows_of(pass, weight->columns) / values_per_word(weight->activations)),
                                         whole(e->scales, rows_of(pass, activation_groups(weight))),
@@ -350,11 +352,13 @@ static enum qm_status add_all(struct qm_pass *pass)
     char embedding_name[QM_VARIANT_NAME_BYTES];
     qm_network_embedding_name(n, embedding_name);
 
-    struct qm_embedding_parameters embed = {rows, c->hidden, tokens, stride};
-    QM_TRY(add(pass, embedding_name, &embed,
-               (struct qm_binding[]){token_table,
-                                     {embedding->parts[0], 0, embedding->part_bytes},
-                                     whole(e->x, rows_of(pass, c->hidden))}));
+    for (uint32_t i = 0; i < embedding->part_count; ++i) {
+        const struct qm_weight_part *part = &embedding->parts[i];
+        struct qm_embedding_parameters embed = {rows, c->hidden, tokens, stride, part->first, part->rows};
+        QM_TRY(add(
+            pass, embedding_name, &embed,
+            (struct qm_binding[]){token_table, {part->buffer, 0, part->bytes}, whole(e->x, rows_of(pass, c->hidden))}));
+    }
     for (uint32_t layer = 0; layer < c->layers; ++layer)
         QM_TRY(add_layer(pass, layer));
     QM_TRY(add_norm(pass, weight_of(n, QM_ROLE_FINAL_NORM, 0)));
@@ -467,6 +471,12 @@ void qm_pass_destroy(struct qm_pass **pass)
 uint32_t qm_pass_dispatches(const struct qm_pass *pass)
 {
     return (uint32_t)pass->count;
+}
+
+const struct qm_dispatch *qm_pass_dispatch_list(const struct qm_pass *pass, size_t *count)
+{
+    *count = pass->count;
+    return pass->dispatches;
 }
 
 double qm_pass_operations(const struct qm_pass *pass, uint32_t position)

@@ -19,7 +19,7 @@ static size_t find_largest(const struct qm_network *network, const struct qm_art
     size_t largest = 0;
     uint64_t most = 0;
     for (size_t i = 0; i < network->weight_count; ++i) {
-        uint64_t bytes = network->weights[i].part_count * network->weights[i].part_bytes;
+        uint64_t bytes = network->weights[i].bytes;
         if (qm_role_is_linear(artifact->tensors[i].role) && bytes > most) {
             largest = i;
             most = bytes;
@@ -32,23 +32,24 @@ static enum qm_status create_random(struct qm_network *network, const struct qm_
                                     struct qm_network_weight *weight)
 {
     struct qm_device *device = network->engine->params.device;
-    struct qm_layout_shape shape;
-    struct qm_layout layout = {0};
     for (uint32_t part = 0; part < weight->part_count; ++part)
-        weight->parts[part] = NULL;
-    QM_TRY(qm_network_plan_weight(network, tensor, weight, &shape, &layout));
-    QM_TRY(qm_device_check_room(device, network->engine->params.is_trial, weight->part_count * weight->part_bytes,
-                                "a weight of random codes"));
-    uint32_t *words = malloc(layout.bytes);
+        weight->parts[part].buffer = NULL;
+    QM_TRY(qm_network_plan_weight(network, tensor, weight));
+    QM_TRY(qm_device_check_room(device, network->engine->params.is_trial, weight->bytes, "a weight of random codes"));
+    uint32_t *words = malloc(weight->parts[0].bytes);
     if (!words)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for random codes");
     enum qm_status status = QM_OK;
-    for (uint32_t part = 0; part < weight->part_count && status == QM_OK; ++part) {
+    for (uint32_t i = 0; i < weight->part_count; ++i) {
+        struct qm_weight_part *part = &weight->parts[i];
+        struct qm_layout_shape shape;
+        struct qm_encoded encoded;
+        qm_weight_part_source(tensor, weight, i, &shape, &encoded);
         if (!network->engine->params.is_trial)
-            QM_GUARD(qm_layout_pack_random(tensor->format, &shape, &tensor->encoded, SEED + part, words));
-        QM_GUARD(device->fns->buffer_create(device, layout.bytes, &weight->parts[part]));
+            QM_GUARD(qm_layout_pack_random(tensor->format, &shape, &encoded, SEED + i, words));
+        QM_GUARD(device->fns->buffer_create(device, part->bytes, &part->buffer));
         if (!network->engine->params.is_trial)
-            QM_GUARD(device->fns->buffer_write(device, weight->parts[part], 0, words, layout.bytes));
+            QM_GUARD(device->fns->buffer_write(device, part->buffer, 0, words, part->bytes));
     }
 done:
     free(words);
@@ -94,8 +95,7 @@ enum qm_status qm_network_time_random(struct qm_network *network, const struct q
     bool has_device_time[2] = {false, false};
     uint64_t ns;
     enum qm_status status;
-    *out = (struct qm_random_weight_times){
-        .rows = tiled->rows, .columns = tiled->columns, .bytes = tiled->part_count * tiled->part_bytes};
+    *out = (struct qm_random_weight_times){.rows = tiled->rows, .columns = tiled->columns, .bytes = tiled->bytes};
     QM_GUARD(create_random(network, &artifact->tensors[index], &random));
     QM_GUARD(qm_pass_create_product(network, tiled, 0, &convert));
     if (network->engine->params.is_trial)
@@ -123,6 +123,6 @@ done:
     qm_pass_destroy(&passes[1]);
     qm_pass_destroy(&convert);
     for (uint32_t part = 0; part < random.part_count; ++part)
-        device->fns->buffer_destroy(device, &random.parts[part]);
+        device->fns->buffer_destroy(device, &random.parts[part].buffer);
     return status;
 }

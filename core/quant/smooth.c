@@ -1,5 +1,6 @@
 #include "quant/smooth.h"
 #include "base/numeric.h"
+#include "model/scaled.h"
 #include "sys/parallel.h"
 
 #include <inttypes.h>
@@ -39,6 +40,8 @@ struct work {
     uint32_t layer;
     const struct qm_channel_statistics *statistics;
     uint32_t columns, channels;
+    struct qm_model_view views[3];
+    struct qm_model_tensor tensors[3]; // with the values of the views
     const struct qm_model_tensor *readers[3];
     size_t reader_count;
     uint32_t rows;                     // of all readers
@@ -61,6 +64,8 @@ static uint32_t channel_of(const struct work *work, uint32_t column)
 
 static void work_free(struct work *work)
 {
+    for (size_t r = 0; r < 3; r++)
+        qm_model_view_close(&work->views[r]);
     free(work->input_amax);
     free(work->weight_amax);
     free(work->column_amax);
@@ -75,10 +80,11 @@ static enum qm_status work_begin(struct qm_model *model, const struct qm_calibra
 {
     *out = (struct work){.model = model, .input = input, .layer = layer, .reader_count = folds[input].reader_count};
     for (size_t r = 0; r < out->reader_count; r++) {
-        out->readers[r] = qm_model_weight(model, folds[input].readers[r], layer);
-        out->rows += out->readers[r]->rows;
+        out->tensors[r] = *qm_model_weight(model, folds[input].readers[r], layer);
+        out->readers[r] = &out->tensors[r];
+        out->rows += out->tensors[r].rows;
     }
-    out->columns = qm_model_weight(model, folds[input].readers[0], layer)->columns;
+    out->columns = out->tensors[0].columns;
     const struct qm_model_tensor *maker = qm_model_weight(model, folds[input].maker, layer);
     out->channels = qm_role_is_norm(maker->role) ? maker->columns : maker->rows;
     QM_TRY(qm_calibration_statistics(calibration, layer, input, &out->statistics));
@@ -97,6 +103,11 @@ static enum qm_status work_begin(struct qm_model *model, const struct qm_calibra
     if (!out->input_amax || !out->weight_amax || !out->column_amax || !out->column_sums || !out->row_amax ||
         !out->scales || !out->best)
         return QM_FAIL(QM_OUT_OF_MEMORY, "smoothquant: no memory for %" PRIu32 " channels", out->columns);
+    for (size_t r = 0; r < out->reader_count; r++) {
+        QM_TRY(
+            qm_model_view_open(model, qm_weight_index(&model->config, folds[input].readers[r], layer), &out->views[r]));
+        out->tensors[r].values = out->views[r].values;
+    }
     return QM_OK;
 }
 
@@ -223,54 +234,59 @@ static enum qm_status choose(struct work *work, const struct qm_smooth_params *p
     return QM_OK;
 }
 
-static enum qm_status store(const struct qm_model_tensor *tensor, size_t at, double value, float *values)
+// A vector is not looked at again before it is encoded; a matrix is, for it reads another input.
+static enum qm_status check_vector(const struct work *work, enum qm_role role)
 {
-    values[at] = (float)value;
-    if ((qm_bits_from_float(values[at]) & 0x7f800000u) == 0x7f800000u)
-        return QM_FAIL(QM_INVALID,
-                       "smoothquant: tensor '%s.weight': value %zu would no longer be finite; use another calibrator",
-                       tensor->name, at);
+    struct qm_model_view view;
+    size_t index = qm_weight_index(&work->model->config, role, work->layer);
+    QM_TRY(qm_model_view_open(work->model, index, &view));
+    qm_model_view_close(&view);
     return QM_OK;
 }
 
 // What is added to a row that is divided is divided as well.
-static enum qm_status fold_bias(struct work *work)
+static enum qm_status divide(struct work *work, enum qm_role role, const float *divisors)
 {
-    const struct qm_model_tensor *bias = qm_model_weight(work->model, QM_ROLE_V_BIAS, work->layer);
-    float *values = qm_model_values(work->model, QM_ROLE_V_BIAS, work->layer);
-    uint32_t done = 0;
-    for (uint32_t j = 0; j < work->columns; j++) {
-        if (channel_of(work, j) != done)
-            continue;
-        QM_TRY(store(bias, done, (double)values[done] / (double)work->best[j], values));
-        done++;
-    }
+    QM_TRY(qm_model_set_divisors(work->model, role, work->layer, divisors));
+    return qm_role_is_vector(role) ? check_vector(work, role) : QM_OK;
+}
+
+static enum qm_status check_product(const struct qm_model_tensor *tensor, const float *factors)
+{
+    for (size_t row = 0; row < tensor->rows; row++)
+        for (size_t j = 0; j < tensor->columns; j++) {
+            size_t at = row * tensor->columns + j;
+            float value = (float)((double)tensor->values[at] * (double)factors[j]);
+            if ((qm_bits_from_float(value) & 0x7f800000u) == 0x7f800000u)
+                return QM_FAIL(QM_INVALID,
+                               "smoothquant: tensor '%s.weight': value %zu would no longer be finite; use another "
+                               "calibrator",
+                               tensor->name, at);
+        }
     return QM_OK;
 }
 
 static enum qm_status fold(struct work *work)
 {
     enum qm_role role = folds[work->input].maker;
-    const struct qm_model_tensor *maker = qm_model_weight(work->model, role, work->layer);
-    float *values = qm_model_values(work->model, role, work->layer);
-    uint32_t width = qm_role_is_norm(role) ? 1 : maker->columns, done = 0;
-    for (uint32_t j = 0; j < work->columns; j++) {
-        // Of columns that share a channel, the first; they come in the order of channels.
-        if (channel_of(work, j) != done)
-            continue;
-        for (size_t i = (size_t)done * width; i < ((size_t)done + 1) * width; i++)
-            QM_TRY(store(maker, i, (double)values[i] / (double)work->best[j], values));
-        done++;
+    uint32_t done = 0;
+    float *divisors = malloc(work->channels * sizeof(*divisors));
+    if (!divisors)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "smoothquant: no memory for %" PRIu32 " channels", work->channels);
+    for (uint32_t j = 0; j < work->columns; j++)
+        if (channel_of(work, j) ==
+            done) // of columns that share a channel the first; they come in the order of channels
+            divisors[done++] = work->best[j];
+    enum qm_status status = divide(work, role, divisors);
+    if (status == QM_OK && role == QM_ROLE_V && qm_architecture_has(work->model->config.architecture, QM_ROLE_V_BIAS))
+        status = divide(work, QM_ROLE_V_BIAS, divisors);
+    for (size_t r = 0; r < work->reader_count && status == QM_OK; r++) {
+        status = check_product(work->readers[r], work->best);
+        if (status == QM_OK)
+            status = qm_model_set_factors(work->model, work->readers[r]->role, work->layer, work->best);
     }
-    if (role == QM_ROLE_V && qm_architecture_has(work->model->config.architecture, QM_ROLE_V_BIAS))
-        QM_TRY(fold_bias(work));
-    for (size_t r = 0; r < work->reader_count; r++) {
-        const struct qm_model_tensor *reader = work->readers[r];
-        values = qm_model_values(work->model, reader->role, work->layer);
-        for (size_t i = 0; i < (size_t)reader->rows * reader->columns; i++)
-            QM_TRY(store(reader, i, (double)values[i] * (double)work->best[i % reader->columns], values));
-    }
-    return QM_OK;
+    free(divisors);
+    return status;
 }
 
 // What the factors of attention_output leave of the largest value in the cache: each is that of a channel of V.
@@ -300,6 +316,14 @@ static enum qm_status smooth_cache(struct qm_smoothed *smoothed, const struct qm
     return QM_OK;
 }
 
+// Without H, which is as large as the weights, and which nobody asks for any more.
+static enum qm_status copy_statistics(const struct work *work, struct qm_channel_statistics *out)
+{
+    struct qm_channel_statistics channels = *work->statistics;
+    channels.products = NULL;
+    return qm_statistics_copy_divided(&channels, work->best, out);
+}
+
 static enum qm_status smooth_input(struct qm_smoothed *smoothed, const struct qm_calibration *calibration,
                                    const struct qm_smooth_params *params, enum qm_input input, uint32_t layer)
 {
@@ -310,10 +334,10 @@ static enum qm_status smooth_input(struct qm_smoothed *smoothed, const struct qm
         scan(&work);
         status = choose(&work, params, &smoothed->inputs[index]);
     }
-    if (status == QM_OK)
+    if (status == QM_OK && smoothed->inputs[index].is_smoothed)
         status = fold(&work);
     if (status == QM_OK)
-        status = qm_statistics_copy_divided(work.statistics, work.best, &smoothed->statistics[index]);
+        status = copy_statistics(&work, &smoothed->statistics[index]);
     if (status == QM_OK && smoothed->cache && input == QM_INPUT_ATTENTION_OUTPUT)
         status = smooth_cache(smoothed, calibration, &work);
     work_free(&work);
@@ -343,7 +367,7 @@ enum qm_status qm_smooth(const struct qm_model *model, const struct qm_calibrati
         if (!smoothed->cache)
             QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "smoothquant: no memory for the cache's maxima"));
     }
-    QM_GUARD(qm_model_copy(model, &smoothed->model));
+    QM_GUARD(qm_model_scale(model, &smoothed->model));
     for (uint32_t layer = 0; layer < smoothed->layers; layer++)
         for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
             QM_GUARD(smooth_input(smoothed, calibration, params, order[i], layer));

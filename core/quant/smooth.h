@@ -62,17 +62,20 @@ struct qm_smoothed_input {
 };
 
 struct qm_smoothed {
-    struct qm_model *model; // a copy; hash and variant are the original's, the smoothing being part of a scheme
+    // The original with its channels scaled (model/scaled.h): its values come from the original's, which must outlive it. Hash
+    // and variant are the original's, the smoothing being part of a scheme.
+    struct qm_model *model;
     uint32_t layers;
     size_t count; // 4 * layers + 1; both arrays at qm_input_index
     struct qm_smoothed_input *inputs;
     // Largest magnitudes of the new model's cache, [layers]: keys as they were, values divided channel by channel. NULL where
     // the collectors saw none.
     struct qm_cache_amax *cache;
-    struct qm_channel_statistics *statistics; // of the inputs of the new model: divided by s; H too if it was collected
+    struct qm_channel_statistics *statistics; // of the inputs of the new model: divided by s; without H
 };
 
-// Smooths a model by what `calibration` has observed of it with channels; neither is changed. QM_INVALID for an alpha
+// Smooths a model by what `calibration` has observed of it with channels; neither is changed. Takes the memory of the weights
+// that read one input, as floats, whatever the model's size. QM_INVALID for an alpha
 // outside 0..1, for an input without observed channels or of another width, and if a weight would no longer be finite
 // (tensor and index named). The caller destroys it.
 QM_MUST_USE enum qm_status qm_smooth(const struct qm_model *model, const struct qm_calibration *calibration,

@@ -8,20 +8,15 @@
 
 #include "base/text.h"
 #include "sys/leaks.h"
-
-static bool find(void *library, const char *name, void *function)
-{
-    void *symbol = dlsym(library, name);
-    memcpy(function, &symbol, sizeof(symbol)); // ISO C converts no object pointer into a function pointer
-    return symbol != NULL;
-}
+#include "sys/library.h"
 
 static bool open_library(const char *name, struct qm_blas *out)
 {
     const char *(*config)(void) = NULL;
     void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (!library || !find(library, "cblas_sgemm", &out->sgemm) ||
-        !find(library, "openblas_set_num_threads", &out->set_threads) || !find(library, "openblas_get_config", &config))
+    if (!library || !qm_library_find(library, "cblas_sgemm", &out->sgemm) ||
+        !qm_library_find(library, "openblas_set_num_threads", &out->set_threads) ||
+        !qm_library_find(library, "openblas_get_config", &config))
         return false;
     snprintf(out->name, sizeof(out->name), "%s", config());
     if (strstr(out->name, "USE64BITINT"))

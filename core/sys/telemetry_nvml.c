@@ -5,6 +5,7 @@
 // GA100) and newer, the moment's on GA100 and older. Reasons for a lower clock are bits
 // (nvmlClocksEventReason*, before driver 535 nvmlClocksThrottleReason*).
 #include "sys/leaks.h"
+#include "sys/library.h"
 #include "sys/telemetry_internal.h"
 
 #include <dlfcn.h>
@@ -42,13 +43,6 @@ struct state {
     int (*utilization)(device_handle device, struct utilization *out);
     struct qm_counter counter;
 };
-
-static bool find(void *library, const char *name, void *function)
-{
-    void *symbol = dlsym(library, name);
-    memcpy(function, &symbol, sizeof(symbol)); // ISO C converts no object pointer into a function pointer
-    return symbol != NULL;
-}
 
 static uint32_t flags_of(unsigned long long reasons)
 {
@@ -139,10 +133,12 @@ static int find_device(void *library, const char *address, device_handle *device
     unsigned count = 0;
     *how = "";
     if (*address)
-        return find(library, "nvmlDeviceGetHandleByPciBusId_v2", &by_address) ? by_address(address, device) : -1;
+        return qm_library_find(library, "nvmlDeviceGetHandleByPciBusId_v2", &by_address) ? by_address(address, device)
+                                                                                         : -1;
     *how = " (the only GPU)";
-    if (!find(library, "nvmlDeviceGetCount_v2", &count_of) ||
-        !find(library, "nvmlDeviceGetHandleByIndex_v2", &by_index) || count_of(&count) != SUCCESS || count != 1)
+    if (!qm_library_find(library, "nvmlDeviceGetCount_v2", &count_of) ||
+        !qm_library_find(library, "nvmlDeviceGetHandleByIndex_v2", &by_index) || count_of(&count) != SUCCESS ||
+        count != 1)
         return -1;
     return by_index(0, device);
 }
@@ -177,15 +173,15 @@ void qm_telemetry_open_nvml(struct qm_telemetry *telemetry)
     }
     struct state *s = calloc(1, sizeof(*s));
     const struct qm_reader reader = {.read = read_state, .close = close_state, .state = s};
-    if (!s || !find(library, "nvmlInit_v2", &init)) {
+    if (!s || !qm_library_find(library, "nvmlInit_v2", &init)) {
         fail_all(telemetry, "NVML has no nvmlInit_v2; a newer driver has");
         free(s);
         return;
     }
-    find(library, "nvmlErrorString", &s->error_string);
+    qm_library_find(library, "nvmlErrorString", &s->error_string);
     int result = init();
     if (result == SUCCESS) {
-        find(library, "nvmlShutdown", &s->shutdown);
+        qm_library_find(library, "nvmlShutdown", &s->shutdown);
         result = find_device(library, params->pci_address, &s->device, &how);
     }
     if (result != SUCCESS) {
@@ -195,22 +191,23 @@ void qm_telemetry_open_nvml(struct qm_telemetry *telemetry)
         close_state(s);
         return;
     }
-    take(telemetry, QM_TELEMETRY_ENERGY, find(library, "nvmlDeviceGetTotalEnergyConsumption", &s->energy),
+    take(telemetry, QM_TELEMETRY_ENERGY, qm_library_find(library, "nvmlDeviceGetTotalEnergyConsumption", &s->energy),
          "GetTotalEnergyConsumption", how);
-    take(telemetry, QM_TELEMETRY_POWER, find(library, "nvmlDeviceGetPowerUsage", &s->power), "GetPowerUsage", how);
-    bool has_clock = find(library, "nvmlDeviceGetClockInfo", &s->clock);
+    take(telemetry, QM_TELEMETRY_POWER, qm_library_find(library, "nvmlDeviceGetPowerUsage", &s->power), "GetPowerUsage",
+         how);
+    bool has_clock = qm_library_find(library, "nvmlDeviceGetClockInfo", &s->clock);
     take(telemetry, QM_TELEMETRY_CLOCK, has_clock, "GetClockInfo graphics", how);
     take(telemetry, QM_TELEMETRY_MEMORY_CLOCK, has_clock, "GetClockInfo memory", how);
-    take(telemetry, QM_TELEMETRY_TEMPERATURE, find(library, "nvmlDeviceGetTemperature", &s->temperature),
+    take(telemetry, QM_TELEMETRY_TEMPERATURE, qm_library_find(library, "nvmlDeviceGetTemperature", &s->temperature),
          "GetTemperature", how);
-    take(telemetry, QM_TELEMETRY_MEMORY_USED, find(library, "nvmlDeviceGetMemoryInfo", &s->memory), "GetMemoryInfo",
-         how);
-    take(telemetry, QM_TELEMETRY_BUSY, find(library, "nvmlDeviceGetUtilizationRates", &s->utilization),
+    take(telemetry, QM_TELEMETRY_MEMORY_USED, qm_library_find(library, "nvmlDeviceGetMemoryInfo", &s->memory),
+         "GetMemoryInfo", how);
+    take(telemetry, QM_TELEMETRY_BUSY, qm_library_find(library, "nvmlDeviceGetUtilizationRates", &s->utilization),
          "GetUtilizationRates", how);
     const char *name = "GetCurrentClocksEventReasons";
-    if (!find(library, "nvmlDeviceGetCurrentClocksEventReasons", &s->reasons)) {
+    if (!qm_library_find(library, "nvmlDeviceGetCurrentClocksEventReasons", &s->reasons)) {
         name = "GetCurrentClocksThrottleReasons";
-        find(library, "nvmlDeviceGetCurrentClocksThrottleReasons", &s->reasons);
+        qm_library_find(library, "nvmlDeviceGetCurrentClocksThrottleReasons", &s->reasons);
     }
     take(telemetry, QM_TELEMETRY_THROTTLE, s->reasons != NULL, name, how);
     qm_telemetry_reader(telemetry, &reader);
