@@ -295,7 +295,7 @@ static void test_times(void **state)
         double end = i % 2 ? first + (i >= 36 ? 11e6 : 10e6) : first;      // 2 are slow
         times[i] = (struct qm_request_times){start, first, end};
     }
-    assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, &bootstrap, &result), QM_OK);
+    assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, 1, &bootstrap, &result), QM_OK);
     assert_int_equal(result.requests, MANY);
     assert_int_equal(result.within_first_token, MANY - 4);
     assert_int_equal(result.within_token, MANY - 2);
@@ -316,7 +316,7 @@ static void test_times(void **state)
         requests[i].output_tokens = 1;
         times[i].end_ns = times[i].first_token_ns;
     }
-    assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, &bootstrap, &result), QM_OK);
+    assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, 1, &bootstrap, &result), QM_OK);
     assert_int_equal(result.token.p50.state, QM_ESTIMATE_NOT_MEASURED);
     assert_int_equal(result.within_token, MANY);
     // Times that cannot be.
@@ -326,15 +326,15 @@ static void test_times(void **state)
                                                             {good.start_ns, good.first_token_ns, INFINITY}};
     for (size_t i = 0; i < COUNT(bad); i++) {
         times[3] = bad[i];
-        assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, &bootstrap, &result), QM_INVALID);
+        assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, 1, &bootstrap, &result), QM_INVALID);
         assert_non_null(strstr(qm_error_text(), "request 3"));
     }
     times[3] = good;
     requests[3].output_tokens = 2; // which take no time
-    assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, &bootstrap, &result), QM_INVALID);
+    assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, 1, &bootstrap, &result), QM_INVALID);
     requests[3].output_tokens = 0;
-    assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, &bootstrap, &result), QM_INVALID);
-    assert_int_equal(qm_deployment_judge(&deployment, requests, times, 0, &bootstrap, &result), QM_INVALID);
+    assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, 1, &bootstrap, &result), QM_INVALID);
+    assert_int_equal(qm_deployment_judge(&deployment, requests, times, 0, 1, &bootstrap, &result), QM_INVALID);
 }
 
 int main(void)
