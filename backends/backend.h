@@ -17,7 +17,11 @@
 
 #define QM_MAX_BINDINGS 4    // storage buffers of a kernel; the fifth binding is the step buffer
 #define QM_MAX_PARAMETERS 24 // 32-bit words; 96 bytes of push constants
-#define QM_STEP_WORDS 4      // position, sequence, slot, reserved; see kernels/portable.h
+// The step buffer (kernels/portable.h): position, sequence and slot, which `advance` moves on, and a word for nothing; then
+// for each sequence of a pass an offset of its cache sequence and one of its position. The last pair is always zero.
+#define QM_STEP_HEAD_WORDS 4
+#define QM_STEP_WORDS 4096         // 16 KiB: what every Vulkan device takes as a uniform block
+#define QM_PASS_SEQUENCES_MAX 2045 // sequences of a pass that may have offsets
 
 // ---- Devices ------------------------------------------------------------------------------------------------------
 

@@ -131,8 +131,8 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
 #endif
     if (item < rows * heads) {
         uint row = item / heads, head = item % heads;
-        uint sequence = step_sequence + row / tokens_per_sequence;
-        uint position = step_position + row % tokens_per_sequence;
+        uint sequence = QM_ROW_SEQUENCE(row);
+        uint position = QM_ROW_POSITION(row);
         uint first_slot = (sequence * kv_heads + head / (heads / kv_heads)) * context;
         qm_f4 query[QM_QUADS];
         qm_f4 sum[QM_QUADS];

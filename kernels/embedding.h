@@ -1,7 +1,8 @@
 // embedding: y[row][c] = table[token(row)][c]
 //
-// row r belongs to sequence step_sequence + r / tokens_per_sequence and position step_position + r % tokens_per_sequence;
-// its token is tokens[sequence * token_stride + position]. The table is row-major, f32 or binary16 (two to a word, even
+// Row r is of sequence s = r / tokens_per_sequence of the pass. By pair s of the step buffer (portable.h), in token table
+// and cache sequence = step_sequence + s + the pair's first word, position = step_position + r % tokens_per_sequence +
+// its second; the token is tokens[sequence * token_stride + position]. The table is row-major, f32 or binary16 (two to a word, even
 // columns low). One invocation per pair of columns. Exact.
 #ifndef QM_BODY
 #define QM_BUFFERS                                                                                                     \
@@ -18,8 +19,8 @@
     uint pair = QM_GROUP_X * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X;
     uint row = QM_GROUP_Y;
     if (pair < width / 2u && row < rows) {
-        uint sequence = step_sequence + row / tokens_per_sequence;
-        uint position = step_position + row % tokens_per_sequence;
+        uint sequence = QM_ROW_SEQUENCE(row);
+        uint position = QM_ROW_POSITION(row);
         uint token = tokens[sequence * token_stride + position];
         uint to = row * width + 2u * pair;
 #if defined(QM_WEIGHT_F32)

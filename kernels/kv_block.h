@@ -27,10 +27,11 @@
     if (item < items) {
         uint part = item % QM_KV_WORDS, rest = item / QM_KV_WORDS;
         uint candidates = (tokens_per_sequence + QM_KV_BLOCK - 1u) / QM_KV_BLOCK;
-        uint block = step_position / QM_KV_BLOCK + rest % candidates;
+        uint candidate = rest % candidates;
         rest = rest / candidates;
-        uint lane = (step_sequence + rest / kv_heads) * kv_heads + rest % kv_heads; // of sequence and head
-        if ((block + 1u) * QM_KV_BLOCK <= step_position + tokens_per_sequence) {
+        uint first = QM_STEP_POSITION(rest / kv_heads), block = first / QM_KV_BLOCK + candidate;
+        uint lane = QM_STEP_SEQUENCE(rest / kv_heads) * kv_heads + rest % kv_heads; // of sequence and head
+        if ((block + 1u) * QM_KV_BLOCK <= first + tokens_per_sequence) {
             uint exact = exact_base + (lane * exact_length + block * QM_KV_BLOCK) * QM_HEAD_HALF + part * (QM_CHANNELS / 2u);
             uint scales = scale_base + (lane * ((context + QM_KV_BLOCK - 1u) / QM_KV_BLOCK) + block) * QM_HEAD_VALUES;
             uint words[32];

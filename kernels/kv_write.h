@@ -33,8 +33,8 @@
     uint item = QM_GROUP_X * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X;
     if (item < rows * kv_heads) {
         uint row = item / kv_heads, head = item % kv_heads;
-        uint sequence = step_sequence + row / tokens_per_sequence;
-        uint position = step_position + row % tokens_per_sequence;
+        uint sequence = QM_ROW_SEQUENCE(row);
+        uint position = QM_ROW_POSITION(row);
         uint slot = (sequence * kv_heads + head) * context + position;
         uint from = item * QM_HEAD_VALUES, to = base + slot * QM_KV_WORDS;
 #if defined(QM_KV_F32)

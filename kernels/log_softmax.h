@@ -26,8 +26,8 @@
             sum += qm_exp(logits[base + v] - maximum);
         QM_REDUCE_ADD(sum)
         if (QM_LANE_INDEX == 0u) {
-            uint sequence = step_sequence + row / tokens_per_sequence;
-            uint position = step_position + row % tokens_per_sequence;
+            uint sequence = QM_ROW_SEQUENCE(row);
+            uint position = QM_ROW_POSITION(row);
             uint target = tokens[sequence * token_stride + position + 1u];
             result[row] = logits[base + target] - maximum - qm_log(sum);
         }

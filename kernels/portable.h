@@ -14,7 +14,11 @@
 // words. No pointers, no structures, no function takes a buffer.
 //
 // Step parameters: step_position (of the first token of each sequence), step_sequence (first sequence),
-// step_slot (row of the checksum table); the kernel `advance` moves them on, so that a program is recorded once.
+// step_slot (row of the checksum table); the kernel `advance` moves them on, so that a program is recorded once. Behind
+// them lies a pair for each sequence of the pass, added modulo 2^32: to its cache sequence and to its position. Kernels
+// ask for the sum:
+//   QM_STEP_SEQUENCE(s), QM_STEP_POSITION(s)    cache sequence, and position of the first token, of the s-th sequence
+//   QM_ROW_SEQUENCE(row), QM_ROW_POSITION(row)  those of a row, by the kernel's parameter tokens_per_sequence
 #ifndef QM_PORTABLE_H
 #define QM_PORTABLE_H
 
@@ -91,9 +95,10 @@
     layout(local_size_x = QM_WORKGROUP_X, local_size_y = QM_WORKGROUP_Y) in;                                           \
     QM_BUFFERS                                                                                                         \
     layout(push_constant) uniform qm_parameter_block { QM_PARAMETERS };                                                \
-    layout(std140, set = 0, binding = 4) uniform qm_step_block { uint step_position, step_sequence, step_slot, step_x; }; \
+    layout(std140, set = 0, binding = 4) uniform qm_step_block { uvec4 qm_step[1024]; };                               \
     QM_LOCALS
 #define QM_BEGIN
+#define QM_STEP_WORD(i) qm_step[(i) >> 2][(i) & 3u]
 
 #elif defined(__OPENCL_C_VERSION__) // ---------------------------------------------------------------------- OpenCL C
 
@@ -149,9 +154,7 @@
 #define QM_ENTRY __kernel __attribute__((reqd_work_group_size(QM_WORKGROUP_X, QM_WORKGROUP_Y, 1))) void
 #define QM_ARGUMENTS QM_BUFFERS QM_PARAMETERS __global const uint *qm_step
 #define QM_BEGIN QM_LOCALS
-#define step_position qm_step[0]
-#define step_sequence qm_step[1]
-#define step_slot qm_step[2]
+#define QM_STEP_WORD(i) qm_step[i]
 
 #else // ------------------------------------------------------------------------------------------------------------ C
 // For debugging under sanitizers: the caller loops over groups and invocations; kernels with barriers are left out.
@@ -201,10 +204,19 @@ QM_FUNCTION void QM_STORE_FV(float *buffer, uint i, qm_fv v) { memcpy(buffer + i
 #define QM_BARRIER _Static_assert(0, "the C target has no barrier")
 #define QM_LOCAL_U32(name, count)
 #define QM_BEGIN
-#define step_position qm_step[0]
-#define step_sequence qm_step[1]
-#define step_slot qm_step[2]
+#define QM_STEP_WORD(i) qm_step[i]
 #endif
+
+// ---- The step buffer: position, sequence, slot, a word for nothing, then the pairs. Every device takes a uniform block
+// of its 16 KiB. The last pair, number 2,045, is always zero, and stands for those of all sequences behind it. ----
+#define step_position QM_STEP_WORD(0u)
+#define step_sequence QM_STEP_WORD(1u)
+#define step_slot QM_STEP_WORD(2u)
+#define QM_STEP_PAIR(s) (4u + 2u * QM_MIN(s, 2045u))
+#define QM_STEP_SEQUENCE(s) (step_sequence + (s) + QM_STEP_WORD(QM_STEP_PAIR(s)))
+#define QM_STEP_POSITION(s) (step_position + QM_STEP_WORD(QM_STEP_PAIR(s) + 1u))
+#define QM_ROW_SEQUENCE(row) QM_STEP_SEQUENCE((row) / tokens_per_sequence)
+#define QM_ROW_POSITION(row) (QM_STEP_POSITION((row) / tokens_per_sequence) + (row) % tokens_per_sequence)
 
 // ---- Functions of all three, whose bits are the same on every device: only + - * and integers, never contracted ----
 

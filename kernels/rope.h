@@ -2,7 +2,7 @@
 //
 // x[row][head][i]     := x[i] cos - x[i + H] sin
 // x[row][head][i + H] := x[i + H] cos + x[i] sin         with cos, sin = table[position][0..H-1], [H..2 H - 1]
-// position = step_position + row % tokens_per_sequence; the table comes from the host. One invocation per (pair, head).
+// position is QM_ROW_POSITION; the table comes from the host. One invocation per (pair, head).
 // Bound: 2^-22 * (|x[i]| + |x[i + H]|).
 #include "head.h"
 #ifndef QM_BODY
@@ -20,7 +20,7 @@
     if (item < heads * QM_HEAD_HALF && row < rows) {
         uint i = item % QM_HEAD_HALF;
         uint at = (row * heads + item / QM_HEAD_HALF) * QM_HEAD_VALUES + i;
-        uint angle = (step_position + row % tokens_per_sequence) * QM_HEAD_VALUES + i;
+        uint angle = QM_ROW_POSITION(row) * QM_HEAD_VALUES + i;
         float c = table[angle], s = table[angle + QM_HEAD_HALF];
         float first = x[at], second = x[at + QM_HEAD_HALF];
         x[at] = first * c - second * s;

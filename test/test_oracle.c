@@ -103,6 +103,12 @@ static void test_embedding(void **state)
     struct buffer f16[] = {BUFFER(tokens), BUFFER(halves), BUFFER(out)};
     RUN("embedding-f16", f16, p, 1, 1);
     assert_true(out[0] == -2 && out[1] == 0x1p-24f && out[2] == 1 && out[3] == 0.5f);
+    // Two sequences at places of their own: 0 + 0 + 1 at 2 + 0, and 0 + 1 - 1 at 2 - 2: tokens 1 and 0.
+    p.tokens_per_sequence = 1;
+    RUN("embedding-f32", f32, p, 2, 0, 0, 0, 1, 0, UINT32_MAX, UINT32_MAX - 1);
+    assert_true(out[0] == 3 && out[1] == 4 && out[2] == 1 && out[3] == 2);
+    RUN("embedding-f16", f16, p, 2, 0, 0, 0, 1, 0, UINT32_MAX, UINT32_MAX - 1);
+    assert_true(out[0] == 1 && out[1] == 0.5f && out[2] == 0 && out[3] == 0);
 }
 
 static void test_rmsnorm(void **state)

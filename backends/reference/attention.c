@@ -117,9 +117,9 @@ enum qm_status qm_oracle_kv_write(const struct qm_oracle_call *call)
     uint32_t words = size * bits / 32;
     for (uint32_t item = 0; item < p.rows * p.kv_heads; ++item) {
         uint32_t row = item / p.kv_heads, head = item % p.kv_heads;
-        uint32_t sequence = call->step[1] + row / p.tokens_per_sequence;
-        uint32_t position = call->step[0] + row % p.tokens_per_sequence;
-        size_t lane = (size_t)sequence * p.kv_heads + head, slot = lane * p.context + position;
+        struct qm_oracle_place place = qm_oracle_row(call, row, p.tokens_per_sequence);
+        uint32_t position = place.position;
+        size_t lane = (size_t)place.sequence * p.kv_heads + head, slot = lane * p.context + position;
         uint32_t *to = cache + p.base + slot * words, codes[HEAD_MOST];
         const float *x = (const float *)call->buffers[0] + (size_t)item * size;
         if (format->kind == SYMMETRIC)
@@ -145,11 +145,13 @@ enum qm_status qm_oracle_kv_block(const struct qm_oracle_call *call)
     struct qm_kv_block_parameters p;
     memcpy(&p, call->parameters, sizeof(p));
     const struct cache_format *format = format_of(call->variant);
-    uint32_t *cache = call->buffers[0], first = call->step[0], end = first + p.tokens_per_sequence;
+    uint32_t *cache = call->buffers[0];
     uint32_t size = qm_oracle_head(call->variant), words = size * format->bits / 32;
     uint32_t lanes = p.items / words / ((p.tokens_per_sequence + BLOCK - 1) / BLOCK);
-    for (uint32_t lane = call->step[1] * p.kv_heads; lane < call->step[1] * p.kv_heads + lanes; ++lane) {
-        for (uint32_t block = first / BLOCK; (block + 1) * BLOCK <= end; ++block) {
+    for (uint32_t i = 0; i < lanes; ++i) {
+        struct qm_oracle_place place = qm_oracle_sequence(call, i / p.kv_heads);
+        uint32_t lane = place.sequence * p.kv_heads + i % p.kv_heads, end = place.position + p.tokens_per_sequence;
+        for (uint32_t block = place.position / BLOCK; (block + 1) * BLOCK <= end; ++block) {
             float keys[BLOCK][HEAD_MOST];
             for (uint32_t t = 0; t < BLOCK; ++t)
                 for (uint32_t d = 0; d < size; ++d)
@@ -236,9 +238,9 @@ static void attend(void *context, size_t begin, size_t end)
         return;
     for (size_t item = begin; item < end; ++item) {
         uint32_t row = (uint32_t)(item / p->heads), head = (uint32_t)(item % p->heads);
-        uint32_t sequence = attention->call->step[1] + row / p->tokens_per_sequence;
-        uint32_t position = attention->call->step[0] + row % p->tokens_per_sequence;
-        size_t lane = (size_t)sequence * p->kv_heads + head / (p->heads / p->kv_heads);
+        struct qm_oracle_place place = qm_oracle_row(attention->call, row, p->tokens_per_sequence);
+        uint32_t position = place.position;
+        size_t lane = (size_t)place.sequence * p->kv_heads + head / (p->heads / p->kv_heads);
         double maximum = 0, total = 0, values[HEAD_MOST], sums[HEAD_MOST] = {0};
         uint32_t size = attention->head, oldest = 0;
         if (p->window > 0 && position >= p->window)

@@ -129,9 +129,9 @@ static enum qm_status host_run_once(struct host_device *host, struct qm_program 
 {
     for (size_t i = 0; i < program->count; ++i) {
         const struct qm_dispatch *dispatch = &program->dispatches[i];
-        uint32_t step[QM_STEP_WORDS] = {0};
-        if (program->step)
-            memcpy(step, program->step->bytes, sizeof(step)); // as it is now: `advance` may write it
+        static const uint32_t no_step[QM_STEP_WORDS] = {0};
+        // `advance` may write it, but reads none.
+        const uint32_t *step = program->step ? (const uint32_t *)(const void *)program->step->bytes : no_step;
         struct qm_oracle_call call = {
             .variant = dispatch->kernel->variant, .parameters = dispatch->parameters, .step = step};
         for (uint32_t b = 0; b < call.variant->binding_count; ++b) {

@@ -12,7 +12,7 @@ struct qm_oracle_call {
     void *buffers[QM_MAX_BINDINGS];
     uint64_t sizes[QM_MAX_BINDINGS];
     const uint32_t *parameters;
-    const uint32_t *step; // position, sequence, slot
+    const uint32_t *step; // QM_STEP_WORDS
 };
 
 typedef enum qm_status (*qm_oracle_function)(const struct qm_oracle_call *call);
@@ -30,6 +30,14 @@ enum qm_status qm_oracle_kv_block(const struct qm_oracle_call *call);
 bool qm_oracle_has(const struct qm_kernel_variant *variant, const char *name);
 // Values of a head (kernels/head.h).
 uint32_t qm_oracle_head(const struct qm_kernel_variant *variant);
+
+// Where the s-th sequence of a pass stands: its number in cache and token table, and the position of its first token.
+struct qm_oracle_place {
+    uint32_t sequence, position;
+};
+struct qm_oracle_place qm_oracle_sequence(const struct qm_oracle_call *call, uint32_t s);
+// Where a row stands.
+struct qm_oracle_place qm_oracle_row(const struct qm_oracle_call *call, uint32_t row, uint32_t tokens_per_sequence);
 
 // ---- Weights in panels (kernels/weights.h) ----
 

@@ -22,12 +22,29 @@ uint32_t qm_oracle_head(const struct qm_kernel_variant *variant)
     return qm_oracle_has(variant, "QM_HEAD=128") ? 128 : 64;
 }
 
+struct qm_oracle_place qm_oracle_sequence(const struct qm_oracle_call *call, uint32_t s)
+{
+    struct qm_oracle_place place = {.sequence = call->step[1] + s, .position = call->step[0]};
+    if (s < QM_PASS_SEQUENCES_MAX) {
+        const uint32_t *offsets = call->step + QM_STEP_HEAD_WORDS + 2 * (size_t)s;
+        place.sequence += offsets[0];
+        place.position += offsets[1];
+    }
+    return place;
+}
+
+struct qm_oracle_place qm_oracle_row(const struct qm_oracle_call *call, uint32_t row, uint32_t tokens_per_sequence)
+{
+    struct qm_oracle_place place = qm_oracle_sequence(call, row / tokens_per_sequence);
+    place.position += row % tokens_per_sequence;
+    return place;
+}
+
 static uint32_t token_at(const uint32_t *tokens, const struct qm_oracle_call *call, uint32_t row,
                          uint32_t tokens_per_sequence, uint32_t token_stride, uint32_t ahead)
 {
-    uint32_t sequence = call->step[1] + row / tokens_per_sequence;
-    uint32_t position = call->step[0] + row % tokens_per_sequence;
-    return tokens[(size_t)sequence * token_stride + position + ahead];
+    struct qm_oracle_place place = qm_oracle_row(call, row, tokens_per_sequence);
+    return tokens[(size_t)place.sequence * token_stride + place.position + ahead];
 }
 
 static enum qm_status oracle_embedding(const struct qm_oracle_call *call)
@@ -139,7 +156,7 @@ static enum qm_status oracle_rope(const struct qm_oracle_call *call)
     const float *table = call->buffers[0];
     float *x = call->buffers[1];
     for (uint32_t row = 0; row < p.rows; ++row) {
-        size_t position = call->step[0] + row % p.tokens_per_sequence;
+        size_t position = qm_oracle_row(call, row, p.tokens_per_sequence).position;
         for (uint32_t head = 0; head < p.heads; ++head) {
             float *values = x + ((size_t)row * p.heads + head) * size;
             for (uint32_t i = 0; i < half; ++i) {

@@ -65,6 +65,30 @@ void qm_case_parameters(struct qm_case_builder *b, const void *parameters, size_
     memcpy(b->c->parameters, parameters, bytes);
 }
 
+void qm_case_place(struct qm_case_builder *b, uint32_t first_sequence, uint32_t position)
+{
+    uint32_t tokens = b->shape->tokens_per_sequence, count = (b->shape->rows + tokens - 1) / tokens, *step = b->c->step;
+    step[0] = position + 7; // not what any sequence has: offsets go below zero as well
+    step[1] = first_sequence + 5;
+    for (uint32_t s = 0; s < count; ++s) {
+        uint32_t *offsets = step + QM_STEP_HEAD_WORDS + 2 * (size_t)s;
+        offsets[0] = first_sequence + (count - 1 - s) - (step[1] + s);
+        offsets[1] = position - 11 * s % (position + 1) - step[0];
+    }
+}
+
+uint32_t qm_case_sequence(const struct qm_case_builder *b, uint32_t row)
+{
+    uint32_t s = row / b->shape->tokens_per_sequence;
+    return b->c->step[1] + s + b->c->step[QM_STEP_HEAD_WORDS + 2 * (size_t)s];
+}
+
+uint32_t qm_case_position(const struct qm_case_builder *b, uint32_t row)
+{
+    uint32_t s = row / b->shape->tokens_per_sequence;
+    return b->c->step[0] + row % b->shape->tokens_per_sequence + b->c->step[QM_STEP_HEAD_WORDS + 2 * (size_t)s + 1];
+}
+
 void qm_case_put(uint32_t *words, size_t index, uint32_t bits, uint32_t value)
 {
     uint32_t per = 32 / bits, shift = bits * (uint32_t)(index % per);
@@ -276,12 +300,13 @@ void qm_case_kv_write(struct qm_case_builder *b)
                                        .inverse_scale = s->kv_heads == 1 ? 1.0f : inverses[s->position % 3]};
     float *x = (float *)qm_case_add(b, (size_t)s->rows * s->kv_heads * head, false);
     qm_case_add(b, (size_t)p.exact_base + (kind.has_exact ? lanes * p.exact_length * (head / 2) : 0) + 16, true);
+    qm_case_place(b, first_sequence, s->position);
     bool has_ties = kind.kind == CACHE_SYMMETRIC || kind.kind == CACHE_AFFINE;
     uint8_t *near_tie = has_ties ? qm_case_near_ties(b, kind.bits) : NULL;
     for (uint32_t item = 0; item < s->rows * s->kv_heads && !c->failed; ++item) {
         uint32_t row = item / s->kv_heads, kv_head = item % s->kv_heads;
-        uint32_t sequence = first_sequence + row / tokens, position = s->position + row % tokens;
-        size_t slot = ((size_t)sequence * s->kv_heads + kv_head) * context + position;
+        size_t lane = (size_t)qm_case_sequence(b, row) * s->kv_heads + kv_head;
+        size_t slot = lane * context + qm_case_position(b, row);
         float *values = x + (size_t)item * head;
         fill_row(b, values, head, item + s->position, kind.bits == 8 ? 127.0f : 7.0f);
         size_t first_code = (p.base + slot * words) * (32 / kind.bits);
@@ -291,8 +316,6 @@ void qm_case_kv_write(struct qm_case_builder *b)
             mark_affine_ties(near_tie, first_code, 1, values, head, &kind);
     }
     qm_case_parameters(b, &p, sizeof(p));
-    c->step[0] = s->position;
-    c->step[1] = first_sequence;
     c->same_bits = true;
     c->bytes = (double)s->rows * s->kv_heads * (head * 4.0 + words * 4.0);
 }
@@ -340,8 +363,7 @@ void qm_case_kv_block(struct qm_case_builder *b)
     }
     free(keys);
     qm_case_parameters(b, &p, sizeof(p));
-    c->step[0] = position;
-    c->step[1] = first_sequence;
+    qm_case_place(b, first_sequence, position);
     c->same_bits = true;
     c->bytes = (double)batch * s->kv_heads * tokens * (head * 2.0 + words * 4.0);
 }
@@ -438,7 +460,8 @@ void qm_case_attention(struct qm_case_builder *b)
     uint32_t first_sequence = 1, sequences = first_sequence + (s->rows + tokens - 1) / tokens;
     uint32_t context = s->position + tokens + 2;
     uint32_t lanes = sequences * s->kv_heads, slots = lanes * context;
-    static const uint32_t windows[] = {0, 45, 1}; // of tokens that are looked at
+    // Of tokens that are looked at; among several sequences of a case some are longer than 45 and some are not.
+    static const uint32_t windows[] = {0, 45, 1};
     // Exact tokens: none but kivi's own block, the first ones alone, or both ends, which may meet.
     uint32_t ends = (s->rows + s->n) % 3;
     struct qm_attention_parameters p = {.rows = s->rows,
@@ -453,7 +476,7 @@ void qm_case_attention(struct qm_case_builder *b)
                                                        : s->position > 40 ? 37
                                                                           : 1,
                                         .exact_last = ends == 2 ? 21 : 0,
-                                        .window = windows[(s->rows + s->position) % 3],
+                                        .window = windows[(s->rows + s->position + (tokens < s->rows ? 2 : 0)) % 3],
                                         .result_stride = heads * head_values + (s->rows > 1 ? 64 : 0)};
     p.exact_length = kind.kind == CACHE_AFFINE || p.exact_last > 0 ? context : p.exact_first;
     float *q = (float *)qm_case_add(b, (size_t)s->rows * heads * head_values, false);
@@ -482,10 +505,11 @@ void qm_case_attention(struct qm_case_builder *b)
         }
     }
     double positions_read = 0;
+    qm_case_place(b, first_sequence, s->position);
     for (uint32_t item = 0; item < s->rows * heads && !c->failed; ++item) {
         uint32_t row = item / heads, head = item % heads;
-        uint32_t position = s->position + row % tokens;
-        size_t first = ((size_t)(first_sequence + row / tokens) * s->kv_heads + head / (heads / s->kv_heads)) * context;
+        uint32_t position = qm_case_position(b, row);
+        size_t first = ((size_t)qm_case_sequence(b, row) * s->kv_heads + head / (heads / s->kv_heads)) * context;
         double sum = 0, most_k = 0, most_v = 0;
         for (uint32_t d = 0; d < head_values; ++d) {
             float value = qm_case_unit(b) * (row % 3 == 1 ? 0.0f : row % 3 == 2 ? 16.0f : 4.0f);
@@ -507,8 +531,6 @@ void qm_case_attention(struct qm_case_builder *b)
     free(keys);
     free(values);
     qm_case_parameters(b, &p, sizeof(p));
-    c->step[0] = s->position;
-    c->step[1] = first_sequence;
     c->operations = positions_read * head_values * 4;
     bool has_scale_per_token = kind.kind == CACHE_SYMMETRIC || kind.kind == CACHE_AFFINE;
     c->bytes = 4.0 * (positions_read / (heads / s->kv_heads) * (2 * words + (has_scale_per_token ? 2 : 0)) +

@@ -21,6 +21,11 @@ uint8_t *qm_case_near_ties(struct qm_case_builder *b, uint32_t code_bits);
 // A multiple of 2^-24 in [-1, 1).
 float qm_case_unit(struct qm_case_builder *b);
 void qm_case_parameters(struct qm_case_builder *b, const void *parameters, size_t bytes);
+// Where the sequences of a case stand: the first at `position`, the others at earlier ones as they come, in cache in
+// reverse order, with `first_sequence` the lowest. The step buffer says so by its head and an offset of each.
+void qm_case_place(struct qm_case_builder *b, uint32_t first_sequence, uint32_t position);
+uint32_t qm_case_sequence(const struct qm_case_builder *b, uint32_t row); // in cache and token table
+uint32_t qm_case_position(const struct qm_case_builder *b, uint32_t row);
 // Puts value number `index` of `bits` bits into words, the lowest first.
 void qm_case_put(uint32_t *words, size_t index, uint32_t bits, uint32_t value);
 

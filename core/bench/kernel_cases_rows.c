@@ -19,8 +19,7 @@ static uint32_t add_tokens(struct qm_case_builder *b, uint32_t vocabulary)
     uint32_t *words = qm_case_add(b, (size_t)sequences * stride, false);
     for (size_t i = 0; words && i < (size_t)sequences * stride; ++i)
         words[i] = qm_random_below(&b->random, vocabulary);
-    b->c->step[0] = s->position;
-    b->c->step[1] = first_sequence;
+    qm_case_place(b, first_sequence, s->position);
     return stride;
 }
 
@@ -85,7 +84,7 @@ static void build_rope(struct qm_case_builder *b)
             0x1p-120;
     struct qm_rope_parameters p = {s->rows, heads, s->tokens_per_sequence};
     qm_case_parameters(b, &p, sizeof(p));
-    b->c->step[0] = s->position;
+    qm_case_place(b, 0, s->position);
     b->c->bytes = 8.0 * (double)count;
 }
 
@@ -311,6 +310,9 @@ static enum qm_status check_shape(const char *name, const struct qm_case_shape *
         (s->n % s->kv_heads != 0 && strncmp(name, "attention", 9) == 0))
         return QM_FAIL(QM_INVALID, "%s has no case of rows %u, n %u, k %u; k must be a multiple of %u", name, s->rows,
                        s->n, s->k, multiple);
+    if ((s->rows - 1) / s->tokens_per_sequence >= QM_PASS_SEQUENCES_MAX)
+        return QM_FAIL(QM_INVALID, "%s has no case of more than %d sequences; %u rows are of %u tokens a sequence",
+                       name, QM_PASS_SEQUENCES_MAX, s->rows, s->tokens_per_sequence);
     return QM_OK;
 }
 

@@ -545,14 +545,15 @@ static enum qm_status add_others(struct list *list)
                           units[] = {32, 64, 96, 1056}, counts[] = {1, 15, 1000, 100003};
     struct qm_case_shape shape;
     for (size_t i = 0; i < 20 && s->built_in; ++i) {
-        uint32_t r = rows[(i + i / 4) % 3];
+        // Several sequences, the last one short, where rows allow it; among them the larger of the quick cases.
+        uint32_t r = rows[(i + i / 4) % 3], tokens = i == 14 ? 5 : i % 3 == 1 ? (r + 1) / 2 : r;
         shape = (struct qm_case_shape){.rows = r, .n = 48, .k = 96, .kv_heads = 1, .position = positions[i % 4]};
         if (s->quick && i != 5 && i != 14)
             continue;
-        if (is_rows_of_heads) { // several sequences, the last one short, where rows allow it
+        if (is_rows_of_heads) {
             shape.kv_heads = 1 + (uint32_t)(i / 4 % 2);
             shape.n = shape.kv_heads * (1 + (uint32_t)(i % 3));
-            shape.tokens_per_sequence = i % 3 == 1 ? (r + 1) / 2 : r;
+            shape.tokens_per_sequence = tokens;
         } else if (is_elementwise) {
             if (i >= 4 && !s->quick)
                 break;
@@ -560,14 +561,14 @@ static enum qm_status add_others(struct list *list)
         } else if (is_unit) {
             shape.k = units[i % 4];
             shape.n = widths[i % 4];
-            shape.tokens_per_sequence = i % 3 == 1 ? (r + 1) / 2 : r;
+            shape.tokens_per_sequence = tokens;
         } else if (strcmp(kernel, "multiply_add") == 0) {
             if (i >= 4 && !s->quick)
                 break;
             shape = (struct qm_case_shape){.rows = i % 2 ? 250 : 1, .k = i < 2 ? 1 : 1000};
         } else { // rmsnorm, log_softmax, argmax, checksum, advance
             shape.n = shape.k = widths[i % 5];
-            shape.tokens_per_sequence = i % 3 == 1 ? (r + 1) / 2 : r;
+            shape.tokens_per_sequence = tokens;
         }
         QM_TRY(add_case(list, &shape, QM_CASE_RANDOM, false));
         if (strncmp(list->name, "activations-", 12) == 0 && !strstr(list->name, "f16") && !strstr(list->name, "a4"))

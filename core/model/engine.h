@@ -93,6 +93,14 @@ struct qm_pass_start {
 QM_MUST_USE enum qm_status qm_pass_run(struct qm_pass *pass, const struct qm_pass_start *start, uint32_t repeats,
                                        const struct qm_run_policy *policy, struct qm_timing *timing);
 
+// The same with a start for each of the pass's sequences, `batch` of them: what a server has in one pass, long answers
+// beside such as have just begun. Positions are any; cache sequences (which are the token table's too) must differ. The
+// rows of a sequence do not depend on where the others stand, to the bit; starts that lie side by side are qm_pass_run's.
+// The increments move all sequences. QM_INVALID, before anything runs, where one leaves the context or the sequences, or
+// two have the same; QM_UNSUPPORTED for more than QM_PASS_SEQUENCES_MAX sequences.
+QM_MUST_USE enum qm_status qm_pass_run_each(struct qm_pass *pass, const struct qm_pass_start *starts, uint32_t repeats,
+                                            const struct qm_run_policy *policy, struct qm_timing *timing);
+
 // A policy under which no submission takes longer than `limit_ns`, found by running the pass from `start`.
 QM_MUST_USE enum qm_status qm_pass_fit_policy(struct qm_pass *pass, const struct qm_pass_start *start,
                                               uint64_t limit_ns, uint32_t most_dispatches, struct qm_run_policy *out);

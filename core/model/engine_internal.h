@@ -1,4 +1,4 @@
-// Shared by engine.c (kernels, memory, upload) and pass.c (programs).
+// Shared by engine.c (kernels, memory, upload), pass.c (programs) and step.c (where they begin).
 #ifndef QM_MODEL_ENGINE_INTERNAL_H
 #define QM_MODEL_ENGINE_INTERNAL_H
 
@@ -27,6 +27,7 @@ struct qm_engine {
     size_t kernel_count, kernel_capacity;
 
     struct qm_buffer *step, *tokens, *rope_table;
+    uint32_t step_pairs; // of the step buffer: those behind them are zero
     // Scratch of params.rows rows.
     struct qm_buffer *x, *normed, *codes, *scales, *q, *k, *v, *raw_q, *raw_k, *attended, *projected, *gate, *up,
         *gated;
@@ -72,6 +73,13 @@ QM_MUST_USE enum qm_status qm_network_plan_weight(const struct qm_network *netwo
                                                   const struct qm_artifact_tensor *tensor,
                                                   struct qm_network_weight *weight, struct qm_layout_shape *shape,
                                                   struct qm_layout *layout);
+
+// Writes the step buffer for a run of `shape`, whose sequences begin side by side at `start`, or each at its own of
+// shape->batch starts. QM_INVALID where it leaves the context, the sequences or the slots, or where two share a sequence.
+QM_MUST_USE enum qm_status qm_step_write(struct qm_engine *engine, const struct qm_pass_params *shape,
+                                         struct qm_pass_start start, uint32_t repeats);
+QM_MUST_USE enum qm_status qm_step_write_each(struct qm_engine *engine, const struct qm_pass_params *shape,
+                                              const struct qm_pass_start *starts, uint32_t repeats);
 
 // A pass of one row that is nothing but the product of `weight`, `repeats` times over; with `repeats` 0 the conversion of
 // its input, which the products then read. What the input holds is what the pass before has left.

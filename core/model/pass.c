@@ -370,7 +370,7 @@ static enum qm_status add_all(struct qm_pass *pass)
     QM_TRY(add(pass, "checksum", &checksum,
                (struct qm_binding[]){logits, whole(e->checksums, (uint64_t)e->params.rows * e->params.slots)}));
     struct qm_advance_parameters advance = {pass->params.position_increment, pass->params.sequence_increment, 1};
-    return add(pass, "advance", &advance, (struct qm_binding[]){whole(e->step, QM_STEP_WORDS)});
+    return add(pass, "advance", &advance, (struct qm_binding[]){whole(e->step, QM_STEP_HEAD_WORDS)});
 }
 
 static struct qm_pass *create_empty(struct qm_network *network, const struct qm_pass_params *params, size_t capacity)
@@ -437,7 +437,7 @@ enum qm_status qm_pass_create_product(struct qm_network *network, const struct q
         QM_GUARD(convert_input(pass, weight));
         // Activations that are multiplied as they are need no conversion, and a program needs a dispatch.
         const struct qm_advance_parameters stay = {0, 0, 0};
-        QM_GUARD(add(pass, "advance", &stay, (struct qm_binding[]){whole(e->step, QM_STEP_WORDS)}));
+        QM_GUARD(add(pass, "advance", &stay, (struct qm_binding[]){whole(e->step, QM_STEP_HEAD_WORDS)}));
     }
     pass->input.converted_for = weight;
     struct qm_buffer *result = weight->rows == e->config.hidden ? e->projected : e->gate;
@@ -487,29 +487,19 @@ double qm_pass_operations(const struct qm_pass *pass, uint32_t position)
     return 2.0 * weights * pass->rows + attention * pass->params.batch;
 }
 
-static enum qm_status write_step(struct qm_pass *pass, const struct qm_pass_start *start, uint32_t repeats)
-{
-    struct qm_engine *e = pass->network->engine;
-    uint64_t last_position =
-        start->position + (uint64_t)pass->params.position_increment * (repeats - 1) + pass->params.tokens;
-    uint64_t last_sequence =
-        start->sequence + (uint64_t)pass->params.sequence_increment * (repeats - 1) + pass->params.batch;
-    if (repeats < 1 || repeats > e->params.slots || last_position > e->config.context ||
-        last_sequence > e->params.sequences)
-        return QM_FAIL(QM_INVALID,
-                       "%u repetitions from position %u, sequence %u leave the context of %u, the %u "
-                       "sequences or the %u slots",
-                       repeats, start->position, start->sequence, e->config.context, e->params.sequences,
-                       e->params.slots);
-    uint32_t step[QM_STEP_WORDS] = {start->position, start->sequence, 0, 0};
-    return e->params.device->fns->buffer_write(e->params.device, e->step, 0, step, sizeof(step));
-}
-
 enum qm_status qm_pass_run(struct qm_pass *pass, const struct qm_pass_start *start, uint32_t repeats,
                            const struct qm_run_policy *policy, struct qm_timing *timing)
 {
     struct qm_device *device = pass->network->engine->params.device;
-    QM_TRY(write_step(pass, start, repeats));
+    QM_TRY(qm_step_write(pass->network->engine, &pass->params, *start, repeats));
+    return device->fns->run(device, pass->program, repeats, policy, timing);
+}
+
+enum qm_status qm_pass_run_each(struct qm_pass *pass, const struct qm_pass_start *starts, uint32_t repeats,
+                                const struct qm_run_policy *policy, struct qm_timing *timing)
+{
+    struct qm_device *device = pass->network->engine->params.device;
+    QM_TRY(qm_step_write_each(pass->network->engine, &pass->params, starts, repeats));
     return device->fns->run(device, pass->program, repeats, policy, timing);
 }
 
@@ -603,7 +593,7 @@ enum qm_status qm_pass_observe(struct qm_pass *pass, const struct qm_pass_start 
     enum qm_status status = QM_OK;
     struct qm_program *part = NULL;
     float *values = NULL;
-    QM_GUARD(write_step(pass, start, 1));
+    QM_GUARD(qm_step_write(e, &pass->params, *start, 1));
     size_t done_dispatches = 0;
     for (size_t i = 0; i < pass->tap_count; ++i) {
         const struct tap *tap = &pass->taps[i];
