@@ -106,7 +106,7 @@ static void prefill(struct qm_serving *s, struct qm_serving_pass *out)
 static void decode(struct qm_serving *s, struct qm_serving_pass *out)
 {
     *out = (struct qm_serving_pass){.tokens = 1, .rows = s->rows};
-    for (uint32_t slot = 0; slot < s->params.concurrency; ++slot) {
+    for (uint32_t slot = 0, active = s->active; out->batch < active; ++slot) {
         uint32_t request = s->slots[slot].request;
         if (request == QM_SERVING_NONE)
             continue;
