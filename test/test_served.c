@@ -323,6 +323,12 @@ static void test_refused(void **state)
     expect_refused("requests: 1000000\nprompt_tokens: {fixed: 60}\noutput_tokens: {fixed: 60}\n" REST,
                    "120000000 tokens, and 67108864 are served at most");
     expect_refused("requests: 2\nprompt_tokens: {fixed: 5}\noutput_token: {fixed: 1}\n" REST, "did you mean");
+    expect_refused("requests: 4000\nconcurrency: 4000\nseed: 1\nprompt_tokens: {fixed: 5}\noutput_tokens: {fixed: 2}\n"
+                   "bounds: {first_token_ms: 5, token_ms: 1}\n",
+                   "a pass has 2045 at most");
+    expect_refused("requests: 3000\nconcurrency: 1100\nseed: 1\nprompt_tokens: {fixed: 5}\n"
+                   "output_tokens: {uniform: [2, 400]}\nbounds: {first_token_ms: 5, token_ms: 1}\n",
+                   "different shapes");
     expect_refused("trace: nowhere.csv\n" REST, "nowhere.csv");
 }
 

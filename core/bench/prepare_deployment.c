@@ -53,6 +53,12 @@ static enum qm_status check_schedule(const struct qm_deployment *deployment, con
                        " are served at most; lower 'requests'",
                        requests->prompt_tokens + requests->output_tokens, QM_DEPLOYMENT_TOKENS_OF_RUN_MAX);
     QM_TRY(qm_serving_count(&serving, &counts));
+    if (counts.most_batch > QM_PASS_SEQUENCES_MAX)
+        return QM_FAIL(QM_INVALID,
+                       "%" PRIu32
+                       " of the deployment's requests are under way at a time, and a pass has %d at most; lower "
+                       "'concurrency'",
+                       counts.most_batch, QM_PASS_SEQUENCES_MAX);
     if (counts.shapes > QM_SERVER_SHAPES_MAX)
         return QM_FAIL(QM_INVALID,
                        "the deployment's requests make passes of %" PRIu32 " different shapes, and %d are recorded at "
