@@ -9,7 +9,8 @@
 #define PLAN FOLDER "/plan.yaml"
 #define TRACE_PLAN FOLDER "/traced.yaml"
 #define TRACE FOLDER "/never-to-be-seen.csv"
-#define SERVED FOLDER "/served.yaml"
+
+static const char served[] = FOLDER "/served.yaml", again[] = FOLDER "/again", results[] = OUT, plan_path[] = PLAN;
 
 static const char served_text[] =
     "schema: 1\nname: served\nschemes: [f16, w4a16-g32]\nbaseline: f16\n"
@@ -35,8 +36,8 @@ static const char trace_text[] = "prompt_tokens,output_tokens\n12,3\n0,4\n30,1\n
 
 static void run_served(struct child *child, const char *devices, const char *plan, const char *const *settings)
 {
-    const char *const arguments[] = {"run", "--profile", SERVED, "--device",   devices, "--deployment",
-                                     plan,  "--out",     OUT,    "--progress", "none",  NULL};
+    const char *const arguments[] = {"run", "--profile", served,  "--device",   devices, "--deployment",
+                                     plan,  "--out",     results, "--progress", "none",  NULL};
     remove_all(OUT);
     start(child, settings, NULL, arguments);
     if (!finish(child, PATIENCE_S))
@@ -228,15 +229,14 @@ static void test_trace(void **state)
     qm_verifier_close(&verifier);
     qm_node_destroy(&result);
     // Who has not the trace cannot do it again, nor with another plan.
-    start(&child, NULL, NULL,
-          (const char *const[]){"reproduce", path, "--device", pocl_id, "--out", FOLDER "/again", NULL});
+    start(&child, NULL, NULL, (const char *const[]){"reproduce", path, "--device", pocl_id, "--out", again, NULL});
     assert_true(finish(&child, PATIENCE_S));
     expect_code(&child, 2);
     expect_text(child.errors, "give the plan that names the file with --deployment");
     release(&child);
-    start(&child, NULL, NULL,
-          (const char *const[]){"reproduce", path, "--device", pocl_id, "--deployment", PLAN, "--out", FOLDER "/again",
-                                NULL});
+    start(
+        &child, NULL, NULL,
+        (const char *const[]){"reproduce", path, "--device", pocl_id, "--deployment", plan_path, "--out", again, NULL});
     assert_true(finish(&child, PATIENCE_S));
     expect_code(&child, 2);
     expect_text(child.errors, "another plan than the record's");
@@ -305,7 +305,7 @@ static void expect_refused(const char *plan, const char *words)
     struct child child;
     assert_int_equal(qm_file_write(FOLDER "/bad.yaml", plan, strlen(plan)), QM_OK);
     start(&child, NULL, NULL,
-          (const char *const[]){"run", "--profile", SERVED, "--deployment", FOLDER "/bad.yaml", "--out", OUT, NULL});
+          (const char *const[]){"run", "--profile", served, "--deployment", FOLDER "/bad.yaml", "--out", OUT, NULL});
     assert_true(finish(&child, PATIENCE_S));
     expect_code(&child, 2);
     expect_text(child.errors, words);
@@ -337,7 +337,7 @@ static int setup(void **state)
     if (group_setup(state) != 0)
         return 1;
     setenv("QM_DATA_DIR", QM_SOURCE_DIR, 1);
-    assert_int_equal(qm_file_write(SERVED, served_text, strlen(served_text)), QM_OK);
+    assert_int_equal(qm_file_write(served, served_text, strlen(served_text)), QM_OK);
     assert_int_equal(qm_file_write(PLAN, plan_text, strlen(plan_text)), QM_OK);
     assert_int_equal(qm_file_write(TRACE_PLAN, traced_text, strlen(traced_text)), QM_OK);
     assert_int_equal(qm_file_write(TRACE, trace_text, strlen(trace_text)), QM_OK);
