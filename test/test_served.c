@@ -77,6 +77,8 @@ static void expect_served(const struct qm_node *result, const char *scheme)
     assert_true(rate > 0 && rate * seconds > outputs * 0.999 && rate * seconds < outputs * 1.001);
     assert_true(number_at(result, scheme, "deployment.seconds_least") <= seconds &&
                 seconds <= number_at(result, scheme, "deployment.seconds_most"));
+    double in_passes = number_at(result, scheme, "deployment.seconds_in_passes");
+    assert_true(in_passes > 0 && in_passes < seconds);
     assert_true(number_at(result, scheme, "deployment.first_token_ms.p50.value") > 0);
     assert_true(number_at(result, scheme, "deployment.token_ms.p50.value") > 0);
     // Nobody has a first token within a microsecond, and everybody the next ones within minutes.
@@ -207,6 +209,7 @@ static void test_trace(void **state)
                  {"deployment.requests", 4, 1},
                  {"w4a16-g32.deployment.times.f64", 71, 64},
                  {"w4a16-g32.deployment.times.f64", 70, 16},
+                 {"w4a16-g32.deployment.pass_ns.f64", 6, 16},
                  {"w4a16-g32.deployment.tokens", 0, 1},
                  {"w4a16-g32.deployment.tokens", 4, 1},
                  {"w4a16-g32.deployment.check_kl.f64", 7, 64}};
@@ -326,9 +329,6 @@ static void test_refused(void **state)
     expect_refused("requests: 4000\nconcurrency: 4000\nseed: 1\nprompt_tokens: {fixed: 5}\noutput_tokens: {fixed: 2}\n"
                    "bounds: {first_token_ms: 5, token_ms: 1}\n",
                    "a pass has 2045 at most");
-    expect_refused("requests: 3000\nconcurrency: 1100\nseed: 1\nprompt_tokens: {fixed: 5}\n"
-                   "output_tokens: {uniform: [2, 400]}\nbounds: {first_token_ms: 5, token_ms: 1}\n",
-                   "different shapes");
     expect_refused("trace: nowhere.csv\n" REST, "nowhere.csv");
 }
 

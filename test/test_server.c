@@ -224,6 +224,7 @@ static void serve_by_count(struct qm_device *device, const struct subject *subje
     assert_int_equal(qm_server_create(&stage.params, &stage.server), QM_OK);
     assert_int_equal(qm_server_run(stage.server, &hooks, times, &served), QM_OK);
     assert_int_equal(served.passes, 4); // the third request takes the place of the second before anything is decoded
+    assert_int_equal(qm_server_pass_ns(stage.server), 4000); // nothing is between them by this clock
     for (size_t i = 0; i < COUNT(few); ++i)
         if (times[i].start_ns != expected[i].start_ns || times[i].first_token_ns != expected[i].first_token_ns ||
             times[i].end_ns != expected[i].end_ns)

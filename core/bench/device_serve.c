@@ -56,6 +56,7 @@ double qm_session_deployment_units(const struct qm_session *session)
 void qm_deployment_run_clear(struct qm_deployment_run *run)
 {
     free(run->times);
+    free(run->pass_ns);
     free(run->check_kl);
     *run = (struct qm_deployment_run){0};
 }
@@ -159,7 +160,7 @@ static enum qm_status serve_checked(struct qm_session *session, size_t scheme)
 // ---- Timed ----------------------------------------------------------------------------------------------------------
 
 // Appends the times that the worker left.
-static enum qm_status keep_times(struct qm_session *session, struct qm_deployment_run *run)
+static enum qm_status keep_times(struct qm_session *session, struct qm_deployment_run *run, double pass_ns)
 {
     void *bytes = NULL;
     size_t requests = session->prepared->requests->count, size = requests * sizeof(*run->times), count = 0;
@@ -168,7 +169,12 @@ static enum qm_status keep_times(struct qm_session *session, struct qm_deploymen
     enum qm_status status = QM_OK;
     if (grown)
         run->times = grown;
-    if (!grown)
+    double *passes = realloc(run->pass_ns, (run->rounds + 1) * sizeof(*passes));
+    if (passes) {
+        run->pass_ns = passes;
+        passes[run->rounds] = pass_ns;
+    }
+    if (!grown || !passes)
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the times of %zu requests", requests);
     else if (count != size)
         status = QM_FAIL(QM_FAILED, "the worker left %zu bytes of times where %zu were expected", count, size);
@@ -195,6 +201,7 @@ static enum qm_status serve_timed(struct qm_session *session, size_t scheme, uin
     }
     QM_TRY(qm_session_ask(session, request, &answer));
     uint64_t tokens = word_of(answer, "tokens"), checksums = word_of(answer, "checksums");
+    double pass_ns = (double)json_integer_value(json_object_get(answer, "pass_ns"));
     json_decref(answer);
     if (tokens != run->tokens || checksums != run->checksums)
         return QM_FAIL(
@@ -203,7 +210,7 @@ static enum qm_status serve_timed(struct qm_session *session, size_t scheme, uin
             "round %" PRIu32 ", tokens %016" PRIx64 ", expected %016" PRIx64 ", checksums %016" PRIx64
             ", expected %016" PRIx64,
             round + 1, tokens, run->tokens, checksums, run->checksums);
-    return keep_times(session, run);
+    return keep_times(session, run, pass_ns);
 }
 
 // A scheme that fails goes no further. Not QM_OK where the worker has ended.

@@ -85,6 +85,7 @@ struct qm_raw_answers {
 struct qm_deployment_run {
     size_t rounds;                  // of all requests, timed; 0: none
     struct qm_request_times *times; // [rounds][requests], from the start of each round
+    double *pass_ns;                // [rounds]: of each round's time that in passes
     double *check_kl;               // KL(alone || served) of each token of the sample (server.h)
     size_t check_count;
     uint64_t tokens, checksums; // as in struct qm_served, of every run alike; the second is in no samples

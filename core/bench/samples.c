@@ -196,6 +196,7 @@ static void add_deployment(struct sample_list *list, const struct qm_raw *raw, c
     size_t count = run->rounds * raw->requests->count;
     add_array(list, QM_DTYPE_U32, tokens, QM_SAMPLES_FOLD_WORDS, "%s.deployment.tokens", name);
     add_doubles(list, &run->times->start_ns, count * QM_SAMPLES_TIMES_OF_REQUEST, name, "deployment.times");
+    add_doubles(list, run->pass_ns, run->rounds, name, "deployment.pass_ns");
     add_doubles(list, run->check_kl, run->check_count, name, "deployment.check_kl");
 }
 

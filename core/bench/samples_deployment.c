@@ -89,6 +89,30 @@ static enum qm_status check_times(const struct qm_tensors *file, const char *nam
     return QM_OK;
 }
 
+// Of the length of a round that is left to the host.
+static enum qm_status read_passes(const struct qm_tensors *file, const char *scheme, const struct qm_requests *requests,
+                                  struct qm_deployment_run *own)
+{
+    char name[NAME_BYTES];
+    const struct qm_tensor *tensor = NULL;
+    snprintf(name, sizeof(name), "%.180s.deployment.pass_ns.f64", scheme);
+    QM_TRY(need(file, name, 2 * (uint64_t)own->rounds, &tensor));
+    own->pass_ns = malloc(tensor->bytes + 1);
+    if (!own->pass_ns)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for samples", file->file);
+    memcpy(own->pass_ns, tensor->data, tensor->bytes);
+    for (size_t round = 0; round < own->rounds; ++round) {
+        double end_ns = 0;
+        for (size_t i = 0; i < requests->count; ++i) {
+            const struct qm_request_times *times = &own->times[round * requests->count + i];
+            end_ns = times->end_ns > end_ns ? times->end_ns : end_ns;
+        }
+        if (!(own->pass_ns[round] > 0 && own->pass_ns[round] <= end_ns))
+            return refuse(file, name, "passes take no longer than their round, and some time");
+    }
+    return QM_OK;
+}
+
 static enum qm_status read_check(const struct qm_tensors *file, const char *scheme, struct qm_deployment_run *own)
 {
     char name[NAME_BYTES];
@@ -130,5 +154,6 @@ enum qm_status qm_samples_read_deployment(const struct qm_tensors *file, const c
     memcpy(own->times, tensor->data, tensor->bytes);
     own->rounds = rounds;
     QM_TRY(check_times(file, name, requests, own));
+    QM_TRY(read_passes(file, scheme, requests, own));
     return read_check(file, scheme, own);
 }

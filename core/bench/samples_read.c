@@ -545,6 +545,7 @@ void qm_samples_free(struct qm_samples *samples)
             free(scheme->points);
             qm_samples_answers_free(&scheme->answers);
             free(scheme->deployment.times);
+            free(scheme->deployment.pass_ns);
             free(scheme->deployment.check_kl);
             free(scheme->variants);
             free(scheme->own_kl);

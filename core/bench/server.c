@@ -31,6 +31,7 @@ struct qm_server {
     struct shape *decodes;  // [slots + 1], by batch
     uint32_t *tokens;       // [slots][stride]: the table as the device has it
     uint64_t *free_ns;      // [slots]: since when each is free
+    uint64_t pass_ns;       // in passes, of the latest run
     uint32_t *argmaxes;
     struct qm_pass_start *starts;
     float *logits; // of one row
@@ -370,7 +371,10 @@ static enum qm_status serve_pass(struct qm_server *server, const struct qm_serve
         server->starts[i] = (struct qm_pass_start){pass->rows[i].position, pass->rows[i].slot};
     if (is_wrong)
         QM_TRY(plant_wrong_token(server, pass));
+    uint64_t begin_ns = read_clock(hooks);
     QM_TRY(run_pass(server, shape, &timing));
+    spend(server, hooks, pass);
+    server->pass_ns += read_clock(hooks) - begin_ns;
     if (is_wrong)
         QM_TRY(plant_wrong_token(server, pass));
     QM_TRY(qm_pass_read_outputs(shape->pass, NULL, server->argmaxes));
@@ -386,6 +390,7 @@ static enum qm_status serve(struct qm_server *server, const struct qm_server_hoo
     uint64_t total = server->counts.prefill_passes + server->counts.decode_passes;
     memset(out, 0, sizeof(*out));
     QM_TRY(qm_serving_begin(&server->params.serving, &serving));
+    server->pass_ns = 0;
     uint64_t begin_ns = read_clock(hooks);
     for (uint32_t slot = 0; slot < server->slots; ++slot)
         server->free_ns[slot] = begin_ns;
@@ -394,7 +399,6 @@ static enum qm_status serve(struct qm_server *server, const struct qm_server_hoo
         qm_heartbeat_note("serving, pass %" PRIu64 " of %" PRIu64 ", %s of %" PRIu32, out->passes + 1, total,
                           pass.is_prefill ? "prompt" : "batch", pass.is_prefill ? pass.tokens : pass.batch);
         QM_GUARD(serve_pass(server, hooks, &pass, &checksum));
-        spend(server, hooks, &pass);
         if (times)
             note_times(server, &pass, begin_ns, read_clock(hooks), times);
         if (is_checked)
@@ -411,6 +415,11 @@ enum qm_status qm_server_run(struct qm_server *server, const struct qm_server_ho
                              struct qm_request_times *times, struct qm_served *out)
 {
     return serve(server, hooks, times, false, out);
+}
+
+uint64_t qm_server_pass_ns(const struct qm_server *server)
+{
+    return server->pass_ns;
 }
 
 // ---- The sample -----------------------------------------------------------------------------------------------------

@@ -67,6 +67,10 @@ void qm_server_destroy(struct qm_server **server); // NULL is allowed; before it
 QM_MUST_USE enum qm_status qm_server_run(struct qm_server *server, const struct qm_server_hooks *hooks,
                                          struct qm_request_times *times, struct qm_served *out);
 
+// What of the latest run's time was spent in passes, from their submission to their end; the rest is what the host does
+// between them.
+uint64_t qm_server_pass_ns(const struct qm_server *server);
+
 // Serves all requests without a clock, and believes nothing: the logits behind every token that is given are read back and
 // must be finite, their argmax on the host must be the device's, and the checksum of decode passes that of their logits.
 // QM_WRONG_RESULT otherwise. Then a sample of requests, spread over all, is run alone, each with the tokens that it was

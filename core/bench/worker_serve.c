@@ -123,7 +123,7 @@ static enum qm_status check(struct qm_worker_server *kept, const struct qm_serve
 }
 
 static enum qm_status run_timed(struct qm_worker_server *kept, const struct qm_server_hooks *hooks, const char *path,
-                                struct qm_served *served)
+                                json_t *answer, struct qm_served *served)
 {
     size_t count = kept->params.serving.count;
     struct qm_request_times *times = calloc(count, sizeof(*times));
@@ -132,6 +132,7 @@ static enum qm_status run_timed(struct qm_worker_server *kept, const struct qm_s
     enum qm_status status = qm_server_run(kept->server, hooks, times, served);
     if (status == QM_OK)
         status = qm_file_append(path, times, count * sizeof(*times));
+    json_object_set_new(answer, "pass_ns", json_integer((json_int_t)qm_server_pass_ns(kept->server)));
     free(times);
     return status;
 }
@@ -146,7 +147,7 @@ enum qm_status qm_worker_serve(struct qm_worker_server *kept, const struct qm_se
         .now = planted_now, .spend = planted_spend, .is_wrong = planted_is_wrong, .context = &planted};
     struct qm_served served = {0};
     QM_TRY(find_server(kept, params));
-    QM_TRY(path ? run_timed(kept, &own, path, &served) : check(kept, &own, answer, &served));
+    QM_TRY(path ? run_timed(kept, &own, path, answer, &served) : check(kept, &own, answer, &served));
     set_word(answer, "passes", served.passes);
     set_word(answer, "tokens", served.tokens);
     set_word(answer, "checksums", served.checksums);

@@ -531,6 +531,8 @@ const struct qm_result_row qm_result_rows[] = {
     {"schemes[].deployment.decode_passes", WHOLE, 0, NULL, "of a round"},
     {"schemes[].deployment.decode_batch_mean", NUMBER, WORD, NULL, "requests in a decode pass"},
     {"schemes[].deployment.seconds", POSITIVE, 0, NULL, "of a round, from the first start to the last end; their mean"},
+    {"schemes[].deployment.seconds_in_passes", POSITIVE, 0, NULL,
+     "of them, from a pass's submission to its end; the rest is the host's"},
     {"schemes[].deployment.seconds_least", POSITIVE, 0, NULL, "the shortest round"},
     {"schemes[].deployment.seconds_most", POSITIVE, 0, NULL, "the longest"},
     {"schemes[].deployment.requests_per_s", POSITIVE, 0, NULL, "over all rounds"},
