@@ -56,7 +56,7 @@ file(GLOB QM_TEST_SOURCES CONFIGURE_DEPENDS test/test_*.c)
 if(QM_SANITIZE) # of the drivers' arithmetic the sanitizers see nothing
     list(FILTER QM_TEST_SOURCES EXCLUDE REGEX "/test_agreement\\.c$")
     # Simulations of thousands of runs, and whole runs beside those of test_run: what they call is called there, sanitized.
-    list(FILTER QM_TEST_SOURCES EXCLUDE REGEX "/test_(sustained|stop|reproduce|gate_live|run_answers)\\.c$")
+    list(FILTER QM_TEST_SOURCES EXCLUDE REGEX "/test_(sustained|stop|reproduce|gate_live|run_answers|served)\\.c$")
 endif()
 foreach(source ${QM_TEST_SOURCES})
     get_filename_component(name ${source} NAME_WE)

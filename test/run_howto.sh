@@ -57,4 +57,7 @@ if grep -E -q 'capital of France|Paris|Water boils' "$result" || grep -a -q 'cap
     exit 1
 fi
 grep -q 'compat: llama-perplexity' my-text/*.yaml || { echo "the text was not cut as llama-perplexity does"; exit 1; }
+for words in 'requests: 12' 'within_first_token: ' 'prefill_passes: '; do
+    grep -q "$words" my-traffic/*.yaml || { echo "the served requests do not say '$words'"; exit 1; }
+done
 echo "all blocks run"

@@ -244,6 +244,14 @@ static void test_rules(void **state)
         {"schemes[w8a8].throughput[decode 1 64].oddities", QM_DIFFERENCE_SUBJECT},
         {"schemes[w8a8].throughput[decode 1 64].stopped", QM_DIFFERENCE_NOTE},
         {"schemes[w8a8].throughput[prefill 1 64].time_to_first_token_ms.p50", QM_DIFFERENCE_SUBJECT},
+        {"profile.deployment", QM_DIFFERENCE_NOTE},
+        {"profile.deployment.sha256", QM_DIFFERENCE_FATAL},
+        {"profile.deployment.bounds.token_ms", QM_DIFFERENCE_FATAL},
+        {"profile.deployment.prompt_tokens.fixed", QM_DIFFERENCE_IGNORED},
+        {"profile.deployment.trace_sha256", QM_DIFFERENCE_IGNORED},
+        {"schemes[w8a8].deployment.rounds", QM_DIFFERENCE_NOTE},
+        {"schemes[w8a8].deployment.check.median_bound", QM_DIFFERENCE_NOTE},
+        {"schemes[w8a8].deployment.within.value", QM_DIFFERENCE_SUBJECT},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (qm_compare_rule(rows[i].path, NULL) != rows[i].class)
@@ -519,6 +527,46 @@ static void test_sustained(void **state)
     qm_node_destroy(&b);
 }
 
+// Requests that both sides served have a ratio, without an interval; a plan of which more than the rounds differs forbids all.
+static void test_served(void **state)
+{
+    (void)state;
+    struct qm_comparison comparison;
+    struct qm_node *sides[2] = {load("result-pocl.yaml"), load("result-pocl.yaml")};
+    for (int i = 0; i < 2; i++) {
+        struct qm_node *plan = qm_node_add_mapping(qm_node_child(sides[i], "profile"), "deployment");
+        qm_node_set_u64(plan, "concurrency", 4);
+        qm_node_set_u64(plan, "rounds", 2);
+    }
+    struct qm_node *rows[2] = {qm_node_get(sides[0], "schemes.1"), qm_node_get(sides[1], "schemes.1")};
+    qm_node_set_double(qm_node_add_mapping(rows[0], "deployment"), "output_tokens_per_s", 50);
+    assert_int_equal(qm_compare(sides[0], sides[1], &comparison), QM_OK); // one side served nothing
+    assert_int_equal(rates_of(&comparison, "w8a8"), 2);
+    assert_non_null(find(&comparison, "schemes[w8a8].deployment"));
+    qm_comparison_free(&comparison);
+    qm_node_set_double(qm_node_add_mapping(rows[1], "deployment"), "output_tokens_per_s", 75);
+    assert_int_equal(qm_compare(sides[0], sides[1], &comparison), QM_OK);
+    assert_int_equal(rates_of(&comparison, "w8a8"), 3);
+    for (size_t i = 0; i < comparison.rate_count; i++) {
+        if (!comparison.rates[i].is_deployment)
+            continue;
+        assert_near(comparison.rates[i].ratio.value, 1.5);
+        assert_false(comparison.rates[i].ratio.has_interval);
+    }
+    qm_comparison_free(&comparison);
+    qm_node_set_u64(qm_node_get(sides[1], "profile.deployment"), "rounds", 3);
+    assert_int_equal(qm_compare(sides[0], sides[1], &comparison), QM_OK);
+    assert_int_equal(rates_of(&comparison, "w8a8"), 3);
+    qm_comparison_free(&comparison);
+    qm_node_set_u64(qm_node_get(sides[1], "profile.deployment"), "concurrency", 5);
+    assert_int_equal(qm_compare(sides[0], sides[1], &comparison), QM_OK);
+    assert_int_equal(comparison.pair, QM_NOT_COMPARABLE);
+    assert_int_equal(comparison.rate_count, 0);
+    qm_comparison_free(&comparison);
+    qm_node_destroy(&sides[0]);
+    qm_node_destroy(&sides[1]);
+}
+
 // ---- Many -----------------------------------------------------------------------------------------------------------
 
 static size_t group_of_two(const struct qm_node *a, const struct qm_node *b)
@@ -623,6 +671,7 @@ int main(void)
         cmocka_unit_test(test_ratio),
         cmocka_unit_test(test_timers),
         cmocka_unit_test(test_sustained),
+        cmocka_unit_test(test_served),
         cmocka_unit_test(test_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

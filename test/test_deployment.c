@@ -105,6 +105,47 @@ static void test_section(void **state)
             "'concurrency' is 5000");
 }
 
+#define HASH "a85c87a10fbdd9417132036692093fd3c087f61fddefa297743fb7aca82b6ddd"
+
+// What a plan may say of how it is served, and how a result keeps it.
+static void test_record(void **state)
+{
+    (void)state;
+    struct qm_deployment deployment = plan(REST OUT "prompt_tokens: {fixed: 7}\n"), again;
+    struct qm_requests requests;
+    assert_int_equal(deployment.chunk_tokens, 512);
+    assert_int_equal(deployment.rounds, 2);
+    assert_string_equal(deployment.sha256, "");
+    deployment = plan(REST OUT "prompt_tokens: {fixed: 7}\nchunk_tokens: 3\nrounds: 1\n");
+    assert_int_equal(deployment.chunk_tokens, 3);
+    assert_int_equal(deployment.rounds, 1);
+    refused(REST OUT "prompt_tokens: {fixed: 5}\nchunk_tokens: 0\n", "'chunk_tokens' is 0; expected 1 to 8192");
+    refused(REST OUT "prompt_tokens: {fixed: 5}\nrounds: 65\n", "'rounds' is 65; expected 1 to 64");
+    refused(REST OUT "prompt_tokens: {fixed: 5}\nsha256: 12\n", "'sha256' must be 64 hexadecimal digits");
+    refused(REST "trace: t.csv\ntrace_sha256: " HASH "\n", "a 'trace' and a 'trace_sha256'");
+    // Requests that are drawn must be the record's.
+    assert_int_equal(qm_deployment_requests(&deployment, 100, NULL, &requests), QM_OK);
+    memcpy(deployment.sha256, requests.sha256, sizeof(deployment.sha256));
+    qm_requests_free(&requests);
+    struct qm_node *node = qm_deployment_expand(&deployment, false);
+    assert_int_equal(qm_deployment_read(node, &again), QM_OK);
+    assert_memory_equal(&again, &deployment, sizeof(again));
+    qm_node_destroy(&node);
+    assert_int_equal(qm_deployment_requests(&again, 100, NULL, &requests), QM_OK);
+    qm_requests_free(&requests);
+    again.output.low = again.output.high = 4;
+    assert_int_equal(qm_deployment_requests(&again, 100, NULL, &requests), QM_INVALID);
+    assert_non_null(strstr(qm_error_text(), "and those of the record to"));
+    assert_null(requests.requests);
+    // A trace that is known by its hash alone has no requests, and is told so.
+    deployment =
+        plan("requests: 3\nconcurrency: 1\nbounds: {first_token_ms: 5, token_ms: 1}\ntrace_sha256: " HASH "\n");
+    assert_true(deployment.has_trace);
+    assert_string_equal(deployment.trace, "");
+    assert_int_equal(qm_deployment_requests(&deployment, 100, NULL, &requests), QM_INVALID);
+    assert_non_null(strstr(qm_error_text(), "--deployment"));
+}
+
 static int rising(const void *a, const void *b)
 {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
@@ -295,7 +336,7 @@ static void test_times(void **state)
         double end = i % 2 ? first + (i >= 36 ? 11e6 : 10e6) : first;      // 2 are slow
         times[i] = (struct qm_request_times){start, first, end};
     }
-    assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, &bootstrap, &result), QM_OK);
+    assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, 1, &bootstrap, &result), QM_OK);
     assert_int_equal(result.requests, MANY);
     assert_int_equal(result.within_first_token, MANY - 4);
     assert_int_equal(result.within_token, MANY - 2);
@@ -311,12 +352,32 @@ static void test_times(void **state)
     assert_true(result.first_token.p95.value == 6e6);
     assert_int_equal(result.first_token.p99.state, QM_ESTIMATE_NOT_MEASURED); // 40 samples have no 99th percentile
     assert_near(result.token.p50.value, 1e6, 1e-3);
+    // A second round, half as fast, in which another request is late: it counts against its request, and not twice.
+    struct qm_request_times both[2 * MANY];
+    memcpy(both, times, sizeof(times));
+    for (int i = 0; i < MANY; i++) {
+        both[MANY + i] = times[i];
+        both[MANY + i].start_ns = 5e9 + 2 * (times[i].start_ns - 1e9); // a clock of its own
+        both[MANY + i].first_token_ns = both[MANY + i].start_ns + (i == 1 || i == 10 ? 6e6 : 4e6);
+        both[MANY + i].end_ns = both[MANY + i].first_token_ns + (times[i].end_ns - times[i].first_token_ns);
+    }
+    assert_int_equal(qm_deployment_judge(&deployment, requests, both, MANY, 2, &bootstrap, &result), QM_OK);
+    assert_int_equal(result.requests, MANY);
+    assert_int_equal(result.within_first_token, MANY - 5);
+    assert_int_equal(result.within, MANY - 7);
+    assert_near(result.least_seconds, 0.406, 1e-12);
+    assert_near(result.most_seconds, 0.78 + 0.015, 1e-12);
+    assert_near(result.seconds, 0.406 + 0.795, 1e-12);
+    assert_near(result.requests_per_s, 80 / 1.201, 1e-9);
+    assert_near(result.within_per_s, 2 * 33 / 1.201, 1e-9);
+    assert_true(result.first_token.p50.value == 5e6 || result.first_token.p50.value == 4e6);
+    assert_int_equal(qm_deployment_judge(&deployment, requests, both, MANY, 0, &bootstrap, &result), QM_INVALID);
     // Nobody has a second token: nothing is measured between tokens.
     for (int i = 0; i < MANY; i++) {
         requests[i].output_tokens = 1;
         times[i].end_ns = times[i].first_token_ns;
     }
-    assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, &bootstrap, &result), QM_OK);
+    assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, 1, &bootstrap, &result), QM_OK);
     assert_int_equal(result.token.p50.state, QM_ESTIMATE_NOT_MEASURED);
     assert_int_equal(result.within_token, MANY);
     // Times that cannot be.
@@ -326,22 +387,23 @@ static void test_times(void **state)
                                                             {good.start_ns, good.first_token_ns, INFINITY}};
     for (size_t i = 0; i < COUNT(bad); i++) {
         times[3] = bad[i];
-        assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, &bootstrap, &result), QM_INVALID);
+        assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, 1, &bootstrap, &result), QM_INVALID);
         assert_non_null(strstr(qm_error_text(), "request 3"));
     }
     times[3] = good;
     requests[3].output_tokens = 2; // which take no time
-    assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, &bootstrap, &result), QM_INVALID);
+    assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, 1, &bootstrap, &result), QM_INVALID);
     requests[3].output_tokens = 0;
-    assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, &bootstrap, &result), QM_INVALID);
-    assert_int_equal(qm_deployment_judge(&deployment, requests, times, 0, &bootstrap, &result), QM_INVALID);
+    assert_int_equal(qm_deployment_judge(&deployment, requests, times, MANY, 1, &bootstrap, &result), QM_INVALID);
+    assert_int_equal(qm_deployment_judge(&deployment, requests, times, 0, 1, &bootstrap, &result), QM_INVALID);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_section), cmocka_unit_test(test_lengths),       cmocka_unit_test(test_first_requests),
-        cmocka_unit_test(test_traces),  cmocka_unit_test(test_documentation), cmocka_unit_test(test_times),
+        cmocka_unit_test(test_section),        cmocka_unit_test(test_record), cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_first_requests), cmocka_unit_test(test_traces), cmocka_unit_test(test_documentation),
+        cmocka_unit_test(test_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -161,6 +161,8 @@ void qm_session_plan_sequences(struct qm_session *session)
         session->rows = longest > session->rows ? longest : session->rows;
         session->context = positions > session->context ? positions : session->context;
     }
+    if (qm_session_has_deployment(session))
+        qm_session_plan_deployment(session);
     for (size_t i = 0; i < profile->decode_count; ++i)
         session->slots = profile->decode[i].steps > session->slots ? profile->decode[i].steps : session->slots;
 }
@@ -410,11 +412,14 @@ static enum qm_status begin(struct qm_session *session)
     return score_before_timing(session);
 }
 
-// Scored, timed, verified and, where that is asked, its answers judged: whatever ends the worker now takes nothing from it.
+// Scored, timed, verified and, where that is asked, its answers judged and its requests served: whatever ends the worker now
+// takes nothing from it.
 static bool is_complete(const struct qm_session *session, const struct qm_scheme_run *scheme)
 {
     bool has_speed = false;
     if (qm_session_has_answers(session) && !scheme->answers)
+        return false;
+    if (qm_session_has_deployment(session) && scheme->deployment.rounds < session->profile->deployment.rounds)
         return false;
     for (size_t i = 0; i < scheme->point_count; ++i) {
         if (scheme->points[i].expected_count > 0 && !scheme->points[i].is_verified)
@@ -457,7 +462,8 @@ enum qm_status qm_session_begin(const struct qm_device_run_params *params, const
         (double)run->scheme_count *
         (windows + (double)points * (session->profile->repeats + 1) +
          (session->profile->sustained == QM_PROFILE_SUSTAINED_NONE ? 0 : session->profile->sustained_s) +
-         (qm_session_has_answers(session) ? (double)qm_answer_sequences(params->prepared->example_tokens) : 0));
+         (qm_session_has_answers(session) ? (double)qm_answer_sequences(params->prepared->example_tokens) : 0) +
+         (qm_session_has_deployment(session) ? qm_session_deployment_units(session) : 0));
     return begin(session);
 }
 
@@ -536,6 +542,8 @@ enum qm_status qm_device_run(const struct qm_device_run_params *params, struct q
             status = qm_session_time(&session);
         if (status == QM_OK)
             status = qm_session_answer(&session);
+        if (status == QM_OK)
+            status = qm_session_serve(&session);
         status = qm_session_end(&session, status, &ending, out);
         if (ending.lost_device && retries == 0) {
             memcpy(reason, ending.reason, sizeof(reason));
@@ -578,6 +586,7 @@ void qm_device_run_destroy(struct qm_device_run **run)
         qm_sustained_run_clear(&r->schemes[s].sustained);
         qm_generated_destroy(&r->schemes[s].generated);
         qm_answer_run_destroy(&r->schemes[s].answers);
+        qm_deployment_run_clear(&r->schemes[s].deployment);
     }
     free(r->before);
     free(r->after);

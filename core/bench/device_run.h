@@ -2,7 +2,8 @@
 //
 // Order: self-test; upload of every scheme; each kernel against the oracle; prefill of the whole evaluation set and
 // teacher-forced decode, both scored; logits against the reference backend running the same artifact; then timed
-// passes, schemes interleaved, each ending in a checksum that must be that of the scored pass. Of a widened model only the
+// passes, schemes interleaved, each ending in a checksum that must be that of the scored pass; then a user's examples are
+// answered, and a deployment's requests are served. Of a widened model only the
 // first group of windows is scored before timing and the rest at the end, both beside the narrow model's (device_widen.c).
 #ifndef QM_BENCH_DEVICE_RUN_H
 #define QM_BENCH_DEVICE_RUN_H
@@ -45,6 +46,7 @@ struct qm_prepared {
     struct qm_tokenizer *tokenizer;
     bool embeds_texts;                           // the examples' texts go into the result
     const struct qm_answer_questions *questions; // the examples with how answers end; NULL: none are asked
+    const struct qm_requests *requests;          // to be served; NULL: none are
     const struct qm_generated *reference_generated;
     const struct qm_answer_run *reference_answers; // of the fp32 model
     struct qm_prepared_scheme schemes[QM_PROFILE_SCHEMES_MAX];
@@ -72,6 +74,7 @@ struct qm_scheme_run {
     struct qm_sustained_run sustained;
     struct qm_generated *generated; // what it answered to a user's examples; NULL where none were asked
     struct qm_answer_run *answers;  // what came of it; NULL until all are judged
+    struct qm_deployment_run deployment;
 };
 
 struct qm_device_run {

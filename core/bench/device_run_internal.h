@@ -117,6 +117,14 @@ void qm_turns_shuffle(uint64_t seed, uint64_t stream, size_t *order, size_t coun
 QM_MUST_USE enum qm_status qm_session_answer(struct qm_session *session);
 bool qm_session_has_answers(const struct qm_session *session);
 
+// A deployment (device_serve.c): every scheme that is ok serves its requests, first checked and then timed, after all else.
+// QM_OK where there is none.
+QM_MUST_USE enum qm_status qm_session_serve(struct qm_session *session);
+bool qm_session_has_deployment(const struct qm_session *session);
+void qm_session_plan_deployment(struct qm_session *session);          // what its passes need of the engine
+double qm_session_deployment_units(const struct qm_session *session); // of work, of each scheme
+void qm_deployment_run_clear(struct qm_deployment_run *run);
+
 // Sustained runs (device_sustain.c): every scheme on its own, contiguously.
 QM_MUST_USE enum qm_status qm_session_sustain(struct qm_session *session);
 // Sensors and the host (device_sensors.c). Begin follows opening the device; end follows the end of its worker.

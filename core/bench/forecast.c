@@ -41,6 +41,9 @@ static double scheme_seconds(const struct qm_profile *profile, double per_token,
         seconds += (double)set->windows * profile->decode[i].steps * per_token / rates->decode;
         seconds += at_least((profile->warmup + profile->repeats + 1) * block, profile->seconds);
     }
+    double served = (double)profile->served_prompt_tokens * per_token / rates->prefill +
+                    (double)profile->served_output_tokens * per_token / rates->decode;
+    seconds += (profile->deployment.rounds + 1) * served; // once more to check it
     return seconds +
            (profile->sustained == QM_PROFILE_SUSTAINED_NONE ? 0 : profile->sustained_s + profile->cool_down_s);
 }

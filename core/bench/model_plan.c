@@ -28,19 +28,20 @@ static enum qm_status plan_scheme(const struct qm_engine_params *params, const s
     return QM_OK;
 }
 
-void qm_model_plan_make(const struct qm_profile *profile, const struct qm_model_config *config,
-                        struct qm_model_plan *out)
+void qm_model_plan_make(const struct qm_profile *profile, const struct qm_requests *requests,
+                        const struct qm_model_config *config, struct qm_model_plan *out)
 {
     const struct qm_evaluation evaluation = {.set = profile->evaluation};
-    const struct qm_prepared prepared = {.evaluation = &evaluation};
+    const struct qm_prepared prepared = {.evaluation = &evaluation, .requests = requests};
     struct qm_session session = {.prepared = &prepared, .profile = profile};
     qm_session_plan_sequences(&session);
     memset(out, 0, sizeof(*out));
     out->window_tokens = profile->evaluation.window_tokens;
     out->sequences = session.sequences;
     out->rows = session.rows;
+    out->context = session.context;
     const struct qm_engine_params params = {.config = *config,
-                                            .context = out->window_tokens < config->context ? out->window_tokens : 0,
+                                            .context = out->context < config->context ? out->context : 0,
                                             .rows = session.rows,
                                             .sequences = session.sequences,
                                             .slots = session.slots};

@@ -18,12 +18,14 @@ struct qm_model_plan_scheme {
 
 struct qm_model_plan {
     uint32_t window_tokens, sequences, rows;                     // that a run has on the device at one time
+    uint32_t context;                                            // positions of each sequence
     struct qm_model_plan_scheme schemes[QM_PROFILE_SCHEMES_MAX]; // the profile's
     uint64_t all_bytes;                                          // all schemes side by side, as a run has them
 };
 
-void qm_model_plan_make(const struct qm_profile *profile, const struct qm_model_config *config,
-                        struct qm_model_plan *out);
+// `requests` are those of the profile's deployment, or NULL.
+void qm_model_plan_make(const struct qm_profile *profile, const struct qm_requests *requests,
+                        const struct qm_model_config *config, struct qm_model_plan *out);
 
 // What a device has for it: the heap that its driver names, of a device on the processor not more than the system has left. 0:
 // unknown.

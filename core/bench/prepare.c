@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/prepare_deployment.h"
 #include "bench/prepare_sets.h"
 #include "bench/reference_answers.h"
 #include "bench/sensitivity.h"
@@ -156,6 +157,7 @@ enum qm_status qm_preparation_read(const struct qm_preparation_params *params, s
     QM_GUARD(load_model(params, p));
     QM_GUARD(qm_preparation_read_sets(p, params));
     QM_GUARD(check_against_model(&p->profile, p->model));
+    QM_GUARD(qm_preparation_read_deployment(p, params));
     *out = p;
     p = NULL;
 done:
@@ -219,6 +221,8 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
     }
     if (p->calibration_file.evaluation)
         p->prepared.calibration_file = &p->calibration_file;
+    if (p->requests.count > 0)
+        p->prepared.requests = &p->requests;
     if (p->overlap_found.tokens > 0)
         p->prepared.overlap_found = &p->overlap_found;
     if (p->profile.evaluation.windows < VERIFY_WINDOWS)
@@ -263,6 +267,7 @@ void qm_preparation_destroy(struct qm_preparation **preparation)
     qm_generated_destroy(&p->reference_generated);
     qm_answer_run_destroy(&p->reference_answers);
     qm_reference_rows_destroy(&p->reference);
+    qm_requests_free(&p->requests);
     qm_preparation_free_sets(p);
     qm_model_destroy(&p->model);
     free(p);

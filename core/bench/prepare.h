@@ -17,6 +17,7 @@ struct qm_preparation {
     uint32_t overlap;                               // as in struct qm_prepared
     struct qm_reference_rows *reference;
     struct qm_calibration *collected;         // NULL until a scheme is calibrated
+    struct qm_requests requests;              // of the profile's deployment; zeroed without
     struct qm_answer_questions questions;     // the user's examples, if there are some
     struct qm_generated *reference_generated; // the fp32 model's answers, else NULL
     struct qm_answer_run *reference_answers;
@@ -33,10 +34,11 @@ struct qm_preparation_params {
     uint64_t widen;  // as --widen has it: a power of two up to QM_PROFILE_WIDEN_MAX; 0: the profile's
     bool fits;       // --fit: as wide as each device holds; with neither `widen` nor a widened profile
     const char *evaluation_file, *calibration_file; // the user's own, in place of the built-in sets; NULL: built in
-    const char *compat;     // "llama-perplexity": how a text is cut and scored; NULL: the profile's
-    uint64_t window_tokens; // of a text's windows; 0: as the profile has it, and no more than the context
-    uint64_t stride;        // of a text, as in text_set.h; 0: the profile's
-    uint64_t windows_most;  // of the file; 0: all
+    const char *deployment_file; // a section `deployment` as a file of its own, in place of the profile's; NULL: that
+    const char *compat;          // "llama-perplexity": how a text is cut and scored; NULL: the profile's
+    uint64_t window_tokens;      // of a text's windows; 0: as the profile has it, and no more than the context
+    uint64_t stride;             // of a text, as in text_set.h; 0: the profile's
+    uint64_t windows_most;       // of the file; 0: all
     bool embeds_texts;
     bool has_evaluation_seed;
     uint64_t evaluation_seed;

@@ -51,9 +51,9 @@ struct section {
 };
 
 static const struct section sections[] = {
-    {"", {"schema",      "name",    "title",  "extends", "model",     "schemes",   "baseline", "evaluation",
-          "calibration", "prefill", "decode", "timing",  "sustained", "latency",   "caches",   "gate",
-          "policy",      "tier",    "tiles",  "widen",   "bootstrap", "acceptance"}},
+    {"", {"schema",      "name",    "title",  "extends", "model",     "schemes",    "baseline",  "evaluation",
+          "calibration", "prefill", "decode", "timing",  "sustained", "latency",    "caches",    "gate",
+          "policy",      "tier",    "tiles",  "widen",   "bootstrap", "acceptance", "deployment"}},
     {"evaluation",
      {"set", "seed", "windows", "window_tokens", "scored_tokens", "sets", "sha256", "file_windows",
       "file_window_tokens", "stride", "compat"}},
@@ -470,6 +470,10 @@ static enum qm_status read_tree(const struct qm_node *root, struct qm_profile *p
     QM_TRY(qm_profile_read_measurement(root, profile));
     QM_TRY(read_set(root, "evaluation", true, &profile->evaluation));
     QM_TRY(read_set(root, "calibration", false, &profile->calibration));
+    const struct qm_node *deployment = qm_node_child(root, "deployment");
+    profile->has_deployment = deployment != NULL;
+    if (deployment)
+        QM_TRY(qm_deployment_read(deployment, &profile->deployment));
     return read_criteria(root, profile);
 }
 
@@ -706,6 +710,8 @@ struct qm_node *qm_profile_expand(const struct qm_profile *profile)
     mapping = qm_node_add_mapping(node, "acceptance");
     expand_bounds(mapping, "at_most", QM_BOUND_UPPER, profile);
     expand_bounds(mapping, "at_least", QM_BOUND_LOWER, profile);
+    if (profile->has_deployment)
+        qm_node_set_node(node, "deployment", qm_deployment_expand(&profile->deployment, true));
     return node;
 }
 

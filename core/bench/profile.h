@@ -22,6 +22,8 @@
 //   tier: base | best         tiles: fixed | tuned         widen: 1 .. 64 | fit
 //   bootstrap: {seed, resamples, confidence}
 //   acceptance: {at_most: {METRIC: bound}, at_least: {METRIC: bound}}
+//   deployment                optional: requests that are served after everything was timed, as workload/deployment.h has it;
+//                             a relative path of its trace begins at the profile's place
 #ifndef QM_BENCH_PROFILE_H
 #define QM_BENCH_PROFILE_H
 
@@ -31,6 +33,7 @@
 #include "score/acceptance.h"
 #include "score/gate.h"
 #include "sys/file.h"
+#include "workload/deployment.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -151,6 +154,10 @@ struct qm_profile {
     struct qm_bootstrap bootstrap;
     struct qm_criterion criteria[QM_PROFILE_CRITERIA_MAX];
     size_t criterion_count;
+
+    bool has_deployment;
+    struct qm_deployment deployment;
+    uint64_t served_prompt_tokens, served_output_tokens; // of its requests, once they are known; no part of the profile
 
     bool is_stock;                 // equal to the stock profile of its name: part of `class: standard`
     char hash[QM_HASH_TEXT_BYTES]; // content hash of the expanded profile

@@ -9,6 +9,7 @@
 #include "score/details.h"
 #include "score/summary.h"
 #include "score/timer.h"
+#include "workload/deployment_result.h"
 
 // A point of throughput.
 struct qm_point_run {
@@ -80,6 +81,16 @@ struct qm_raw_answers {
     const uint32_t *generated;
 };
 
+// A deployment's requests as a scheme served them.
+struct qm_deployment_run {
+    size_t rounds;                  // of all requests, timed; 0: none
+    struct qm_request_times *times; // [rounds][requests], from the start of each round
+    double *pass_ns;                // [rounds]: of each round's time that in passes
+    double *check_kl;               // KL(alone || served) of each token of the sample (server.h)
+    size_t check_count;
+    uint64_t tokens, checksums; // as in struct qm_served, of every run alike; the second is in no samples
+};
+
 enum {
     QM_RAW_VARIANTS_MAX = 96
 };
@@ -97,7 +108,8 @@ struct qm_raw_scheme {
     const struct qm_sustained_run *sustained;
     const struct qm_widening_run *widening; // NULL unless the model is widened
     struct qm_raw_answers answers;
-    const char *variants[QM_RAW_VARIANTS_MAX]; // names of the kernels that its passes use, without their tile
+    const struct qm_deployment_run *deployment; // NULL where nothing was served
+    const char *variants[QM_RAW_VARIANTS_MAX];  // names of the kernels that its passes use, without their tile
     size_t variant_count;
 };
 
@@ -115,7 +127,8 @@ struct qm_raw {
     uint32_t answer_count;           // a user's examples
     const uint8_t *answer_is_choice; // [answer_count]
     struct qm_raw_answers reference_answers;
-    struct qm_timer_check timer; // filled by qm_speed_judge_timer: whether device times are worth anything
+    const struct qm_requests *requests; // of the profile's deployment; NULL without
+    struct qm_timer_check timer;        // filled by qm_speed_judge_timer: whether device times are worth anything
 };
 
 #endif

@@ -39,6 +39,7 @@ static struct qm_preparation_params preparation_params(const struct qm_rerun_par
                                           .model = params->model,
                                           .evaluation_file = params->evaluation_file,
                                           .calibration_file = params->calibration_file,
+                                          .deployment_file = params->deployment_file,
                                           .cache_directory = params->cache_directory,
                                           .widen = widen,
                                           .allow_overlap = true};

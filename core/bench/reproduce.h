@@ -13,6 +13,7 @@ struct qm_rerun_params {
     const char *record_path;                        // its samples lie beside it, or do not
     const char *model;                              // a directory, where the record's is no built-in one; or NULL
     const char *evaluation_file, *calibration_file; // where the record's sets are a user's own; or NULL
+    const char *deployment_file;                    // where the record's requests come from a trace; or NULL
     const char *schemes;                            // list, or NULL: all
     const char *cache_directory;
     bool is_quick;        // no sustained runs

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "bench/result_answers.h"
 #include "bench/result_conditions.h"
+#include "bench/result_deployment.h"
 #include "bench/result_derive.h"
 #include "bench/result_disclosure.h"
 #include "bench/result_nodes.h"
@@ -54,6 +55,8 @@ static void raw_of_scheme(const struct qm_prepared *prepared, const struct qm_de
     out->widening = run->widen > 1 ? &scheme->widening : NULL;
     if (scheme->answers)
         out->answers = raw_of_answers(scheme->answers, false);
+    if (scheme->deployment.rounds > 0)
+        out->deployment = &scheme->deployment;
     size_t index;
     json_t *name;
     json_array_foreach(scheme->variants, index, name)
@@ -81,6 +84,7 @@ void qm_result_raw(const struct qm_prepared *prepared, const struct qm_device_ru
         out->answer_is_choice = prepared->reference_answers->is_choice;
         out->reference_answers = raw_of_answers(prepared->reference_answers, true);
     }
+    out->requests = prepared->requests;
     for (size_t s = 0; s < run->scheme_count; ++s)
         raw_of_scheme(prepared, run, s, &out->schemes[s]);
     if (qm_speed_judge_timer(out) != QM_OK) // without memory for it nothing is known of the timer
@@ -313,6 +317,7 @@ struct qm_node *qm_result_add_scheme(struct qm_node *list, const struct qm_resul
     qm_result_add_widening(row, parts->raw, parts->index, parts->derived);
     if (scheme->is_ok)
         qm_speed_add_scheme(row, parts->raw, parts->index);
+    qm_result_add_deployment(row, parts->raw, parts->index, &parts->derived->check);
     return row;
 }
 

@@ -11,7 +11,7 @@
 #include "sys/file.h"
 
 enum {
-    SAMPLE_TENSORS_MAX = QM_PROFILE_SCHEMES_MAX * (3 * 13 + 20 + 2 * QM_PROFILE_POINTS_MAX * 3) + 20,
+    SAMPLE_TENSORS_MAX = QM_PROFILE_SCHEMES_MAX * (3 * 13 + 24 + 2 * QM_PROFILE_POINTS_MAX * 3) + 20,
     VARIANTS_BYTES = QM_RAW_VARIANTS_MAX * 64,
 };
 
@@ -183,6 +183,23 @@ static void add_answers(struct sample_list *list, const struct qm_raw *raw, cons
         add_array(list, QM_DTYPE_U8, answers->is_same, count, "%s.is_same", whose);
 }
 
+// Of a run whose checks held, so that a scheme that is not ok has none.
+static void add_deployment(struct sample_list *list, const struct qm_raw *raw, const struct qm_raw_scheme *scheme,
+                           uint32_t tokens[QM_SAMPLES_FOLD_WORDS])
+{
+    const struct qm_deployment_run *run = scheme->deployment;
+    const char *name = scheme->scheme->name;
+    if (!run || !raw->requests || !scheme->is_ok)
+        return;
+    tokens[0] = (uint32_t)run->tokens;
+    tokens[1] = (uint32_t)(run->tokens >> 32);
+    size_t count = run->rounds * raw->requests->count;
+    add_array(list, QM_DTYPE_U32, tokens, QM_SAMPLES_FOLD_WORDS, "%s.deployment.tokens", name);
+    add_doubles(list, &run->times->start_ns, count * QM_SAMPLES_TIMES_OF_REQUEST, name, "deployment.times");
+    add_doubles(list, run->pass_ns, run->rounds, name, "deployment.pass_ns");
+    add_doubles(list, run->check_kl, run->check_count, name, "deployment.check_kl");
+}
+
 static bool is_any(const double *values, size_t count)
 {
     for (size_t i = 0; i < count; ++i)
@@ -220,6 +237,7 @@ enum qm_status qm_samples_stage(const struct qm_raw *raw, struct qm_node *result
     char(*variants)[VARIANTS_BYTES] = calloc(QM_PROFILE_SCHEMES_MAX, sizeof(*variants));
     uint32_t(*widening)[QM_SAMPLES_WIDENING_WORDS] = calloc(QM_PROFILE_SCHEMES_MAX, sizeof(*widening));
     uint32_t points[QM_PROFILE_SCHEMES_MAX] = {0}; // of the sustained runs
+    uint32_t served[QM_PROFILE_SCHEMES_MAX][QM_SAMPLES_FOLD_WORDS] = {0};
     void *bytes = NULL;
     uint8_t *scored = NULL;
     size_t count = 0;
@@ -233,11 +251,15 @@ enum qm_status qm_samples_stage(const struct qm_raw *raw, struct qm_node *result
         add_scheme(&list, &raw->schemes[s], widening[s], &points[s]);
         if (raw->schemes[s].scores)
             add_answers(&list, raw, &raw->schemes[s].answers, whose);
+        add_deployment(&list, raw, &raw->schemes[s], served[s]);
     }
     if (list.count == 0)
         goto done;
     for (size_t s = 0; s < raw->scheme_count; ++s)
         add_variants(&list, &raw->schemes[s], variants[s]);
+    if (raw->requests)
+        add_array(&list, QM_DTYPE_U32, raw->requests->requests, 2 * (size_t)raw->requests->count,
+                  "deployment.requests");
     add_array(&list, QM_DTYPE_U8, raw->answer_is_choice, raw->answer_count, "answers.is_choice");
     add_answers(&list, raw, &raw->reference_answers, "answers.reference");
     QM_GUARD(add_evaluation(&list, raw->evaluation, &scored));

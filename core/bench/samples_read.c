@@ -9,6 +9,7 @@
 
 #include "bench/result_speed.h"
 #include "bench/samples_answers.h"
+#include "bench/samples_deployment.h"
 #include "bench/samples_tensors.h"
 #include "model/safetensors.h"
 
@@ -23,10 +24,12 @@ struct own {
         double *own_kl;
         struct qm_point_run *points;
         struct qm_samples_answers answers;
+        struct qm_deployment_run deployment;
         char *variants; // names, each with its zero
     } schemes[QM_PROFILE_SCHEMES_MAX];
     double *noise, *clock_host_ns, *clock_device_ns;
     struct qm_samples_answers reference_answers;
+    struct qm_requests requests;
 };
 
 struct reader {
@@ -482,6 +485,9 @@ static enum qm_status read_scheme(struct reader *reader, size_t s)
     raw->agreement = &own->agreement;
     QM_TRY(qm_samples_read_answers(&reader->own->file, name, &reader->own->reference_answers, &own->answers,
                                    &raw->answers));
+    QM_TRY(qm_samples_read_deployment(&reader->own->file, name, profile, &reader->own->requests, &own->deployment));
+    if (own->deployment.rounds > 0 && raw->is_ok)
+        raw->deployment = &own->deployment;
     return read_sustained(reader, name, own, raw);
 }
 
@@ -512,6 +518,9 @@ enum qm_status qm_samples_parse(void **bytes, size_t count, const char *name, co
     out->raw.scheme_count = params->profile->scheme_count;
     QM_GUARD(read_evaluation(&reader));
     QM_GUARD(qm_samples_read_reference_answers(&own->file, &own->reference_answers, &out->raw));
+    QM_GUARD(qm_samples_read_requests(&own->file, params->profile, &own->requests));
+    if (own->requests.count > 0)
+        out->raw.requests = &own->requests;
     for (size_t s = 0; s < params->profile->scheme_count; ++s)
         QM_GUARD(read_scheme(&reader, s));
     QM_GUARD(read_timing(&reader));
@@ -535,6 +544,9 @@ void qm_samples_free(struct qm_samples *samples)
             }
             free(scheme->points);
             qm_samples_answers_free(&scheme->answers);
+            free(scheme->deployment.times);
+            free(scheme->deployment.pass_ns);
+            free(scheme->deployment.check_kl);
             free(scheme->variants);
             free(scheme->own_kl);
             qm_token_scores_destroy(&scheme->scores);
@@ -550,6 +562,7 @@ void qm_samples_free(struct qm_samples *samples)
             free(scheme->sustained.readings);
         }
         qm_samples_answers_free(&own->reference_answers);
+        qm_requests_free(&own->requests);
         free(own->noise);
         free(own->clock_host_ns);
         free(own->clock_device_ns);

@@ -14,6 +14,13 @@ enum {
     QM_SAMPLES_WIDENING_WORDS
 };
 
+// A deployment's: SCHEME.deployment.times.f64 has the start, the first token and the end of each request, in nanoseconds from the
+// start of its round, round after round; .tokens the fold of all ids that were given, the low word first.
+enum {
+    QM_SAMPLES_TIMES_OF_REQUEST = 3,
+    QM_SAMPLES_FOLD_WORDS = 2
+};
+
 enum {
     QM_SAMPLES_PAIRS_MAX = 10000,    // of times on tiled and on random codes
     QM_SAMPLES_BLOCKS_MAX = 10000000 // of a point, or of a sustained run

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/result_deployment.h"
 #include "bench/result_derive.h"
 #include "quant/scheme.h"
 
@@ -179,6 +180,27 @@ static void check_answers(struct qm_verify_state *state, size_t s)
         scheme_differs(state, s, "accuracy.answers.examples", "another number", "", "workload.evaluation.examples");
 }
 
+// A deployment's requests are served by every scheme that is ok.
+static void check_deployment(struct qm_verify_state *state, size_t s)
+{
+    const char *status = qm_node_text_at(row_of(state, s), "status", "");
+    if (strcmp(status, "ok") != 0 || !state->samples || !state->profile->has_deployment)
+        return;
+    const struct qm_deployment_run *run = state->samples->raw.schemes[s].deployment;
+    struct qm_derived derived = {0};
+    struct qm_agreement_verdict served;
+    if (!run) {
+        scheme_differs(state, s, "status", status, "failed", "no requests that were served are in the samples");
+        return;
+    }
+    const struct qm_raw_scheme *scheme = &state->samples->raw.schemes[s];
+    if (scheme->agreement &&
+        qm_derive_check(scheme->scheme, state->samples->raw.widen, scheme->agreement, &derived.check) == QM_OK &&
+        qm_deployment_check(run, &derived.check, &served) == QM_OK && !served.agrees)
+        scheme_differs(state, s, "status", status, "wrong",
+                       "served requests are beyond the bounds of deployment.check");
+}
+
 static void check_memory(struct qm_verify_state *state, size_t s)
 {
     const struct qm_node *memory = qm_node_child(row_of(state, s), "memory");
@@ -260,6 +282,7 @@ void qm_verify_relations(struct qm_verify_state *state)
     for (size_t s = 0; s < count; ++s) {
         check_status(state, s);
         check_answers(state, s);
+        check_deployment(state, s);
         check_memory(state, s);
         check_kernels(state, s);
         check_method(state, s);

@@ -15,6 +15,7 @@
 #include "bench/worker_fault.h"
 #include "bench/worker_generate.h"
 #include "bench/worker_kernels.h"
+#include "bench/worker_serve.h"
 #include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/random_weight.h"
@@ -55,6 +56,7 @@ struct worker {
     } passes[PASSES_MAX];
     size_t pass_count;
     struct qm_worker_generator generator; // goes before its network
+    struct qm_worker_server server;       // likewise
     struct qm_clock_probe *probe;         // made when it is first asked for
     bool is_simulated;
     struct qm_simulation simulation;
@@ -618,6 +620,28 @@ static enum qm_status do_generate(struct worker *worker, json_t *request, json_t
                          : qm_worker_generate(&worker->generator, &params, text_of(request, "scheme"), request, answer);
 }
 
+static uint64_t serve_now(void *context)
+{
+    return worker_now(context);
+}
+
+static void serve_spend(void *context, double operations)
+{
+    struct worker *worker = context;
+    (void)qm_simulation_pass_ns(&worker->simulation, operations);
+}
+
+static enum qm_status do_serve(struct worker *worker, json_t *request, json_t *answer)
+{
+    struct qm_server_hooks hooks = {.now = serve_now, .context = worker};
+    struct qm_server_params params = {
+        .engine = worker->engine, .limit_ns = worker->limit_ns, .most_dispatches = worker->most_dispatches};
+    if (worker->is_simulated)
+        hooks.spend = serve_spend;
+    QM_TRY(find_network(worker, request, &params.network));
+    return qm_worker_serve(&worker->server, &params, &hooks, text_of(request, "scheme"), request, answer);
+}
+
 static void note_request(json_t *request, const char *verb)
 {
     if (strcmp(verb, "run") == 0) {
@@ -659,6 +683,10 @@ static enum qm_status do_request(struct worker *worker, json_t *request, json_t 
         return do_run(worker, request, answer);
     if (strcmp(verb, "generate") == 0 || strcmp(verb, "likelihood") == 0)
         return do_generate(worker, request, answer, verb[0] == 'l');
+    if (strcmp(verb, "requests") == 0)
+        return qm_worker_requests(&worker->server, request);
+    if (strcmp(verb, "serve") == 0)
+        return do_serve(worker, request, answer);
     if (strcmp(verb, "probe") == 0)
         return do_probe(worker, answer);
     if (strcmp(verb, "clock") == 0)
@@ -706,6 +734,7 @@ static void close_all(struct worker *worker)
     qm_clock_probe_destroy(&worker->probe);
     qm_simulation_free(&worker->simulation);
     qm_worker_generator_close(&worker->generator);
+    qm_worker_server_close(&worker->server);
     for (size_t i = 0; i < worker->pass_count; ++i)
         qm_pass_destroy(&worker->passes[i].pass);
     for (size_t i = 0; i < worker->network_count; ++i)

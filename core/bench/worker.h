@@ -25,6 +25,10 @@
 //            -> block_begin_ns [..] (the host's clock), block_wall_ns [..], block_device_ns [..], checksums of all passes
 //   generate scheme, tokens [[..] ..] of one length, position, steps -> ids [[..] ..]: as qm_generate (generate.h), in
 //            sequences 0 and up. `tokens` again before a `run` that is to find its own there
+//   requests prompts [..], outputs [..] (tokens of each), concurrency, chunk, rows, stream [..], begins [..]: what `serve`
+//            serves, as server.h has it
+//   serve    scheme, checked or times (path): all requests once -> passes, tokens, checksums, each as text; `checked`: kl [..]
+//            as qm_server_check; else pass_ns (in passes), and struct qm_request_times of each request is appended to the file. In sequences 0 and up
 //   likelihood scheme, tokens [[..] ..] of one length, first [..] -> log_probabilities [..]: as qm_generate_weigh
 //   probe    -> begin_ns (the host's clock), wall_ns: see clock_probe.h
 //   clock    -> host_ns, device_ns; unsupported without a device clock

@@ -171,6 +171,11 @@ bool qm_fault_is_wrong_answer(const char *scheme)
     return is_wrong_one("wrong-answer", scheme);
 }
 
+bool qm_fault_is_wrong_serve(const char *scheme, bool is_timed)
+{
+    return is_planted("wrong-served", scheme) || (is_timed && is_wrong_one("wrong-serve", scheme));
+}
+
 enum qm_status qm_fault_scheme(const char *scheme, uint64_t bytes)
 {
     return is_planted("no-memory", scheme)

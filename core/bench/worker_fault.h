@@ -3,6 +3,8 @@
 //   wrong-pass=N       the N-th run that keeps no logits (counted from 1) sees another token; SCHEME:N counts its runs alone
 //   wrong-scored=N     the same of the N-th run that keeps its logits, in its first pass
 //   wrong-answer=N     the N-th request to generate gives another first token; SCHEME:N counts its requests alone
+//   wrong-serve=N      the N-th pass of requests that are served against the clock sees another token; SCHEME:N likewise
+//   wrong-served=SCHEME  every such pass of this scheme does, and those that are checked, too
 //   crash-answers=SCHEME  the process ends by a signal when it is asked to generate with this scheme
 //   wrong-widen=1      one product of every scheme has the factor of another width, unless it is loaded as narrow
 //   wrong-selftest=1   its self-test says that it is wrong
@@ -51,6 +53,9 @@ bool qm_fault_is_wrong_run(const char *scheme, bool keeps_logits);
 // At the begin of a request to generate; then, once per request, whether its answer is to be wrong.
 void qm_fault_answers(const char *scheme);
 bool qm_fault_is_wrong_answer(const char *scheme);
+
+// Whether this pass of served requests is to be wrong; called once per pass.
+bool qm_fault_is_wrong_serve(const char *scheme, bool is_timed);
 
 // QM_OUT_OF_MEMORY where it is planted for this scheme, or for an engine of so many sequences.
 QM_MUST_USE enum qm_status qm_fault_scheme(const char *scheme, uint64_t bytes);

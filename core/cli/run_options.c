@@ -29,6 +29,7 @@ static const struct row {
     {"eval-seed", WHOLE, offsetof(struct qm_run_options, evaluation_seed)},
     {"eval", TEXT, offsetof(struct qm_run_options, evaluation_file)},
     {"calib", TEXT, offsetof(struct qm_run_options, calibration_file)},
+    {"deployment", TEXT, offsetof(struct qm_run_options, deployment_file)},
     {"compat", TEXT, offsetof(struct qm_run_options, compat)},
     {"eval-window", WHOLE, offsetof(struct qm_run_options, evaluation_window)},
     {"eval-stride", WHOLE, offsetof(struct qm_run_options, evaluation_stride)},

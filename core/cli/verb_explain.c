@@ -108,6 +108,20 @@ static const struct {
     {"throttling",
      "What was seen of a rate that fell: since when, whether a fixed multiply-add loop slowed with it (then it is "
      "the clock),\nand in how many windows a sensor said so."},
+    {"served",
+     "Requests of a deployment, so many under way at a time: lengths from a distribution or a trace, prompts "
+     "from the\n"
+     "evaluation set, greedy outputs. The order of passes follows from the lengths alone, so that each run gives "
+     "the same\n"
+     "tokens, and one that does not is wrong."},
+    {"first_token_ms",
+     "Of a served request: from the moment its place was free to its first token, the prompts before it "
+     "included."},
+    {"token_ms", "Of a served request: mean time from one of its tokens to the next. Prompts of others come between."},
+    {"within", "Share of served requests whose first token and whose mean time between tokens kept the deployment's "
+               "bounds, in every\n"
+               "round; with Wilson's interval over requests."},
+    {"within_per_s", "Rate of the served requests that kept both bounds: goodput."},
     {"noise_floor",
      "The baseline timed against itself, in turns. What it shows is this machine's noise: no difference between "
      "two\nschemes that is smaller than it means anything. Its difference is 1 but for chance."},

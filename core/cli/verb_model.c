@@ -6,6 +6,7 @@
 #include "bench/forecast.h"
 #include "bench/model_plan.h"
 #include "bench/prepare.h"
+#include "bench/prepare_deployment.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
 #include "model/safetensors.h"
@@ -26,7 +27,8 @@ struct tokenizer_facts {
 struct facts {
     char directory[QM_PATH_BYTES];
     struct qm_profile profile;
-    struct qm_model *model; // headers only
+    struct qm_requests requests; // of its deployment
+    struct qm_model *model;      // headers only
     char dtypes[96];
     struct tokenizer_facts tokenizer;
     struct qm_model_plan plan;
@@ -74,7 +76,7 @@ static enum qm_status find_tokenizer(const struct facts *facts, struct tokenizer
 }
 
 static enum qm_status find_facts(const char *name, const char *profile, const char *schemes, const char *devices,
-                                 struct facts *facts)
+                                 const char *deployment, struct facts *facts)
 {
     char cache[QM_PATH_BYTES];
     QM_TRY(qm_cache_directory(cache));
@@ -92,7 +94,9 @@ static enum qm_status find_facts(const char *name, const char *profile, const ch
         QM_TRY(qm_artifact_check_patterns(&facts->profile.schemes[s], config));
     list_dtypes(facts->model->file, facts->dtypes, sizeof(facts->dtypes));
     QM_TRY(find_tokenizer(facts, &facts->tokenizer));
-    qm_model_plan_make(&facts->profile, config, &facts->plan);
+    if (deployment || facts->profile.has_deployment)
+        QM_TRY(qm_profile_requests(&facts->profile, deployment, config, &facts->requests));
+    qm_model_plan_make(&facts->profile, facts->requests.count > 0 ? &facts->requests : NULL, config, &facts->plan);
     QM_TRY(qm_device_list_make(NULL, devices, &facts->devices));
     if (devices && facts->devices.count == 0 && facts->devices.found > 0)
         return QM_FAIL(QM_INVALID, "--device %s names no device of this machine; there are %s", devices,
@@ -242,6 +246,10 @@ static struct qm_node *node_of(const struct facts *facts)
     qm_node_set_u64(run, "window_tokens", facts->plan.window_tokens);
     qm_node_set_u64(run, "sequences", facts->plan.sequences);
     qm_node_set_u64(run, "all_schemes_bytes", facts->plan.all_bytes);
+    if (facts->requests.count > 0) {
+        qm_node_set_u64(run, "context", facts->plan.context);
+        qm_node_set_u64(run, "requests", facts->requests.count);
+    }
     set_forecast(qm_node_add_mapping(run, "preparing"), &facts->preparation);
     add_schemes(root, facts);
     struct qm_node *list = qm_node_add_sequence(root, "devices");
@@ -397,7 +405,11 @@ static enum qm_status print_facts(const char *name, const struct facts *facts)
     print_model(name, facts);
     printf("\nschemes of %s: %" PRIu32 " sequences of %" PRIu32 " tokens on the device, passes of up to %" PRIu32
            " tokens\n",
-           facts->profile.name, facts->plan.sequences, facts->plan.window_tokens, facts->plan.rows);
+           facts->profile.name, facts->plan.sequences, facts->plan.context, facts->plan.rows);
+    if (facts->requests.count > 0)
+        printf("served: %" PRIu32 " requests of %" PRIu64 " + %" PRIu64 " tokens, %" PRIu32 " at a time\n",
+               facts->requests.count, facts->requests.prompt_tokens, facts->requests.output_tokens,
+               facts->profile.deployment.concurrency);
     QM_TRY(print_schemes(facts));
     printf("\n");
     print_forecast("preparing it, once", &facts->preparation);
@@ -412,13 +424,14 @@ static enum qm_status print_facts(const char *name, const struct facts *facts)
 
 int qm_verb_model(int argc, char **argv)
 {
-    const char *profile = "quick", *schemes = NULL, *devices = NULL;
+    const char *profile = "quick", *schemes = NULL, *devices = NULL, *deployment = NULL;
     bool as_json = false, done = false;
     const struct qm_option options[] = {
         {"scheme", QM_OPTION_TEXT, &schemes, "LIST", "only these schemes, and the baseline, with commas between"},
         {"profile", QM_OPTION_TEXT, &profile, "NAME|FILE", "the run that is asked about; quick if not given"},
         {"device", QM_OPTION_TEXT, &devices, "LIST",
          "only these: ids (vulkan:0), APIs or drivers, with commas between"},
+        {"deployment", QM_OPTION_TEXT, &deployment, "FILE", "requests that the run serves as well"},
         {"json", QM_OPTION_FLAG, &as_json, NULL, "print it as JSON"},
     };
     const struct qm_command command = {
@@ -443,13 +456,14 @@ int qm_verb_model(int argc, char **argv)
     if (!facts)
         return qm_verb_fail(QM_FAIL(QM_OUT_OF_MEMORY, "no memory to look at a model"));
     int code = QM_EXIT_OK;
-    status = find_facts(operands[0], profile, schemes, devices, facts);
+    status = find_facts(operands[0], profile, schemes, devices, deployment, facts);
     if (status == QM_OK && as_json) {
         struct qm_node *root = node_of(facts);
         code = qm_verb_print_json(&root);
     } else if (status == QM_OK) {
         status = print_facts(operands[0], facts);
     }
+    qm_requests_free(&facts->requests);
     qm_model_destroy(&facts->model);
     free(facts);
     return status != QM_OK ? qm_verb_fail(status) : code;

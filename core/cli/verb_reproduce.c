@@ -20,7 +20,7 @@ enum {
 };
 
 struct reproduce_options {
-    const char *device, *schemes, *directory, *model, *evaluation_file, *calibration_file, *tolerance;
+    const char *device, *schemes, *directory, *model, *evaluation_file, *calibration_file, *deployment_file, *tolerance;
     uint64_t seconds, runs;
     bool runs_are_given, is_quick, is_relative, allows_changed, as_json;
 };
@@ -174,6 +174,7 @@ static int reproduce(const char *path, const struct reproduce_options *options)
                                      .model = options->model,
                                      .evaluation_file = options->evaluation_file,
                                      .calibration_file = options->calibration_file,
+                                     .deployment_file = options->deployment_file,
                                      .schemes = options->schemes,
                                      .cache_directory = cache,
                                      .is_quick = options->is_quick,
@@ -234,6 +235,8 @@ int qm_verb_reproduce(int argc, char **argv)
         {"model", QM_OPTION_TEXT, &o.model, "DIR", "the result's model, where it is not built in"},
         {"eval", QM_OPTION_TEXT, &o.evaluation_file, "FILE", "what was scored, where that is not built in"},
         {"calib", QM_OPTION_TEXT, &o.calibration_file, "FILE", "what was calibrated on, where that is not built in"},
+        {"deployment", QM_OPTION_TEXT, &o.deployment_file, "FILE",
+         "the plan whose requests were served, where they come from a trace"},
         {"allow-changed", QM_OPTION_FLAG, &o.allows_changed, NULL, "take a file whose hash is not that of its content"},
         {"json", QM_OPTION_FLAG, &o.as_json, NULL, "print the claims as JSON"},
     };

@@ -285,6 +285,18 @@ enum qm_status qm_engine_write_sequence(struct qm_engine *engine, uint32_t seque
                                      (uint64_t)count * 4);
 }
 
+enum qm_status qm_engine_write_span(struct qm_engine *engine, uint32_t sequence, uint32_t position,
+                                    const uint32_t *tokens, size_t count)
+{
+    struct qm_device *device = engine->params.device;
+    uint64_t stride = (uint64_t)engine->config.context + 1, words = stride * engine->params.sequences;
+    uint64_t first = sequence * stride + position;
+    if (position >= stride || count == 0 || first >= words || count > words - first)
+        return QM_FAIL(QM_INVALID, "%zu tokens from position %u of sequence %u on are outside of the table", count,
+                       position, sequence);
+    return device->fns->buffer_write(device, engine->tokens, first * 4, tokens, (uint64_t)count * 4);
+}
+
 // ---- Caches --------------------------------------------------------------------------------------------------------
 
 bool qm_network_has_key_blocks(const struct qm_network *network)

@@ -51,6 +51,9 @@ QM_MUST_USE enum qm_status qm_engine_write_tokens(struct qm_engine *engine, cons
 // the table.
 QM_MUST_USE enum qm_status qm_engine_write_sequence(struct qm_engine *engine, uint32_t sequence, uint32_t position,
                                                     const uint32_t *tokens, uint32_t count);
+// Writes `count` tokens from that place of the table on, across sequences: one copy in place of many. QM_INVALID likewise.
+QM_MUST_USE enum qm_status qm_engine_write_span(struct qm_engine *engine, uint32_t sequence, uint32_t position,
+                                                const uint32_t *tokens, size_t count);
 
 // Uploads an artifact, repacked as panel16-k, and makes the cache of `kv` for params.sequences sequences. QM_OUT_OF_MEMORY
 // before anything is allocated where it is more than is left (model/room.h).

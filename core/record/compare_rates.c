@@ -70,6 +70,11 @@ static bool read_wall(const struct qm_node *point, struct qm_rate *out)
 
 static bool read_pair(struct qm_rate_pair *pair)
 {
+    if (pair->is_deployment) {
+        pair->timer = "wall";
+        return read_rate(pair->a, "output_tokens_per_s", false, &pair->rate_a) &&
+               read_rate(pair->b, "output_tokens_per_s", false, &pair->rate_b);
+    }
     if (pair->is_sustained) {
         pair->timer = "wall";
         return read_rate(pair->a, "rate", true, &pair->rate_a) && read_rate(pair->b, "rate", true, &pair->rate_b);
@@ -98,7 +103,7 @@ enum qm_status qm_compare_add_rates(struct qm_comparison *out)
 {
     size_t room = 1;
     for (size_t s = 0; s < out->scheme_count; s++)
-        room += qm_node_count(qm_node_child(out->schemes[s].a, "throughput")) + 1;
+        room += qm_node_count(qm_node_child(out->schemes[s].a, "throughput")) + 2;
     out->rates = calloc(room, sizeof(*out->rates));
     out->rate_count = 0;
     if (!out->rates)
@@ -118,6 +123,10 @@ enum qm_status qm_compare_add_rates(struct qm_comparison *out)
         if (is_text(a, "steady", "yes") && is_text(b, "steady", "yes") && is_same_point(a, b) &&
             is_text(a, "unit", qm_node_text_at(b, "unit", "?")))
             add(out, (struct qm_rate_pair){.scheme = s, .a = a, .b = b, .is_sustained = true});
+        a = qm_node_child(scheme->a, "deployment");
+        b = qm_node_child(scheme->b, "deployment");
+        if (qm_node_is_mapping(a) && qm_node_is_mapping(b))
+            add(out, (struct qm_rate_pair){.scheme = s, .a = a, .b = b, .is_deployment = true});
     }
     return QM_OK;
 }

@@ -31,6 +31,7 @@ struct qm_rate_pair {
     size_t scheme;               // in qm_comparison.schemes
     const struct qm_node *a, *b; // the points in the results, or the sustained runs: phase, batch, prompt or depth
     bool is_sustained;           // both were steady
+    bool is_deployment;          // output tokens of requests that were served; nothing of the above
     const char *timer;           // "device" or "wall"; static
     struct qm_rate rate_a, rate_b;
     struct qm_rate ratio; // rate_b / rate_a
@@ -40,7 +41,8 @@ struct qm_rate_pair {
 struct qm_rate qm_rate_over(const struct qm_rate *b, const struct qm_rate *a);
 
 // Fills `rates` of a comparison for every point that a comparable scheme has on both sides, in the order of the first
-// result, and then for its sustained run where both are steady and of one work.
+// result, then for its sustained run where both are steady and of one work, and for requests that both served: a rate of
+// whole rounds, without an interval.
 QM_MUST_USE enum qm_status qm_compare_add_rates(struct qm_comparison *comparison);
 
 // "What the ratios know and what not", one line for below a table of them.

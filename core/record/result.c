@@ -133,7 +133,7 @@ static enum qm_status check_intervals(const struct qm_node *node)
 // The laws that no table of types can say.
 static enum qm_status check_scheme(const struct qm_node *scheme)
 {
-    static const char *const speeds[] = {"throughput", "gain", "sustained"};
+    static const char *const speeds[] = {"throughput", "gain", "sustained", "deployment"};
     const char *status = qm_node_text_at(scheme, "status", "");
     const struct qm_node *accuracy = qm_node_child(scheme, "accuracy");
     const struct qm_node *throughput = qm_node_child(scheme, "throughput");
@@ -165,6 +165,9 @@ static enum qm_status check_scheme(const struct qm_node *scheme)
     if (qm_node_count(throughput) == 0)
         return qm_node_invalid(scheme,
                                "status is 'ok' without throughput; add points, or another status with a reason");
+    if (qm_node_child(scheme, "deployment") && !qm_node_is_mapping(accuracy))
+        return qm_node_invalid(scheme,
+                               "requests were served and there is no accuracy; add it, or leave out 'deployment'");
     if (!qm_node_child(scheme, "sustained"))
         return qm_node_invalid(scheme, "key 'sustained' is missing; add it, or the words 'sustained: not measured'");
     for (size_t i = 0; i < qm_node_count(throughput); i++) {

@@ -85,6 +85,7 @@ static const struct qm_result_check_rule rules[] = {
     {"schemes[].throughput[].tier", BUILD, "names of the kernels in the samples"},
     {"schemes[].latency_bounded", SAMPLES, "times, and profile"},
     {"schemes[].sustained", SAMPLES, "times, readings and probes of the sustained run"},
+    {"schemes[].deployment", SAMPLES, "times of every request, lengths, divergences of the sample, and profile"},
     {"schemes[].gain", SAMPLES, "times of the scheme and of the baseline"},
     {"schemes[].memory", RELATED, "total_bytes is not less than the others together"},
     {"schemes[].memory.cache", RAW, "sizes of caches were seen by the run alone"},

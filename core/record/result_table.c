@@ -54,6 +54,14 @@
         path ".highest", NUMBER, 0, NULL, "highest reading"                                                            \
     }
 
+// Lengths of requests, in tokens.
+#define LENGTHS(path, meaning)                                                                                         \
+    {path, MAPPING, 0, NULL, meaning}, {path ".least", WHOLE, 0, NULL, "the shortest"},                                \
+        {path ".mean", NUMBER, 0, NULL, "their mean"},                                                                 \
+    {                                                                                                                  \
+        path ".most", WHOLE, 0, NULL, "the longest"                                                                    \
+    }
+
 // A file that the user brought.
 #define USERS_FILE(path, meaning)                                                                                      \
     {path, MAPPING, OPT, NULL, meaning}, {path ".kind", CHOICE, 0, "text|examples", "what the file holds"},            \
@@ -199,7 +207,8 @@ const struct qm_result_row qm_result_rows[] = {
      "of all products, a multiply-add counts two; attention not counted"},
     {"model.fit", TEXT, OPT, NULL, "where the width is the widest that fits: why not twice as wide"},
     {"model.cache_resident", TEXT, OPT, NULL, "yes, no or undisclosed: whether the weights fit a cache of the device"},
-    {"workload", MAPPING, OPT, NULL, "the user's own files, without their texts; absent where all sets are built in"},
+    {"workload", MAPPING, OPT, NULL,
+     "the user's own files, without their texts, and requests; absent where all sets are built in and none are served"},
     USERS_FILE("workload.evaluation", "what was scored; absent where that is built in"),
     USERS_FILE("workload.calibration", "what was calibrated on; absent where that is built in"),
     {"workload.overlap", MAPPING, OPT, NULL,
@@ -211,6 +220,11 @@ const struct qm_result_row qm_result_rows[] = {
     {"workload.overlap.share", NUMBER, 0, NULL, "overlapping / items"},
     {"workload.overlap.runs", WHOLE, 0, NULL, "places where a run begins"},
     {"workload.overlap.shared_runs", WHOLE, 0, NULL, "of them those in both sets"},
+    {"workload.deployment", MAPPING, OPT, NULL, "requests that were served; absent where none were asked for"},
+    {"workload.deployment.requests", WHOLE, 0, NULL, "requests"},
+    {"workload.deployment.left_out", WHOLE, 0, NULL, "of the trace, without a prompt or an output"},
+    LENGTHS("workload.deployment.prompt_tokens", "of a prompt"),
+    LENGTHS("workload.deployment.output_tokens", "of an output"),
     {"workload.texts", LIST, OPT, NULL, "the examples, where --embed-texts asks for it"},
     {"workload.texts[].id", TEXT, 0, NULL, "as in the file, or the number of its line"},
     {"workload.texts[].prompt", TEXT, 0, NULL, "what the model is given"},
@@ -506,6 +520,44 @@ const struct qm_result_row qm_result_rows[] = {
     {"schemes[].sustained.telemetry.energy_j", POSITIVE, WORD, NULL, "from the first reading to the last"},
     {"schemes[].sustained.telemetry.tokens_per_joule", POSITIVE, WORD, NULL, "tokens of the same time over it"},
     {"schemes[].sustained.telemetry.energy_from", CHOICE, OPT, "counter|power", "a counter, or power times time"},
+    {"schemes[].deployment", MAPPING, OPT, NULL,
+     "requests of the profile's deployment as they were served: WORKLOAD.md; absent where there is none"},
+    {"schemes[].deployment.requests", WHOLE, 0, NULL, "requests"},
+    {"schemes[].deployment.rounds", WHOLE, 0, NULL, "how often all were served against the clock"},
+    {"schemes[].deployment.prompt_tokens", WHOLE, 0, NULL, "of all requests"},
+    {"schemes[].deployment.output_tokens", WHOLE, 0, NULL, "likewise"},
+    {"schemes[].deployment.policy", TEXT, 0, NULL, "the order in which requests were worked on"},
+    {"schemes[].deployment.prefill_passes", WHOLE, 0, NULL, "of a round"},
+    {"schemes[].deployment.decode_passes", WHOLE, 0, NULL, "of a round"},
+    {"schemes[].deployment.decode_batch_mean", NUMBER, WORD, NULL, "requests in a decode pass"},
+    {"schemes[].deployment.seconds", POSITIVE, 0, NULL, "of a round, from the first start to the last end; their mean"},
+    {"schemes[].deployment.seconds_in_passes", POSITIVE, 0, NULL,
+     "of them, from a pass's submission to its end; the rest is the host's"},
+    {"schemes[].deployment.seconds_least", POSITIVE, 0, NULL, "the shortest round"},
+    {"schemes[].deployment.seconds_most", POSITIVE, 0, NULL, "the longest"},
+    {"schemes[].deployment.requests_per_s", POSITIVE, 0, NULL, "over all rounds"},
+    {"schemes[].deployment.output_tokens_per_s", POSITIVE, 0, NULL, "likewise"},
+    {"schemes[].deployment.tokens_per_s", POSITIVE, 0, NULL, "likewise, with prompts"},
+    {"schemes[].deployment.first_token_ms", MAPPING, 0, NULL, "from a request's start to its first token"},
+    ESTIMATE("schemes[].deployment.first_token_ms.p50", 0, "median"),
+    ESTIMATE("schemes[].deployment.first_token_ms.p95", 0, "95th percentile"),
+    ESTIMATE("schemes[].deployment.first_token_ms.p99", 0, "99th percentile"),
+    {"schemes[].deployment.token_ms", MAPPING, 0, NULL,
+     "mean time of a request from one of its tokens to the next; of requests with two or more"},
+    ESTIMATE("schemes[].deployment.token_ms.p50", 0, "median"),
+    ESTIMATE("schemes[].deployment.token_ms.p95", 0, "95th percentile"),
+    ESTIMATE("schemes[].deployment.token_ms.p99", 0, "99th percentile"),
+    ESTIMATE("schemes[].deployment.within", 0, "share of requests within both bounds, in every round"),
+    {"schemes[].deployment.within_first_token", WHOLE, 0, NULL, "requests whose first token was, in every round"},
+    {"schemes[].deployment.within_token", WHOLE, 0, NULL, "requests whose time between tokens was, likewise"},
+    {"schemes[].deployment.within_per_s", NUMBER, 0, NULL, "rate of requests within both bounds (goodput)"},
+    {"schemes[].deployment.check", MAPPING, 0, NULL, "a sample of served requests against the same requests alone"},
+    {"schemes[].deployment.check.tokens", WHOLE, 0, NULL, "output tokens that were compared"},
+    {"schemes[].deployment.check.kl_divergence_mean", NUMBER, 0, NULL, "nats per token"},
+    {"schemes[].deployment.check.bound", NUMBER, 0, NULL, "beyond it the scheme is wrong"},
+    {"schemes[].deployment.check.kl_divergence_median", NUMBER, 0, NULL, "nats per token"},
+    {"schemes[].deployment.check.median_bound", NUMBER, 0, NULL, "beyond it the scheme is wrong"},
+    {"schemes[].deployment.tokens_fold", TEXT, 0, NULL, "checksum of all generated ids; in every round the same"},
     {"schemes[].memory", MAPPING, WORD | OPT, NULL, "as the backend allocated it"},
     {"schemes[].memory.weights_bytes", WHOLE, WORD, NULL, "weights with scales"},
     {"schemes[].memory.kv_cache_bytes", WHOLE, WORD, NULL, "KV cache of the largest point"},

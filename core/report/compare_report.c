@@ -46,6 +46,10 @@ static void show_rate(struct qm_table *table, const struct qm_rate *rate)
 
 static void name_point(const struct qm_rate_pair *rate, char text[POINT_BYTES])
 {
+    if (rate->is_deployment) {
+        snprintf(text, POINT_BYTES, "served, %.12s requests", qm_node_text_at(rate->a, "requests", "?"));
+        return;
+    }
     const char *phase = qm_node_text_at(rate->a, "phase", "?"), *key = strcmp(phase, "decode") ? "prompt" : "depth";
     snprintf(text, POINT_BYTES, "%s%.16s, batch %.12s, %s %.12s", rate->is_sustained ? "sustained " : "", phase,
              qm_node_text_at(rate->a, "batch", "?"), key, qm_node_text_at(rate->a, key, "?"));
@@ -55,7 +59,7 @@ static void name_point(const struct qm_rate_pair *rate, char text[POINT_BYTES])
 static bool is_first_of_phase(const struct qm_comparison *comparison, size_t index)
 {
     const struct qm_rate_pair *rate = &comparison->rates[index];
-    for (size_t i = 0; i < index && !rate->is_sustained; i++) {
+    for (size_t i = 0; i < index && !rate->is_sustained && !rate->is_deployment; i++) {
         const struct qm_rate_pair *before = &comparison->rates[i];
         if (before->scheme == rate->scheme && !before->is_sustained &&
             strcmp(qm_node_text_at(before->a, "phase", ""), qm_node_text_at(rate->a, "phase", "")) == 0)
@@ -309,6 +313,11 @@ static void add_kl(struct qm_node *row, const char *key, const struct qm_node *s
         qm_node_set_text(row, key, "not measured");
 }
 
+static const char *kind_of(const struct qm_rate_pair *rate)
+{
+    return rate->is_deployment ? "deployment" : rate->is_sustained ? "sustained" : "throughput";
+}
+
 static void add_rates(struct qm_node *row, const struct qm_comparison *comparison, size_t scheme)
 {
     static const char *const keys[] = {"batch", "prompt", "depth"}, *const names[] = {"batch", "prompt_tokens",
@@ -319,8 +328,9 @@ static void add_rates(struct qm_node *row, const struct qm_comparison *compariso
         if (rate->scheme != scheme)
             continue;
         struct qm_node *item = qm_node_append_mapping(rates);
-        qm_node_set_text(item, "kind", rate->is_sustained ? "sustained" : "throughput");
-        qm_node_set_text(item, "phase", qm_node_text_at(rate->a, "phase", "?"));
+        qm_node_set_text(item, "kind", kind_of(rate));
+        if (!rate->is_deployment)
+            qm_node_set_text(item, "phase", qm_node_text_at(rate->a, "phase", "?"));
         for (size_t k = 0; k < 3; k++)
             if (qm_node_is_text(qm_node_child(rate->a, keys[k])))
                 qm_node_set_node(item, names[k], qm_node_copy(qm_node_child(rate->a, keys[k])));
@@ -442,7 +452,7 @@ void qm_compare_csv(const struct qm_result_entry *a, const struct qm_result_entr
             if (rate->scheme != s)
                 continue;
             put_head(a, b, comparison, s, file);
-            put(rate->is_sustained ? "sustained" : "throughput", ',', file);
+            put(kind_of(rate), ',', file);
             put(qm_node_text_at(rate->a, "phase", ""), ',', file);
             put_number(qm_node_child(rate->a, "batch"), file);
             put_number(qm_node_child(rate->a, "prompt"), file);

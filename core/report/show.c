@@ -2,6 +2,7 @@
 #include "record/node.h"
 #include "record/result.h"
 #include "report/accuracy.h"
+#include "report/deployment.h"
 #include "report/show_speed.h"
 #include "report/table.h"
 #include "sys/host.h"
@@ -481,6 +482,7 @@ enum qm_status qm_show_result(const struct qm_node *result, const struct qm_show
             qm_node_text_at(result, "run.started", "?"));
     QM_TRY(show_schemes(result, style, file));
     QM_TRY(qm_show_answers(result, style, file));
+    QM_TRY(qm_show_deployment(result, style, file));
     if (is_widened(result))
         QM_TRY(show_widening(result, style, file));
     if (style->with_points)

@@ -126,21 +126,40 @@ static enum qm_status read_trace(const struct qm_node *section, const struct qm_
                                "a 'trace' and lengths; expected either the trace or prompt_tokens and output_tokens");
     if (!text || *text == '\0' || strlen(text) >= sizeof(out->trace))
         return qm_node_invalid(trace, "'trace' must be the path of a file, below %d bytes", QM_PATH_BYTES);
-    memcpy(out->trace, text, strlen(text) + 1);
     out->has_trace = true;
+    if (!out->trace_sha256[0])
+        memcpy(out->trace, text, strlen(text) + 1);
+    return QM_OK;
+}
+
+static enum qm_status read_hash(const struct qm_node *section, const char *key, char hash[QM_HASH_TEXT_BYTES])
+{
+    const struct qm_node *node = qm_node_child(section, key);
+    if (!node)
+        return QM_OK;
+    const char *text = qm_node_text(node);
+    if (!text || strlen(text) != QM_HASH_TEXT_BYTES - 1 || strspn(text, "0123456789abcdef") != QM_HASH_TEXT_BYTES - 1)
+        return qm_node_invalid(node, "'%s' must be 64 hexadecimal digits; remove it, it is a record's", key);
+    memcpy(hash, text, QM_HASH_TEXT_BYTES);
     return QM_OK;
 }
 
 enum qm_status qm_deployment_read(const struct qm_node *section, struct qm_deployment *out)
 {
-    static const char *const keys[] = {"requests",      "concurrency", "seed",  "prompt_tokens",
-                                       "output_tokens", "trace",       "bounds"};
+    static const char *const keys[] = {"requests", "concurrency",  "seed",   "prompt_tokens", "output_tokens", "trace",
+                                       "bounds",   "chunk_tokens", "rounds", "sha256",        "trace_sha256"};
     static const char *const bound_keys[] = {"first_token_ms", "token_ms"};
     const struct qm_node *bounds = NULL, *node = NULL, *trace = qm_node_child(section, "trace");
     memset(out, 0, sizeof(*out));
     if (!qm_node_is_mapping(section))
         return qm_node_invalid(section, "'deployment' is no mapping; expected keys with values below it");
     QM_TRY(check_keys(section, keys, COUNT(keys)));
+    QM_TRY(read_hash(section, "sha256", out->sha256));
+    QM_TRY(read_hash(section, "trace_sha256", out->trace_sha256));
+    if (trace && out->trace_sha256[0])
+        return qm_node_invalid(trace, "a 'trace' and a 'trace_sha256', which stands for it in a record; remove one");
+    if (!trace)
+        trace = qm_node_child(section, "trace_sha256");
     if (trace) {
         QM_TRY(read_trace(section, trace, out));
     } else {
@@ -154,6 +173,12 @@ enum qm_status qm_deployment_read(const struct qm_node *section, struct qm_deplo
         QM_TRY(qm_node_read_u64(node, &out->seed));
     }
     QM_TRY(read_u32(section, "concurrency", 1, QM_DEPLOYMENT_CONCURRENCY_MAX, &out->concurrency));
+    out->chunk_tokens = QM_DEPLOYMENT_CHUNK;
+    if (qm_node_child(section, "chunk_tokens"))
+        QM_TRY(read_u32(section, "chunk_tokens", 1, QM_DEPLOYMENT_CHUNK_MAX, &out->chunk_tokens));
+    out->rounds = QM_DEPLOYMENT_ROUNDS;
+    if (qm_node_child(section, "rounds"))
+        QM_TRY(read_u32(section, "rounds", 1, QM_DEPLOYMENT_ROUNDS_MAX, &out->rounds));
     QM_TRY(require(section, "bounds", &bounds));
     if (!qm_node_is_mapping(bounds))
         return qm_node_invalid(bounds, "'bounds' is no mapping; expected {first_token_ms: 500, token_ms: 50}");
@@ -191,8 +216,10 @@ struct qm_node *qm_deployment_expand(const struct qm_deployment *deployment, boo
     qm_node_set_u64(section, "concurrency", deployment->concurrency);
     qm_node_set_u64(section, "seed", deployment->seed);
     if (deployment->has_trace) {
-        if (with_path)
+        if (with_path && !deployment->trace_sha256[0])
             qm_node_set_text(section, "trace", deployment->trace);
+        else if (deployment->trace_sha256[0])
+            qm_node_set_text(section, "trace_sha256", deployment->trace_sha256);
     } else {
         expand_lengths(section, "prompt_tokens", &deployment->prompt);
         expand_lengths(section, "output_tokens", &deployment->output);
@@ -200,6 +227,10 @@ struct qm_node *qm_deployment_expand(const struct qm_deployment *deployment, boo
     struct qm_node *bounds = qm_node_add_mapping(section, "bounds");
     qm_node_set_double(bounds, "first_token_ms", deployment->first_token_ms);
     qm_node_set_double(bounds, "token_ms", deployment->token_ms);
+    qm_node_set_u64(section, "chunk_tokens", deployment->chunk_tokens);
+    qm_node_set_u64(section, "rounds", deployment->rounds);
+    if (deployment->sha256[0])
+        qm_node_set_text(section, "sha256", deployment->sha256);
     return section;
 }
 
@@ -217,9 +248,10 @@ static uint32_t draw(struct qm_random *random, const struct qm_lengths *lengths)
     return value < 1.0 ? 1 : (uint32_t)value;
 }
 
-static void hash_requests(struct qm_requests *requests)
+void qm_requests_hash(struct qm_requests *requests)
 {
     struct qm_hash hash;
+    requests->prompt_tokens = requests->output_tokens = 0;
     qm_hash_begin(&hash);
     for (uint32_t i = 0; i < requests->count; i++) {
         const uint32_t words[2] = {requests->requests[i].prompt_tokens, requests->requests[i].output_tokens};
@@ -260,6 +292,11 @@ static enum qm_status read_requests(const struct qm_deployment *deployment, uint
     void *bytes = NULL;
     size_t count = 0;
     char path[QM_PATH_BYTES];
+    if (!deployment->trace[0])
+        return QM_FAIL(QM_INVALID,
+                       "the deployment's trace is the user's own and known by its hash alone, %.16s; give the "
+                       "plan that names the file with --deployment",
+                       deployment->trace_sha256);
     if (directory && deployment->trace[0] != '/')
         QM_TRY(qm_path_join(path, directory, deployment->trace));
     else
@@ -277,8 +314,13 @@ enum qm_status qm_deployment_requests(const struct qm_deployment *deployment, ui
     enum qm_status status = deployment->has_trace ? read_requests(deployment, context, directory, out)
                                                   : draw_requests(deployment, context, out);
     if (status == QM_OK)
-        hash_requests(out);
-    else
+        qm_requests_hash(out);
+    if (status == QM_OK && deployment->sha256[0] && strcmp(deployment->sha256, out->sha256) != 0)
+        status = QM_FAIL(QM_INVALID,
+                         "the deployment's requests hash to %.16s, and those of the record to %.16s; give the "
+                         "plan that was used",
+                         out->sha256, deployment->sha256);
+    if (status != QM_OK)
         qm_requests_free(out);
     return status;
 }

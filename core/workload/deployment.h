@@ -7,6 +7,12 @@
 //   seed: 7                        of the lengths; may be left out with a trace
 //   prompt_tokens: LENGTHS         output_tokens: LENGTHS          or in place of both: trace: FILE
 //   bounds: {first_token_ms: 500, token_ms: 50}
+//   chunk_tokens: 512              optional: 512. The most tokens of a prompt that one pass takes (serving.h)
+//   rounds: 2                      optional: 2. How often all requests are served and timed
+//
+// A result's profile has the same section, with
+//   sha256                         of the requests: those that are read again must have it
+//   trace_sha256                   in place of `trace`, which is the user's and must be given again
 //
 // LENGTHS is one of
 //   {fixed: n}
@@ -43,6 +49,10 @@ enum {
     QM_DEPLOYMENT_REQUESTS_MAX = 1000000,
     QM_DEPLOYMENT_TOKENS_MAX = 1 << 20, // of a prompt, and of an output
     QM_DEPLOYMENT_CONCURRENCY_MAX = 4096,
+    QM_DEPLOYMENT_CHUNK = 512, // where a plan does not say
+    QM_DEPLOYMENT_CHUNK_MAX = 8192,
+    QM_DEPLOYMENT_ROUNDS = 2, // likewise
+    QM_DEPLOYMENT_ROUNDS_MAX = 64,
 };
 #define QM_TRACE_BYTES_MAX ((size_t)256 << 20)
 #define QM_TRACE_LINE_MAX ((size_t)1 << 20)
@@ -64,7 +74,9 @@ struct qm_deployment {
     uint32_t concurrency;
     uint64_t seed;
     bool has_trace;
-    char trace[QM_PATH_BYTES]; // as it was written
+    char trace[QM_PATH_BYTES]; // as it was written; "" in a record
+    uint32_t chunk_tokens, rounds;
+    char sha256[QM_HASH_TEXT_BYTES], trace_sha256[QM_HASH_TEXT_BYTES]; // "": not known yet, or no trace
     struct qm_lengths prompt, output;
     double first_token_ms, token_ms; // bounds
 };
@@ -72,7 +84,7 @@ struct qm_deployment {
 // Reads the section. QM_INVALID with "file:line: what is wrong; what would be right".
 QM_MUST_USE enum qm_status qm_deployment_read(const struct qm_node *section, struct qm_deployment *out);
 // The section again, with every key; qm_deployment_read reads it back. NULL without memory. The trace's path is left out
-// unless `with_path`: it is the user's. Without it the section cannot be read back.
+// unless `with_path`: it is the user's.
 QM_MUST_USE struct qm_node *qm_deployment_expand(const struct qm_deployment *deployment, bool with_path);
 
 struct qm_request {
@@ -89,7 +101,8 @@ struct qm_requests {
 };
 
 // The requests of the plan. `context` is the model's: a request of more tokens (prompt and output) is refused, with its
-// number, or the trace's line. `directory` is where a trace's relative path begins; NULL: the working directory. *out is
+// number, or the trace's line; so are requests that are not those of the plan's sha256, where it has one, and a trace that is
+// known by its hash alone. `directory` is where a trace's relative path begins; NULL: the working directory. *out is
 // all zero on failure: QM_INVALID, QM_OUT_OF_MEMORY.
 QM_MUST_USE enum qm_status qm_deployment_requests(const struct qm_deployment *deployment, uint32_t context,
                                                   const char *directory, struct qm_requests *out);
@@ -97,5 +110,7 @@ QM_MUST_USE enum qm_status qm_deployment_requests(const struct qm_deployment *de
 QM_MUST_USE enum qm_status qm_trace_parse(const void *bytes, size_t count, const char *name, uint32_t requests,
                                           uint32_t context, struct qm_requests *out);
 void qm_requests_free(struct qm_requests *requests);
+// sha256 and sums of requests whose lengths are there.
+void qm_requests_hash(struct qm_requests *requests);
 
 #endif

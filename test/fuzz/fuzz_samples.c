@@ -3,6 +3,7 @@
 //
 //   tools/fuzz.sh 60 samples
 #include "bench/result_answers.h"
+#include "bench/result_deployment.h"
 #include "bench/result_derive.h"
 #include "bench/result_speed.h"
 #include "bench/samples.h"
@@ -26,7 +27,11 @@ static const char profile_text[] =
     " policy: {dispatches_per_submission: 0, submission_ms: 200, allow_smaller_batch: false}, tier: best, tiles: "
     "fixed, widen: 2,\n"
     " bootstrap: {seed: 31926937667174404, resamples: 99, confidence: 0.95},\n"
-    " acceptance: {at_most: {kl_divergence_mean: 0.05}, at_least: {exact_match_ratio: 0.5}}}\n";
+    " acceptance: {at_most: {kl_divergence_mean: 0.05}, at_least: {exact_match_ratio: 0.5}},\n"
+    " deployment: {requests: 3, concurrency: 2, seed: 1, prompt_tokens: {fixed: 5}, output_tokens: {fixed: 2}, rounds: "
+    "2,\n"
+    "   bounds: {first_token_ms: 1, token_ms: 1},\n"
+    "   sha256: 41fa201dc13ca671d755457fa29e19a214bb2fef4b7dc67e6c2429473da20d93}}\n";
 
 static void require(int condition)
 {
@@ -42,6 +47,7 @@ static void require_one_line(void)
 static void check(const struct qm_raw *raw)
 {
     const struct qm_evaluation *evaluation = raw->evaluation;
+    require(!raw->requests || raw->requests->count == 3);
     require(evaluation->sequence_count >= 1 && evaluation->sequence_count <= evaluation->scored_count);
     for (size_t s = 0; s < raw->scheme_count; ++s) {
         const struct qm_raw_scheme *scheme = &raw->schemes[s];
@@ -57,6 +63,7 @@ static void check(const struct qm_raw *raw)
             qm_derive_add_accuracy(row, raw, &derived);
             qm_result_add_answers(row, raw, s);
             qm_speed_add_scheme(row, raw, s);
+            qm_result_add_deployment(row, raw, s, &derived.check);
             qm_speed_add_timing(row, raw);
             require(qm_node_ok(list) && qm_node_write_yaml(row, &text) == QM_OK);
         }
