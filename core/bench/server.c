@@ -229,24 +229,49 @@ static enum qm_status write_prompt(struct qm_server *server, const struct qm_ser
     return qm_engine_write_sequence(server->params.engine, row->slot, 0, tokens, count);
 }
 
-// The tokens that the pass gave, for the passes to come: with all that lies between them in the table, in one copy, which
-// costs a device with memory of its own less than one for each.
-static enum qm_status write_given(struct qm_server *server, const struct qm_serving_pass *pass)
+enum {
+    SPAN_OF_TOKEN = 16384 // tokens that are copied as fast as one more copy is begun, roughly
+};
+
+// The token that the row gave, in the table; NULL where no pass will read it.
+static uint32_t *given_at(struct qm_server *server, const struct qm_serving_pass *pass, uint32_t index)
 {
-    uint32_t *first = NULL, *last = NULL;
-    for (uint32_t i = 0; i < pass->batch; ++i) {
-        const struct qm_serving_row *row = &pass->rows[i];
-        if (row->output == QM_SERVING_NONE || row->is_last)
-            continue;
-        last = token_at(server, row->slot, row->position + pass->tokens);
-        *last = server->argmaxes[i * pass->tokens + pass->tokens - 1];
-        first = first ? first : last;
-    }
-    if (!first)
-        return QM_OK;
+    const struct qm_serving_row *row = &pass->rows[index];
+    if (row->output == QM_SERVING_NONE || row->is_last)
+        return NULL;
+    return token_at(server, row->slot, row->position + pass->tokens);
+}
+
+static enum qm_status write_span(struct qm_server *server, const uint32_t *first, const uint32_t *last)
+{
     size_t at = (size_t)(first - server->tokens);
     return qm_engine_write_span(server->params.engine, (uint32_t)(at / server->stride), (uint32_t)(at % server->stride),
                                 first, (size_t)(last - first) + 1);
+}
+
+// The tokens that the pass gave, for the passes to come: with all that lies between them in one copy, unless that is much.
+static enum qm_status write_given(struct qm_server *server, const struct qm_serving_pass *pass)
+{
+    uint32_t *first = NULL, *last = NULL, count = 0;
+    for (uint32_t i = 0; i < pass->batch; ++i) {
+        uint32_t *token = given_at(server, pass, i);
+        if (!token)
+            continue;
+        *token = server->argmaxes[i * pass->tokens + pass->tokens - 1];
+        first = first ? first : token;
+        last = token;
+        ++count;
+    }
+    if (!first)
+        return QM_OK;
+    if ((size_t)(last - first) <= (size_t)count * SPAN_OF_TOKEN)
+        return write_span(server, first, last);
+    for (uint32_t i = 0; i < pass->batch; ++i) {
+        const uint32_t *token = given_at(server, pass, i);
+        if (token)
+            QM_TRY(write_span(server, token, token));
+    }
+    return QM_OK;
 }
 
 // Another token for the first row; a second call undoes it.
