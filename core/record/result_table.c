@@ -280,6 +280,8 @@ const struct qm_result_row qm_result_rows[] = {
     {"schemes[].disclosure.reference.mass", NUMBER, WORD, NULL, "fewer where they leave no more probability out"},
     {"schemes[].disclosure.reference.kl_left_out", NUMBER, WORD, NULL,
      "the mean KL divergence may be so much higher, for what was not kept; nats per token"},
+    {"schemes[].disclosure.reference.kl_left_out_largest", NUMBER, OPT | WORD, NULL,
+     "the KL divergence of any one token, and so any percentile, may be so much higher; nats"},
     {"schemes[].disclosure.reference.checked_tokens", WHOLE, 0, NULL, "compared with the reference backend; 0: none"},
     {"schemes[].disclosure.reference.difference", NUMBER, WORD, NULL,
      "of a log-probability between the two, the largest; nats"},
