@@ -332,6 +332,14 @@ static void add_reference(struct qm_node *row, const struct qm_reference_rows *r
     qm_result_set_number(node, "mass", !is_all, reference->keep.mass, "none");
     qm_result_set_number(node, "kl_left_out", is_scored, raw->left_out.mean, "not measured");
     qm_result_set_number(node, "kl_left_out_largest", is_scored, raw->left_out.largest, "not measured");
+    if (reference->device.name[0]) {
+        qm_node_set_text(node, "device", reference->device.name);
+        qm_node_set_text(node, "api", reference->device.api);
+        qm_node_set_text(node, "driver", reference->device.driver);
+        qm_node_set_text(node, "kernel_hash", reference->device.kernel_hash);
+    }
+    if (reference->checked_with[0])
+        qm_node_set_text(node, "checked_with", reference->checked_with);
     qm_node_set_u64(node, "checked_tokens", reference->checked_tokens);
     qm_result_set_number(node, "difference", reference->checked_tokens > 0, reference->difference, "not measured");
     if (reference->unchecked[0])
