@@ -50,6 +50,7 @@ static double number_of(const struct qm_node *result, const char *path)
 static void forget(void)
 {
     remove_all(CACHE "/host");
+    remove_all(CACHE "/reference");
 }
 
 // First what goes wrong, while nothing is in the cache: a line that names device and cause, and nothing kept.
@@ -187,12 +188,53 @@ static void test_passed_over(void **state)
     release(&child);
 }
 
+// A user's examples are answered in fp32 by the same device, and the host looks at a sample.
+static void test_answers(void **state)
+{
+    (void)state;
+    need(pocl_id);
+    need(lavapipe_id);
+    struct child child;
+    char option[64], only[64];
+    forget();
+    FILE *stream = fopen(FOLDER "/few.jsonl", "w");
+    assert_non_null(stream);
+    fputs("{\"prompt\": \"<copy> n05 v03 n21 n12 n13 =\", \"answer\": \"n05 v03 n21 n12 n13\", \"max_tokens\": 5}\n"
+          "{\"prompt\": \"<copy> n05 v03 n21 =\", \"answer\": \"n05 v03 n21\", \"max_tokens\": 3}\n"
+          "{\"prompt\": \"<copy> n05 v03 n21 n12 n13 =\", \"choices\": [\" n05 v03\", \" n06 v03\"], \"answer\": 0}\n",
+          stream);
+    fclose(stream);
+    snprintf(only, sizeof(only), "QM_FAULT_DEVICE=%s", lavapipe_id);
+    const char *const arguments[] = {
+        "run",        "--profile", PROFILE, "--device", pocl_id,  "--scheme",          "f16",
+        "--progress", "none",      "--out", OUT,        "--eval", FOLDER "/few.jsonl", on_lavapipe(option),
+        NULL};
+    static const char *const faults[] = {"QM_FAULT=wrong-answer=2",
+                                         "QM_FAULT=none=1"}; // the longer prompt comes second
+    for (int i = 0; i < 2; ++i) {
+        remove_all(OUT);
+        start(&child, (const char *const[]){"QM_REFERENCE=host", faults[i], only, NULL}, NULL, arguments);
+        assert_true(finish(&child, PATIENCE_S));
+        expect_code(&child, i == 0 ? 4 : 0);
+        if (i == 0)
+            expect_text(child.errors, "the fp32 answer to example ");
+        release(&child);
+    }
+    struct qm_node *result = need_result("opencl");
+    expect_text(text_of(result, "engine"), "device, llvmpipe");
+    assert_true(number_of(result, "accuracy.answers.examples") == 3);
+    assert_true(number_of(result, "accuracy.answers.tokens_mean_reference") == 4);
+    assert_true(number_of(result, "accuracy.answers.flips") == 0); // f16 says the same
+    qm_node_destroy(&result);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_reference),
         cmocka_unit_test(test_passed_over),
+        cmocka_unit_test(test_answers),
     };
     return cmocka_run_group_tests(tests, group_setup, NULL);
 }

@@ -57,8 +57,6 @@ void qm_session_fail(struct qm_session *session, size_t scheme, enum qm_status s
 // First sequence of a decode batch.
 uint32_t qm_session_base(const struct qm_session *session, uint32_t batch);
 
-// tokens[lists][length] as a request has them.
-json_t *qm_session_token_lists(const uint32_t *tokens, uint32_t lists, uint32_t length);
 QM_MUST_USE enum qm_status qm_session_tokens(struct qm_session *session, uint32_t first_window, uint32_t count,
                                              uint32_t base);
 // One `run` request; logits NULL: timed.
@@ -69,6 +67,8 @@ QM_MUST_USE enum qm_status qm_session_run(struct qm_session *session, size_t sch
 // The same of the network that is not widened, always with logits.
 QM_MUST_USE enum qm_status qm_session_run_narrow(struct qm_session *session, size_t scheme, uint32_t tokens,
                                                  uint32_t repeats, const char *logits, json_t **answer);
+// The longest that a worker may be on one and the same thing.
+double qm_session_timeout_s(void);
 // Asks the worker; `request` is taken.
 QM_MUST_USE enum qm_status qm_session_ask(struct qm_session *session, json_t *request, json_t **answer);
 // {"do": verb} with what engines take; NULL without memory.

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/devices.h"
 #include "bench/prepare_sets.h"
 #include "bench/reference_answers.h"
 #include "bench/reference_host.h"
@@ -255,6 +256,10 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
                                       p->prepared.verify_windows, &p->reference));
     }
     p->prepared.reference = p->reference;
+    if (params->on_device && p->reference) { // answers are of the device that the rows are of
+        on_device.devices += p->reference->device_index;
+        on_device.device_count = 1;
+    }
     if (!params->only_artifacts)
         QM_TRY(make_answers(p, &reference));
     for (size_t s = 0; s < p->profile.scheme_count; ++s)

@@ -1,5 +1,6 @@
 #include "bench/reference_answers.h"
 #include "bench/reference_answers_internal.h"
+#include "bench/reference_device.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -248,16 +249,20 @@ done:
     return status;
 }
 
-// By the host; `who` is the model as its pass reads it, and the pass.
-static enum qm_status answer_by_host(const struct qm_reference_params *params,
-                                     const struct qm_answer_questions *questions, char path[QM_PATH_BYTES],
-                                     struct qm_generated **generated)
+// By the host or a device; `who` is the model, and which of the two or whose kernels.
+static enum qm_status answer_at_real_size(const struct qm_reference_params *params,
+                                          const struct qm_answer_questions *questions, char path[QM_PATH_BYTES],
+                                          struct qm_generated **generated)
 {
     char config[QM_MODEL_CONFIG_TEXT_BYTES], who[QM_HASH_TEXT_BYTES];
+    char identity[QM_HASH_TEXT_BYTES] = "host";
+    struct qm_reference_device_facts facts;
     struct qm_hash hash;
+    if (params->on_device)
+        QM_TRY(qm_reference_device_identify(params, params->on_device->devices, &facts, identity));
     qm_model_config_text(&params->model->config, config);
     qm_hash_begin(&hash);
-    qm_hash_add_text(&hash, "host");
+    qm_hash_add_text(&hash, identity);
     qm_hash_add_text(&hash, params->model->sha256);
     qm_hash_add_text(&hash, params->model->variant ? params->model->variant : "");
     qm_hash_add_text(&hash, config);
@@ -266,7 +271,8 @@ static enum qm_status answer_by_host(const struct qm_reference_params *params,
     QM_TRY(load_cached(path, questions, generated));
     if (*generated)
         return QM_OK;
-    QM_TRY(qm_reference_answers_by_host(params, questions, generated));
+    QM_TRY(params->on_device ? qm_reference_answers_by_device(params, questions, generated)
+                             : qm_reference_answers_by_host(params, questions, generated));
     QM_TRY(qm_reference_answers_check(params, questions, *generated));
     return store(path, questions, *generated);
 }
@@ -279,7 +285,7 @@ enum qm_status qm_reference_answers(const struct qm_reference_params *params,
     enum qm_status status = QM_OK;
     *generated = NULL;
     *answers = NULL;
-    QM_GUARD(qm_reference_is_on_host(params->model) ? answer_by_host(params, questions, path, generated)
+    QM_GUARD(qm_reference_is_on_host(params->model) ? answer_at_real_size(params, questions, path, generated)
                                                     : answer_by_backend(params, questions, path, generated));
     QM_GUARD(qm_answers_judge(questions, *generated, answers));
 done:

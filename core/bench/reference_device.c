@@ -30,24 +30,17 @@ struct work {
 static enum qm_status open_session(struct work *work)
 {
     const struct qm_reference_params *params = work->common.params;
-    const uint32_t window_tokens = work->common.evaluation->set.window_tokens;
-    const uint64_t has = work->device->memory_bytes;
+    struct qm_reference_session_params session = {
+        .reference = params, .device = work->device, .evaluation = work->common.evaluation};
     struct qm_scheme f32;
     struct qm_artifact *artifact = NULL;
     char path[QM_PATH_BYTES];
-    uint64_t needs = 0;
-    enum qm_status status = QM_OK;
     // Before the model is written in f32, which may take as much of the disk.
-    QM_TRY(qm_reference_session_bytes(&params->model->config, window_tokens, &needs));
-    if (has > 0 && needs > has)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "f32 takes %.2f GB (%" PRIu64 " bytes), and it has %.2f GB",
-                       (double)needs * 1e-9, needs, (double)has * 1e-9);
+    QM_TRY(qm_reference_session_check_memory(&session));
     QM_TRY(qm_scheme_parse("f32", &f32));
     QM_TRY(qm_reference_artifact(params, &f32, NULL, &artifact, path)); // f32 is not calibrated
-    status = qm_reference_session_open(
-        &(struct qm_reference_session_params){
-            .reference = params, .device = work->device, .evaluation = work->common.evaluation, .artifact_path = path},
-        &work->session);
+    session.artifact_path = path;
+    enum qm_status status = qm_reference_session_open(&session, &work->session);
     qm_artifact_destroy(&artifact);
     return status;
 }
@@ -298,29 +291,29 @@ done:
 
 // ---- The whole --------------------------------------------------------------------------------------------------------
 
-// Who computes: a name for the key, and the facts for the result.
-static enum qm_status identify(struct work *work, char identity[QM_HASH_TEXT_BYTES])
+enum qm_status qm_reference_device_identify(const struct qm_reference_params *params,
+                                            const struct qm_device_entry *device,
+                                            struct qm_reference_device_facts *facts, char identity[QM_HASH_TEXT_BYTES])
 {
-    const struct qm_device_entry *device = work->device;
     struct qm_scheme f32;
     struct qm_artifact *outline = NULL;
     struct qm_hash hash;
     char tiles[QM_HASH_TEXT_BYTES];
     QM_TRY(qm_scheme_parse("f32", &f32));
-    QM_TRY(qm_artifact_outline(&f32, &work->common.params->model->config, &outline));
-    enum qm_status status = qm_network_kernel_hashes(outline, &f32, work->facts.kernel_hash, tiles);
+    QM_TRY(qm_artifact_outline(&f32, &params->model->config, &outline));
+    enum qm_status status = qm_network_kernel_hashes(outline, &f32, facts->kernel_hash, tiles);
     qm_artifact_destroy(&outline);
     QM_TRY(status);
-    snprintf(work->facts.name, sizeof(work->facts.name), "%s", device->name);
-    snprintf(work->facts.api, sizeof(work->facts.api), "%s", device->api);
-    snprintf(work->facts.driver, sizeof(work->facts.driver), "%s %s", device->driver, device->driver_version);
+    snprintf(facts->name, sizeof(facts->name), "%s", device->name);
+    snprintf(facts->api, sizeof(facts->api), "%s", device->api);
+    snprintf(facts->driver, sizeof(facts->driver), "%s %s", device->driver, device->driver_version);
     qm_hash_begin(&hash);
     qm_hash_add_text(&hash, device->name);
     qm_hash_add_text(&hash, device->api);
     qm_hash_add_text(&hash, device->driver);
     qm_hash_add_text(&hash, device->driver_version);
     qm_hash_add_text(&hash, tiles);
-    qm_hash_add_text(&hash, work->common.params->on_device->is_base_tier ? "base" : "best");
+    qm_hash_add_text(&hash, params->on_device->is_base_tier ? "base" : "best");
     qm_hash_add_text(&hash, QM_VERSION);
     qm_hash_end(&hash, identity);
     return QM_OK;
@@ -351,7 +344,7 @@ static enum qm_status rows_on(struct work *work, uint32_t dense_windows, struct 
     struct qm_reference_rows *rows = NULL;
     char identity[QM_HASH_TEXT_BYTES], engine[QM_HASH_TEXT_BYTES + 16];
     enum qm_status status = QM_OK;
-    QM_GUARD(identify(work, identity));
+    QM_GUARD(qm_reference_device_identify(work->common.params, work->device, &work->facts, identity));
     snprintf(engine, sizeof(engine), "device %s", identity);
     snprintf(work->common.engine, sizeof(work->common.engine), "device, %.100s through %.12s", work->facts.name,
              work->facts.api);
@@ -404,6 +397,7 @@ enum qm_status qm_reference_device_rows(const struct qm_reference_params *params
                             .device = &on->devices[i]};
         enum qm_status status = rows_on(&work, dense_windows, out);
         if (status == QM_OK) {
+            (*out)->device_index = (uint32_t)i;
             snprintf((*out)->passed_over, sizeof((*out)->passed_over), "%s", passed_over);
             return QM_OK;
         }

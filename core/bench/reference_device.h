@@ -14,6 +14,14 @@
 
 #include "bench/reference_host.h"
 
+struct qm_device_entry;
+
+// Who computes, for a result, and as a hash over device, driver, kernels and tier for keys.
+QM_MUST_USE enum qm_status qm_reference_device_identify(const struct qm_reference_params *params,
+                                                        const struct qm_device_entry *device,
+                                                        struct qm_reference_device_facts *facts,
+                                                        char identity[QM_HASH_TEXT_BYTES]);
+
 #define QM_REFERENCE_SAMPLE_WINDOWS 2
 #define QM_REFERENCE_SAMPLE_TOKENS 16 // of each, or all where it has fewer
 

@@ -29,6 +29,7 @@ struct qm_reference_rows {
     // "reference backend", "host, OpenBLAS 0.3.21 ...", "host, own loops", "device, NAME through vulkan"
     char engine[QM_REFERENCE_ENGINE_BYTES];
     struct qm_reference_device_facts device; // where one computed it; else all ""
+    uint32_t device_index;                   // of those that might have
     char passed_over[400];                   // devices that were to compute it first and cannot, and why; else ""
     struct qm_reference_keep keep;           // most 0: all logits were kept
     uint32_t checked_tokens; // compared with another way; 0 where it is the reference backend, or for `unchecked`

@@ -1,11 +1,11 @@
 #include "bench/reference_session.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/client.h"
 #include "model/need.h"
 #include "sys/file.h"
 #include "sys/file_map.h"
@@ -18,6 +18,17 @@ struct qm_reference_session {
     struct qm_file_map map; // of the latest window's logits and log-probabilities
     uint32_t vocabulary;
 };
+
+// Of an evaluation: a window at a time.
+static struct qm_reference_session_params with_defaults(const struct qm_reference_session_params *params)
+{
+    struct qm_reference_session_params out = *params;
+    if (out.evaluation) {
+        out.rows = out.positions = out.evaluation->set.window_tokens;
+        out.sequences = 1;
+    }
+    return out;
+}
 
 static void tell_sign(void *context, const char *at)
 {
@@ -60,19 +71,19 @@ static enum qm_status open_device(struct qm_reference_session *session)
 {
     const struct qm_reference_params *reference = session->params.reference;
     const struct qm_reference_on_device *on = reference->on_device;
-    const uint32_t tokens = session->params.evaluation->set.window_tokens;
     QM_TRY(qm_client_start(NULL, &session->client));
     qm_client_on_sign(session->client, tell_sign, session);
-    QM_TRY(ask_plainly(session, json_pack("{s:s, s:s, s:b, s:I, s:I, s:s}", "do", "open", "device",
-                                          session->params.device->id, "debug", 0, "attempt", (json_int_t)0, "opening",
-                                          (json_int_t)0, "cache", reference->cache_directory)));
+    const struct qm_reference_session_params *p = &session->params;
+    QM_TRY(ask_plainly(session, json_pack("{s:s, s:s, s:b, s:I, s:I, s:s}", "do", "open", "device", p->device->id,
+                                          "debug", 0, "attempt", (json_int_t)0, "opening", (json_int_t)0, "cache",
+                                          reference->cache_directory)));
     QM_TRY(check_selftest(session));
     QM_TRY(
         ask_plainly(session, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s}", "do", "engine", "widen",
-                                       (json_int_t)1, "context", (json_int_t)tokens, "rows", (json_int_t)tokens,
-                                       "sequences", (json_int_t)1, "slots", (json_int_t)1, "limit_ns",
+                                       (json_int_t)1, "context", (json_int_t)p->positions, "rows", (json_int_t)p->rows,
+                                       "sequences", (json_int_t)p->sequences, "slots", (json_int_t)1, "limit_ns",
                                        (json_int_t)on->limit_ns, "most_dispatches", (json_int_t)on->most_dispatches,
-                                       "base_tier", (int)on->is_base_tier, "artifact", session->params.artifact_path)));
+                                       "base_tier", (int)on->is_base_tier, "artifact", p->artifact_path)));
     return ask_plainly(session, json_pack("{s:s, s:s, s:s}", "do", "load", "scheme", "f32", "artifact",
                                           session->params.artifact_path));
 }
@@ -84,7 +95,7 @@ enum qm_status qm_reference_session_open(const struct qm_reference_session_param
     struct qm_reference_session *session = calloc(1, sizeof(*session));
     if (!session)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to open a device");
-    session->params = *params;
+    session->params = with_defaults(params);
     session->vocabulary = params->reference->model->config.vocabulary;
     enum qm_status status = open_device(session);
     if (status == QM_OK)
@@ -116,13 +127,11 @@ enum qm_status qm_reference_session_run(struct qm_reference_session *session, ui
     const uint32_t tokens = evaluation->set.window_tokens, *own = qm_evaluation_tokens(evaluation, window);
     const char *path = session->params.reference->on_device->scratch_path;
     const size_t expected = (size_t)tokens * (session->vocabulary + 1) * sizeof(float);
-    json_t *answer = NULL, *list = json_array(), *lists = json_array();
+    json_t *answer = NULL;
     enum qm_status status = QM_OK;
-    for (uint32_t p = 0; p <= tokens; ++p)
-        json_array_append_new(list, json_integer(own[p]));
-    json_array_append_new(lists, list);
     qm_file_unmap(&session->map);
-    QM_TRY(ask_plainly(session, json_pack("{s:s, s:I, s:o}", "do", "tokens", "base", (json_int_t)0, "tokens", lists)));
+    QM_TRY(ask_plainly(session, json_pack("{s:s, s:I, s:o}", "do", "tokens", "base", (json_int_t)0, "tokens",
+                                          qm_client_token_lists(own, 1, tokens + 1))));
     QM_TRY(qm_file_remove(path));
     QM_TRY(ask(session,
                json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s}", "do", "run", "scheme", "f32", "batch",
@@ -152,14 +161,27 @@ void qm_reference_session_close(struct qm_reference_session **session)
     *session = NULL;
 }
 
-enum qm_status qm_reference_session_bytes(const struct qm_model_config *config, uint32_t window_tokens, uint64_t *bytes)
+struct qm_client_scheme qm_reference_session_scheme(const struct qm_reference_session *session)
 {
-    const struct qm_engine_params engine = {
-        .config = *config, .context = window_tokens, .rows = window_tokens, .sequences = 1, .slots = 1};
+    return (struct qm_client_scheme){session->client, PATIENCE_S, "f32"};
+}
+
+enum qm_status qm_reference_session_check_memory(const struct qm_reference_session_params *given)
+{
+    const struct qm_reference_session_params params = with_defaults(given);
+    const uint64_t has = params.device->memory_bytes;
+    const struct qm_engine_params engine = {.config = params.reference->model->config,
+                                            .context = params.positions,
+                                            .rows = params.rows,
+                                            .sequences = params.sequences,
+                                            .slots = 1};
     struct qm_scheme f32;
     struct qm_need need;
     QM_TRY(qm_scheme_parse("f32", &f32));
     QM_TRY(qm_need_find(&engine, &f32, &need));
-    *bytes = need.weight_bytes + need.cache_bytes + need.scratch_bytes;
+    uint64_t needs = need.weight_bytes + need.cache_bytes + need.scratch_bytes;
+    if (has > 0 && needs > has)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "f32 takes %.2f GB (%" PRIu64 " bytes), and it has %.2f GB",
+                       (double)needs * 1e-9, needs, (double)has * 1e-9);
     return QM_OK;
 }
