@@ -12,7 +12,8 @@
 #include "sys/process.h"
 
 enum {
-    VERSION = 1 // of the files: a higher one computes anew
+    VERSION = 1, // of the files: a higher one computes anew
+    SHAPE = 64
 };
 #define SAMPLE_KIND "qmsampl1"
 #define CHECK_KIND "qmcheck2"
@@ -45,13 +46,21 @@ static enum qm_status open_session(struct work *work)
     return status;
 }
 
-static enum qm_status run_window(struct work *work, uint32_t window)
+// The shape of the passes, of which there are not to be as many as lengths of examples.
+static uint32_t pass_tokens(const struct work *work, const struct qm_reference_chunk *chunk, bool is_whole)
+{
+    const uint32_t all = work->common.evaluation->set.window_tokens;
+    const uint32_t tokens = (chunk->tokens + SHAPE - 1) / SHAPE * SHAPE;
+    return is_whole || tokens > all ? all : tokens;
+}
+
+static enum qm_status run_window(struct work *work, uint32_t window, uint32_t tokens)
 {
     if (!work->session)
         QM_TRY(open_session(work));
     if (qm_interrupted())
         return QM_FAIL(QM_INTERRUPTED, "interrupted; the reference goes on at window %u", window + 1);
-    enum qm_status status = qm_reference_session_run(work->session, window, &work->logits);
+    enum qm_status status = qm_reference_session_run(work->session, window, tokens, &work->logits);
     return status == QM_INTERRUPTED
                ? QM_FAIL(QM_INTERRUPTED, "interrupted; the reference goes on at window %u", window + 1)
                : status;
@@ -322,15 +331,16 @@ enum qm_status qm_reference_device_identify(const struct qm_reference_params *pa
 static enum qm_status make_window(struct work *work, uint32_t window, struct qm_reference_rows *rows)
 {
     const struct qm_reference_chunk chunk = qm_reference_chunk_at(&work->common, window);
+    const bool is_sample = is_sampled(work->common.evaluation, window);
     bool is_there = false, has_sample = true;
     QM_TRY(qm_reference_chunk_load(&work->common, &chunk, rows, &is_there));
-    if (is_sampled(work->common.evaluation, window))
+    if (is_sample)
         has_sample = read_sample(work, window, NULL);
     if (!is_there || !has_sample) {
         qm_reference_work_tell(&work->common, "on a device, window", window, window + 1, window + 1,
                                work->common.chunks);
-        QM_TRY(run_window(work, window));
-        if (is_sampled(work->common.evaluation, window))
+        QM_TRY(run_window(work, window, pass_tokens(work, &chunk, is_sample)));
+        if (is_sample)
             QM_TRY(write_sample(work, window));
         QM_TRY(qm_reference_chunk_make(&work->common, &chunk, rows));
     }
@@ -348,7 +358,7 @@ static enum qm_status rows_on(struct work *work, uint32_t dense_windows, struct 
     snprintf(engine, sizeof(engine), "device %s", identity);
     snprintf(work->common.engine, sizeof(work->common.engine), "device, %.100s through %.12s", work->facts.name,
              work->facts.api);
-    work->common.chunk_windows = 1;
+    work->common.first_windows = work->common.chunk_windows = 1;
     work->common.chunks = evaluation->set.windows;
     work->common.total = evaluation->set.windows;
     work->common.dense_windows = dense_windows < evaluation->set.windows ? dense_windows : evaluation->set.windows;

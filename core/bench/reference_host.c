@@ -59,14 +59,14 @@ static uint32_t chunk_windows(const struct qm_host_weights *weights, uint64_t by
 
 static double chunk_operations(const struct work *work, const struct qm_reference_chunk *chunk)
 {
-    const uint32_t tokens = work->common.evaluation->set.window_tokens;
-    return qm_host_pass_operations(&work->weights, chunk->windows, tokens,
-                                   chunk->scored + (size_t)chunk->dense_windows * tokens);
+    return qm_host_pass_operations(&work->weights, chunk->windows, chunk->tokens,
+                                   chunk->scored + (size_t)chunk->dense_windows * chunk->tokens);
 }
 
-static void copy_tokens(const struct qm_evaluation *evaluation, uint32_t first, uint32_t windows, uint32_t *tokens)
+// The first `window_tokens` of each window.
+static void copy_tokens(const struct qm_evaluation *evaluation, uint32_t first, uint32_t windows, size_t window_tokens,
+                        uint32_t *tokens)
 {
-    const size_t window_tokens = evaluation->set.window_tokens;
     for (uint32_t w = 0; w < windows; ++w)
         memcpy(tokens + w * window_tokens, qm_evaluation_tokens(evaluation, first + w),
                window_tokens * sizeof(*tokens));
@@ -119,8 +119,7 @@ static void load_state(const struct work *work, const struct qm_reference_chunk 
 static enum qm_status run_layers(struct work *work, const struct qm_reference_chunk *chunk, struct qm_host_pass *pass)
 {
     const uint32_t layers = work->weights.config.layers, end = chunk->first_window + chunk->windows;
-    const double of_layer =
-        qm_host_pass_operations(&work->weights, chunk->windows, work->common.evaluation->set.window_tokens, 0) / layers;
+    const double of_layer = qm_host_pass_operations(&work->weights, chunk->windows, chunk->tokens, 0) / layers;
     load_state(work, chunk, pass);
     uint32_t saved = qm_host_pass_layers_done(pass);
     uint64_t saved_ns = qm_clock_ns();
@@ -167,13 +166,13 @@ static double source_cost(void *context, size_t count)
 static enum qm_status compute_chunk(struct work *work, const struct qm_reference_chunk *chunk,
                                     struct qm_reference_rows *rows)
 {
-    const uint32_t window_tokens = work->common.evaluation->set.window_tokens;
+    const uint32_t window_tokens = chunk->tokens;
     char path[QM_PATH_BYTES];
     enum qm_status status = QM_OK;
     uint32_t *tokens = malloc((size_t)chunk->windows * window_tokens * sizeof(*tokens));
     if (!tokens)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for tokens");
-    copy_tokens(work->common.evaluation, chunk->first_window, chunk->windows, tokens);
+    copy_tokens(work->common.evaluation, chunk->first_window, chunk->windows, window_tokens, tokens);
     QM_GUARD(qm_host_pass_create(&(struct qm_host_pass_params){.weights = &work->weights,
                                                                .blas = work->common.options->blas,
                                                                .tokens = tokens,
@@ -209,6 +208,26 @@ static enum qm_status make_chunk(struct work *work, uint32_t index, struct qm_re
     return compute_chunk(work, &chunk, rows);
 }
 
+// Windows that are needed whole have a chunk of their own where the others are much shorter, which examples are beside the points
+// of a profile: one more reading of the weights, and a fraction of the products.
+static void plan_chunks(struct work *work)
+{
+    struct qm_reference_work *common = &work->common;
+    const struct qm_evaluation *evaluation = common->evaluation;
+    const uint32_t all = evaluation->set.window_tokens;
+    uint32_t longest = 1, left;
+    for (size_t i = 0; i < evaluation->scored_count; ++i)
+        if (evaluation->scored[i].window >= common->dense_windows && evaluation->scored[i].position >= longest)
+            longest = evaluation->scored[i].position + 1;
+    if (longest <= all / 2 && common->dense_windows <= common->chunk_windows) {
+        common->first_windows = common->dense_windows;
+        common->chunk_windows =
+            chunk_windows(&work->weights, common->options->activation_bytes, evaluation->set.windows, longest);
+    }
+    left = evaluation->set.windows > common->first_windows ? evaluation->set.windows - common->first_windows : 0;
+    common->chunks = 1 + (left + common->chunk_windows - 1) / common->chunk_windows;
+}
+
 // ---- The whole --------------------------------------------------------------------------------------------------------
 
 static enum qm_status begin(const struct qm_reference_params *params, const struct qm_evaluation *evaluation,
@@ -227,9 +246,8 @@ static enum qm_status begin(const struct qm_reference_params *params, const stru
     work->common.files = options->files ? options->files : params->model->values ? NULL : params->model->file;
     QM_TRY(qm_host_weights_open(&params->model->config, work->common.files ? NULL : params->model, work->common.files,
                                 &work->weights));
-    work->common.chunk_windows = chunk_windows(&work->weights, options->activation_bytes, evaluation->set.windows,
-                                               evaluation->set.window_tokens);
-    work->common.chunks = (evaluation->set.windows + work->common.chunk_windows - 1) / work->common.chunk_windows;
+    work->common.first_windows = work->common.chunk_windows = chunk_windows(
+        &work->weights, options->activation_bytes, evaluation->set.windows, evaluation->set.window_tokens);
     return QM_OK;
 }
 
@@ -246,6 +264,7 @@ enum qm_status qm_reference_host_rows(const struct qm_reference_params *params, 
     work.common.dense_windows = dense_windows < 1 ? 1 : dense_windows;
     if (work.common.dense_windows > evaluation->set.windows)
         work.common.dense_windows = evaluation->set.windows;
+    plan_chunks(&work);
     qm_reference_work_key(&work.common, "host", VERSION);
     QM_GUARD(qm_reference_work_directory(&work.common));
     QM_GUARD(qm_reference_rows_create(evaluation, work.common.dense_windows, &rows));
@@ -283,7 +302,7 @@ enum qm_status qm_reference_host_observe(const struct qm_reference_params *param
         QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "no memory for tokens"));
     for (; first < end; first += work.common.chunk_windows) {
         uint32_t windows = end - first < work.common.chunk_windows ? end - first : work.common.chunk_windows;
-        copy_tokens(set, first, windows, tokens);
+        copy_tokens(set, first, windows, window_tokens, tokens);
         QM_GUARD(qm_host_pass_create(&(struct qm_host_pass_params){.weights = &work.weights,
                                                                    .blas = options->blas,
                                                                    .tokens = tokens,

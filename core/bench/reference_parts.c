@@ -20,8 +20,10 @@ enum {
 struct qm_reference_chunk qm_reference_chunk_at(const struct qm_reference_work *work, uint32_t index)
 {
     const struct qm_evaluation *evaluation = work->evaluation;
-    struct qm_reference_chunk chunk = {
-        .index = index, .first_window = index * work->chunk_windows, .windows = work->chunk_windows};
+    struct qm_reference_chunk chunk = {.index = index,
+                                       .windows = index > 0 ? work->chunk_windows : work->first_windows};
+    if (index > 0)
+        chunk.first_window = work->first_windows + (index - 1) * work->chunk_windows;
     uint32_t left = evaluation->set.windows - chunk.first_window, end;
     chunk.windows = left < chunk.windows ? left : chunk.windows;
     end = chunk.first_window + chunk.windows;
@@ -33,6 +35,10 @@ struct qm_reference_chunk qm_reference_chunk_at(const struct qm_reference_work *
         ++chunk.scored;
     if (work->dense_windows > chunk.first_window)
         chunk.dense_windows = (work->dense_windows < end ? work->dense_windows : end) - chunk.first_window;
+    chunk.tokens = chunk.dense_windows > 0 ? evaluation->set.window_tokens : 1;
+    for (size_t i = chunk.first_scored; i < chunk.first_scored + chunk.scored; ++i)
+        if (evaluation->scored[i].position >= chunk.tokens)
+            chunk.tokens = evaluation->scored[i].position + 1;
     return chunk;
 }
 
@@ -50,10 +56,10 @@ void qm_reference_work_key(struct qm_reference_work *work, const char *engine, i
     qm_hash_add_text(&hash, config);
     qm_hash_add_text(&hash, evaluation->sha256);
     snprintf(text, sizeof(text),
-             "fp32 %s reference %d, %" PRIu32 " windows of %" PRIu32 ", %" PRIu32 " dense, %" PRIu32
+             "fp32 %s reference %d, %" PRIu32 " windows of %" PRIu32 ", %" PRIu32 " dense, %" PRIu32 " and %" PRIu32
              " at a time, mass %.17g, most %" PRIu32 ", %" PRIu64 " bytes a file",
              engine, version, evaluation->set.windows, evaluation->set.window_tokens, work->dense_windows,
-             work->chunk_windows, keep->mass, keep->most, work->options->part_bytes);
+             work->first_windows, work->chunk_windows, keep->mass, keep->most, work->options->part_bytes);
     qm_hash_add_text(&hash, text);
     for (size_t i = 0; i < evaluation->scored_count; ++i) {
         const struct qm_scored_token *token = &evaluation->scored[i];
@@ -266,7 +272,7 @@ static enum qm_status make_part(struct qm_reference_work *work, const struct qm_
             QM_GUARD(QM_FAIL(QM_INTERRUPTED, "interrupted"));
         for (size_t i = 0; i < some; ++i)
             tokens[i] = part->is_dense ? (uint32_t)(first + i)
-                                       : (scored[first + i].window - chunk->first_window) * window_tokens +
+                                       : (scored[first + i].window - chunk->first_window) * chunk->tokens +
                                              scored[first + i].position;
         QM_GUARD(work->source.logits(work->source.context, tokens, some, logits));
         if (part->is_dense)

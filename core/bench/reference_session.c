@@ -106,12 +106,13 @@ enum qm_status qm_reference_session_open(const struct qm_reference_session_param
 }
 
 // What the device gave is what arrived.
-static enum qm_status check_checksum(const struct qm_reference_session *session, const json_t *answer, uint32_t window)
+static enum qm_status check_checksum(const struct qm_reference_session *session, const json_t *answer, uint32_t window,
+                                     uint32_t tokens)
 {
     const char *text = json_string_value(json_array_get(json_object_get(answer, "checksums"), 0));
     const float *logits = session->map.bytes;
     uint64_t device = text ? strtoull(text, NULL, 16) : 0, host = 0;
-    for (uint32_t row = 0; row < session->params.evaluation->set.window_tokens; ++row)
+    for (uint32_t row = 0; row < tokens; ++row)
         host = qm_checksum_fold(host, qm_checksum_row(logits + (size_t)row * session->vocabulary, session->vocabulary));
     if (device != host)
         return QM_FAIL(QM_WRONG_RESULT,
@@ -121,10 +122,11 @@ static enum qm_status check_checksum(const struct qm_reference_session *session,
     return QM_OK;
 }
 
-enum qm_status qm_reference_session_run(struct qm_reference_session *session, uint32_t window, const float **logits)
+enum qm_status qm_reference_session_run(struct qm_reference_session *session, uint32_t window, uint32_t tokens,
+                                        const float **logits)
 {
     const struct qm_evaluation *evaluation = session->params.evaluation;
-    const uint32_t tokens = evaluation->set.window_tokens, *own = qm_evaluation_tokens(evaluation, window);
+    const uint32_t *own = qm_evaluation_tokens(evaluation, window);
     const char *path = session->params.reference->on_device->scratch_path;
     const size_t expected = (size_t)tokens * (session->vocabulary + 1) * sizeof(float);
     json_t *answer = NULL;
@@ -142,7 +144,7 @@ enum qm_status qm_reference_session_run(struct qm_reference_session *session, ui
     if (session->map.count != expected)
         QM_GUARD(QM_FAIL(QM_FAILED, "the worker left %zu bytes of logits where %zu were expected", session->map.count,
                          expected));
-    QM_GUARD(check_checksum(session, answer, window));
+    QM_GUARD(check_checksum(session, answer, window, tokens));
     QM_GUARD(qm_file_remove(path)); // the mapping keeps it
     *logits = session->map.bytes;
 done:

@@ -20,10 +20,10 @@ struct qm_reference_session_params {
 // QM_UNSUPPORTED where the device lacks what it takes; QM_WRONG_RESULT where the self-test says so.
 QM_MUST_USE enum qm_status qm_reference_session_open(const struct qm_reference_session_params *params,
                                                      struct qm_reference_session **out);
-// Runs a window. *logits: [window_tokens][vocabulary], mapped, valid until the next call; their checksum is the one that
-// the device gave.
+// Runs the first `tokens` of a window. *logits: [tokens][vocabulary], mapped, valid until the next call; their checksum is the
+// one that the device gave.
 QM_MUST_USE enum qm_status qm_reference_session_run(struct qm_reference_session *session, uint32_t window,
-                                                    const float **logits);
+                                                    uint32_t tokens, const float **logits);
 // For generation and likelihoods (client_answers.h), valid as long as the session.
 struct qm_client_scheme qm_reference_session_scheme(const struct qm_reference_session *session);
 void qm_reference_session_close(struct qm_reference_session **session); // NULL is allowed

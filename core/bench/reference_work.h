@@ -11,11 +11,14 @@ struct qm_reference_chunk {
     uint32_t index, first_window, windows;
     size_t first_scored, scored; // indices of the evaluation's scored tokens
     uint32_t dense_windows;
+    // Of each window that are passed: all where one is dense, else up to the last that is scored, for none behind it is seen. So a
+    // user's short example does not cost what the longest does, beside which it lies.
+    uint32_t tokens;
 };
 
 // Who computes logits; none of them is called before its owner has made the chunk ready.
 struct qm_reference_source {
-    // Logits [count][vocabulary] of tokens of the chunk by their index, window within it * window_tokens + position.
+    // Logits [count][vocabulary] of tokens of the chunk by their index, window within it * chunk's tokens + position.
     enum qm_status (*logits)(void *context, const uint32_t *tokens, size_t count, float *logits);
     // Floats that the source lends for logits; NULL: none.
     float *(*room)(void *context, size_t *count);
@@ -30,7 +33,8 @@ struct qm_reference_work {
     const struct qm_evaluation *evaluation;
     const struct qm_weights *files; // that are read, and must not change meanwhile; NULL: none
     struct qm_reference_source source;
-    uint32_t vocabulary, dense_windows, chunk_windows, chunks;
+    // The first chunk has `first_windows` windows, the others `chunk_windows`, or what is left.
+    uint32_t vocabulary, dense_windows, first_windows, chunk_windows, chunks;
     char key[QM_HASH_TEXT_BYTES];
     char directory[QM_PATH_BYTES];
     char engine[QM_REFERENCE_ENGINE_BYTES];
