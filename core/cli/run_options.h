@@ -13,9 +13,9 @@ struct qm_run_options {
     // NULL, UINT64_MAX or false: not given.
     const char *profile, *devices, *schemes, *model, *exact_match;
     const char *evaluation_file, *calibration_file, *compat;
-    const char *reference_device; // of --reference-on-device; "": the first of `devices` that can
     uint64_t evaluation_seed, widen, layers, evaluation_window, evaluation_stride, evaluation_windows;
     bool fits, allows_overlap, embeds_texts, is_debug;
+    const char *reference_device; // of --reference-on-device; "": the first of `devices` that can
     // Of this start of the program alone, in no journal.
     const char *directory, *progress;
     bool as_json, resumes, shows_flips;
