@@ -17,7 +17,7 @@ struct asked {
 static struct qm_client_scheme scheme_of(const struct asked *asked)
 {
     return (struct qm_client_scheme){.client = asked->session->client,
-                                     .timeout_s = qm_session_timeout_s(),
+                                     .timeout_s = qm_client_timeout_s(),
                                      .scheme = asked->session->prepared->schemes[asked->scheme].scheme.name};
 }
 

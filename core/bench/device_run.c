@@ -8,14 +8,6 @@
 #include "sys/file.h"
 #include "sys/host.h"
 
-// The longest that a worker may be silent. QM_WORKER_TIMEOUT_S is for tests of a driver that hangs.
-double qm_session_timeout_s(void)
-{
-    const char *text = getenv("QM_WORKER_TIMEOUT_S");
-    double seconds = text ? strtod(text, NULL) : 0;
-    return seconds > 0 && seconds < 1e6 ? seconds : 600;
-}
-
 void qm_session_tell(struct qm_session *session, const char *what, double units)
 {
     session->done += units;
@@ -81,7 +73,7 @@ enum qm_status qm_session_tokens(struct qm_session *session, uint32_t first_wind
 
 enum qm_status qm_session_ask(struct qm_session *session, json_t *request, json_t **answer)
 {
-    return qm_client_ask(session->client, qm_session_timeout_s(), request, answer);
+    return qm_client_ask(session->client, qm_client_timeout_s(), request, answer);
 }
 
 enum qm_status qm_session_run(struct qm_session *session, size_t scheme, uint32_t batch, uint32_t tokens,
@@ -194,7 +186,7 @@ static enum qm_status open_device(struct qm_session *session)
                                 (json_int_t)session->attempt->opening);
     if (request && session->params->cache_directory)
         json_object_set_new(request, "cache", json_string(session->params->cache_directory));
-    QM_TRY(qm_client_ask(session->client, qm_session_timeout_s(), request, &answer));
+    QM_TRY(qm_client_ask(session->client, qm_client_timeout_s(), request, &answer));
     session->run->info = json_incref(json_object_get(answer, "info"));
     json_decref(answer);
     qm_session_tell(session, "self-test", 0);
@@ -300,7 +292,7 @@ static enum qm_status load_schemes(struct qm_session *session)
         snprintf(what, sizeof(what), "loading %s", prepared->scheme.name);
         qm_session_tell(session, what, 0);
         json_t *answer = NULL;
-        enum qm_status status = qm_client_ask(session->client, qm_session_timeout_s(),
+        enum qm_status status = qm_client_ask(session->client, qm_client_timeout_s(),
                                               json_pack("{s:s, s:s, s:s}", "do", "load", "scheme",
                                                         prepared->scheme.name, "artifact", prepared->artifact_path),
                                               &answer);

@@ -67,8 +67,6 @@ QM_MUST_USE enum qm_status qm_session_run(struct qm_session *session, size_t sch
 // The same of the network that is not widened, always with logits.
 QM_MUST_USE enum qm_status qm_session_run_narrow(struct qm_session *session, size_t scheme, uint32_t tokens,
                                                  uint32_t repeats, const char *logits, json_t **answer);
-// The longest that a worker may be on one and the same thing.
-double qm_session_timeout_s(void);
 // Asks the worker; `request` is taken.
 QM_MUST_USE enum qm_status qm_session_ask(struct qm_session *session, json_t *request, json_t **answer);
 // {"do": verb} with what engines take; NULL without memory.

@@ -10,13 +10,12 @@
 #include "sys/file.h"
 #include "sys/file_map.h"
 
-#define PATIENCE_S 600.0 // a window on a driver in software is long, and signs of life tell that it goes on
-
 struct qm_reference_session {
     struct qm_reference_session_params params;
     struct qm_client *client;
     struct qm_file_map map; // of the latest window's logits and log-probabilities
     uint32_t vocabulary;
+    double fraction; // of the work, that progress told last
 };
 
 // Of an evaluation: a window at a time.
@@ -37,12 +36,12 @@ static void tell_sign(void *context, const char *at)
     char what[320];
     snprintf(what, sizeof(what), "fp32 reference on %s, %s", session->params.device->id, at);
     if (reference->progress)
-        reference->progress(reference->progress_context, what, 0);
+        reference->progress(reference->progress_context, what, session->fraction);
 }
 
 static enum qm_status ask(struct qm_reference_session *session, json_t *request, json_t **answer)
 {
-    return qm_client_ask(session->client, PATIENCE_S, request, answer);
+    return qm_client_ask(session->client, qm_client_timeout_s(), request, answer);
 }
 
 static enum qm_status ask_plainly(struct qm_reference_session *session, json_t *request)
@@ -131,6 +130,7 @@ enum qm_status qm_reference_session_run(struct qm_reference_session *session, ui
     const size_t expected = (size_t)tokens * (session->vocabulary + 1) * sizeof(float);
     json_t *answer = NULL;
     enum qm_status status = QM_OK;
+    session->fraction = (double)window / evaluation->set.windows;
     qm_file_unmap(&session->map);
     QM_TRY(ask_plainly(session, json_pack("{s:s, s:I, s:o}", "do", "tokens", "base", (json_int_t)0, "tokens",
                                           qm_client_token_lists(own, 1, tokens + 1))));
@@ -163,9 +163,17 @@ void qm_reference_session_close(struct qm_reference_session **session)
     *session = NULL;
 }
 
+void qm_reference_session_tell(struct qm_reference_session *session, const char *what, double fraction)
+{
+    const struct qm_reference_params *reference = session->params.reference;
+    session->fraction = fraction;
+    if (reference->progress)
+        reference->progress(reference->progress_context, what, fraction);
+}
+
 struct qm_client_scheme qm_reference_session_scheme(const struct qm_reference_session *session)
 {
-    return (struct qm_client_scheme){session->client, PATIENCE_S, "f32"};
+    return (struct qm_client_scheme){session->client, qm_client_timeout_s(), "f32"};
 }
 
 enum qm_status qm_reference_session_check_memory(const struct qm_reference_session_params *given)

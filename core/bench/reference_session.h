@@ -24,6 +24,8 @@ QM_MUST_USE enum qm_status qm_reference_session_open(const struct qm_reference_s
 // one that the device gave.
 QM_MUST_USE enum qm_status qm_reference_session_run(struct qm_reference_session *session, uint32_t window,
                                                     uint32_t tokens, const float **logits);
+// Progress, with which the worker's signs of life go on.
+void qm_reference_session_tell(struct qm_reference_session *session, const char *what, double fraction);
 // For generation and likelihoods (client_answers.h), valid as long as the session.
 struct qm_client_scheme qm_reference_session_scheme(const struct qm_reference_session *session);
 void qm_reference_session_close(struct qm_reference_session **session); // NULL is allowed
