@@ -227,7 +227,7 @@ static void through_the_summary(void **state)
     const struct qm_criterion criterion = {QM_METRIC_EXACT_MATCH_RATIO, QM_BOUND_LOWER, 0.999};
     struct qm_criterion_verdict verdict;
     enum qm_verdict overall;
-    assert_int_equal(qm_acceptance_judge(&criterion, 1, summary, &verdict, &overall), QM_OK);
+    assert_int_equal(qm_acceptance_judge(&criterion, 1, summary, NULL, &verdict, &overall), QM_OK);
     assert_int_equal(overall, QM_VERDICT_INCONCLUSIVE);
     char expected[64];
     snprintf(expected, sizeof(expected), ">= 0.999: inconclusive; %u graded examples would tell", (unsigned)needed);

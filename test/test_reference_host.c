@@ -195,6 +195,44 @@ static void test_other_ways(void **state)
     qm_model_destroy(&large);
 }
 
+// Examples are shorter than the windows that the points of a profile need: nothing behind the last scored position is computed,
+// the window that is compared has a chunk of its own, and the rows are what they are of whole windows.
+static void test_short_examples(void **state)
+{
+    (void)state;
+    enum {
+        SHORT = 9
+    };
+    struct qm_evaluation whole = evaluation;
+    struct qm_scored_token few[SCORED];
+    struct qm_reference_host_options options = options_for(0);
+    size_t count = 0;
+    for (size_t i = 0; i < SCORED; ++i)
+        if (scored[i].window == 0 || scored[i].position < SHORT)
+            few[count++] = scored[i];
+    assert_true(count > 12 && few[count - 1].window == WINDOWS - 1);
+    options.part_bytes = 1 << 20;
+    struct qm_reference_rows *rows = make("whole", 1, &options), *shorter = NULL;
+    assert_true(qm_file_exists(kept_file("whole", "rows-2-0"))); // windows two by two, and the last
+    evaluation.scored = few;
+    evaluation.scored_count = count;
+    shorter = make("short", 1, &options);
+    evaluation = whole;
+    assert_true(qm_file_exists(kept_file("short", "rows-1-0")));
+    assert_false(qm_file_exists(kept_file("short", "rows-2-0"))); // all short ones at once
+    for (size_t i = 0, at = 0; i < count; ++i, ++at) {
+        while (scored[at].window != few[i].window || scored[at].position != few[i].position)
+            ++at;
+        for (uint32_t v = 0; v < model->config.vocabulary; ++v)
+            assert_true(fabs((double)shorter->scored[i].logits[v] - (double)rows->scored[at].logits[v]) <= 5e-5);
+    }
+    for (uint32_t t = 0; t < TOKENS; ++t)
+        for (uint32_t v = 0; v < model->config.vocabulary; ++v)
+            assert_true(fabs((double)shorter->dense[t][v] - (double)rows->dense[t][v]) <= 5e-5);
+    qm_reference_rows_destroy(&rows);
+    qm_reference_rows_destroy(&shorter);
+}
+
 // The second time nothing is computed, and the rows are the same; another set of positions is another reference.
 static void test_cache(void **state)
 {
@@ -567,6 +605,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_equals_the_backend),
                                        cmocka_unit_test(test_interrupted),
                                        cmocka_unit_test(test_other_ways),
+                                       cmocka_unit_test(test_short_examples),
                                        cmocka_unit_test(test_cache),
                                        cmocka_unit_test(test_damage),
                                        cmocka_unit_test(test_damaged_state),

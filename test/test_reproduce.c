@@ -7,6 +7,7 @@
 
 #include "base/numeric.h"
 #include "base/random.h"
+#include "score/gate_rows.h"
 #include "score/repeated.h"
 #include "score/reproduce.h"
 
@@ -344,6 +345,75 @@ static void test_accuracy(void **state)
     end_judged(&judged);
 }
 
+static void set_left_out(struct qm_node *result, double left_out)
+{
+    struct qm_node *disclosure = qm_node_child(scheme_of(result, "w8a8"), "disclosure");
+    struct qm_node *reference = qm_node_child(disclosure, "reference");
+    if (!reference)
+        reference = qm_node_add_mapping(disclosure, "reference");
+    qm_node_set_double(reference, "kl_left_out", left_out);
+}
+
+static enum qm_gate_verdict gate_accuracy(const struct judged *judged, char *text, size_t capacity)
+{
+    const struct qm_node *a = judged->record, *b = judged->runs[0];
+    struct qm_gate_report report = {0};
+    struct qm_gate_params params = {.false_alarm = 0.0005, .minimum_effect = 0.02, .tolerance = 0.05, .rows = 1};
+    enum qm_gate_verdict verdict = QM_GATE_NOT_COMPARABLE;
+    assert_int_equal(qm_gate_add_results(&report, &(struct qm_gate_results){&a, 1}, &(struct qm_gate_results){&b, 1},
+                                         &params, false),
+                     QM_OK);
+    for (size_t i = 0; i < report.count; ++i) {
+        if (report.findings[i].kind != QM_GATE_ACCURACY || strcmp(report.findings[i].row, "w8a8") != 0)
+            continue;
+        verdict = report.findings[i].verdict;
+        snprintf(text, capacity, "%s", report.findings[i].text);
+    }
+    qm_gate_report_free(&report);
+    return verdict;
+}
+
+// A mean of which the fp32 reference left something out is a range: verdicts that hold for all of it, or none.
+static void test_left_out(void **state)
+{
+    (void)state;
+    struct judged judged;
+    begin_judged(&judged);
+    struct qm_node *kl = qm_node_get(scheme_of(judged.record, "w8a8"), "accuracy.kl_divergence");
+    double value = 0, errors[3] = {1e-9, 1e-9, 1e-9};
+    assert_true(qm_node_double_at(kl, "mean", &value));
+    judged.params.paired_errors = errors;
+    static const struct {
+        double claimed, claimed_left_out, here_left_out; // in units of what is measured here
+        enum qm_repeated_verdict reproduced;
+        enum qm_gate_verdict gated;
+    } cases[] = {
+        {1, 0.5, 0.5, QM_REPEATED_HOLDS, QM_GATE_PASS}, // the same logits
+        {0.995, 0.5, 0.5, QM_REPEATED_CANNOT_BE_TOLD, QM_GATE_INCONCLUSIVE},
+        {0.995, 0.001, 0.001, QM_REPEATED_HOLDS, QM_GATE_PASS},
+        {0.5, 0.1, 0.1, QM_REPEATED_DOES_NOT_HOLD, QM_GATE_REGRESSED},
+        {0.5, 0.8, 0.1, QM_REPEATED_CANNOT_BE_TOLD, QM_GATE_INCONCLUSIVE},
+        {2, 3, 0.5, QM_REPEATED_HOLDS, QM_GATE_PASS},
+        {2, 0, 3, QM_REPEATED_CANNOT_BE_TOLD, QM_GATE_INCONCLUSIVE},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
+        char text[400] = "";
+        qm_node_set_double(kl, "mean", cases[i].claimed * value);
+        set_left_out(judged.record, cases[i].claimed_left_out * value);
+        set_left_out(judged.runs[0], cases[i].here_left_out * value);
+        judge(&judged);
+        expect_verdict(&judged, "w8a8", QM_REPRODUCED_ACCURACY, "KL", cases[i].reproduced);
+        enum qm_gate_verdict gated = gate_accuracy(&judged, text, sizeof(text));
+        if (gated != cases[i].gated)
+            fail_msg("case %zu: the gate says %s: %s", i, qm_gate_verdict_name(gated), text);
+        if (gated == QM_GATE_INCONCLUSIVE) {
+            expect_text(text, "the fp32 reference left out");
+            expect_reason(&judged, "w8a8", QM_REPRODUCED_ACCURACY, "KL", "the fp32 reference left out");
+        }
+    }
+    end_judged(&judged);
+}
+
 static void test_speed(void **state)
 {
     (void)state;
@@ -521,6 +591,7 @@ int main(void)
         cmocka_unit_test(test_edges),
         cmocka_unit_test(test_same_result),
         cmocka_unit_test(test_accuracy),
+        cmocka_unit_test(test_left_out),
         cmocka_unit_test(test_speed),
         cmocka_unit_test(test_other_device),
         cmocka_unit_test(test_not_the_same_thing),

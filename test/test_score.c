@@ -621,11 +621,39 @@ static void verdicts(void **state)
          "m above 1.79e308 >= 0.9: inconclusive"},
     };
     for (size_t i = 0; i < COUNT(cases); ++i) {
-        struct qm_criterion_verdict v = qm_criterion_judge("m", cases[i].side, cases[i].bound, &cases[i].estimate);
+        struct qm_criterion_verdict v = qm_criterion_judge("m", cases[i].side, cases[i].bound, &cases[i].estimate, 0);
         assert_int_equal(v.verdict, cases[i].verdict);
         assert_string_equal(v.text, cases[i].text);
     }
-    struct qm_criterion_verdict v = qm_criterion_judge("m", QM_BOUND_UPPER, (double)NAN, &cases[0].estimate);
+    // What was left out is added to the upper end: pass by the highest, fail by the lowest.
+    static const struct {
+        double value, low, high, left_out;
+        enum qm_bound_side side;
+        enum qm_verdict verdict;
+        const char *text;
+    } in_part[] = {
+        {0.02, 0.018, 0.023, 0.02, QM_BOUND_UPPER, QM_VERDICT_PASS,
+         "m 0.02 [0.018, 0.023], or up to 0.02 more for what the fp32 reference left out, <= 0.05: pass"},
+        {0.02, 0.018, 0.023, 0.03, QM_BOUND_UPPER, QM_VERDICT_INCONCLUSIVE,
+         "m 0.02 [0.018, 0.023], or up to 0.03 more for what the fp32 reference left out, <= 0.05: inconclusive"},
+        {0.02, 0.018, 0.023, 0.02701, QM_BOUND_UPPER, QM_VERDICT_INCONCLUSIVE,
+         "m 0.02 [0.018, 0.023], or up to 0.02701 more for what the fp32 reference left out, <= 0.05: inconclusive"},
+        {0.07, 0.06, 0.08, 0.03, QM_BOUND_UPPER, QM_VERDICT_FAIL,
+         "m 0.07 [0.06, 0.08], or up to 0.03 more for what the fp32 reference left out, <= 0.05: fail"},
+        {0.02, 0.018, 0.023, 0.03, QM_BOUND_LOWER, QM_VERDICT_INCONCLUSIVE,
+         "m 0.02 [0.018, 0.023], or up to 0.03 more for what the fp32 reference left out, >= 0.05: inconclusive"},
+        {0.02, 0.018, 0.023, 0.02, QM_BOUND_LOWER, QM_VERDICT_FAIL,
+         "m 0.02 [0.018, 0.023], or up to 0.02 more for what the fp32 reference left out, >= 0.05: fail"},
+        {0.02, 0.018, 0.023, -1, QM_BOUND_UPPER, QM_VERDICT_INCONCLUSIVE,
+         "m 0.02 [0.018, 0.023] <= 0.05: inconclusive"},
+    };
+    for (size_t i = 0; i < COUNT(in_part); ++i) {
+        struct qm_estimate estimate = {QM_ESTIMATE_INTERVAL, in_part[i].value, in_part[i].low, in_part[i].high};
+        struct qm_criterion_verdict v = qm_criterion_judge("m", in_part[i].side, 0.05, &estimate, in_part[i].left_out);
+        assert_int_equal(v.verdict, in_part[i].verdict);
+        assert_string_equal(v.text, in_part[i].text);
+    }
+    struct qm_criterion_verdict v = qm_criterion_judge("m", QM_BOUND_UPPER, (double)NAN, &cases[0].estimate, 0);
     assert_int_equal(v.verdict, QM_VERDICT_INCONCLUSIVE);
 
     const enum qm_verdict pass = QM_VERDICT_PASS, fail = QM_VERDICT_FAIL, open = QM_VERDICT_INCONCLUSIVE;
@@ -655,21 +683,32 @@ static void acceptance_of_summary(void **state)
     };
     struct qm_criterion_verdict out[3];
     enum qm_verdict overall;
-    assert_int_equal(qm_acceptance_judge(criteria, 2, summary, out, &overall), QM_OK);
+    assert_int_equal(qm_acceptance_judge(criteria, 2, summary, NULL, out, &overall), QM_OK);
     assert_int_equal(overall, QM_VERDICT_PASS);
     assert_string_equal(out[0].text, "kl_divergence_mean 0.5 [0.487, 0.513] <= 0.6: pass");
     assert_string_equal(out[1].text, "perplexity_ratio 1.0131 [1.0127, 1.0135] <= 1.02: pass");
-    assert_int_equal(qm_acceptance_judge(criteria, 3, summary, out, &overall), QM_OK);
+    assert_int_equal(qm_acceptance_judge(criteria, 3, summary, NULL, out, &overall), QM_OK);
     assert_int_equal(overall, QM_VERDICT_INCONCLUSIVE);
     criteria[0].bound = 0.4;
-    assert_int_equal(qm_acceptance_judge(criteria, 3, summary, out, &overall), QM_OK);
+    assert_int_equal(qm_acceptance_judge(criteria, 3, summary, NULL, out, &overall), QM_OK);
     assert_int_equal(overall, QM_VERDICT_FAIL);
-    assert_int_equal(qm_acceptance_judge(criteria, 0, summary, out, &overall), QM_OK);
+    // Of what was left out only KL divergence knows: the mean by the mean, percentiles by the largest.
+    const struct qm_left_out left_out = {.mean = 0.05, .largest = 2};
+    const struct qm_criterion divergences[] = {{QM_METRIC_KL_MEAN, QM_BOUND_UPPER, 0.6},
+                                               {QM_METRIC_PERPLEXITY_RATIO, QM_BOUND_UPPER, 1.02},
+                                               {QM_METRIC_KL_P99, QM_BOUND_UPPER, 1.9}};
+    assert_int_equal(qm_acceptance_judge(divergences, 3, summary, NULL, out, &overall), QM_OK);
+    assert_int_equal(overall, QM_VERDICT_PASS);
+    assert_int_equal(qm_acceptance_judge(divergences, 3, summary, &left_out, out, &overall), QM_OK);
+    assert_int_equal(out[0].verdict, QM_VERDICT_PASS);
+    assert_int_equal(out[1].verdict, QM_VERDICT_PASS);
+    assert_int_equal(out[2].verdict, QM_VERDICT_INCONCLUSIVE);
+    assert_int_equal(qm_acceptance_judge(criteria, 0, summary, NULL, out, &overall), QM_OK);
     assert_int_equal(overall, QM_VERDICT_NOT_STATED);
     criteria[1].bound = (double)INFINITY;
-    assert_int_equal(qm_acceptance_judge(criteria, 3, summary, out, &overall), QM_INVALID);
+    assert_int_equal(qm_acceptance_judge(criteria, 3, summary, NULL, out, &overall), QM_INVALID);
     criteria[1] = (struct qm_criterion){QM_METRIC_COUNT, QM_BOUND_UPPER, 1};
-    assert_int_equal(qm_acceptance_judge(criteria, 3, summary, out, &overall), QM_INVALID);
+    assert_int_equal(qm_acceptance_judge(criteria, 3, summary, NULL, out, &overall), QM_INVALID);
     qm_summary_destroy(&summary);
     qm_token_scores_destroy(&s);
 }

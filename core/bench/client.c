@@ -129,6 +129,13 @@ static enum qm_status judge_answer(struct qm_client *client, const json_t *json)
     return status == QM_OK ? QM_OK : QM_FAIL(status, "%s", text);
 }
 
+double qm_client_timeout_s(void)
+{
+    const char *text = getenv("QM_WORKER_TIMEOUT_S");
+    double seconds = text ? strtod(text, NULL) : 0;
+    return seconds > 0 && seconds < 1e6 ? seconds : 600;
+}
+
 enum qm_status qm_client_ask(struct qm_client *client, double timeout_s, json_t *request, json_t **answer)
 {
     *answer = NULL;

@@ -13,6 +13,9 @@ struct qm_client;
 // Starts a worker: this program again, with the hidden verb `worker`.
 QM_MUST_USE enum qm_status qm_client_start(const char *const *environment, struct qm_client **out);
 
+// The longest that a worker may be on one and the same thing. QM_WORKER_TIMEOUT_S is for tests of a driver that hangs.
+double qm_client_timeout_s(void);
+
 // Sends `request` (taken, as json_pack gives it) and waits for the answer, which the caller releases with json_decref.
 // An answer that is not ok gives its status and text, and no answer. These are final for this client, and the worker is
 // killed:

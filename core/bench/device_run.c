@@ -4,16 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/client_answers.h"
 #include "sys/file.h"
 #include "sys/host.h"
-
-// The longest that a worker may be silent. QM_WORKER_TIMEOUT_S is for tests of a driver that hangs.
-static double answer_seconds(void)
-{
-    const char *text = getenv("QM_WORKER_TIMEOUT_S");
-    double seconds = text ? strtod(text, NULL) : 0;
-    return seconds > 0 && seconds < 1e6 ? seconds : 600;
-}
 
 void qm_session_tell(struct qm_session *session, const char *what, double units)
 {
@@ -67,23 +60,11 @@ uint32_t qm_session_base(const struct qm_session *session, uint32_t batch)
     return 0;
 }
 
-json_t *qm_session_token_lists(const uint32_t *tokens, uint32_t lists, uint32_t length)
-{
-    json_t *all = json_array();
-    for (uint32_t i = 0; i < lists; ++i) {
-        json_t *list = json_array();
-        for (uint32_t p = 0; p < length; ++p)
-            json_array_append_new(list, json_integer(tokens[(size_t)i * length + p]));
-        json_array_append_new(all, list);
-    }
-    return all;
-}
-
 enum qm_status qm_session_tokens(struct qm_session *session, uint32_t first_window, uint32_t count, uint32_t base)
 {
     const struct qm_evaluation *evaluation = session->prepared->evaluation;
-    json_t *answer = NULL, *rows = qm_session_token_lists(qm_evaluation_tokens(evaluation, first_window), count,
-                                                          evaluation->set.window_tokens + 1);
+    json_t *answer = NULL, *rows = qm_client_token_lists(qm_evaluation_tokens(evaluation, first_window), count,
+                                                         evaluation->set.window_tokens + 1);
     QM_TRY(qm_session_ask(
         session, json_pack("{s:s, s:I, s:o}", "do", "tokens", "base", (json_int_t)base, "tokens", rows), &answer));
     json_decref(answer);
@@ -92,7 +73,7 @@ enum qm_status qm_session_tokens(struct qm_session *session, uint32_t first_wind
 
 enum qm_status qm_session_ask(struct qm_session *session, json_t *request, json_t **answer)
 {
-    return qm_client_ask(session->client, answer_seconds(), request, answer);
+    return qm_client_ask(session->client, qm_client_timeout_s(), request, answer);
 }
 
 enum qm_status qm_session_run(struct qm_session *session, size_t scheme, uint32_t batch, uint32_t tokens,
@@ -207,7 +188,7 @@ static enum qm_status open_device(struct qm_session *session)
                                 (json_int_t)session->attempt->opening);
     if (request && session->params->cache_directory)
         json_object_set_new(request, "cache", json_string(session->params->cache_directory));
-    QM_TRY(qm_client_ask(session->client, answer_seconds(), request, &answer));
+    QM_TRY(qm_client_ask(session->client, qm_client_timeout_s(), request, &answer));
     session->run->info = json_incref(json_object_get(answer, "info"));
     json_decref(answer);
     qm_session_tell(session, "self-test", 0);
@@ -313,7 +294,7 @@ static enum qm_status load_schemes(struct qm_session *session)
         snprintf(what, sizeof(what), "loading %s", prepared->scheme.name);
         qm_session_tell(session, what, 0);
         json_t *answer = NULL;
-        enum qm_status status = qm_client_ask(session->client, answer_seconds(),
+        enum qm_status status = qm_client_ask(session->client, qm_client_timeout_s(),
                                               json_pack("{s:s, s:s, s:s}", "do", "load", "scheme",
                                                         prepared->scheme.name, "artifact", prepared->artifact_path),
                                               &answer);

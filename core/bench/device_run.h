@@ -62,7 +62,8 @@ struct qm_scheme_run {
     uint64_t weight_bytes, cache_bytes;
     struct qm_token_scores *scores, *decode_scores; // of the whole set; of the decode points of full groups
     size_t decode_scored;
-    double kl_width; // sum over `scores` of how far the KL divergence may be above, by what the reference left out
+    // How far the KL divergences of `scores` may be above, by what the reference left out: their sum, and the largest.
+    double kl_width, kl_width_largest;
     struct qm_summary *summary, *cells, *decode_summary;
     struct qm_details details;     // of `scores`
     struct qm_agreement agreement; // of logits with own_reference, over all rows compared

@@ -57,8 +57,6 @@ void qm_session_fail(struct qm_session *session, size_t scheme, enum qm_status s
 // First sequence of a decode batch.
 uint32_t qm_session_base(const struct qm_session *session, uint32_t batch);
 
-// tokens[lists][length] as a request has them.
-json_t *qm_session_token_lists(const uint32_t *tokens, uint32_t lists, uint32_t length);
 QM_MUST_USE enum qm_status qm_session_tokens(struct qm_session *session, uint32_t first_window, uint32_t count,
                                              uint32_t base);
 // One `run` request; logits NULL: timed.

@@ -127,7 +127,7 @@ static enum qm_status score_token(struct qm_session *session, const struct kept 
     QM_TRY(qm_reference_row_score(reference, kept_logits(kept, pass, row), kept->vocabulary, token->target, &place,
                                   &score, &kl_high));
     QM_TRY(qm_token_scores_put(scores, index, &score, token->target, &place));
-    *kl_width += kl_high - score.kl;
+    *kl_width = kl_high - score.kl;
     struct qm_evaluation_source drawn;
     if (!reference->ids && qm_evaluation_source(evaluation, token, &drawn))
         QM_TRY(qm_token_scores_set_source(scores, index, &drawn.source, reference->logits, kept_logits(kept, pass, row),
@@ -225,8 +225,11 @@ static enum qm_status score_prefill(struct qm_session *session, size_t scheme, u
          !is_part(session) && *scored < evaluation->scored_count && evaluation->scored[*scored].window < first + count;
          ++*scored) {
         const struct qm_scored_token *token = &evaluation->scored[*scored];
+        double kl_width = 0;
         QM_GUARD(score_token(session, &kept, token->window - first, token->position, token, run->scores, *scored,
-                             &run->kl_width));
+                             &kl_width));
+        run->kl_width += kl_width;
+        run->kl_width_largest = kl_width > run->kl_width_largest ? kl_width : run->kl_width_largest;
     }
     if (session->run->widen > 1)
         QM_GUARD(score_narrow(session, scheme, first, count, &kept, first_scored));

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/devices.h"
 #include "bench/prepare_deployment.h"
 #include "bench/prepare_sets.h"
 #include "bench/reference_answers.h"
+#include "bench/reference_host.h"
 #include "bench/sensitivity.h"
 #include "model/outliers.h"
 #include "sys/file.h"
@@ -129,6 +131,18 @@ static enum qm_status set_fit(struct qm_preparation *p, uint64_t widen)
     return qm_profile_update(&p->profile);
 }
 
+// Of a small model the reference backend's numbers are exact, and cheap.
+static enum qm_status check_on_device(const struct qm_preparation *p)
+{
+    if (qm_reference_is_on_host(p->model))
+        return QM_OK;
+    return QM_FAIL(QM_INVALID,
+                   "--reference-on-device is for models of more than %" PRIu64
+                   " parameters; the reference backend computes "
+                   "fp32 of this one, with %" PRIu64 ", exactly: leave it out",
+                   QM_REFERENCE_HOST_PARAMETERS, p->model->parameters);
+}
+
 enum qm_status qm_preparation_read(const struct qm_preparation_params *params, struct qm_preparation **out)
 {
     *out = NULL;
@@ -155,6 +169,8 @@ enum qm_status qm_preparation_read(const struct qm_preparation_params *params, s
         goto done;
     }
     QM_GUARD(load_model(params, p));
+    if (params->on_device)
+        QM_GUARD(check_on_device(p));
     QM_GUARD(qm_preparation_read_sets(p, params));
     QM_GUARD(check_against_model(&p->profile, p->model));
     QM_GUARD(qm_preparation_read_deployment(p, params));
@@ -205,6 +221,14 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
                                             .progress = progress,
                                             .progress_context = progress_context,
                                             .collected = &p->collected};
+    struct qm_reference_on_device on_device;
+    if (params->on_device) {
+        on_device = *params->on_device;
+        on_device.limit_ns = (uint64_t)p->profile.submission_ms * 1000000;
+        on_device.most_dispatches = p->profile.dispatches_per_submission;
+        on_device.is_base_tier = p->profile.tier == QM_PROFILE_TIER_BASE;
+        reference.on_device = &on_device;
+    }
     p->prepared = (struct qm_prepared){.profile = &p->profile,
                                        .model = p->model,
                                        .model_directory = p->model_directory,
@@ -236,6 +260,10 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
                                       p->prepared.verify_windows, &p->reference));
     }
     p->prepared.reference = p->reference;
+    if (params->on_device && p->reference) { // answers are of the device that the rows are of
+        on_device.devices += p->reference->device_index;
+        on_device.device_count = 1;
+    }
     if (!params->only_artifacts)
         QM_TRY(make_answers(p, &reference));
     for (size_t s = 0; s < p->profile.scheme_count; ++s)

@@ -45,6 +45,8 @@ struct qm_preparation_params {
     bool allow_overlap;      // score examples that were calibrated on, which the result then says
     bool only_artifacts;     // for `calibrate`: no evaluation, no reference logits
     const char *exact_match; // at least so much of the reference's, such as "0.99"; NULL: the profile's bound
+    // Who computes the fp32 reference in place of the host: devices and scratch file; the rest is the profile's. NULL: the host.
+    const struct qm_reference_on_device *on_device;
 };
 
 // In two steps, so that bad input is refused before anything long begins: read (profile, model, sets), then make

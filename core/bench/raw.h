@@ -5,6 +5,7 @@
 
 #include "bench/evaluation.h"
 #include "bench/profile.h"
+#include "score/acceptance.h"
 #include "score/agreement.h"
 #include "score/details.h"
 #include "score/summary.h"
@@ -100,6 +101,7 @@ struct qm_raw_scheme {
     const struct qm_scheme *scheme;
     bool is_ok;                                  // its status; a row that is not has no speed
     const struct qm_token_scores *scores;        // of the whole set
+    struct qm_left_out left_out;                 // by how much the KL divergences of `scores` may be higher
     const double *own_kl;                        // those of `scores`, or where it is NULL, of the first of them
     const struct qm_token_scores *decode_scores; // of the decode points of full groups
     const struct qm_agreement *agreement;        // with the reference backend's logits of the same artifact

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/reference_device.h"
 #include "bench/reference_host.h"
 #include "kernel/kernels.h"
 #include "model/engine.h"
@@ -471,7 +472,8 @@ enum qm_status qm_reference_fp32_rows(const struct qm_reference_params *params, 
     if (qm_reference_is_on_host(params->model)) {
         const struct qm_reference_host_options options =
             qm_reference_host_options(params->model->config.vocabulary, evaluation->scored_count);
-        return qm_reference_host_rows(params, evaluation, dense_windows, &options, out);
+        return params->on_device ? qm_reference_device_rows(params, evaluation, dense_windows, &options, out)
+                                 : qm_reference_host_rows(params, evaluation, dense_windows, &options, out);
     }
     float *logits = NULL;
     QM_TRY(qm_reference_fp32_logits(params, evaluation, &logits));

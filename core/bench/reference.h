@@ -29,7 +29,19 @@ struct qm_reference_params {
     struct qm_calibration **collected;
     // What is collected beyond what the scheme at hand needs, for those that share the run (qm_reference_add_options).
     struct qm_calibration_options options;
-    struct qm_reference_time *time; // of the artifact that was asked for; may be NULL
+    struct qm_reference_time *time;                 // of the artifact that was asked for; may be NULL
+    const struct qm_reference_on_device *on_device; // who computes the rows of a model of real size; NULL: the host
+};
+
+// The fp32 reference by a device in place of the host (reference_device.h).
+struct qm_device_entry;
+struct qm_reference_on_device {
+    const struct qm_device_entry *devices; // tried in this order
+    size_t device_count;
+    const char *scratch_path; // a file that may be written, read and removed
+    uint64_t limit_ns;        // of a submission, by measurement; 0: no limit
+    uint32_t most_dispatches; // of a submission; 0: no limit
+    bool is_base_tier;
 };
 
 // The artifact of a scheme, from the cache or built and stored; `path` is the file that workers load. Static schemes
@@ -78,7 +90,7 @@ QM_MUST_USE enum qm_status qm_reference_fp32_logits(const struct qm_reference_pa
                                                     const struct qm_evaluation *evaluation, float **logits);
 
 // The fp32 model as devices are scored against it, with the logits of the first `dense_windows` windows whole: by the reference
-// backend as above, or, for a model of real size, by the host's pass (reference_host.h). The caller destroys it.
+// backend as above, or, for a model of real size, by the host's pass (reference_host.h) or params->on_device. The caller destroys it.
 QM_MUST_USE enum qm_status qm_reference_fp32_rows(const struct qm_reference_params *params,
                                                   const struct qm_evaluation *evaluation, uint32_t dense_windows,
                                                   struct qm_reference_rows **out);

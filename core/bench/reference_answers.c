@@ -1,4 +1,6 @@
 #include "bench/reference_answers.h"
+#include "bench/reference_answers_internal.h"
+#include "bench/reference_device.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -19,14 +21,14 @@ enum {
 // ---- The cache ------------------------------------------------------------------------------------------------------
 
 static enum qm_status answers_path(const struct qm_reference_params *params,
-                                   const struct qm_answer_questions *questions, const char *artifact_id,
+                                   const struct qm_answer_questions *questions, const char *who,
                                    char path[QM_PATH_BYTES])
 {
     struct qm_hash hash;
     char directory[QM_PATH_BYTES], name[QM_HASH_TEXT_BYTES + 32], key[QM_HASH_TEXT_BYTES];
     qm_hash_begin(&hash);
     qm_hash_add_text(&hash, "answers");
-    qm_hash_add_text(&hash, artifact_id);
+    qm_hash_add_text(&hash, who);
     qm_hash_add_text(&hash, questions->examples->sha256);
     qm_hash_add_text(&hash, questions->tokens->sha256);
     qm_hash_add_text(&hash, qm_tokenizer_sha256(questions->tokenizer));
@@ -226,16 +228,14 @@ static enum qm_status generate_all(const struct qm_reference_params *params,
     return status;
 }
 
-enum qm_status qm_reference_answers(const struct qm_reference_params *params,
-                                    const struct qm_answer_questions *questions, struct qm_generated **generated,
-                                    struct qm_answer_run **answers)
+// By the reference backend; `who` is the artifact of f32.
+static enum qm_status answer_by_backend(const struct qm_reference_params *params,
+                                        const struct qm_answer_questions *questions, char path[QM_PATH_BYTES],
+                                        struct qm_generated **generated)
 {
     struct qm_scheme f32;
     struct qm_artifact *artifact = NULL;
-    char path[QM_PATH_BYTES];
     enum qm_status status = QM_OK;
-    *generated = NULL;
-    *answers = NULL;
     QM_TRY(qm_scheme_parse("f32", &f32));
     QM_GUARD(qm_reference_artifact(params, &f32, NULL, &artifact, path)); // f32 is not calibrated
     QM_GUARD(answers_path(params, questions, artifact->id, path));
@@ -244,9 +244,51 @@ enum qm_status qm_reference_answers(const struct qm_reference_params *params,
         QM_GUARD(generate_all(params, questions, artifact, &f32, generated));
         QM_GUARD(store(path, questions, *generated));
     }
-    QM_GUARD(qm_answers_judge(questions, *generated, answers));
 done:
     qm_artifact_destroy(&artifact);
+    return status;
+}
+
+// By the host or a device; `who` is the model, and which of the two or whose kernels.
+static enum qm_status answer_at_real_size(const struct qm_reference_params *params,
+                                          const struct qm_answer_questions *questions, char path[QM_PATH_BYTES],
+                                          struct qm_generated **generated)
+{
+    char config[QM_MODEL_CONFIG_TEXT_BYTES], who[QM_HASH_TEXT_BYTES];
+    char identity[QM_HASH_TEXT_BYTES] = "host";
+    struct qm_reference_device_facts facts;
+    struct qm_hash hash;
+    if (params->on_device)
+        QM_TRY(qm_reference_device_identify(params, params->on_device->devices, &facts, identity));
+    qm_model_config_text(&params->model->config, config);
+    qm_hash_begin(&hash);
+    qm_hash_add_text(&hash, identity);
+    qm_hash_add_text(&hash, params->model->sha256);
+    qm_hash_add_text(&hash, params->model->variant ? params->model->variant : "");
+    qm_hash_add_text(&hash, config);
+    qm_hash_end(&hash, who);
+    QM_TRY(answers_path(params, questions, who, path));
+    QM_TRY(load_cached(path, questions, generated));
+    if (*generated)
+        return QM_OK;
+    QM_TRY(params->on_device ? qm_reference_answers_by_device(params, questions, generated)
+                             : qm_reference_answers_by_host(params, questions, generated));
+    QM_TRY(qm_reference_answers_check(params, questions, *generated));
+    return store(path, questions, *generated);
+}
+
+enum qm_status qm_reference_answers(const struct qm_reference_params *params,
+                                    const struct qm_answer_questions *questions, struct qm_generated **generated,
+                                    struct qm_answer_run **answers)
+{
+    char path[QM_PATH_BYTES];
+    enum qm_status status = QM_OK;
+    *generated = NULL;
+    *answers = NULL;
+    QM_GUARD(qm_reference_is_on_host(params->model) ? answer_at_real_size(params, questions, path, generated)
+                                                    : answer_by_backend(params, questions, path, generated));
+    QM_GUARD(qm_answers_judge(questions, *generated, answers));
+done:
     if (status != QM_OK)
         qm_generated_destroy(generated);
     return status;

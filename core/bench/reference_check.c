@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "base/numeric.h"
-#include "bench/reference_file.h"
-#include "bench/reference_host.h"
+#include "bench/reference_work.h"
 
 #define CHECK_KIND "qmcheck1"
 
@@ -15,8 +14,7 @@ struct check {
     double difference;
 };
 
-// The largest difference of a log-probability.
-static double row_difference(const float *a, const float *b, uint32_t vocabulary)
+double qm_reference_difference(const float *a, const float *b, uint32_t vocabulary)
 {
     double top_a = (double)a[0], top_b = (double)b[0], sum_a = 0, sum_b = 0, largest = 0;
     for (uint32_t v = 0; v < vocabulary; ++v) {
@@ -60,7 +58,7 @@ static enum qm_status compare(const struct qm_reference_params *own, const struc
     QM_GUARD(qm_reference_compute_logits(&params, artifact, &f32, &sample, 1, logits));
     *difference = 0;
     for (uint32_t t = 0; t < tokens; ++t) {
-        double of_row = row_difference(host[t], logits + (size_t)t * vocabulary, vocabulary);
+        double of_row = qm_reference_difference(host[t], logits + (size_t)t * vocabulary, vocabulary);
         *difference = of_row > *difference || of_row != of_row ? of_row : *difference;
     }
 done:

@@ -14,17 +14,28 @@ enum {
 
 struct qm_reference_part;
 
+// A device that computed a reference, and with what.
+struct qm_reference_device_facts {
+    char name[128], api[16], driver[232]; // its driver with the version
+    char kernel_hash[QM_HASH_TEXT_BYTES]; // as schemes[].disclosure.tool_chain has it
+};
+
 struct qm_reference_rows {
     struct qm_reference_row *scored; // [scored_count], at the index of the evaluation's scored token
     size_t scored_count;
     const float **dense; // [dense_windows * window_tokens]: logits of each token of the first windows
     uint32_t dense_windows;
     // Disclosure.
-    char engine[QM_REFERENCE_ENGINE_BYTES]; // "reference backend", "host, OpenBLAS 0.3.21 ...", "host, own loops"
-    struct qm_reference_keep keep;          // most 0: all logits were kept
-    uint32_t checked_tokens; // compared with the reference backend; 0 where it is that backend, or for `unchecked`
+    // "reference backend", "host, OpenBLAS 0.3.21 ...", "host, own loops", "device, NAME through vulkan"
+    char engine[QM_REFERENCE_ENGINE_BYTES];
+    struct qm_reference_device_facts device; // where one computed it; else all ""
+    uint32_t device_index;                   // of those that might have
+    char passed_over[400];                   // devices that were to compute it first and cannot, and why; else ""
+    struct qm_reference_keep keep;           // most 0: all logits were kept
+    uint32_t checked_tokens; // compared with another way; 0 where it is the reference backend, or for `unchecked`
     double difference;       // the largest of a log-probability between the two, in nats
-    char unchecked[160];     // why nothing was compared; "" else
+    char checked_with[QM_REFERENCE_ENGINE_BYTES]; // what it was compared with; "": the reference backend
+    char unchecked[160];                          // why nothing was compared; "" else
     // What the rows point into, owned: logits, or mapped files of the cache.
     float *logits;
     struct qm_reference_part *parts;

@@ -46,6 +46,9 @@ static void raw_of_scheme(const struct qm_prepared *prepared, const struct qm_de
     out->scheme = &prepared->schemes[s].scheme;
     out->is_ok = scheme->status == QM_OK;
     out->scores = is_scored ? scheme->scores : NULL;
+    if (is_scored && scheme->scores->count > 0)
+        out->left_out = (struct qm_left_out){.mean = scheme->kl_width / (double)scheme->scores->count,
+                                             .largest = scheme->kl_width_largest};
     out->own_kl = scheme->scores ? scheme->scores->kl : NULL;
     out->decode_scores = scheme->decode_summary ? scheme->decode_scores : NULL;
     out->agreement = &scheme->agreement;
@@ -312,7 +315,7 @@ struct qm_node *qm_result_add_scheme(struct qm_node *list, const struct qm_resul
     qm_disclosure_add_calibration(disclosure, scheme->scheme, parts->artifact, &parts->sets);
     add_evaluation_set(disclosure, parts->raw->evaluation);
     add_tool_chain(disclosure, parts);
-    qm_derive_add_accuracy(row, parts->raw, parts->derived);
+    qm_derive_add_accuracy(row, parts->raw, parts->index, parts->derived);
     qm_result_add_answers(row, parts->raw, parts->index);
     qm_result_add_widening(row, parts->raw, parts->index, parts->derived);
     if (scheme->is_ok)
@@ -323,17 +326,25 @@ struct qm_node *qm_result_add_scheme(struct qm_node *list, const struct qm_resul
 
 // Where it was not the reference backend, which goes without saying.
 static void add_reference(struct qm_node *row, const struct qm_reference_rows *reference,
-                          const struct qm_scheme_run *run)
+                          const struct qm_raw_scheme *raw)
 {
     if (!reference || reference->dense_windows == 0 || strcmp(reference->engine, "reference backend") == 0)
         return;
     struct qm_node *node = qm_node_add_mapping(qm_node_child(row, "disclosure"), "reference");
-    bool is_all = reference->keep.most == 0, is_scored = run->scores && run->scores->count > 0;
+    bool is_all = reference->keep.most == 0, is_scored = raw->scores && raw->scores->count > 0;
     qm_node_set_text(node, "engine", reference->engine);
     qm_result_set_number(node, "top_k", !is_all, reference->keep.most, "none");
     qm_result_set_number(node, "mass", !is_all, reference->keep.mass, "none");
-    qm_result_set_number(node, "kl_left_out", is_scored, is_scored ? run->kl_width / (double)run->scores->count : 0,
-                         "not measured");
+    qm_result_set_number(node, "kl_left_out", is_scored, raw->left_out.mean, "not measured");
+    qm_result_set_number(node, "kl_left_out_largest", is_scored, raw->left_out.largest, "not measured");
+    if (reference->device.name[0]) {
+        qm_node_set_text(node, "device", reference->device.name);
+        qm_node_set_text(node, "api", reference->device.api);
+        qm_node_set_text(node, "driver", reference->device.driver);
+        qm_node_set_text(node, "kernel_hash", reference->device.kernel_hash);
+    }
+    if (reference->checked_with[0])
+        qm_node_set_text(node, "checked_with", reference->checked_with);
     qm_node_set_u64(node, "checked_tokens", reference->checked_tokens);
     qm_result_set_number(node, "difference", reference->checked_tokens > 0, reference->difference, "not measured");
     if (reference->unchecked[0])
@@ -361,7 +372,7 @@ static void add_scheme(struct qm_node *root, const struct qm_prepared *prepared,
                    : scheme->status == QM_INTERRUPTED  ? "skipped"
                                                        : "failed";
     struct qm_node *row = qm_result_add_scheme(qm_node_child(root, "schemes"), &parts);
-    add_reference(row, prepared->reference, scheme);
+    add_reference(row, prepared->reference, &raw->schemes[s]);
     struct qm_node *memory = qm_node_add_mapping(row, "memory");
     qm_result_set_number(memory, "weights_bytes", scheme->weight_bytes > 0, (double)scheme->weight_bytes,
                          "not measured");

@@ -155,11 +155,13 @@ static void add_tasks(struct qm_node *accuracy, const struct qm_evaluation *eval
     }
 }
 
-static void add_acceptance(struct qm_node *accuracy, const struct qm_profile *profile, const struct qm_summary *summary)
+static void add_acceptance(struct qm_node *accuracy, const struct qm_profile *profile, const struct qm_summary *summary,
+                           const struct qm_left_out *left_out)
 {
     struct qm_criterion_verdict verdicts[QM_PROFILE_CRITERIA_MAX];
     enum qm_verdict overall = QM_VERDICT_NOT_STATED;
-    if (qm_acceptance_judge(profile->criteria, profile->criterion_count, summary, verdicts, &overall) != QM_OK)
+    if (qm_acceptance_judge(profile->criteria, profile->criterion_count, summary, left_out, verdicts, &overall) !=
+        QM_OK)
         return;
     struct qm_node *acceptance = qm_node_add_mapping(accuracy, "acceptance");
     qm_node_set_text(acceptance, "verdict", qm_verdict_name(overall));
@@ -186,7 +188,8 @@ static void add_decode_accuracy(struct qm_node *accuracy, const struct qm_summar
     qm_result_set_value(node, "top1_agreement", &decode->metrics[QM_METRIC_TOP1_AGREEMENT]);
 }
 
-void qm_derive_add_accuracy(struct qm_node *row, const struct qm_raw *raw, const struct qm_derived *derived)
+void qm_derive_add_accuracy(struct qm_node *row, const struct qm_raw *raw, size_t scheme,
+                            const struct qm_derived *derived)
 {
     const struct qm_summary *summary = derived->summary;
     if (!summary) {
@@ -229,5 +232,5 @@ void qm_derive_add_accuracy(struct qm_node *row, const struct qm_raw *raw, const
     qm_node_set_u64(bootstrap, "seed", summary->bootstrap.seed);
     qm_node_set_u64(bootstrap, "resamples", summary->bootstrap.resamples);
     qm_node_set_double(bootstrap, "confidence", summary->bootstrap.confidence_permille / 1000.0);
-    add_acceptance(accuracy, raw->profile, summary);
+    add_acceptance(accuracy, raw->profile, summary, &raw->schemes[scheme].left_out);
 }

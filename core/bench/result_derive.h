@@ -48,5 +48,7 @@ QM_MUST_USE enum qm_status qm_derive_scheme(const struct qm_raw *raw, size_t sch
 void qm_derived_free(struct qm_derived *derived);
 
 // Adds `accuracy` to a scheme's row: a mapping, or the words.
-void qm_derive_add_accuracy(struct qm_node *row, const struct qm_raw *raw, const struct qm_derived *derived);
+void qm_derive_add_accuracy(struct qm_node *row, const struct qm_raw *raw, size_t scheme,
+                            const struct qm_derived *derived);
+
 #endif

@@ -311,6 +311,17 @@ static bool is_ok(const struct qm_verify_state *state, size_t scheme)
     return strcmp(qm_node_text_at(row, "status", ""), "ok") == 0;
 }
 
+// What the fp32 reference left out is with the run alone: the verdict over the bounds is checked with what it disclosed.
+static struct qm_left_out disclosed_left_out(const struct qm_verify_state *state, size_t scheme)
+{
+    const struct qm_node *row = qm_node_at(qm_node_child(state->result, "schemes"), scheme);
+    struct qm_left_out out = {0};
+    if (!qm_node_double_at(row, "disclosure.reference.kl_left_out", &out.mean) ||
+        !qm_node_double_at(row, "disclosure.reference.kl_left_out_largest", &out.largest))
+        return (struct qm_left_out){0};
+    return out;
+}
+
 static void read_samples(struct qm_verify_state *state, void **bytes, size_t count, uint32_t widen,
                          struct qm_samples *samples)
 {
@@ -320,6 +331,8 @@ static void read_samples(struct qm_verify_state *state, void **bytes, size_t cou
         params.is_ok[s] = is_ok(state, s);
     if (qm_samples_parse(bytes, count, qm_node_text_at(state->result, "samples.file", "samples"), &params, samples) ==
         QM_OK) {
+        for (size_t s = 0; s < state->profile->scheme_count; ++s)
+            samples->raw.schemes[s].left_out = disclosed_left_out(state, s);
         state->samples = samples;
         state->out->has_samples = true;
     } else {

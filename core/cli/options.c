@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OPTIONS_MAX 24
+#define OPTIONS_MAX 32
 
 static void print_help(const struct qm_command *command)
 {
@@ -18,7 +18,8 @@ static void print_help(const struct qm_command *command)
     for (size_t i = 0; i < command->option_count; i++) {
         const struct qm_option *option = &command->options[i];
         char left[64];
-        snprintf(left, sizeof(left), "--%s%s%s", option->name, option->argument ? " " : "",
+        snprintf(left, sizeof(left), option->kind == QM_OPTION_MAYBE ? "--%s[=%s%s]" : "--%s%s%s", option->name,
+                 option->argument && option->kind != QM_OPTION_MAYBE ? " " : "",
                  option->argument ? option->argument : "");
         printf("  %-22s %s\n", left, option->meaning);
     }
@@ -48,11 +49,11 @@ static enum qm_status find(const struct qm_command *command, const char *name, s
 
 static enum qm_status set_value(const struct qm_command *command, const struct qm_option *option, const char *value)
 {
-    if (option->kind == QM_OPTION_TEXT || option->kind == QM_OPTION_TEXTS) {
+    if (option->kind == QM_OPTION_TEXT || option->kind == QM_OPTION_TEXTS || option->kind == QM_OPTION_MAYBE) {
         if (!*value)
             return QM_FAIL(QM_INVALID, "%s: option '--%s' has an empty value; expected %s", command->verb, option->name,
                            option->argument);
-        if (option->kind == QM_OPTION_TEXT) {
+        if (option->kind != QM_OPTION_TEXTS) {
             *(const char **)option->out = value;
             return QM_OK;
         }
@@ -112,6 +113,10 @@ enum qm_status qm_command_parse(const struct qm_command *command, int argc, char
                 return QM_FAIL(QM_INVALID, "%s: option '--%s' takes no value; write it without '='", command->verb,
                                option->name);
             *(bool *)option->out = true;
+            continue;
+        }
+        if (option->kind == QM_OPTION_MAYBE && !name[length]) {
+            *(const char **)option->out = "";
             continue;
         }
         const char *value = name[length] ? name + length + 1 : NULL;

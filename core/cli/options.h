@@ -12,6 +12,7 @@ enum qm_option_kind {
     QM_OPTION_FLAG,  // bool; set by --name
     QM_OPTION_TEXT,  // const char *; --name VALUE or --name=VALUE
     QM_OPTION_WHOLE, // uint64_t; likewise
+    QM_OPTION_MAYBE, // const char *; --name, which gives "", or --name=VALUE
     QM_OPTION_TEXTS, // struct qm_option_texts; may be given several times
 };
 

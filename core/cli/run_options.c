@@ -39,6 +39,7 @@ static const struct row {
     {"layers", WHOLE, offsetof(struct qm_run_options, layers)},
     {"fit", FLAG, offsetof(struct qm_run_options, fits)},
     {"allow-overlap", FLAG, offsetof(struct qm_run_options, allows_overlap)},
+    {"reference-on-device", TEXT, offsetof(struct qm_run_options, reference_device)},
     {"debug", FLAG, offsetof(struct qm_run_options, is_debug)},
 };
 
@@ -177,5 +178,32 @@ enum qm_status qm_run_match_devices(const struct qm_journal *journal, struct qm_
     }
     memcpy(list->entries, kept, count * sizeof(*kept));
     list->count = count;
+    return QM_OK;
+}
+
+enum qm_status qm_run_reference_devices(const struct qm_run_options *options, const struct qm_device_list *devices,
+                                        struct qm_device_list *out)
+{
+    const char *named = options->reference_device;
+    static struct qm_device_list list;
+    list = *devices;
+    if (named[0])
+        QM_TRY(qm_device_list_make(NULL, named, &list));
+    *out = list;
+    out->count = 0;
+    for (int stand_ins = 0; stand_ins < 2; ++stand_ins) {
+        for (size_t i = 0; i < list.count; ++i) {
+            const struct qm_device_entry *entry = &list.entries[i];
+            if (strcmp(entry->api, "reference") != 0 && (strcmp(entry->type, "cpu") == 0) == (stand_ins == 1))
+                out->entries[out->count++] = *entry;
+        }
+    }
+    if (out->count == 0 && named[0])
+        return QM_FAIL(QM_INVALID, "--reference-on-device=%.60s names no device of this machine; there are %s", named,
+                       list.known[0] ? list.known : "none");
+    if (out->count == 0)
+        return QM_FAIL(QM_INVALID,
+                       "--reference-on-device: no device of this run computes through a driver; name one with "
+                       "--reference-on-device=DEVICE");
     return QM_OK;
 }

@@ -15,6 +15,7 @@ struct qm_run_options {
     const char *evaluation_file, *calibration_file, *deployment_file, *compat;
     uint64_t evaluation_seed, widen, layers, evaluation_window, evaluation_stride, evaluation_windows;
     bool fits, allows_overlap, embeds_texts, is_debug;
+    const char *reference_device; // of --reference-on-device; "": the first of `devices` that can
     // Of this start of the program alone, in no journal.
     const char *directory, *progress;
     bool as_json, resumes, shows_flips;
@@ -26,6 +27,11 @@ QM_MUST_USE enum qm_status qm_run_options_keep(const struct qm_run_options *opti
 // Takes what was given for the run of the journal, whose texts must stay. QM_INVALID for one that was given now and was not
 // the same then.
 QM_MUST_USE enum qm_status qm_run_options_resume(struct qm_run_options *options, const struct qm_journal *journal);
+
+// The devices that may compute the fp32 reference, in the order in which they are tried: those that --reference-on-device names,
+// or those of the run, real ones before software drivers. QM_INVALID where there is none.
+QM_MUST_USE enum qm_status qm_run_reference_devices(const struct qm_run_options *options,
+                                                    const struct qm_device_list *devices, struct qm_device_list *out);
 
 // What must be the same in the run that is resumed.
 void qm_run_identity(const struct qm_preparation *preparation, struct qm_journal_identity *out);

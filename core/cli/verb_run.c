@@ -38,6 +38,8 @@ struct going {
     char cache[QM_PATH_BYTES];
     char scratch[QM_PATH_BYTES]; // for logits
     struct qm_lock *directory_lock, *scratch_lock;
+    struct qm_device_list *reference_list; // who may compute the fp32 reference
+    struct qm_reference_on_device on_device;
     bool has_no_journal; // it cannot be written any more
     struct outcome outcome;
 };
@@ -378,14 +380,36 @@ static enum qm_status read_options(struct going *going, struct qm_run_options *o
                                              .stride = given(options->evaluation_stride),
                                              .windows_most = given(options->evaluation_windows),
                                              .embeds_texts = options->embeds_texts};
+    if (options->reference_device) // whose devices are found once the rest of the input is known to be good
+        params->on_device = &going->on_device;
     return qm_progress_choose(options->progress);
+}
+
+static enum qm_status choose_reference_devices(struct going *going)
+{
+    if (!going->options->reference_device)
+        return QM_OK;
+    QM_TRY(qm_run_reference_devices(going->options, going->list, going->reference_list));
+    going->on_device = (struct qm_reference_on_device){.devices = going->reference_list->entries,
+                                                       .device_count = going->reference_list->count,
+                                                       .scratch_path = going->scratch};
+    return QM_OK;
+}
+
+// Who computed the reference in place of whom goes by nobody unseen.
+static void tell_reference(const struct going *going)
+{
+    const struct qm_reference_rows *rows = going->preparation->reference;
+    if (rows && rows->passed_over[0])
+        fprintf(stderr, "fp32 reference: %s, after others could not: %s\n", rows->engine, rows->passed_over);
 }
 
 static int run(struct qm_run_options *options)
 {
     static struct qm_device_list list;
     static struct qm_journal journal;
-    static struct going going = {.list = &list, .journal = &journal};
+    static struct qm_device_list reference_list;
+    static struct going going = {.list = &list, .reference_list = &reference_list, .journal = &journal};
     struct qm_preparation_params params;
     enum qm_status status = QM_OK;
     int code = QM_EXIT_OK;
@@ -402,6 +426,7 @@ static int run(struct qm_run_options *options)
         goto done;
     }
     QM_GUARD(choose_devices(options, &list));
+    QM_GUARD(choose_reference_devices(&going));
     QM_GUARD(qm_directory_make(going.cache));
     QM_GUARD(qm_directory_make(options->directory));
     if (!going.directory_lock)
@@ -415,6 +440,7 @@ static int run(struct qm_run_options *options)
     status = qm_preparation_make(going.preparation, &params, qm_progress_show, &line);
     double prepared_s = qm_progress_end(&line);
     if (status == QM_OK) {
+        tell_reference(&going);
         qm_forecast_keep_preparation(going.cache, &going.preparation->prepared, prepared_s);
         code = run_all(&going);
     }
@@ -466,6 +492,8 @@ int qm_verb_run(int argc, char **argv)
          "serve a deployment's requests as well: lengths or a trace, concurrency, bounds"},
         {"embed-texts", QM_OPTION_FLAG, &o.embeds_texts, NULL, "put your examples' texts into the result"},
         {"eval-seed", QM_OPTION_WHOLE, &o.evaluation_seed, "N", "score a fresh evaluation set, made from this seed"},
+        {"reference-on-device", QM_OPTION_MAYBE, &o.reference_device, "DEVICE",
+         "compute fp32 of a large model on it, or on the first that can, in place of the host"},
         {"exact-match", QM_OPTION_TEXT, &o.exact_match, "R",
          "accept only if exact match is at least R of fp32's, such as 0.99 or 0.999"},
         {"allow-overlap", QM_OPTION_FLAG, &o.allows_overlap, NULL,

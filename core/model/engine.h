@@ -131,4 +131,10 @@ QM_MUST_USE enum qm_status qm_pass_observe(struct qm_pass *pass, const struct qm
 // "matmul-w8-a8". Ends with NULL; static storage of the network.
 const char *const *qm_network_variants(const struct qm_network *network);
 
+// Of the kernels of such a network before there is a device, from an artifact or its outline; of a scheme whose activations
+// are float. `bodies` is over their names and texts, as a result's kernel_hash; `tiles` over all that any device is
+// given of them (qm_kernel_hash, in every tile).
+QM_MUST_USE enum qm_status qm_network_kernel_hashes(const struct qm_artifact *outline, const struct qm_scheme *scheme,
+                                                    char bodies[QM_HASH_TEXT_BYTES], char tiles[QM_HASH_TEXT_BYTES]);
+
 #endif

@@ -47,15 +47,16 @@ static void attend_head(const struct work *work, size_t window, uint32_t head, f
 {
     const struct qm_host_attention *a = work->a;
     size_t q_stride = (size_t)a->heads * a->head_dim, kv_stride = (size_t)a->kv_heads * a->head_dim;
-    size_t first = window * a->window_tokens;
+    size_t first = window * a->window_tokens, first_key = window * (a->kv_tokens > 0 ? a->kv_tokens : a->window_tokens);
     uint32_t kv_head = head / (a->heads / a->kv_heads);
     const float *q = a->q + first * q_stride + (size_t)head * a->head_dim;
-    const float *k = a->k + first * kv_stride + (size_t)kv_head * a->head_dim;
-    const float *v = a->v + first * kv_stride + (size_t)kv_head * a->head_dim;
+    const float *k = a->k + first_key * kv_stride + (size_t)kv_head * a->head_dim;
+    const float *v = a->v + first_key * kv_stride + (size_t)kv_head * a->head_dim;
     float *out = a->out + first * a->out_stride + (size_t)head * a->head_dim;
     for (uint32_t q0 = 0; q0 < a->window_tokens; q0 += QUERIES) {
         uint32_t queries = a->window_tokens - q0 < QUERIES ? a->window_tokens - q0 : QUERIES;
-        uint32_t key0 = a->seen > 0 && q0 + 1 > a->seen ? q0 + 1 - a->seen : 0, keys = q0 + queries - key0;
+        uint32_t at = a->position + q0; // of the first of these queries
+        uint32_t key0 = a->seen > 0 && at + 1 > a->seen ? at + 1 - a->seen : 0, keys = at + queries - key0;
         qm_host_multiply_alone(work->blas, &(struct qm_host_product){.m = queries,
                                                                      .n = keys,
                                                                      .k = a->head_dim,
@@ -68,7 +69,7 @@ static void attend_head(const struct work *work, size_t window, uint32_t head, f
                                                                      .scale = a->scale});
         for (uint32_t i = 0; i < queries; ++i) {
             float *row = scores + (size_t)i * keys;
-            uint32_t end = q0 + i + 1 - key0, begin = a->seen > 0 && end > a->seen ? end - a->seen : 0;
+            uint32_t end = at + i + 1 - key0, begin = a->seen > 0 && end > a->seen ? end - a->seen : 0;
             softmax(row + begin, end - begin);
             for (uint32_t j = 0; j < begin; ++j)
                 row[j] = 0;
@@ -91,7 +92,7 @@ static void attend_head(const struct work *work, size_t window, uint32_t head, f
 static void attend_heads(void *context, size_t begin, size_t end)
 {
     struct work *work = context;
-    float *scores = malloc(qm_host_attention_thread_bytes(work->a->window_tokens));
+    float *scores = malloc(qm_host_attention_thread_bytes(work->a->position + work->a->window_tokens));
     if (!scores) {
         atomic_store(&work->is_out_of_memory, true);
         return;
@@ -101,9 +102,9 @@ static void attend_heads(void *context, size_t begin, size_t end)
     free(scores);
 }
 
-uint64_t qm_host_attention_thread_bytes(uint32_t window_tokens)
+uint64_t qm_host_attention_thread_bytes(uint32_t positions)
 {
-    return (uint64_t)QUERIES * window_tokens * sizeof(float);
+    return (uint64_t)QUERIES * positions * sizeof(float);
 }
 
 enum qm_status qm_host_attend(const struct qm_blas *blas, const struct qm_host_attention *attention)

@@ -18,7 +18,7 @@ struct qm_host_pass {
     float *x;      // the residual stream
     float *normed; // what products read
     float *room;   // q, k, v, attention's output; or gate and up
-    float *rotary; // table
+    float *rotary; // table, from position 0 on
     uint32_t q_width, kv_width;
 };
 
@@ -64,8 +64,52 @@ static enum qm_status make_rotary_table(struct qm_host_pass *pass)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a rotary table");
     for (uint32_t i = 0; i < turned; ++i)
         frequencies[i] = qm_model_rope_frequency(&weights->config, i);
-    qm_host_rotary_table(pass->rotary, pass->params.window_tokens, half, turned, frequencies);
+    qm_host_rotary_table(pass->rotary, pass->params.position + pass->params.window_tokens, half, turned, frequencies);
     free(frequencies);
+    return QM_OK;
+}
+
+uint64_t qm_host_cache_window_bytes(const struct qm_host_weights *weights, uint32_t positions)
+{
+    return 2 * sizeof(float) * weights->config.layers * (uint64_t)positions * weights->config.kv_heads *
+           weights->head_dim;
+}
+
+enum qm_status qm_host_cache_create(const struct qm_host_weights *weights, uint32_t windows, uint32_t positions,
+                                    struct qm_host_cache *out)
+{
+    *out = (struct qm_host_cache){.windows = windows,
+                                  .positions = positions,
+                                  .layers = weights->config.layers,
+                                  .width = weights->config.kv_heads * weights->head_dim};
+    size_t bytes = windows * (size_t)qm_host_cache_window_bytes(weights, positions) / 2;
+    out->keys = malloc(bytes);
+    out->values = malloc(bytes);
+    if (out->keys && out->values)
+        return QM_OK;
+    qm_host_cache_free(out);
+    return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for keys and values of %u tokens", windows * positions);
+}
+
+void qm_host_cache_free(struct qm_host_cache *cache)
+{
+    free(cache->keys);
+    free(cache->values);
+    *cache = (struct qm_host_cache){0};
+}
+
+static enum qm_status check_positions(const struct qm_host_pass_params *params)
+{
+    const uint32_t context = params->weights->config.context;
+    const uint64_t end = (uint64_t)params->position + params->window_tokens;
+    const struct qm_host_cache *cache = params->cache;
+    if (end > context)
+        return QM_FAIL(QM_INVALID, "windows of %llu tokens exceed the model's context of %u", (unsigned long long)end,
+                       context);
+    if (cache ? end > cache->positions || params->windows > cache->windows || params->calibration != NULL
+              : params->position > 0)
+        return QM_FAIL(QM_INVALID, "%u windows of %llu tokens do not fit a cache of %u with %u", params->windows,
+                       (unsigned long long)end, cache ? cache->windows : 0, cache ? cache->positions : 0);
     return QM_OK;
 }
 
@@ -75,9 +119,7 @@ enum qm_status qm_host_pass_create(const struct qm_host_pass_params *params, str
     const struct qm_model_config *config = &weights->config;
     enum qm_status status = QM_OK;
     *out = NULL;
-    if (params->window_tokens > config->context)
-        return QM_FAIL(QM_INVALID, "windows of %u tokens exceed the model's context of %u", params->window_tokens,
-                       config->context);
+    QM_TRY(check_positions(params));
     struct qm_host_pass *pass = calloc(1, sizeof(*pass));
     if (!pass)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a pass");
@@ -88,7 +130,7 @@ enum qm_status qm_host_pass_create(const struct qm_host_pass_params *params, str
     pass->x = malloc(pass->tokens * weights->hidden * sizeof(float));
     pass->normed = malloc(pass->tokens * weights->hidden * sizeof(float));
     pass->room = malloc(pass->tokens * room_width(weights) * sizeof(float));
-    pass->rotary = malloc((size_t)params->window_tokens * weights->head_dim * sizeof(float));
+    pass->rotary = malloc(((size_t)params->position + params->window_tokens) * weights->head_dim * sizeof(float));
     if (!pass->x || !pass->normed || !pass->room || !pass->rotary)
         QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the activations of %zu tokens", pass->tokens));
     QM_GUARD(make_rotary_table(pass));
@@ -267,6 +309,18 @@ static enum qm_status observe_cached(struct qm_host_pass *pass, const float *k, 
     return observe(pass, &shown, v);
 }
 
+// Puts a layer's new keys or values behind those that are there; gives where the layer's begin.
+static const float *cache_rows(const struct qm_host_pass *pass, float *cached, const float *rows)
+{
+    const struct qm_host_cache *cache = pass->params.cache;
+    const size_t width = cache->width, new_tokens = pass->params.window_tokens;
+    float *layer = cached + (size_t)pass->layers_done * cache->windows * cache->positions * width;
+    for (size_t w = 0; w < pass->params.windows; ++w)
+        memcpy(layer + (w * cache->positions + pass->params.position) * width, rows + w * new_tokens * width,
+               new_tokens * width * sizeof(*rows));
+    return layer;
+}
+
 static enum qm_status run_attention(struct qm_host_pass *pass)
 {
     struct qm_host_weights *weights = pass->params.weights;
@@ -279,16 +333,20 @@ static enum qm_status run_attention(struct qm_host_pass *pass)
     QM_TRY(project(pass, QM_ROLE_Q, QM_ROLE_Q_BIAS, QM_ROLE_Q_NORM, config->heads, q));
     QM_TRY(project(pass, QM_ROLE_K, QM_ROLE_K_BIAS, QM_ROLE_K_NORM, config->kv_heads, k));
     QM_TRY(project(pass, QM_ROLE_V, QM_ROLE_V_BIAS, QM_ROLE_COUNT, config->kv_heads, v));
-    qm_host_rotate(q, pass->tokens, config->heads, half, window_tokens, pass->rotary);
-    qm_host_rotate(k, pass->tokens, config->kv_heads, half, window_tokens, pass->rotary);
+    const float *rotary = pass->rotary + (size_t)pass->params.position * weights->head_dim;
+    qm_host_rotate(q, pass->tokens, config->heads, half, window_tokens, rotary);
+    qm_host_rotate(k, pass->tokens, config->kv_heads, half, window_tokens, rotary);
     QM_TRY(observe_cached(pass, k, v));
     // What heads do not fill is read by the product behind them.
     if (weights->attention > pass->q_width)
         memset(attended, 0, pass->tokens * weights->attention * sizeof(*attended));
+    struct qm_host_cache *cache = pass->params.cache;
     QM_TRY(qm_host_attend(pass->params.blas, &(struct qm_host_attention){
                                                  .q = q,
-                                                 .k = k,
-                                                 .v = v,
+                                                 .k = cache ? cache_rows(pass, cache->keys, k) : k,
+                                                 .v = cache ? cache_rows(pass, cache->values, v) : v,
+                                                 .position = pass->params.position,
+                                                 .kv_tokens = cache ? cache->positions : window_tokens,
                                                  .out = attended,
                                                  .windows = pass->params.windows,
                                                  .window_tokens = window_tokens,

@@ -18,11 +18,27 @@
 
 struct qm_host_pass;
 
+// Keys and values of what was passed before, for windows that go on: float32, all windows and layers of one pass after the
+// other.
+struct qm_host_cache {
+    uint32_t windows, positions, layers, width; // room for so many; width: kv_heads * head_dim
+    float *keys, *values;                       // [layers][windows][positions][width]; owned
+};
+QM_MUST_USE enum qm_status qm_host_cache_create(const struct qm_host_weights *weights, uint32_t windows,
+                                                uint32_t positions, struct qm_host_cache *out);
+void qm_host_cache_free(struct qm_host_cache *cache); // of a zeroed one, too
+// Bytes that it takes for each window.
+uint64_t qm_host_cache_window_bytes(const struct qm_host_weights *weights, uint32_t positions);
+
 struct qm_host_pass_params {
     struct qm_host_weights *weights; // must stay, as all that this points to
     const struct qm_blas *blas;      // NULL: own loops
     const uint32_t *tokens;          // [windows][window_tokens], each below the vocabulary
     uint32_t windows, window_tokens; // each at least 1
+    // Windows go on at `position` where `cache` has what is before it, of passes of as many windows; what is new goes
+    // there, too. NULL: windows begin at 0. Not with a calibration.
+    struct qm_host_cache *cache;
+    uint32_t position;
     // Shown the inputs of linear weights and what goes into the cache, padded as on devices, as qm_pass_observe does. NULL: not
     // wanted.
     struct qm_calibration *calibration;
@@ -32,7 +48,8 @@ struct qm_host_pass_params {
 uint64_t qm_host_pass_token_bytes(const struct qm_host_weights *weights);
 uint64_t qm_host_pass_thread_bytes(const struct qm_host_weights *weights, uint32_t window_tokens);
 
-// Reads the embedding. QM_INVALID for a token outside the vocabulary, and for windows longer than the context.
+// Reads the embedding. QM_INVALID for a token outside the vocabulary, and for windows that go beyond the context or the
+// cache.
 QM_MUST_USE enum qm_status qm_host_pass_create(const struct qm_host_pass_params *params, struct qm_host_pass **out);
 void qm_host_pass_destroy(struct qm_host_pass **pass);
 

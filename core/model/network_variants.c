@@ -2,6 +2,7 @@
 #include "model/engine_internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *activation_part(const struct qm_network_weight *weight)
@@ -112,4 +113,57 @@ void qm_network_list_variants(struct qm_network *network, const struct qm_artifa
 const char *const *qm_network_variants(const struct qm_network *network)
 {
     return network->variants;
+}
+
+static void hash_variant(const char *name, struct qm_hash *bodies, struct qm_hash *tiles)
+{
+    const struct qm_kernel_variant *narrow = qm_kernel_find(name, "narrow");
+    const size_t length = strlen(name);
+    char text[QM_HASH_TEXT_BYTES];
+    qm_hash_add_text(bodies, name);
+    qm_hash_add_text(bodies, narrow ? narrow->body : "none");
+    for (size_t i = 0; i < qm_kernel_variant_count; ++i) {
+        const struct qm_kernel_variant *variant = &qm_kernel_variants[i];
+        const char *last = strrchr(variant->name, '-'); // before the tile
+        if (!last || (size_t)(last - variant->name) != length || strncmp(variant->name, name, length) != 0)
+            continue;
+        qm_kernel_hash(variant, text);
+        qm_hash_add_text(tiles, variant->name);
+        qm_hash_add_text(tiles, text);
+    }
+}
+
+enum qm_status qm_network_kernel_hashes(const struct qm_artifact *outline, const struct qm_scheme *scheme,
+                                        char bodies[QM_HASH_TEXT_BYTES], char tiles[QM_HASH_TEXT_BYTES])
+{
+    struct qm_hash of_bodies, of_tiles;
+    struct qm_engine *engine = calloc(1, sizeof(*engine));
+    struct qm_network *network = calloc(1, sizeof(*network));
+    struct qm_network_weight *weights = calloc(outline->tensor_count + 1, sizeof(*weights));
+    if (!engine || !network || !weights) {
+        free(engine);
+        free(network);
+        free(weights);
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a list of kernels");
+    }
+    engine->config = outline->config;
+    network->engine = engine;
+    network->scheme = *scheme;
+    network->weights = weights;
+    network->weight_count = outline->tensor_count;
+    for (size_t i = 0; i < outline->tensor_count; ++i) {
+        weights[i].format = outline->tensors[i].format;
+        weights[i].activations = outline->tensors[i].activations;
+    }
+    qm_network_list_variants(network, outline);
+    qm_hash_begin(&of_bodies);
+    qm_hash_begin(&of_tiles);
+    for (size_t i = 0; i < network->variant_count; ++i)
+        hash_variant(network->variants[i], &of_bodies, &of_tiles);
+    qm_hash_end(&of_bodies, bodies);
+    qm_hash_end(&of_tiles, tiles);
+    free(engine);
+    free(network);
+    free(weights);
+    return QM_OK;
 }

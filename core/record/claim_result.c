@@ -254,9 +254,21 @@ static void add_sustained(struct qm_node *claim, const struct qm_node *scheme)
 
 // ---- All ----------------------------------------------------------------------------------------------------------
 
-static void add_remarks(struct qm_node *claim, const struct qm_node *result)
+static void add_remarks(struct qm_node *claim, const struct qm_node *result, const struct qm_node *scheme)
 {
     struct qm_node *remarks = qm_node_add_sequence(claim, "remarks");
+    double mean = 0, largest = 0;
+    if (qm_node_double_at(scheme, "disclosure.reference.kl_left_out", &mean) && mean > 0) {
+        char text[200];
+        int used =
+            snprintf(text, sizeof(text),
+                     "KL divergences are lower bounds, for the fp32 reference was kept in part: the mean is up to "
+                     "%.3g nats higher",
+                     mean);
+        if (qm_node_double_at(scheme, "disclosure.reference.kl_left_out_largest", &largest) && used > 0)
+            snprintf(text + used, sizeof(text) - (size_t)used, ", any percentile up to %.3g", largest);
+        qm_node_append_text(remarks, text);
+    }
     if (strcmp(qm_node_text_at(result, "device.type", ""), "cpu") == 0)
         qm_node_append_text(remarks, "Stand-in: this device is software on the processor; its speed says nothing of a "
                                      "GPU");
@@ -308,7 +320,7 @@ enum qm_status qm_claim_from_result(const struct qm_node *result, const char *sc
     add_sustained(claim, scheme);
     copy_component(claim, QM_COMPONENT_TOOL_CHAIN, qm_node_child(disclosure, "tool_chain"));
     copy_component(claim, QM_COMPONENT_ACCEPTANCE, qm_node_get(scheme, "accuracy.acceptance"));
-    add_remarks(claim, result);
+    add_remarks(claim, result, scheme);
     qm_claim_tidy(claim);
     if (!qm_node_ok(claim)) {
         qm_node_destroy(&claim);

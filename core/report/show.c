@@ -338,7 +338,8 @@ static void show_reference(const struct qm_node *reference, FILE *file)
         fprintf(file, "; the top %s tokens, for which KL means may be up to %.3g higher",
                 qm_node_text_at(reference, "top_k", "undisclosed"), left_out);
     if (qm_node_double_at(reference, "difference", &difference))
-        fprintf(file, "; %.2g nats at most from the reference backend in %s tokens\n", difference,
+        fprintf(file, "; %.2g nats at most from the %s in %s tokens\n", difference,
+                qm_node_text_at(reference, "checked_with", "reference backend"),
                 qm_node_text_at(reference, "checked_tokens", "undisclosed"));
     else
         fprintf(file, "; not compared: %s\n", qm_node_text_at(reference, "unchecked", "undisclosed"));

@@ -30,35 +30,47 @@ static int keeps(enum qm_bound_side side, double bound, double value)
     return side == QM_BOUND_UPPER ? value <= bound : value >= bound;
 }
 
+double qm_left_out_of(const struct qm_left_out *left_out, enum qm_metric metric)
+{
+    if (!left_out)
+        return 0;
+    return metric == QM_METRIC_KL_MEAN                                ? left_out->mean
+           : metric == QM_METRIC_KL_P99 || metric == QM_METRIC_KL_MAX ? left_out->largest
+                                                                      : 0;
+}
+
 // Whether the printed interval tells the same story as the true one.
-static int faithful(enum qm_bound_side side, double bound, const struct qm_estimate *estimate,
-                    const struct shown *value, const struct shown *low, const struct shown *high)
+static int faithful(enum qm_bound_side side, double bound, const struct qm_estimate *estimate, double left_out,
+                    const struct shown *value, const struct shown *low, const struct shown *high,
+                    const struct shown *more)
 {
     return (value->value == low->value) == (estimate->value == estimate->low) &&
            (value->value == high->value) == (estimate->value == estimate->high) &&
            keeps(side, bound, low->value) == keeps(side, bound, estimate->low) &&
-           keeps(side, bound, high->value) == keeps(side, bound, estimate->high);
+           keeps(side, bound, high->value) == keeps(side, bound, estimate->high) &&
+           keeps(side, bound, high->value + more->value) == keeps(side, bound, estimate->high + left_out);
 }
 
-static enum qm_verdict judge(enum qm_bound_side side, double bound, const struct qm_estimate *estimate)
+static enum qm_verdict judge(enum qm_bound_side side, double bound, const struct qm_estimate *estimate, double left_out)
 {
-    if (!isfinite(bound))
+    if (!isfinite(bound) || !(left_out >= 0))
         return QM_VERDICT_INCONCLUSIVE;
     if (estimate->state == QM_ESTIMATE_OUT_OF_RANGE)
         return side == QM_BOUND_UPPER ? QM_VERDICT_FAIL : QM_VERDICT_INCONCLUSIVE;
     if (estimate->state != QM_ESTIMATE_INTERVAL || !isfinite(estimate->low) || !isfinite(estimate->high))
         return QM_VERDICT_INCONCLUSIVE;
-    double worst = side == QM_BOUND_UPPER ? estimate->high : estimate->low;
-    double best = side == QM_BOUND_UPPER ? estimate->low : estimate->high;
+    double high = estimate->high + left_out;
+    double worst = side == QM_BOUND_UPPER ? high : estimate->low;
+    double best = side == QM_BOUND_UPPER ? estimate->low : high;
     return keeps(side, bound, worst)   ? QM_VERDICT_PASS
            : !keeps(side, bound, best) ? QM_VERDICT_FAIL
                                        : QM_VERDICT_INCONCLUSIVE;
 }
 
 struct qm_criterion_verdict qm_criterion_judge(const char *name, enum qm_bound_side side, double bound,
-                                               const struct qm_estimate *estimate)
+                                               const struct qm_estimate *estimate, double left_out)
 {
-    struct qm_criterion_verdict out = {.verdict = judge(side, bound, estimate)};
+    struct qm_criterion_verdict out = {.verdict = judge(side, bound, estimate, left_out)};
     const char *sign = side == QM_BOUND_UPPER ? "<=" : ">=";
     const char *verdict = qm_verdict_name(out.verdict);
     struct shown limit = show(bound, 1);
@@ -66,15 +78,19 @@ struct qm_criterion_verdict qm_criterion_judge(const char *name, enum qm_bound_s
         limit = show(bound, digits);
     switch (estimate->state) {
     case QM_ESTIMATE_INTERVAL: {
-        struct shown value, low, high;
+        struct shown value, low, high, more;
+        char beyond[96] = "";
         int digits = 3;
         do {
             value = show(estimate->value, digits);
             low = show(estimate->low, digits);
             high = show(estimate->high, digits);
-        } while (!faithful(side, bound, estimate, &value, &low, &high) && ++digits <= 17);
-        snprintf(out.text, sizeof(out.text), "%.60s %s [%s, %s] %s %s: %s", name, value.text, low.text, high.text, sign,
-                 limit.text, verdict);
+            more = show(left_out, digits);
+        } while (!faithful(side, bound, estimate, left_out, &value, &low, &high, &more) && ++digits <= 17);
+        if (left_out > 0)
+            snprintf(beyond, sizeof(beyond), ", or up to %s more for what the fp32 reference left out,", more.text);
+        snprintf(out.text, sizeof(out.text), "%.60s %s [%s, %s]%s %s %s: %s", name, value.text, low.text, high.text,
+                 beyond, sign, limit.text, verdict);
         break;
     }
     case QM_ESTIMATE_POINT:
@@ -121,11 +137,12 @@ enum qm_verdict qm_acceptance_non_inferiority(const struct qm_summary *summary, 
 {
     const struct qm_estimate *ratio = &summary->metrics[QM_METRIC_EXACT_MATCH_RATIO];
     *needed = qm_paired_examples_needed(&summary->graded, threshold, summary->bootstrap.confidence_permille);
-    return judge(QM_BOUND_LOWER, threshold, ratio);
+    return judge(QM_BOUND_LOWER, threshold, ratio, 0);
 }
 
 enum qm_status qm_acceptance_judge(const struct qm_criterion *criteria, size_t count, const struct qm_summary *summary,
-                                   struct qm_criterion_verdict *verdicts, enum qm_verdict *overall)
+                                   const struct qm_left_out *left_out, struct qm_criterion_verdict *verdicts,
+                                   enum qm_verdict *overall)
 {
     *overall = QM_VERDICT_NOT_STATED;
     for (size_t i = 0; i < count; ++i) {
@@ -133,8 +150,9 @@ enum qm_status qm_acceptance_judge(const struct qm_criterion *criteria, size_t c
             return QM_FAIL(QM_INVALID, "criterion %zu names no metric", i);
         if (!isfinite(criteria[i].bound))
             return QM_FAIL(QM_INVALID, "the bound of %s must be a number", qm_metric_name(criteria[i].metric));
-        verdicts[i] = qm_criterion_judge(qm_metric_name(criteria[i].metric), criteria[i].side, criteria[i].bound,
-                                         &summary->metrics[criteria[i].metric]);
+        verdicts[i] =
+            qm_criterion_judge(qm_metric_name(criteria[i].metric), criteria[i].side, criteria[i].bound,
+                               &summary->metrics[criteria[i].metric], qm_left_out_of(left_out, criteria[i].metric));
         if (criteria[i].metric == QM_METRIC_EXACT_MATCH_RATIO && criteria[i].side == QM_BOUND_LOWER)
             tell_needed(&summary->graded, criteria[i].bound, summary->bootstrap.confidence_permille, &verdicts[i]);
     }

@@ -88,6 +88,13 @@ static double kl_of(const struct qm_node *scheme)
     return qm_node_double_at(scheme, "accuracy.kl_divergence.mean", &kl) ? kl : -1;
 }
 
+// By how much the mean may be higher, for what the fp32 reference was not kept whole of.
+static double left_out_of(const struct qm_node *scheme)
+{
+    double left_out = 0;
+    return qm_node_double_at(scheme, "disclosure.reference.kl_left_out", &left_out) && left_out > 0 ? left_out : 0;
+}
+
 static const struct qm_node *last(const struct qm_gate_results *results)
 {
     return results->runs[results->count - 1];
@@ -219,12 +226,28 @@ static enum qm_status add_accuracy(struct qm_gate_report *report, const char *de
     const char *judged = qm_node_text_at(b, "accuracy.acceptance.verdict", "");
     bool fails =
         strcmp(judged, "fail") == 0 && strcmp(qm_node_text_at(a, "accuracy.acceptance.verdict", ""), "fail") != 0;
-    bool is_worse = kl_b > kl_a + allowed || fails;
-    f = qm_gate_report_add(report, device, QM_GATE_ACCURACY, is_worse ? QM_GATE_REGRESSED : QM_GATE_PASS, name);
+    // Either mean lies between what was measured and that with what was left out. Whether the new one is worse is known where
+    // all of its range is, and that it is not where none of it is; equal in both, they are the same logits.
+    double left_out_a = left_out_of(a), left_out_b = left_out_of(b);
+    bool is_same = kl_a >= kl_b && kl_a <= kl_b && left_out_a >= left_out_b && left_out_a <= left_out_b;
+    bool is_worse = kl_b > kl_a + left_out_a + allowed || fails;
+    bool may_be_worse = !is_same && kl_b + left_out_b > kl_a + allowed;
+    f = qm_gate_report_add(report, device, QM_GATE_ACCURACY,
+                           is_worse       ? QM_GATE_REGRESSED
+                           : may_be_worse ? QM_GATE_INCONCLUSIVE
+                                          : QM_GATE_PASS,
+                           name);
     if (!f)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the gate's rows");
-    snprintf(f->text, sizeof(f->text), "KL divergence to fp32 %.3g nats, the baseline's %.3g, allowed %.3g more%s",
-             kl_b, kl_a, allowed, fails ? "; the profile's acceptance fails, and did not" : "");
+    int used =
+        snprintf(f->text, sizeof(f->text), "KL divergence to fp32 %.3g nats, the baseline's %.3g, allowed %.3g more%s",
+                 kl_b, kl_a, allowed, fails ? "; the profile's acceptance fails, and did not" : "");
+    if (!is_worse && may_be_worse && used > 0 && (size_t)used < sizeof(f->text))
+        snprintf(
+            f->text + used, sizeof(f->text) - (size_t)used,
+            "; the fp32 reference left out what may be up to %.3g of it, the baseline's %.3g: keep more of it with "
+            "QM_REFERENCE_TOP_K",
+            left_out_b, left_out_a);
     f->kl_a = kl_a;
     f->kl_b = kl_b;
     return QM_OK;

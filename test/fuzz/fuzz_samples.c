@@ -60,7 +60,7 @@ static void check(const struct qm_raw *raw)
         if (qm_derive_scheme(raw, s, &derived) != QM_OK) {
             require_one_line();
         } else {
-            qm_derive_add_accuracy(row, raw, &derived);
+            qm_derive_add_accuracy(row, raw, s, &derived);
             qm_result_add_answers(row, raw, s);
             qm_speed_add_scheme(row, raw, s);
             qm_result_add_deployment(row, raw, s, &derived.check);
