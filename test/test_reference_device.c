@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+static const char profile[] = PROFILE, out[] = OUT, few[] = FOLDER "/few.jsonl";
+
 // Runs f16 on PoCL with a reference as `option` says, or the host's; `fault` is of one device alone.
 static void run_on(struct child *child, const char *option, const char *faulty, const char *fault)
 {
@@ -13,8 +15,8 @@ static void run_on(struct child *child, const char *option, const char *faulty, 
     snprintf(only, sizeof(only), "QM_FAULT_DEVICE=%s", faulty);
     snprintf(planted, sizeof(planted), "QM_FAULT=%s", fault ? fault : "none=1");
     const char *const settings[] = {"QM_REFERENCE=host", planted, only, NULL};
-    const char *const arguments[] = {"run",        "--profile", PROFILE, "--device", pocl_id, "--scheme", "f16",
-                                     "--progress", "none",      "--out", OUT,        option,  NULL};
+    const char *const arguments[] = {"run",        "--profile", profile, "--device", pocl_id, "--scheme", "f16",
+                                     "--progress", "none",      "--out", out,        option,  NULL};
     remove_all(OUT);
     start(child, settings, NULL, arguments);
     if (!finish(child, PATIENCE_S))
@@ -98,7 +100,7 @@ static void test_failures(void **state)
     expect_text(child.errors, "--reference-on-device=nonesuch names no device of this machine; there are ");
     release(&child);
     start(&child, NULL, NULL,
-          (const char *const[]){"run", "--profile", PROFILE, "--device", pocl_id, "--out", OUT, "--reference-on-device",
+          (const char *const[]){"run", "--profile", profile, "--device", pocl_id, "--out", out, "--reference-on-device",
                                 NULL});
     assert_true(finish(&child, PATIENCE_S));
     expect_code(&child, 2); // of a small model there is an exact one
@@ -140,7 +142,7 @@ static void test_reference(void **state)
     char only[64];
     snprintf(only, sizeof(only), "QM_FAULT_DEVICE=%s", lavapipe_id);
     start(&child, (const char *const[]){"QM_REFERENCE=host", "QM_FAULT=crash=open", only, NULL}, NULL,
-          (const char *const[]){"run", "--resume", "--out", OUT, NULL});
+          (const char *const[]){"run", "--resume", "--out", out, NULL});
     assert_true(finish(&child, PATIENCE_S));
     expect_code(&child, 0);
     expect_text(child.errors, "is done, in ");
@@ -197,7 +199,7 @@ static void test_answers(void **state)
     struct child child;
     char option[64], only[64];
     forget();
-    FILE *stream = fopen(FOLDER "/few.jsonl", "w");
+    FILE *stream = fopen(few, "w");
     assert_non_null(stream);
     fputs("{\"prompt\": \"<copy> n05 v03 n21 n12 n13 =\", \"answer\": \"n05 v03 n21 n12 n13\", \"max_tokens\": 5}\n"
           "{\"prompt\": \"<copy> n05 v03 n21 =\", \"answer\": \"n05 v03 n21\", \"max_tokens\": 3}\n"
@@ -205,10 +207,9 @@ static void test_answers(void **state)
           stream);
     fclose(stream);
     snprintf(only, sizeof(only), "QM_FAULT_DEVICE=%s", lavapipe_id);
-    const char *const arguments[] = {
-        "run",        "--profile", PROFILE, "--device", pocl_id,  "--scheme",          "f16",
-        "--progress", "none",      "--out", OUT,        "--eval", FOLDER "/few.jsonl", on_lavapipe(option),
-        NULL};
+    const char *const arguments[] = {"run", "--profile",         profile, "--device", pocl_id, "--scheme",
+                                     "f16", "--progress",        "none",  "--out",    out,     "--eval",
+                                     few,   on_lavapipe(option), NULL};
     static const char *const faults[] = {"QM_FAULT=wrong-answer=2",
                                          "QM_FAULT=none=1"}; // the longer prompt comes second
     for (int i = 0; i < 2; ++i) {
