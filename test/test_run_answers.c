@@ -2,6 +2,7 @@
 // where the native task is, the result tells of it and can be made again from its samples, and nothing of the texts is in
 // a file. And workers that die or lie while they generate.
 #define FOLDER QM_BINARY_DIR "/test-run-answers"
+#include "test/edited_result.h"
 #include "test/run_program.h"
 
 #include <math.h>
@@ -332,49 +333,6 @@ static void test_every_driver(void **state)
 
 // ---- Verify -----------------------------------------------------------------------------------------------------------
 
-static struct qm_verifier *verifier;
-
-static bool is_caught(struct qm_node *result, const char *bytes, size_t count)
-{
-    struct qm_verification v;
-    char hash[QM_HASH_TEXT_BYTES];
-    void *copy = malloc(count);
-    assert_non_null(copy);
-    memcpy(copy, bytes, count);
-    qm_hash_bytes(bytes, count, hash); // a liar makes the hashes anew
-    qm_node_set_text(qm_node_child(result, "samples"), "sha256", hash);
-    assert_int_equal(qm_node_hash(result, "hash", hash), QM_OK);
-    qm_node_set_text(result, "hash", hash);
-    assert_int_equal(qm_verify(verifier, result, &copy, count, &v), QM_OK);
-    bool caught = v.difference_count > 0;
-    qm_verification_free(&v);
-    return caught;
-}
-
-// Every number under `answers`, and every array that they come from.
-static size_t edit_numbers(struct qm_node *result, struct qm_node *node, const char *bytes, size_t count)
-{
-    size_t edits = 0;
-    for (size_t i = 0; i < qm_node_count(node); ++i) {
-        struct qm_node *child = qm_node_at(node, i);
-        double value = 0;
-        if (!qm_node_is_number(child)) {
-            edits += edit_numbers(result, child, bytes, count);
-            continue;
-        }
-        char *kept = strdup(qm_node_key(child)), path[256];
-        assert_int_equal(qm_node_read_double(child, &value), QM_OK);
-        qm_node_path(child, path, sizeof(path));
-        qm_node_set_double(node, kept, value == (double)(int)value ? value + 1 : value * 1.001);
-        if (!is_caught(result, bytes, count))
-            fail_msg("%s was changed, and verify does not see it", path);
-        qm_node_set_double(node, kept, value);
-        free(kept);
-        ++edits;
-    }
-    return edits;
-}
-
 static void test_verify_answers(void **state)
 {
     (void)state;
@@ -391,20 +349,21 @@ static void test_verify_answers(void **state)
     find_beside(".samples.safetensors", path);
     assert_int_equal(qm_file_read(path, 1 << 26, &bytes, &count), QM_OK);
     setenv("QM_DATA_DIR", QM_SOURCE_DIR, 1);
+    struct qm_verifier *verifier = NULL;
     assert_int_equal(qm_verifier_open(&verifier), QM_OK);
-    assert_false(is_caught(result, bytes, count));
+    assert_false(is_caught(verifier, result, bytes, count));
     struct qm_node *answers = qm_node_get(result, "schemes.1.accuracy.answers");
     double tokens = 0;
     assert_true(qm_node_double_at(answers, "tokens_mean", &tokens) && tokens > 150 / 4.0); // one of four has 150
     assert_int_equal(qm_node_count(qm_node_child(answers, "choices")), 4);
-    assert_true(edit_numbers(result, answers, bytes, count) >= 20);
-    assert_false(is_caught(result, bytes, count));
+    assert_true(edit_numbers(verifier, result, answers, bytes, count) >= 20);
+    assert_false(is_caught(verifier, result, bytes, count));
     // Nothing of the answers can be left out, or put where none are.
     struct qm_node *kept = qm_node_copy(answers), *accuracy = qm_node_get(result, "schemes.1.accuracy");
     qm_node_remove(accuracy, "answers");
-    assert_true(is_caught(result, bytes, count));
+    assert_true(is_caught(verifier, result, bytes, count));
     qm_node_set_node(accuracy, "answers", kept);
-    assert_false(is_caught(result, bytes, count));
+    assert_false(is_caught(verifier, result, bytes, count));
     static const char *const arrays[] = {"w4a16-g32.answers.judgement", "w4a16-g32.answers.right_by_norm",
                                          "w4a16-g32.answers.generated", "w4a16-g32.answers.is_same",
                                          "answers.reference.judgement", "answers.reference.right_by_norm",
@@ -420,13 +379,13 @@ static void test_verify_answers(void **state)
         char *values = (char *)bytes + ((const char *)tensor->data - (const char *)bytes);
         for (size_t at = 0; at < tensor->bytes; at += qm_dtype_bytes(tensor->dtype)) {
             values[at] ^= 1;
-            if (!is_caught(result, bytes, count))
+            if (!is_caught(verifier, result, bytes, count))
                 fail_msg("%s, byte %zu was changed, and verify does not see it", arrays[i], at);
             values[at] ^= 1;
         }
     }
     qm_tensors_free(&tensors);
-    assert_false(is_caught(result, bytes, count));
+    assert_false(is_caught(verifier, result, bytes, count));
     qm_node_destroy(&result);
     free(bytes);
     qm_verifier_close(&verifier);

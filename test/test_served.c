@@ -1,6 +1,7 @@
 // `qmark run --deployment` from the outside: what the result tells of the requests that were served, that all of it can be
 // made again from the samples, that a trace is needed again and only then, and workers that lie or die while they serve.
 #define FOLDER QM_BINARY_DIR "/test-served"
+#include "test/edited_result.h"
 #include "test/run_program.h"
 
 #include "bench/verify.h"
@@ -123,48 +124,6 @@ static void test_apis(void **state)
 
 // ---- Verify -----------------------------------------------------------------------------------------------------------
 
-static struct qm_verifier *verifier;
-
-static bool is_caught(struct qm_node *result, const char *bytes, size_t count)
-{
-    struct qm_verification v;
-    char hash[QM_HASH_TEXT_BYTES];
-    void *copy = malloc(count);
-    assert_non_null(copy);
-    memcpy(copy, bytes, count);
-    qm_hash_bytes(bytes, count, hash); // a liar makes the hashes anew
-    qm_node_set_text(qm_node_child(result, "samples"), "sha256", hash);
-    assert_int_equal(qm_node_hash(result, "hash", hash), QM_OK);
-    qm_node_set_text(result, "hash", hash);
-    assert_int_equal(qm_verify(verifier, result, &copy, count, &v), QM_OK);
-    bool caught = v.difference_count > 0;
-    qm_verification_free(&v);
-    return caught;
-}
-
-static size_t edit_numbers(struct qm_node *result, struct qm_node *node, const char *bytes, size_t count)
-{
-    size_t edits = 0;
-    for (size_t i = 0; i < qm_node_count(node); ++i) {
-        struct qm_node *child = qm_node_at(node, i);
-        double value = 0;
-        if (!qm_node_is_number(child)) {
-            edits += edit_numbers(result, child, bytes, count);
-            continue;
-        }
-        char *kept = strdup(qm_node_key(child)), path[256];
-        assert_int_equal(qm_node_read_double(child, &value), QM_OK);
-        qm_node_path(child, path, sizeof(path));
-        qm_node_set_double(node, kept, value == (double)(int)value ? value + 1 : value * 1.001);
-        if (!is_caught(result, bytes, count))
-            fail_msg("%s was changed, and verify does not see it", path);
-        qm_node_set_double(node, kept, value);
-        free(kept);
-        ++edits;
-    }
-    return edits;
-}
-
 // With a trace, so that requests are in the samples alone.
 static void test_trace(void **state)
 {
@@ -188,17 +147,18 @@ static void test_trace(void **state)
     assert_int_equal(number_at(result, "f16", "deployment.requests"), 3);
     assert_true(number_at(result, "f16", "deployment.within.value") == 1);
     assert_int_equal(qm_file_read(beside, 1 << 26, &bytes, &count), QM_OK);
+    struct qm_verifier *verifier = NULL;
     assert_int_equal(qm_verifier_open(&verifier), QM_OK);
-    assert_false(is_caught(result, bytes, count));
+    assert_false(is_caught(verifier, result, bytes, count));
     struct qm_node *row = qm_node_at(qm_node_child(result, "schemes"), 1);
     struct qm_node *deployment = qm_node_child(row, "deployment");
-    assert_true(edit_numbers(result, deployment, bytes, count) >= 20);
-    assert_false(is_caught(result, bytes, count));
+    assert_true(edit_numbers(verifier, result, deployment, bytes, count) >= 20);
+    assert_false(is_caught(verifier, result, bytes, count));
     struct qm_node *kept = qm_node_copy(deployment);
     qm_node_remove(row, "deployment");
-    assert_true(is_caught(result, bytes, count));
+    assert_true(is_caught(verifier, result, bytes, count));
     qm_node_set_node(row, "deployment", kept);
-    assert_false(is_caught(result, bytes, count));
+    assert_false(is_caught(verifier, result, bytes, count));
     // Of doubles the largest bit of the exponent; of times that of the last request's end, on which the length of the round
     // hangs.
     static const struct {
@@ -223,7 +183,7 @@ static void test_trace(void **state)
         }
         char *values = (char *)bytes + ((const char *)tensor->data - (const char *)bytes);
         values[edits[i].at] ^= edits[i].bit;
-        if (!is_caught(result, bytes, count))
+        if (!is_caught(verifier, result, bytes, count))
             fail_msg("%s, byte %zu was changed, and verify does not see it", edits[i].name, edits[i].at);
         values[edits[i].at] ^= edits[i].bit;
     }
