@@ -210,7 +210,8 @@ static void lay_examples(struct qm_evaluation *evaluation, const struct sequence
     qm_hash_begin(&hash);
     for (uint32_t e = 0; e < evaluation->sequence_count; ++e) {
         const struct sequence *s = &sequences[e];
-        memcpy(row_of(evaluation, e), s->ids, s->count * sizeof(*s->ids));
+        if (s->count > 0)
+            memcpy(row_of(evaluation, e), s->ids, s->count * sizeof(*s->ids));
         fill_row(evaluation, e, s->count);
         if (s->first > 0)
             add_scored(evaluation, e, s->first - 1, s->count - s->first);

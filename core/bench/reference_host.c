@@ -54,7 +54,8 @@ static uint32_t chunk_windows(const struct qm_host_weights *weights, uint64_t by
 {
     uint64_t of_window = qm_host_pass_token_bytes(weights) * window_tokens;
     uint64_t fit = of_window > 0 ? bytes / of_window : 1;
-    return fit < 1 ? 1 : fit < windows ? (uint32_t)fit : windows;
+    uint32_t count = fit < windows ? (uint32_t)fit : windows;
+    return count < 1 ? 1 : count;
 }
 
 static double chunk_operations(const struct work *work, const struct qm_reference_chunk *chunk)
