@@ -11,9 +11,10 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "test/remove_tree.h"
 
 struct tree_file {
     const char *path, *text;
@@ -28,18 +29,10 @@ static inline int tree_setup(void **state)
     return mkdtemp(tree_root) ? 0 : -1;
 }
 
-static inline int tree_remove(const char *path, const struct stat *info, int kind, struct FTW *where)
-{
-    (void)info;
-    (void)kind;
-    (void)where;
-    return remove(path);
-}
-
 static inline int tree_teardown(void **state)
 {
     (void)state;
-    return nftw(tree_root, tree_remove, 16, FTW_DEPTH | FTW_PHYS);
+    return remove_tree(tree_root);
 }
 
 // The full path, with its directories made.

@@ -12,8 +12,8 @@
 #include "model/host_pass.h"
 #include "model/padding.h"
 #include "sys/file.h"
+#include "test/remove_tree.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,14 +52,6 @@ static void *room(size_t count, size_t size)
     if (!memory)
         stop("no memory");
     return memory;
-}
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
 }
 
 // Windows of tokens drawn by a rule, the second half of each scored.
@@ -176,7 +168,7 @@ int main(int argc, char **argv)
         printf("try %d: %.1f s, %.1f GFLOP/s; %.0f tokens kept of a position, %.2g of the probability left out\n",
                try + 1, took, operations / took * 1e-9, kept, residual);
         qm_reference_rows_destroy(&rows);
-        nftw(cache, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+        remove_tree(cache);
     }
     double peak = peak_mb();
     size_t at_once = (size_t)(fit < 1 ? 1 : fit < windows ? fit : windows) * tokens;

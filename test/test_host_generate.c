@@ -2,12 +2,12 @@
 // pass over the whole text as one window. And the fp32 answers that come of it, beside the reference backend's.
 #include "test/asking.h"
 
-#include <ftw.h>
 #include <math.h>
 #include <unistd.h>
 
 #include "bench/host_generate.h"
 #include "bench/reference_answers_internal.h"
+#include "test/remove_tree.h"
 #include "test/tiny_model.h"
 
 enum {
@@ -235,14 +235,6 @@ static void test_answers(void **state)
     qm_model_destroy(&model);
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
 static int begin(void **state)
 {
     (void)state;
@@ -255,7 +247,7 @@ static int end(void **state)
 {
     (void)state;
     json_decref(data);
-    return nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS) | nftw(cache, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return remove_tree(directory) | remove_tree(cache);
 }
 
 int main(void)

@@ -26,6 +26,14 @@ static void expect_bytes(const struct qm_device *device, uint64_t taken, uint64_
                  (unsigned long long)said);
 }
 
+static void assert_any_value(const float *values, size_t count)
+{
+    bool is_any = false;
+    for (size_t i = 0; i < count; ++i)
+        is_any = is_any || values[i] != 0;
+    assert_true(is_any);
+}
+
 // Prefill and a step of decode; returns the dispatches of prefill.
 static uint32_t run(struct qm_device *device, const char *tile, const struct given *given,
                     const struct qm_model_config *config, uint32_t context, float *logits)
@@ -93,10 +101,7 @@ static void check_device(struct qm_device *device, const char *tile, const void 
     print_message("%s, %s, rope %s: %d of %d positions\n", device->info->id, given->scheme->name, given->scaling,
                   TOKENS, CONTEXT);
     assert_memory_equal(logits, expected, count * sizeof(*logits));
-    bool is_any = false;
-    for (size_t i = 0; i < count; ++i)
-        is_any = is_any || expected[i] != 0;
-    assert_true(is_any);
+    assert_any_value(expected, count);
     free(expected);
     free(logits);
 }
@@ -219,10 +224,7 @@ static void check_parts(struct qm_device *device, const char *tile, const void *
                   (unsigned long long)need.binding_bytes, need.binding_of, cut, whole);
     assert_memory_equal(logits, expected, count * sizeof(*logits));
     assert_true(cut > whole + 3);
-    bool is_any = false;
-    for (size_t i = 0; i < count; ++i)
-        is_any = is_any || expected[i] != 0;
-    assert_true(is_any);
+    assert_any_value(expected, count);
     free(expected);
     free(logits);
 }

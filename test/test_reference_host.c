@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <ftw.h>
 #include <math.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -19,6 +18,7 @@
 #include "bench/reference_host.h"
 #include "model/host_pass.h"
 #include "sys/process.h"
+#include "test/remove_tree.h"
 #include "test/tiny_model.h"
 
 enum {
@@ -559,14 +559,6 @@ static void test_collector(void **state)
 
 // ---- Set-up ---------------------------------------------------------------------------------------------------------
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
 static int begin(void **state)
 {
     (void)state;
@@ -596,8 +588,8 @@ static int end(void **state)
     (void)state;
     json_decref(data);
     qm_model_destroy(&model);
-    nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    return nftw(cache, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    remove_tree(directory);
+    return remove_tree(cache);
 }
 
 int main(void)

@@ -1,9 +1,9 @@
 #include "bench/host_generate.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/numeric.h"
+#include "score/argmax.h"
 #include "sys/process.h"
 
 enum {
@@ -51,15 +51,10 @@ static enum qm_status run_layers(struct qm_host_pass *pass, uint32_t layers)
 static enum qm_status choose(const float *logits, uint32_t vocabulary, uint32_t sequence, uint32_t position,
                              uint32_t *best)
 {
-    *best = 0;
-    for (uint32_t v = 0; v < vocabulary; ++v) {
-        if (!isfinite(logits[v]))
-            return QM_FAIL(QM_WRONG_RESULT,
-                           "logit %u of sequence %u at position %u is %g in the host's pass; logits are finite", v,
-                           sequence, position, (double)logits[v]);
-        if (logits[v] > logits[*best])
-            *best = v;
-    }
+    if (!qm_logits_argmax(logits, vocabulary, best))
+        return QM_FAIL(QM_WRONG_RESULT,
+                       "logit %u of sequence %u at position %u is %g in the host's pass; logits are finite", *best,
+                       sequence, position, (double)logits[*best]);
     return QM_OK;
 }
 

@@ -1,10 +1,10 @@
 #include "bench/server.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "score/argmax.h"
 #include "score/tokens.h"
 #include "sys/heartbeat.h"
 #include "sys/host.h"
@@ -299,14 +299,11 @@ static enum qm_status check_row(struct qm_server *server, const struct qm_servin
     uint32_t at = index * pass->tokens + pass->tokens - 1, best = 0;
     const float *logits = server->logits;
     QM_TRY(qm_pass_read_rows(shape_of(server, pass)->pass, at, 1, server->logits));
-    for (uint32_t v = 0; v < server->vocabulary; ++v) {
-        if (!isfinite(logits[v]))
-            return QM_FAIL(QM_WRONG_RESULT,
-                           "logit %" PRIu32 " behind token %" PRIu32 " of request %" PRIu32
-                           " is %g while requests are served; logits are finite",
-                           v, row->output, row->request, (double)logits[v]);
-        best = logits[v] > logits[best] ? v : best;
-    }
+    if (!qm_logits_argmax(logits, server->vocabulary, &best))
+        return QM_FAIL(QM_WRONG_RESULT,
+                       "logit %" PRIu32 " behind token %" PRIu32 " of request %" PRIu32
+                       " is %g while requests are served; logits are finite",
+                       best, row->output, row->request, (double)logits[best]);
     if (server->argmaxes[at] != best)
         return QM_FAIL(QM_WRONG_RESULT,
                        "argmax gave %" PRIu32 " for token %" PRIu32 " of request %" PRIu32

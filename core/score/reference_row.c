@@ -5,6 +5,7 @@
 
 #include "base/numeric.h"
 #include "base/wide.h"
+#include "score/argmax.h"
 
 enum {
     LANES = QM_REFERENCE_LANES,
@@ -19,15 +20,10 @@ static double add_lanes(const double lanes[LANES])
 static enum qm_status find_top(const float *logits, uint32_t vocabulary, const char *name,
                                const struct qm_token_place *place, uint32_t *top)
 {
-    *top = 0;
-    for (uint32_t v = 0; v < vocabulary; ++v) {
-        if (!isfinite(logits[v]))
-            return QM_FAIL(QM_WRONG_RESULT,
-                           "logit of token %u at window %u, position %u (sequence %u) from the %s is not finite", v,
-                           place->window, place->position, place->sequence, name);
-        if (logits[v] > logits[*top])
-            *top = v;
-    }
+    if (!qm_logits_argmax(logits, vocabulary, top))
+        return QM_FAIL(QM_WRONG_RESULT,
+                       "logit of token %u at window %u, position %u (sequence %u) from the %s is not finite", *top,
+                       place->window, place->position, place->sequence, name);
     return QM_OK;
 }
 

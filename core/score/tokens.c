@@ -1,8 +1,9 @@
 #include "score/tokens.h"
 
 #include "base/numeric.h"
+#include "score/argmax.h"
 
-#include <math.h> // isfinite, isnan: no function of libm is called
+#include <math.h> // isnan: no function of libm is called
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,18 +76,14 @@ struct peak {
 static enum qm_status find_peak(const float *logits, uint32_t vocabulary, const char *name,
                                 const struct qm_token_place *place, struct peak *peak)
 {
-    uint32_t top = 0;
-    for (uint32_t v = 0; v < vocabulary; ++v) {
-        if (!isfinite(logits[v]))
-            return QM_FAIL(QM_WRONG_RESULT,
-                           "logit of token %u at window %u, position %u (sequence %u) from the %s is %s, not a number",
-                           v, place->window, place->position, place->sequence, name,
-                           isnan(logits[v]) ? "NaN"
-                           : logits[v] > 0  ? "infinity"
-                                            : "-infinity");
-        if (logits[v] > logits[top])
-            top = v;
-    }
+    uint32_t top;
+    if (!qm_logits_argmax(logits, vocabulary, &top))
+        return QM_FAIL(QM_WRONG_RESULT,
+                       "logit of token %u at window %u, position %u (sequence %u) from the %s is %s, not a number", top,
+                       place->window, place->position, place->sequence, name,
+                       isnan(logits[top]) ? "NaN"
+                       : logits[top] > 0  ? "infinity"
+                                          : "-infinity");
     *peak = (struct peak){(double)logits[top], top};
     return QM_OK;
 }
