@@ -69,8 +69,9 @@ foreach(variant_row ${variant_rows})
             else()
                 add_custom_command(OUTPUT ${spirv}
                     COMMAND ${GLSLC} -O --target-env=vulkan1.1 -fshader-stage=compute -DQM_GLSL ${definitions}
-                        -I${CMAKE_SOURCE_DIR}/kernels -mfmt=num -o ${spirv} ${CMAKE_SOURCE_DIR}/shaders/${kernel}.comp
-                    DEPENDS ${CMAKE_SOURCE_DIR}/shaders/${kernel}.comp ${QM_KERNEL_HEADERS}
+                        -I${CMAKE_SOURCE_DIR}/kernels -MD -MF ${spirv}.d -MT ${spirv} -mfmt=num -o ${spirv}
+                        ${CMAKE_SOURCE_DIR}/shaders/${kernel}.comp
+                    DEPENDS ${CMAKE_SOURCE_DIR}/shaders/${kernel}.comp DEPFILE ${spirv}.d
                     COMMENT "SPIR-V ${name}" VERBATIM)
             endif()
             list(APPEND QM_SPIRV_FILES ${spirv})
