@@ -88,9 +88,10 @@ struct qm_kernel_variant {
     const char *name;        // "matmul-w8-a8-cpu"
     const char *kernel;      // "matmul": the OpenCL entry point is called this
     const char *definitions; // "-DQM_WEIGHT_W8 -DQM_TILE_ROWS=4 ...", for OpenCL's build options and the hash
-    const uint32_t *spirv;   // Vulkan: the module; entry point "main"
+    const uint32_t *spirv;   // Vulkan: the module; entry point "main". NULL: made from glsl_source when it is needed
     size_t spirv_bytes;
     const char *opencl_source; // OpenCL C, includes resolved
+    const char *glsl_source;   // GLSL, likewise; NULL: not for Vulkan without `spirv`
     const char *body;          // the arithmetic alone (portable.h, kernel, decoders), includes resolved: what is hashed
     uint32_t workgroup[3];     // invocations per workgroup
     uint32_t binding_count;    // storage buffers used, 0..QM_MAX_BINDINGS

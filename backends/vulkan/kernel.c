@@ -199,12 +199,9 @@ static enum qm_status create_pipeline(struct qm_vk_device *device, VkShaderModul
     return status;
 }
 
-enum qm_status qm_vk_kernel_create(struct qm_device *base, const struct qm_kernel_variant *variant,
-                                   struct qm_kernel **out)
+static enum qm_status create_compiled(struct qm_vk_device *device, const struct qm_kernel_variant *variant,
+                                      struct qm_kernel **out)
 {
-    struct qm_vk_device *device = qm_vk_device_of(base);
-    *out = NULL;
-    QM_TRY(qm_vk_alive(device));
     QM_TRY(check_module(device, variant));
     QM_TRY(check_limits(device, variant));
     struct qm_kernel *kernel = calloc(1, sizeof(*kernel));
@@ -226,11 +223,28 @@ enum qm_status qm_vk_kernel_create(struct qm_device *base, const struct qm_kerne
     device->vk.vkDestroyShaderModule(device->handle, module, NULL);
     if (status != QM_OK) {
         qm_error_prefix("kernel %s: ", variant->name);
-        qm_vk_kernel_destroy(base, &kernel);
+        qm_vk_kernel_destroy(&device->base, &kernel);
         return status;
     }
     *out = kernel;
     return QM_OK;
+}
+
+enum qm_status qm_vk_kernel_create(struct qm_device *base, const struct qm_kernel_variant *variant,
+                                   struct qm_kernel **out)
+{
+    struct qm_vk_device *device = qm_vk_device_of(base);
+    struct qm_kernel_variant compiled = *variant;
+    uint32_t *words = NULL;
+    *out = NULL;
+    QM_TRY(qm_vk_alive(device));
+    if (!variant->spirv && variant->glsl_source) {
+        QM_TRY(qm_vk_compile(variant, &words, &compiled.spirv_bytes));
+        compiled.spirv = words;
+    }
+    enum qm_status status = create_compiled(device, &compiled, out);
+    free(words);
+    return status;
 }
 
 void qm_vk_kernel_destroy(struct qm_device *base, struct qm_kernel **kernel)
