@@ -152,6 +152,16 @@ struct qm_memory {
     uint64_t left_bytes; // that can still be allocated, by the driver's word; UINT64_MAX where it says nothing
 };
 
+// What a driver says of a compiled kernel, in its own words: "registers" 32, "spilled bytes" 0, "private memory bytes" 4096.
+#define QM_KERNEL_STATISTICS_MAX 24
+struct qm_kernel_statistics {
+    uint32_t count; // 0: it says nothing
+    struct {
+        char name[48];
+        char value[72];
+    } of[QM_KERNEL_STATISTICS_MAX];
+};
+
 struct qm_device_fns {
     void (*destroy)(struct qm_device **device);
     // Zero-filled device memory of `size_bytes` (> 0; rounded up to 4 within). QM_OUT_OF_MEMORY where it does not fit.
@@ -179,6 +189,9 @@ struct qm_device_fns {
     void (*memory)(struct qm_device *device, struct qm_memory *out);
     // Hash of what was compiled or "undisclosed": SHA-256 of the SPIR-V (Vulkan) or of the driver's binary (OpenCL).
     void (*kernel_binary_hash)(struct qm_device *device, const struct qm_kernel *kernel, char text[65]);
+    // What the driver says of it; Vulkan only where the device was opened with `statistics`.
+    void (*kernel_statistics)(struct qm_device *device, const struct qm_kernel *kernel,
+                              struct qm_kernel_statistics *out);
 };
 
 // First member of every backend's device.
@@ -189,6 +202,7 @@ struct qm_device {
 
 struct qm_open_params {
     bool debug;            // Vulkan: validation layers; a message makes `qm_device_log_count` rise. OpenCL: build log
+    bool statistics;       // Vulkan: pipelines keep what kernel_statistics tells, and are compiled anew for it
     const char *cache_dir; // where pipelines and binaries are kept, by hash; NULL: no cache
 };
 

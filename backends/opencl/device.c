@@ -321,6 +321,7 @@ static const struct qm_device_fns functions = {
     .clock = opencl_clock,
     .memory = opencl_memory,
     .kernel_binary_hash = opencl_kernel_binary_hash,
+    .kernel_statistics = opencl_kernel_statistics,
 };
 
 enum qm_status opencl_open(const struct qm_device_info *info, const struct qm_open_params *params,

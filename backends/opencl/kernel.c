@@ -291,3 +291,36 @@ void opencl_kernel_binary_hash(struct qm_device *device, const struct qm_kernel 
     (void)device;
     memcpy(text, kernel->binary_hash, QM_HASH_TEXT_BYTES);
 }
+
+void opencl_kernel_statistics(struct qm_device *handle, const struct qm_kernel *kernel,
+                              struct qm_kernel_statistics *out)
+{
+    static const struct {
+        cl_kernel_work_group_info what;
+        const char *name;
+        bool is_size; // size_t, else cl_ulong
+    } rows[] = {{CL_KERNEL_PRIVATE_MEM_SIZE, "private memory bytes", false},
+                {CL_KERNEL_LOCAL_MEM_SIZE, "local memory bytes", false},
+                {CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE, "preferred workgroup multiple", true},
+                {CL_KERNEL_WORK_GROUP_SIZE, "largest workgroup", true}};
+    struct opencl_device *device = opencl_device_of(handle);
+    cl_int error;
+    out->count = 0;
+    cl_kernel trial = cl.CreateKernel(kernel->program, kernel->name, &error);
+    if (error != CL_SUCCESS)
+        return;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); ++i) {
+        cl_ulong wide = 0;
+        size_t size = 0;
+        error = rows[i].is_size
+                    ? cl.GetKernelWorkGroupInfo(trial, device->id, rows[i].what, sizeof(size), &size, NULL)
+                    : cl.GetKernelWorkGroupInfo(trial, device->id, rows[i].what, sizeof(wide), &wide, NULL);
+        if (error != CL_SUCCESS)
+            continue;
+        snprintf(out->of[out->count].name, sizeof(out->of[0].name), "%s", rows[i].name);
+        snprintf(out->of[out->count].value, sizeof(out->of[0].value), "%" PRIu64,
+                 rows[i].is_size ? (uint64_t)size : (uint64_t)wide);
+        out->count++;
+    }
+    cl.ReleaseKernel(trial);
+}

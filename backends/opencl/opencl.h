@@ -136,6 +136,8 @@ enum qm_status opencl_kernel_create(struct qm_device *device, const struct qm_ke
                                     struct qm_kernel **out);
 void opencl_kernel_destroy(struct qm_device *device, struct qm_kernel **kernel);
 void opencl_kernel_binary_hash(struct qm_device *device, const struct qm_kernel *kernel, char text[65]);
+void opencl_kernel_statistics(struct qm_device *device, const struct qm_kernel *kernel,
+                              struct qm_kernel_statistics *out);
 
 enum qm_status opencl_program_create(struct qm_device *device, const struct qm_program_params *params,
                                      struct qm_program **out);

@@ -186,6 +186,14 @@ static void host_kernel_binary_hash(struct qm_device *device, const struct qm_ke
     strcpy(text, "undisclosed");
 }
 
+static void host_kernel_statistics(struct qm_device *device, const struct qm_kernel *kernel,
+                                   struct qm_kernel_statistics *out)
+{
+    (void)device;
+    (void)kernel;
+    out->count = 0;
+}
+
 static const struct qm_device_fns host_fns = {
     .destroy = host_destroy,
     .buffer_create = host_buffer_create,
@@ -200,6 +208,7 @@ static const struct qm_device_fns host_fns = {
     .clock = host_clock,
     .memory = host_memory,
     .kernel_binary_hash = host_kernel_binary_hash,
+    .kernel_statistics = host_kernel_statistics,
 };
 
 enum qm_status qm_host_device_open(const struct qm_device_info *info,

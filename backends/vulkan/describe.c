@@ -21,6 +21,7 @@ static const struct {
     // The name stands in vulkan_beta.h only.
     [QM_VK_PORTABILITY_SUBSET] = {"VK_KHR_portability_subset", 0},
     [QM_VK_MEMORY_BUDGET] = {VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, 0},
+    [QM_VK_PIPELINE_STATISTICS] = {VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME, 0},
 };
 
 const char *qm_vk_extension_name(enum qm_vk_extension extension)

@@ -242,6 +242,10 @@ static enum qm_status create_device(struct qm_vk_device *device)
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
         .subgroupSizeControl = f->subgroup_size_control,
     };
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executable = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
+        .pipelineExecutableInfo = VK_TRUE,
+    };
     VkPhysicalDeviceFeatures2 all = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
         .features = {.shaderInt16 = f->int16, .shaderInt64 = f->int64, .shaderFloat64 = f->float64},
@@ -255,11 +259,13 @@ static enum qm_status create_device(struct qm_vk_device *device)
         QM_VK_CHAIN(&all, dot);
     if (p->usable[QM_VK_SUBGROUP_SIZE])
         QM_VK_CHAIN(&all, size);
+    if (device->statistics)
+        QM_VK_CHAIN(&all, executable);
 
     const char *names[QM_VK_EXTENSION_COUNT];
     uint32_t name_count = 0;
     for (unsigned e = 0; e < QM_VK_EXTENSION_COUNT; e++)
-        if (p->offered[e])
+        if (p->offered[e] && (e != QM_VK_PIPELINE_STATISTICS || device->statistics))
             names[name_count++] = qm_vk_extension_name((enum qm_vk_extension)e);
     const float priority = 1.0f;
     VkDeviceQueueCreateInfo queue = {
@@ -370,6 +376,7 @@ static const struct qm_device_fns fns = {
     .clock = clock_pair,
     .memory = memory_used,
     .kernel_binary_hash = qm_vk_kernel_binary_hash,
+    .kernel_statistics = qm_vk_kernel_statistics,
 };
 
 static enum qm_status open_device(const struct qm_device_info *info, const struct qm_open_params *params,
@@ -388,6 +395,7 @@ static enum qm_status open_device(const struct qm_device_info *info, const struc
     }
     QM_GUARD(qm_vk_instance_create(params->debug, &device->instance));
     QM_GUARD(find_device(device, info));
+    device->statistics = params->statistics && device->physical.offered[QM_VK_PIPELINE_STATISTICS];
     QM_GUARD(create_device(device));
     device->mapped = maps_buffers(device);
     QM_GUARD(create_layouts(device));

@@ -173,7 +173,7 @@ static enum qm_status create_pipeline(struct qm_vk_device *device, VkShaderModul
     void *file = NULL;
     VkPipelineCache cache = VK_NULL_HANDLE;
     VkPipelineCacheCreateInfo cache_info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
-    const bool cached = cache_path(device, kernel->hash, path);
+    const bool cached = !device->statistics && cache_path(device, kernel->hash, path);
     if (cached) {
         cache_info.pInitialData = cache_read(device, path, &file, &cache_info.initialDataSize);
         if (device->vk.vkCreatePipelineCache(device->handle, &cache_info, NULL, &cache) != VK_SUCCESS)
@@ -189,6 +189,9 @@ static enum qm_status create_pipeline(struct qm_vk_device *device, VkShaderModul
                 .pName = "main",
             },
         .layout = device->pipeline_layout,
+        .flags = device->statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR |
+                                          VK_PIPELINE_CREATE_CAPTURE_INTERNAL_REPRESENTATIONS_BIT_KHR
+                                    : 0,
     };
     enum qm_status status =
         VK_STATUS(device->vk.vkCreateComputePipelines(device->handle, cache, 1, &create, NULL, &kernel->pipeline));

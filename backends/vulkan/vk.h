@@ -5,6 +5,7 @@
 //   device.c    open and destroy, submission, the clock; the table of functions
 //   buffer.c    memory: mapped where host and device share it, else copied through a staging buffer
 //   kernel.c    modules, what they ask of the device, pipelines and their cache
+//   statistics.c  what a driver says of a pipeline
 //   program.c   recording, running and timing
 //
 // Kernels find storage buffers at bindings 0 to 3 of set 0, the step's words as a uniform buffer at binding 4, their
@@ -75,6 +76,7 @@ enum qm_vk_extension {
     QM_VK_CALIBRATED_TIMESTAMPS,
     QM_VK_PORTABILITY_SUBSET,
     QM_VK_MEMORY_BUDGET,
+    QM_VK_PIPELINE_STATISTICS, // enabled only where they are asked for
     QM_VK_EXTENSION_COUNT
 };
 
@@ -117,6 +119,7 @@ struct qm_vk_device {
     struct qm_memory memory;
     char *cache_dir;
     uint64_t timeout_ns; // of a submission; QM_VK_SUBMISSION_TIMEOUT_NS unless a test is impatient
+    bool statistics;     // pipelines are made so that statistics.c can ask for what became of them
     bool lost;           // nothing more is submitted
     bool hung; // a submission never came back: its objects may not be destroyed and are left to the process's end
 };
@@ -167,6 +170,8 @@ QM_MUST_USE enum qm_status qm_vk_kernel_create(struct qm_device *device, const s
                                                struct qm_kernel **out);
 void qm_vk_kernel_destroy(struct qm_device *device, struct qm_kernel **kernel);
 void qm_vk_kernel_binary_hash(struct qm_device *device, const struct qm_kernel *kernel, char text[65]);
+void qm_vk_kernel_statistics(struct qm_device *device, const struct qm_kernel *kernel,
+                             struct qm_kernel_statistics *out);
 QM_MUST_USE enum qm_status qm_vk_program_create(struct qm_device *device, const struct qm_program_params *params,
                                                 struct qm_program **out);
 void qm_vk_program_destroy(struct qm_device *device, struct qm_program **program);

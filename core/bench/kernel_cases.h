@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 #include "bench/kernel_check.h"
+#include "quant/format.h"
 
 struct qm_case_builder {
     struct qm_kernel_case *c;
@@ -31,6 +32,27 @@ void qm_case_put(uint32_t *words, size_t index, uint32_t bits, uint32_t value);
 
 // What k of a kernel with weights must be a multiple of; 32 for the others.
 uint32_t qm_case_k_multiple(const char *name);
+
+// ---- Products -----------------------------------------------------------------------------------------------------
+
+// A weight format that the kernel `name` decodes; QM_WEIGHT_FORMAT_COUNT for kernels without weights.
+enum qm_weight_format qm_case_format_of(const char *name, uint32_t k);
+// Of an encoded matrix, |scale code| + |offset| of each weight, [n][k], and the norm of each row of these, [n]; the
+// tensor's scale is not in them. False without memory.
+bool qm_case_measure_weights(enum qm_weight_format format, uint32_t n, uint32_t k, const struct qm_encoded *encoded,
+                             double *norms, double *magnitudes);
+
+enum qm_case_activation {
+    QM_CASE_F32,
+    QM_CASE_F16,
+    QM_CASE_BF16,
+    QM_CASE_A8,
+    QM_CASE_F8,
+    QM_CASE_A4
+};
+enum qm_case_activation qm_case_activation_of(const char *name); // of the part of a name behind its last dash
+// One activation: its bits, and what they stand for.
+uint32_t qm_case_activation_bits(enum qm_case_activation kind, float value, double *stored);
 
 // One function a kernel: kernel_cases_product.c for products and dequantize, kernel_cases.c for codes and attention,
 // kernel_cases_rows.c for the rest.

@@ -19,7 +19,7 @@ static bool is_kernel_of(const char *kernel, const char *name)
 
 // A weight format that the kernel decodes: of those that differ by their groups, the one with the largest groups that
 // divide k; the first of the table for k = 0. Blocks only where no other format is decoded likewise.
-static enum qm_weight_format format_of(const char *name, uint32_t k)
+enum qm_weight_format qm_case_format_of(const char *name, uint32_t k)
 {
     enum qm_weight_format found = QM_WEIGHT_FORMAT_COUNT;
     for (size_t w = 0; w < QM_WEIGHT_FORMAT_COUNT; ++w) {
@@ -35,7 +35,7 @@ static enum qm_weight_format format_of(const char *name, uint32_t k)
 
 uint32_t qm_case_k_multiple(const char *name)
 {
-    enum qm_weight_format format = format_of(name, 0);
+    enum qm_weight_format format = qm_case_format_of(name, 0);
     uint32_t multiple = format < QM_WEIGHT_FORMAT_COUNT ? qm_format_column_multiple(format) : 1;
     return multiple > 32 ? multiple : 32;
 }
@@ -106,12 +106,13 @@ static void fill_with_integers(struct qm_case_builder *b, const struct qm_weight
 }
 
 // |scale code| + |offset| of every weight, the tensor's scale not counted: it is in the multiplier. Where a block's offset is not known from outside, three times its largest value.
-static void measure(const struct qm_weight_codec *codec, enum qm_weight_format format, uint32_t n, uint32_t k,
-                    const struct qm_encoded *encoded, struct weights *w)
+bool qm_case_measure_weights(enum qm_weight_format format, uint32_t n, uint32_t k, const struct qm_encoded *encoded,
+                             double *norms, double *magnitudes)
 {
+    const struct qm_weight_codec *codec = qm_weight_codec(format);
     float *values = malloc((size_t)n * k * sizeof(*values));
     if (!values)
-        return;
+        return false;
     qm_format_decode(format, encoded, n, k, values);
     uint32_t group = codec->group ? codec->group : k;
     for (uint32_t row = 0; row < n; ++row) {
@@ -129,18 +130,19 @@ static void measure(const struct qm_weight_codec *codec, enum qm_weight_format f
                 offset = 2 * grid.scale * grid.zero;
             }
             double magnitude = (fabs((double)values[at]) + offset) / (double)encoded->tensor_scale;
-            w->magnitudes[at] = magnitude;
+            magnitudes[at] = magnitude;
             sum += magnitude * magnitude;
         }
-        w->norms[row] = sqrt(sum);
+        norms[row] = sqrt(sum);
     }
     free(values);
+    return true;
 }
 
 // Adds the buffer of weights. Columns of padding are zeros.
 static struct weights add_weights(struct qm_case_builder *b, uint32_t n, uint32_t k)
 {
-    struct weights w = {.format = format_of(b->c->name, k), .multiplier = 1, .largest_code = 1};
+    struct weights w = {.format = qm_case_format_of(b->c->name, k), .multiplier = 1, .largest_code = 1};
     const struct qm_weight_codec *codec = qm_weight_codec(w.format);
     struct qm_encoded encoded = {.codes = calloc(1, qm_format_code_bytes(w.format, n, k) + 8),
                                  .scales = calloc(1, qm_format_scale_bytes(w.format, n, k) + 8)};
@@ -168,8 +170,8 @@ static struct weights add_weights(struct qm_case_builder *b, uint32_t n, uint32_
         w.largest_code *= codec->low == 0 ? 2 : 1; // with a zero
         w.words = layout.words;
         uint32_t *words = qm_case_add(b, layout.words, false);
-        b->c->failed = b->c->failed || qm_layout_pack(w.format, &shape, &encoded, words) != QM_OK;
-        measure(codec, w.format, n, k, &encoded, &w);
+        b->c->failed = b->c->failed || qm_layout_pack(w.format, &shape, &encoded, words) != QM_OK ||
+                       !qm_case_measure_weights(w.format, n, k, &encoded, w.norms, w.magnitudes);
     }
     free(values);
     free(encoded.codes);
@@ -185,43 +187,33 @@ static void weights_free(struct weights *w)
 
 // ---- Activations ---------------------------------------------------------------------------------------------------
 
-enum activation_kind {
-    ACTIVATION_F32,
-    ACTIVATION_F16,
-    ACTIVATION_BF16,
-    ACTIVATION_A8,
-    ACTIVATION_F8,
-    ACTIVATION_A4
-};
-
-static enum activation_kind activation_kind_of(const char *name)
+enum qm_case_activation qm_case_activation_of(const char *name)
 {
     const char *part = strrchr(name, '-') + 1;
-    return strcmp(part, "f32") == 0      ? ACTIVATION_F32
-           : strcmp(part, "f16") == 0    ? ACTIVATION_F16
-           : strcmp(part, "bf16") == 0   ? ACTIVATION_BF16
-           : strncmp(part, "a8", 2) == 0 ? ACTIVATION_A8
-           : strncmp(part, "f8", 2) == 0 ? ACTIVATION_F8
-                                         : ACTIVATION_A4;
+    return strcmp(part, "f32") == 0      ? QM_CASE_F32
+           : strcmp(part, "f16") == 0    ? QM_CASE_F16
+           : strcmp(part, "bf16") == 0   ? QM_CASE_BF16
+           : strncmp(part, "a8", 2) == 0 ? QM_CASE_A8
+           : strncmp(part, "f8", 2) == 0 ? QM_CASE_F8
+                                         : QM_CASE_A4;
 }
 
-// One activation: its bits, and what they stand for.
-static uint32_t activation_bits(enum activation_kind kind, float value, double *stored)
+uint32_t qm_case_activation_bits(enum qm_case_activation kind, float value, double *stored)
 {
     uint32_t bits = qm_bits_from_float(value);
     switch (kind) {
-    case ACTIVATION_F32:
+    case QM_CASE_F32:
         *stored = (double)value;
         return bits;
-    case ACTIVATION_F16:
+    case QM_CASE_F16:
         bits = qm_half_from_float(value);
         *stored = (double)qm_float_from_half((uint16_t)bits);
         return bits;
-    case ACTIVATION_BF16:
+    case QM_CASE_BF16:
         bits >>= 16;
         *stored = (double)qm_float_from_bits(bits << 16);
         return bits;
-    case ACTIVATION_F8: { // cut to 3 bits of mantissa, of a value from 2^-6 to 448; else 0
+    case QM_CASE_F8: { // cut to 3 bits of mantissa, of a value from 2^-6 to 448; else 0
         int exponent = (int)(bits >> 23 & 0xff) - 127 + 7;
         uint32_t code = exponent < 1 ? 0 : exponent > 15 ? 0x7e : (uint32_t)exponent << 3 | (bits >> 20 & 7);
         code = code > 0x7e ? 0x7e : code;
@@ -235,7 +227,7 @@ static uint32_t activation_bits(enum activation_kind kind, float value, double *
     }
 }
 
-static float random_activation(struct qm_case_builder *b, enum activation_kind kind, uint32_t row, uint32_t i,
+static float random_activation(struct qm_case_builder *b, enum qm_case_activation kind, uint32_t row, uint32_t i,
                                int32_t limit)
 {
     bool random = b->c->pattern == QM_CASE_RANDOM;
@@ -243,9 +235,9 @@ static float random_activation(struct qm_case_builder *b, enum activation_kind k
         return (float)(i >= DETOUR_UP && i < DETOUR_DOWN ? 1 + 2 * (int)row : 127);
     if (random && row % 5 == 1)
         return 0;
-    if (!random || kind == ACTIVATION_A8 || kind == ACTIVATION_A4)
+    if (!random || kind == QM_CASE_A8 || kind == QM_CASE_A4)
         return (float)((int32_t)qm_random_below(&b->random, 2 * (uint32_t)limit + 1) - limit);
-    return random_weight(b, row, i) * (kind == ACTIVATION_F8 ? 20.0f : 1.0f);
+    return random_weight(b, row, i) * (kind == QM_CASE_F8 ? 20.0f : 1.0f);
 }
 
 void qm_case_product(struct qm_case_builder *b)
@@ -253,14 +245,13 @@ void qm_case_product(struct qm_case_builder *b)
     static const uint32_t bits_of[] = {32, 16, 16, 8, 8, 4};
     const struct qm_case_shape *s = b->shape;
     struct qm_kernel_case *c = b->c;
-    enum activation_kind kind = activation_kind_of(c->name);
-    bool random = c->pattern == QM_CASE_RANDOM,
-         is_grouped = kind == ACTIVATION_A4 || c->name[strlen(c->name) - 1] == 'g';
-    bool is_integer = kind == ACTIVATION_A8 || kind == ACTIVATION_A4;
+    enum qm_case_activation kind = qm_case_activation_of(c->name);
+    bool random = c->pattern == QM_CASE_RANDOM, is_grouped = kind == QM_CASE_A4 || c->name[strlen(c->name) - 1] == 'g';
+    bool is_integer = kind == QM_CASE_A8 || kind == QM_CASE_A4;
     struct weights w = add_weights(b, s->n, s->k);
     const struct qm_weight_codec *codec = qm_weight_codec(w.format);
     bool is_exact = !random && codec->scale != QM_SCALE_BLOCK;
-    uint32_t a_bits = bits_of[kind], shift = is_grouped && kind != ACTIVATION_A4 && s->k % 64 == 0 ? 1 : 0;
+    uint32_t a_bits = bits_of[kind], shift = is_grouped && kind != QM_CASE_A4 && s->k % 64 == 0 ? 1 : 0;
     uint32_t groups = is_grouped ? s->k / 32 >> shift : 1, group = s->k / groups, stride = s->n + 3;
     uint32_t *activations = qm_case_add(b, ((size_t)s->rows * s->k * a_bits + 31) / 32, false);
     uint32_t *a_scales = qm_case_add(b, (size_t)s->rows * groups, false);
@@ -268,7 +259,7 @@ void qm_case_product(struct qm_case_builder *b)
     float multiplier = w.multiplier * (is_exact ? 1.0f : 0.7f);
     double *bounds = is_exact ? NULL : qm_case_absolute(b);
     // Sums of integers stay below 2^24, where every order of float additions is exact.
-    int32_t limit = kind == ACTIVATION_A8 ? 127 : kind == ACTIVATION_A4 ? 7 : kind == ACTIVATION_F8 ? 8 : 15;
+    int32_t limit = kind == QM_CASE_A8 ? 127 : kind == QM_CASE_A4 ? 7 : kind == QM_CASE_F8 ? 8 : 15;
     while (limit > 1 && (double)limit * w.largest_code * s->k >= 0x1p24)
         --limit;
     for (uint32_t row = 0; row < s->rows && !c->failed; ++row) {
@@ -277,11 +268,11 @@ void qm_case_product(struct qm_case_builder *b)
             if (i % group == 0) {
                 float stored_scale = is_exact ? 1.0f : (1.25f + qm_case_unit(b)) * 0.02f;
                 a_scales[row * groups + i / group] = qm_bits_from_float(stored_scale);
-                scale = is_integer || kind == ACTIVATION_F8 ? (double)stored_scale : 1.0;
+                scale = is_integer || kind == QM_CASE_F8 ? (double)stored_scale : 1.0;
             }
             double stored;
             float value = random_activation(b, kind, row, i, limit);
-            qm_case_put(activations, (size_t)row * s->k + i, a_bits, activation_bits(kind, value, &stored));
+            qm_case_put(activations, (size_t)row * s->k + i, a_bits, qm_case_activation_bits(kind, value, &stored));
             sum += stored * scale * stored * scale;
         }
         bool is_exact_inside = is_integer && codec->is_integer;

@@ -231,9 +231,9 @@ static bool is_answer(enum qm_status status)
     return status == QM_UNSUPPORTED || status == QM_FAILED || status == QM_INVALID;
 }
 
-static enum qm_status check_compiled(struct qm_device *device, const struct qm_kernel_variant *variant,
-                                     const struct qm_kernel *compiled, const struct qm_kernel_case *c,
-                                     struct qm_kernel_report *report)
+enum qm_status qm_kernel_check_compiled(struct qm_device *device, const struct qm_kernel_variant *variant,
+                                        const struct qm_kernel *compiled, const struct qm_kernel_case *c,
+                                        struct qm_kernel_report *report)
 {
     uint32_t *expected[QM_MAX_BINDINGS] = {NULL}, *got[QM_MAX_BINDINGS] = {NULL};
     struct qm_device *reference = NULL;
@@ -270,7 +270,7 @@ done:
 enum qm_status qm_kernel_check(struct qm_device *device, const struct qm_kernel_variant *variant,
                                const struct qm_kernel_case *c, struct qm_kernel_report *report)
 {
-    return check_compiled(device, variant, NULL, c, report);
+    return qm_kernel_check_compiled(device, variant, NULL, c, report);
 }
 
 // ---- Timing -------------------------------------------------------------------------------------------------------
@@ -473,7 +473,7 @@ static enum qm_status add_case(struct list *list, const struct qm_case_shape *wa
     }
     struct qm_kernel_report *report = &list->reports[list->count++];
     qm_heartbeat_note("kernel %s, %s", list->name, c->shape);
-    enum qm_status status = check_compiled(list->device, list->variant, list->kernel, c, report);
+    enum qm_status status = qm_kernel_check_compiled(list->device, list->variant, list->kernel, c, report);
     if (status == QM_OK && timed)
         status = time_into(list->device, list->kernel, c, list->shapes->time_ns, report);
     qm_kernel_case_destroy(&c);

@@ -110,6 +110,11 @@ double qm_kernel_gbytes(const struct qm_kernel_report *report);
 QM_MUST_USE enum qm_status qm_kernel_check(struct qm_device *device, const struct qm_kernel_variant *variant,
                                            const struct qm_kernel_case *c, struct qm_kernel_report *report);
 
+// The same with a kernel that was compiled from `variant`.
+QM_MUST_USE enum qm_status qm_kernel_check_compiled(struct qm_device *device, const struct qm_kernel_variant *variant,
+                                                    const struct qm_kernel *compiled, const struct qm_kernel_case *c,
+                                                    struct qm_kernel_report *report);
+
 struct qm_kernel_shapes {
     // The model's; hidden 0 leaves them out.
     uint32_t hidden, intermediate, heads, kv_heads, vocabulary, context;

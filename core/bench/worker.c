@@ -16,6 +16,7 @@
 #include "bench/worker_generate.h"
 #include "bench/worker_kernels.h"
 #include "bench/worker_serve.h"
+#include "bench/worker_sweep.h"
 #include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/random_weight.h"
@@ -57,6 +58,7 @@ struct worker {
     size_t pass_count;
     struct qm_worker_generator generator; // goes before its network
     struct qm_worker_server server;       // likewise
+    struct qm_worker_sweep problem;       // of a sweep of kernels
     struct qm_clock_probe *probe;         // made when it is first asked for
     bool is_simulated;
     struct qm_simulation simulation;
@@ -134,6 +136,7 @@ static enum qm_status do_open(struct worker *worker, json_t *request, json_t *an
                 continue;
             worker->info = infos[i];
             struct qm_open_params params = {.debug = json_is_true(json_object_get(request, "debug")),
+                                            .statistics = json_is_true(json_object_get(request, "statistics")),
                                             .cache_dir = json_string_value(json_object_get(request, "cache"))};
             QM_TRY((*backend)->open(&worker->info, &params, &worker->device));
             qm_fault_plant(worker->device);
@@ -677,6 +680,8 @@ static enum qm_status do_request(struct worker *worker, json_t *request, json_t 
         return do_random(worker, request, answer);
     if (strcmp(verb, "kernels") == 0)
         return qm_worker_kernels(worker->device, &worker->config, worker->tile, request, answer);
+    if (strcmp(verb, "sweep") == 0)
+        return qm_worker_sweep(&worker->problem, worker->device, worker->has_texels, request, answer);
     if (strcmp(verb, "tokens") == 0)
         return do_tokens(worker, request);
     if (strcmp(verb, "run") == 0)
@@ -735,6 +740,7 @@ static void close_all(struct worker *worker)
     qm_simulation_free(&worker->simulation);
     qm_worker_generator_close(&worker->generator);
     qm_worker_server_close(&worker->server);
+    qm_worker_sweep_close(&worker->problem);
     for (size_t i = 0; i < worker->pass_count; ++i)
         qm_pass_destroy(&worker->passes[i].pass);
     for (size_t i = 0; i < worker->network_count; ++i)

@@ -4,7 +4,7 @@
 // A request is one line of JSON, {"do": VERB, ...}; the answer is one line, {"status": "ok", ...} or {"status": NAME,
 // "error": TEXT, "place": "file:line"}. Verbs and their members:
 //   list     api -> devices [..], without opening one
-//   open     device ("vulkan:0"), debug, cache (directory or null), attempt (0; more: it was lost so often)
+//   open     device ("vulkan:0"), debug, statistics, cache (directory or null), attempt (0; more: it was lost so often)
 //            -> info (as qm_device_info, see device_node.h)
 //   selftest -> capabilities, ..., as qm_selftest_node has them
 //   engine   artifact (path; for the configuration), widen, rows, sequences, slots, limit_ns, most_dispatches,
@@ -15,6 +15,11 @@
 //            -> widen (the largest up to `most` that fits), bytes, reason (why not twice as much); see fit.h
 //   random   scheme, artifact (path) -> rows, columns, bytes, products, has_device_time, tiled_ns [..], random_ns [..];
 //            see model/random_weight.h
+//   sweep    of kernels alone (`qmark kernels`), by `step`:
+//            ceilings: budget_ns -> ceilings {NAME: ..}, sizes [..], seconds, as struct qm_ceilings
+//            item: as struct qm_kernel_item -> as struct qm_kernel_row; it is kept until the next one
+//            time: ns, most -> samples_ns [..], batch, device_time: of that item
+//            drop: of that item
 //   kernels  only (prefix of variant names), rows (of prefill), quick, time_ns -> reports [..]
 //   tokens   split seed first count length base: generates windows and puts them into sequences base..base+count-1
 //   run      scheme, narrow, batch, tokens, position, sequence, repeats, logits (path or null)

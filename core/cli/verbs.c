@@ -11,6 +11,8 @@ const struct qm_verb qm_verbs[] = {
     {"devices", QM_VERB_MEASURE, "list every device of every API, and what it can do", qm_verb_devices},
     {"run", QM_VERB_MEASURE, "time and score a profile on every device", qm_verb_run},
     {"calibrate", QM_VERB_MEASURE, "make the quantized artifacts of a profile", qm_verb_calibrate},
+    {"kernels", QM_VERB_MEASURE, "time kernels alone at the sizes of real layers, beside each one's error",
+     qm_verb_kernels},
     {"model", QM_VERB_MEASURE, "say what a model is, and what it needs on each device", qm_verb_model},
     {"show", QM_VERB_JUDGE, "print results as tables", qm_verb_show},
     {"compare", QM_VERB_JUDGE, "say whether results are comparable, and which fields differ", qm_verb_compare},

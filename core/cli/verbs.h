@@ -26,6 +26,7 @@ extern const struct qm_verb qm_verbs[]; // ends with a NULL name
 int qm_verb_devices(int argc, char **argv);
 int qm_verb_run(int argc, char **argv);
 int qm_verb_calibrate(int argc, char **argv);
+int qm_verb_kernels(int argc, char **argv);
 int qm_verb_model(int argc, char **argv);
 int qm_verb_show(int argc, char **argv);
 int qm_verb_compare(int argc, char **argv);
