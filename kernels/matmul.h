@@ -1,6 +1,10 @@
 // matmul: prefill, and decode of several sequences at once. See product.h for formula, layouts, accumulation and bound.
-// A tile is QM_ROWS x QM_COLUMNS; no split over k.
+// A tile is QM_ROWS x QM_COLUMNS, an invocation's; or, with QM_TILE_ROWS, a workgroup's: product_local.h. No split over k.
 #ifndef QM_SPLIT
 #define QM_SPLIT 1
 #endif
+#if defined(QM_TILE_ROWS)
+#include "product_local.h"
+#else
 #include "product.h"
+#endif

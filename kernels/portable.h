@@ -6,7 +6,7 @@
 //                  QM_LOAD1 for a single one): drivers on the processor take as long for a word as for four. With
 //                  QM_TEXEL they are texel buffers in GLSL, at most so large as the device says
 //   QM_PARAMETERS  a list of QM_U32 or QM_F32 (name): 32-bit words in this order
-//   QM_LOCALS      a list of QM_LOCAL_U32 (name, count): local memory in words, or nothing
+//   QM_LOCALS      a list of QM_LOCAL_U32 or QM_LOCAL_U4 (name, count): local memory in words or fours of them, or nothing
 // and defines functions. The second time, with QM_BODY defined, it is the text of the kernel's function.
 //
 // Types: uint, int, float; qm_f4 of four floats; qm_fv, qm_iv, qm_uv of QM_VW lanes (4 in GLSL, 4 to 16 in OpenCL C and
@@ -64,6 +64,8 @@
 #define QM_ABS(a) abs(a)
 
 #define qm_u4 uvec4
+#define QM_U4(a, b, c, d) uvec4(a, b, c, d)
+#define QM_UV_BITS(x) floatBitsToUint(x)
 #if defined(QM_TEXEL)
 #define QM_LOAD4(buffer, i) imageLoad(buffer, int((i) >> 2))
 #define QM_IN4(number, name) layout(rgba32ui, set = 0, binding = number + 5) uniform readonly uimageBuffer name;
@@ -91,6 +93,7 @@
 #define QM_U32(name) uint name;
 #define QM_F32(name) float name;
 #define QM_LOCAL_U32(name, count) shared uint name[count];
+#define QM_LOCAL_U4(name, count) shared uvec4 name[count];
 #define QM_DECLARE                                                                                                     \
     layout(local_size_x = QM_WORKGROUP_X, local_size_y = QM_WORKGROUP_Y) in;                                           \
     QM_BUFFERS                                                                                                         \
@@ -133,6 +136,8 @@
 #define QM_ABS(a) fabs(a)
 
 #define qm_u4 uint4
+#define QM_U4(a, b, c, d) ((uint4)(a, b, c, d))
+#define QM_UV_BITS(x) QM_JOIN(as_uint, QM_VW)(x)
 #define QM_LOAD1(buffer, i) buffer[i]
 #define QM_LOAD4(buffer, i) vload4(0, buffer + (i))
 #define QM_LOAD_UV(buffer, i) QM_JOIN(vload, QM_VW)(0, buffer + (i))
@@ -151,6 +156,7 @@
 #define QM_U32(name) const uint name,
 #define QM_F32(name) const float name,
 #define QM_LOCAL_U32(name, count) __local uint name[count];
+#define QM_LOCAL_U4(name, count) __local uint4 name[count];
 #define QM_ENTRY __kernel __attribute__((reqd_work_group_size(QM_WORKGROUP_X, QM_WORKGROUP_Y, 1))) void
 #define QM_ARGUMENTS QM_BUFFERS QM_PARAMETERS __global const uint *qm_step
 #define QM_BEGIN QM_LOCALS

@@ -15,13 +15,8 @@
 //   y[14] the sum over the subgroup of 1, y[15] the subgroup's size, where QM_SUBGROUPS is defined
 // Where QM_TEXEL is defined, the inputs are read as a texel buffer.
 #ifndef QM_BODY
-#if defined(QM_GLSL) && defined(QM_PACKED_DOT)
-#extension GL_EXT_spirv_intrinsics : require
-spirv_instruction(extensions = ["SPV_KHR_integer_dot_product"], capabilities = [6019, 6018], id = 4450)
-int qm_packed_dot_raw(uint a, uint b, spirv_literal int packed_format);
-#define QM_DOT(a, b) qm_packed_dot_raw(a, b, 0)
-#elif defined(QM_PACKED_DOT)
-#define QM_DOT(a, b) dot_4x8packed_ss_int(a, b)
+#if defined(QM_PACKED_DOT)
+#include "packed_dot.h"
 #endif
 #if defined(QM_GLSL) && defined(QM_FP16)
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require

@@ -20,7 +20,7 @@
 struct subject {
     char name[64]; // of the driver
     struct qm_device *device;
-    const char *tiles[4]; // that it can run; ends with NULL
+    const char *tiles[6]; // that it can run; ends with NULL
 };
 
 static struct subject subjects[16];
@@ -40,7 +40,7 @@ static bool is_wanted(const char *driver)
     return strcmp(driver, "native") == 0; // costs nothing and needs nothing
 }
 
-static void add_subject(const char *name, struct qm_device *device, const char *const tiles[4])
+static void add_subject(const char *name, struct qm_device *device, const char *const tiles[6])
 {
     struct subject *s = &subjects[subject_count++];
     snprintf(s->name, sizeof(s->name), "%s", name);
@@ -52,8 +52,8 @@ static void add_subject(const char *name, struct qm_device *device, const char *
 static int open_subjects(void)
 {
     static const char *const expected[] = {"reference", "lavapipe", "swiftshader", "pocl", "rusticl"};
-    static const char *const narrow[4] = {"narrow"}, *const vulkan[4] = {"narrow", "wide", "texel"},
-                             *const opencl[4] = {"narrow", "wide", "vector"};
+    static const char *const narrow[6] = {"narrow"}, *const vulkan[6] = {"narrow", "wide", "texel", "large+dot"},
+                             *const opencl[6] = {"narrow", "wide", "vector", "large"};
     struct qm_device *device;
     if (is_wanted("native") && qm_native_device_open(&device) == QM_OK)
         add_subject("native", device, narrow);
@@ -275,8 +275,10 @@ static void run_subject(const struct subject *s, size_t tile)
 static void test_all_kernels(void **state)
 {
     const struct subject *s = *state;
+    const char *wanted = getenv("QM_TEST_TILE");
     for (size_t t = 0; s->tiles[t]; ++t)
-        run_subject(s, t);
+        if (!wanted || strcmp(s->tiles[t], wanted) == 0)
+            run_subject(s, t);
 }
 
 static void test_quick(void **state)

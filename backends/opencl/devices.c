@@ -288,6 +288,7 @@ static void describe_limits(struct qm_device_info *out, cl_device_id id, const c
     uint32_t alignment = ask_u32(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8; // told in bits
     out->buffer_offset_alignment = alignment < 4 ? 4 : alignment;
     out->max_workgroup_invocations = clamp_u32(ask_size(id, CL_DEVICE_MAX_WORK_GROUP_SIZE));
+    out->vector_width = ask_u32(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
     out->max_local_bytes = clamp_u32(ask_u64(id, CL_DEVICE_LOCAL_MEM_SIZE));
     // Buffers count as arguments too.
     uint64_t parameters = ask_size(id, CL_DEVICE_MAX_PARAMETER_SIZE), pointers = (QM_MAX_BINDINGS + 1) * 8;
@@ -330,6 +331,7 @@ static void describe_capabilities(struct qm_device_info *out, cl_device_id id, c
         ask(id, CL_DEVICE_INTEGER_DOT_PRODUCT_CAPABILITIES_KHR, &packed, sizeof(packed));
         ask(id, CL_DEVICE_INTEGER_DOT_PRODUCT_ACCELERATION_PROPERTIES_4x8BIT_PACKED_KHR, &dot, sizeof(dot));
     }
+    out->has_fast_dot = dot.signed_accelerated != 0;
     bool has_dot = (packed & CL_DEVICE_INTEGER_DOT_PRODUCT_INPUT_4x8BIT_PACKED_KHR) != 0;
     add_capability(out, "packed_dot", has_dot,
                    !has_dot                 ? ""

@@ -316,6 +316,8 @@ static void find_properties(struct qm_vk_physical *p)
     p->features.denormal_preserve32 = controls.shaderDenormPreserveFloat32;
     p->features.denormal_flush32 = controls.shaderDenormFlushToZeroFloat32;
     p->features.nan_preserve32 = controls.shaderSignedZeroInfNanPreserveFloat32;
+    info->vector_width = 1; // SPIR-V's vectors are scalars to a driver; lanes are invocations
+    info->has_fast_dot = dot.integerDotProduct4x8BitPackedSignedAccelerated;
     p->features.packed_dot_accelerated = dot.integerDotProduct4x8BitPackedSignedAccelerated;
 
     VkPhysicalDeviceMemoryProperties memory;

@@ -75,7 +75,7 @@ const char *qm_case_pattern_name(enum qm_case_pattern pattern); // "random", "in
 struct qm_kernel_report {
     const struct qm_kernel_variant *variant; // name with tile, definitions; of the program, valid for ever
     char name[32];
-    char tile[12];
+    char tile[24];
     char shape[80];
     const char *pattern;
     char kernel_hash[QM_HASH_TEXT_BYTES];

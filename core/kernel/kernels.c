@@ -5,37 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *qm_kernel_tile(const struct qm_device_info *info, uint64_t texel_bytes)
-{
-    if (info->type != QM_DEVICE_CPU)
-        return "wide";
-    // PoCL runs the invocations of a workgroup one after another; drivers on llvmpipe make lanes of them.
-    if (strcmp(info->api, "opencl") == 0 && strcmp(info->driver_name, "rusticl") != 0)
-        return "vector";
-    return texel_bytes <= info->max_texel_bytes ? "texel" : "narrow";
-}
-
-const char *qm_kernel_tier(const struct qm_kernel_variant *variant)
-{
-    return variant->texel_bindings ? "texel" : "base";
-}
-
-const struct qm_kernel_variant *qm_kernel_find(const char *name, const char *tile)
-{
-    const struct qm_kernel_variant *narrow = NULL;
-    size_t length = strlen(name);
-    for (size_t i = 0; i < qm_kernel_variant_count; ++i) {
-        const char *candidate = qm_kernel_variants[i].name;
-        if (strncmp(candidate, name, length) != 0 || candidate[length] != '-')
-            continue;
-        if (strcmp(candidate + length + 1, tile) == 0)
-            return &qm_kernel_variants[i];
-        if (strcmp(candidate + length + 1, "narrow") == 0)
-            narrow = &qm_kernel_variants[i];
-    }
-    return narrow;
-}
-
 uint32_t qm_kernel_definition(const struct qm_kernel_variant *variant, const char *name, uint32_t otherwise)
 {
     size_t length = strlen(name);
@@ -66,10 +35,13 @@ void qm_kernel_groups(const struct qm_kernel_variant *variant, const uint32_t *p
     if (strcmp(kernel, "matmul") == 0 || strcmp(kernel, "matvec") == 0) {
         struct qm_matmul_parameters p;
         memcpy(&p, parameters, sizeof(p));
-        groups[0] = divide_up(p.rows, qm_kernel_definition(variant, "QM_ROWS", 1));
+        uint32_t tile_rows = qm_kernel_definition(variant, "QM_TILE_ROWS", 0); // of a workgroup
+        groups[0] = divide_up(p.rows, tile_rows > 0 ? tile_rows : qm_kernel_definition(variant, "QM_ROWS", 1));
         // Tiles of columns lie along x, or along y where x is the slices of one tile.
         uint32_t tiles = variant->workgroup[qm_kernel_definition(variant, "QM_SPLIT", 1) > 1 ? 1 : 0];
-        groups[1] = divide_up(p.n, (uint64_t)qm_kernel_definition(variant, "QM_COLUMNS", 1) * tiles);
+        groups[1] = divide_up(p.n, tile_rows > 0
+                                       ? qm_kernel_definition(variant, "QM_TILE_COLUMNS", 1)
+                                       : (uint64_t)qm_kernel_definition(variant, "QM_COLUMNS", 1) * tiles);
     } else if (strcmp(kernel, "embedding") == 0) {
         struct qm_embedding_parameters p;
         memcpy(&p, parameters, sizeof(p));

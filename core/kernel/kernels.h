@@ -9,15 +9,68 @@
 extern const struct qm_kernel_variant qm_kernel_variants[];
 extern const size_t qm_kernel_variant_count;
 
-// The fixed tile for a device; see kernels/tiles.txt. "texel" only where the device reads as many bytes as texels as a
-// kernel binds at once, `texel_bytes`; QM_KERNEL_BASE_TIER keeps to the base tier: "narrow", "vector" or "wide".
+// ---- Tiers and tiles ----------------------------------------------------------------------------------------------
+
+// What a device must be able to do beyond the portable floor. A tier is used only where the device's self-test found that
+// it works.
+enum qm_tier {
+    QM_TIER_BASE,
+    QM_TIER_TEXEL,    // weights and activations read through texel buffers
+    QM_TIER_F16,      // products in binary16, added up in float32 every few k
+    QM_TIER_DOT,      // products of four int8 by one instruction
+    QM_TIER_SUBGROUP, // reductions by exchange within a subgroup
+    QM_TIER_MATRIX,   // products by the device's matrix units
+    QM_TIER_COUNT
+};
+const char *qm_tier_name(enum qm_tier tier); // "base", "texel", "f16", "dot", "subgroup", "matrix"
+bool qm_tier_find(const char *name, enum qm_tier *out);
+
+enum qm_tier_state {
+    QM_TIER_UNSUPPORTED, // the driver does not offer it
+    QM_TIER_UNTRIED,
+    QM_TIER_FAILED, // it is advertised, and the self-test saw it fail
+    QM_TIER_WORKS
+};
+// Of capabilities as the self-test left them (struct qm_selftest), or as the driver lists them.
+enum qm_tier_state qm_tier_state(enum qm_tier tier, const struct qm_capability *capabilities, size_t count);
+// "works", "advertised, failed self-test: ...", "unsupported: ...".
+void qm_tier_text(enum qm_tier tier, const struct qm_capability *capabilities, size_t count, char text[192]);
+// Bit t: tier t works. Bit 0 is always set.
+uint32_t qm_tiers_working(const struct qm_capability *capabilities, size_t count);
+
+enum qm_device_class {
+    QM_CLASS_CPU,
+    QM_CLASS_INTEGRATED, // shares the host's memory; also devices of unknown kind
+    QM_CLASS_DISCRETE,
+    QM_CLASS_MOBILE // as integrated, with at most 32 KiB of local memory
+};
+enum qm_device_class qm_device_class(const struct qm_device_info *info);
+const char *qm_device_class_name(enum qm_device_class device_class);
+
+// A tile's name as qm_kernel_find takes it: a tile of kernels/tiles.txt, then the tiers whose variants go before its own
+// where a kernel has them: "narrow", "large+dot+subgroup". Texts are static.
+enum {
+    QM_TILE_BYTES = 48
+};
+
+// The fixed tile for a device, by its class and limits, with the tiers of `working` that suit its class. Texel buffers only
+// where the device reads as many bytes as texels as a kernel binds at once, `texel_bytes`.
+const char *qm_tiers_best(const struct qm_device_info *info, uint32_t working, uint64_t texel_bytes);
+
+// The same with one tier: kernels that have no variant of it take their base. QM_UNSUPPORTED, with the reason and what the
+// device has, where it does not work.
+QM_MUST_USE enum qm_status qm_tiers_force(const struct qm_device_info *info, const struct qm_capability *capabilities,
+                                          size_t count, enum qm_tier tier, uint64_t texel_bytes, const char **tile);
+
+// The fixed tile without any tier but texel, which no bit depends on; QM_KERNEL_BASE_TIER keeps to base.
 #define QM_KERNEL_BASE_TIER UINT64_MAX
 const char *qm_kernel_tile(const struct qm_device_info *info, uint64_t texel_bytes);
 
-// "texel" where the variant of a tile reads texel buffers, "base" elsewhere.
+// The tier that a variant was compiled for, by its definitions.
 const char *qm_kernel_tier(const struct qm_kernel_variant *variant);
 
-// The variant `name` ("matmul-w8-a8") for a tile; kernels without that tile give their narrow one. NULL: no such name.
+// The variant `name` ("matmul-w8-a8") for a tile; kernels without that tile give that of the next smaller one, at last the
+// narrow one. NULL: no such name.
 const struct qm_kernel_variant *qm_kernel_find(const char *name, const char *tile);
 
 // The number behind `name=` in the variant's definitions ("QM_ROWS"); `otherwise` where it is not defined.
