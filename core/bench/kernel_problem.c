@@ -663,8 +663,9 @@ enum qm_status qm_kernel_problem_create(struct qm_kernel_bench *bench, const str
     problem->guard = (512 + alignment - 1) / alignment * alignment;
     // Of what is read as texels, weights can be cut; activations cannot.
     enum qm_status status = choose_variant(bench, item, (uint64_t)item->rows * item->k * 4, &problem->right);
+    if (status == QM_OK)
+        status = qm_kernel_configure(qm_kernel_planted(problem->right), item->settings, &problem->variant);
     if (status == QM_OK) {
-        problem->variant = qm_kernel_planted(problem->right);
         describe(problem, row);
         status = fill(problem, row);
     }

@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "bench/ceilings.h"
+#include "kernel/configure.h"
 #include "quant/scheme.h"
 
 #include <stdbool.h>
@@ -34,6 +35,7 @@ struct qm_kernel_item {
     uint32_t rows, n, k, kv_heads, position;
     char tier[12]; // "base", "texel", ...; "": the best that the device proved
     char tile[12]; // "narrow", ...; "": that of the tier for the device
+    char settings[QM_SETTINGS_BYTES]; // what is changed of its definitions (kernel/configure.h); "": nothing
 };
 
 // What it came to. Plain data.

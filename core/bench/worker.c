@@ -17,6 +17,7 @@
 #include "bench/worker_kernels.h"
 #include "bench/worker_serve.h"
 #include "bench/worker_sweep.h"
+#include "bench/worker_tune.h"
 #include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/random_weight.h"
@@ -680,6 +681,8 @@ static enum qm_status do_request(struct worker *worker, json_t *request, json_t 
         return do_random(worker, request, answer);
     if (strcmp(verb, "kernels") == 0)
         return qm_worker_kernels(worker->device, &worker->config, worker->tile, request, answer);
+    if (strcmp(verb, "tune") == 0)
+        return qm_worker_tune(worker->device, worker->has_texels, request, answer);
     if (strcmp(verb, "sweep") == 0)
         return qm_worker_sweep(&worker->problem, worker->device, worker->has_texels, request, answer);
     if (strcmp(verb, "tokens") == 0)

@@ -67,7 +67,7 @@ json_t *qm_kernel_item_json(const struct qm_kernel_item *item)
                      (json_int_t)item->position, "tier", item->tier, "tile", item->tile);
 }
 
-static void read_item(const json_t *request, struct qm_kernel_item *item)
+void qm_kernel_item_read(const json_t *request, struct qm_kernel_item *item)
 {
     *item = (struct qm_kernel_item){.weights = QM_WEIGHT_FORMAT_COUNT,
                                     .rows = number_of(request, "rows"),
@@ -123,7 +123,7 @@ static enum qm_status make_item(struct qm_worker_sweep *worker, struct qm_device
         struct qm_kernel_bench_params params = {.device = device, .has_texels = has_texels, .seed = SEED};
         QM_TRY(qm_kernel_bench_create(&params, &worker->bench));
     }
-    read_item(request, &item);
+    qm_kernel_item_read(request, &item);
     QM_TRY(qm_kernel_problem_create(worker->bench, &item, &worker->problem, &row));
     answer_row(&row, answer);
     return QM_OK;

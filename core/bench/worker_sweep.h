@@ -17,5 +17,6 @@ void qm_worker_sweep_close(struct qm_worker_sweep *worker);
 
 // The other side: an item as a request.
 json_t *qm_kernel_item_json(const struct qm_kernel_item *item);
+void qm_kernel_item_read(const json_t *request, struct qm_kernel_item *out);
 
 #endif

@@ -13,6 +13,7 @@ const struct qm_verb qm_verbs[] = {
     {"calibrate", QM_VERB_MEASURE, "make the quantized artifacts of a profile", qm_verb_calibrate},
     {"kernels", QM_VERB_MEASURE, "time kernels alone at the sizes of real layers, beside each one's error",
      qm_verb_kernels},
+    {"tune", QM_VERB_MEASURE, "search faster configurations of kernels for the devices here", qm_verb_tune},
     {"model", QM_VERB_MEASURE, "say what a model is, and what it needs on each device", qm_verb_model},
     {"show", QM_VERB_JUDGE, "print results as tables", qm_verb_show},
     {"compare", QM_VERB_JUDGE, "say whether results are comparable, and which fields differ", qm_verb_compare},

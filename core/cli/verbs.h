@@ -27,6 +27,7 @@ int qm_verb_devices(int argc, char **argv);
 int qm_verb_run(int argc, char **argv);
 int qm_verb_calibrate(int argc, char **argv);
 int qm_verb_kernels(int argc, char **argv);
+int qm_verb_tune(int argc, char **argv);
 int qm_verb_model(int argc, char **argv);
 int qm_verb_show(int argc, char **argv);
 int qm_verb_compare(int argc, char **argv);

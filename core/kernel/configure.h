@@ -1,0 +1,19 @@
+// A configuration of a kernel that the build has no row for: what `qmark tune` tries, and what a run with tuned tiles uses.
+#ifndef QM_KERNEL_CONFIGURE_H
+#define QM_KERNEL_CONFIGURE_H
+
+#include "backends/backend.h"
+
+enum {
+    QM_SETTINGS_BYTES = 192
+};
+
+// The variant `right` of the table with some of its definitions changed: `settings` is "QM_ROWS=4 QM_COLUMNS=16", each a
+// definition that `right` has and a whole number; QM_WORKGROUP_X and QM_WORKGROUP_Y change its workgroup as well. Nothing
+// else changes, so that arithmetic, argument list and tier are those of `right`; its name has "tuned" for the tile. It is
+// compiled by the device's driver, for Vulkan from GLSL by libshaderc. The same settings give the same variant, which lives
+// until the program ends. Empty settings give `right`. QM_INVALID names the setting that is none.
+QM_MUST_USE enum qm_status qm_kernel_configure(const struct qm_kernel_variant *right, const char *settings,
+                                               const struct qm_kernel_variant **out);
+
+#endif
