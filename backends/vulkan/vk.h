@@ -163,8 +163,8 @@ QM_MUST_USE enum qm_status qm_vk_buffer_write(struct qm_device *device, struct q
                                               const void *bytes, uint64_t size_bytes);
 QM_MUST_USE enum qm_status qm_vk_buffer_read(struct qm_device *device, struct qm_buffer *buffer, uint64_t offset_bytes,
                                              void *bytes, uint64_t size_bytes);
-// SPIR-V from the variant's GLSL and definitions, by libshaderc; the caller frees *words. QM_UNAVAILABLE where that library
-// is not installed, QM_INVALID with the compiler's first line where the text is none.
+// SPIR-V from the variant's GLSL and definitions, by libshaderc or glslc; the caller frees *words. QM_UNAVAILABLE where
+// neither is installed, QM_INVALID with the compiler's first line where the text is none.
 QM_MUST_USE enum qm_status qm_vk_compile(const struct qm_kernel_variant *variant, uint32_t **words, size_t *bytes);
 QM_MUST_USE enum qm_status qm_vk_kernel_create(struct qm_device *device, const struct qm_kernel_variant *variant,
                                                struct qm_kernel **out);

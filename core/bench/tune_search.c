@@ -43,24 +43,24 @@ static enum qm_status try_candidate(const struct qm_tune_search_params *p, const
 enum qm_status qm_tune_search(const struct qm_tune_search_params *p, struct qm_tune_found *out)
 {
     struct qm_tune_point best;
-    bool moved = true;
+    const size_t knobs = p->space->knob_count;
     *out = (struct qm_tune_found){.over_fixed = {.ratio = 1, .low = 1, .high = 1}};
     qm_tune_fixed(p->space, &best);
-    while (moved && !is_over(p)) {
-        moved = false;
-        for (size_t k = 0; k < p->space->knob_count; ++k) {
-            const struct qm_tune_knob *knob = &p->space->knobs[k];
-            const uint32_t begun_at = best.values[k];
-            for (size_t v = 0; v < knob->count; ++v) {
-                struct qm_tune_point candidate = best;
-                candidate.values[k] = knob->values[v];
-                if (knob->values[v] == best.values[k] || knob->values[v] == begun_at || is_over(p))
-                    continue;
+    // Round and round, until every other knob has been tried since the last change.
+    size_t quiet = 0;
+    for (size_t k = 0; quiet < knobs && !is_over(p); k = (k + 1) % knobs) {
+        const struct qm_tune_knob *knob = &p->space->knobs[k];
+        const uint32_t begun_at = best.values[k];
+        bool moved = false;
+        for (size_t v = 0; v < knob->count && !is_over(p); ++v) {
+            struct qm_tune_point candidate = best;
+            candidate.values[k] = knob->values[v];
+            if (knob->values[v] != best.values[k] && knob->values[v] != begun_at)
                 QM_TRY(try_candidate(p, &candidate, &best, out, &moved));
-            }
         }
+        quiet = moved ? 1 : quiet + 1;
     }
-    out->is_complete = !moved && !is_over(p);
+    out->is_complete = quiet >= knobs;
     qm_tune_settings(p->space, &best, out->settings);
     if (!out->settings[0])
         return QM_OK;

@@ -211,6 +211,17 @@ enum qm_status qm_process_send(struct qm_process *process, const char *text)
     return QM_OK;
 }
 
+void qm_process_finish(struct qm_process *process)
+{
+    if (!uv_is_closing((uv_handle_t *)&process->input))
+        uv_close((uv_handle_t *)&process->input, NULL);
+}
+
+bool qm_process_succeeded(const struct qm_process *process)
+{
+    return process->has_ended && process->signal == 0 && process->exit_code == 0;
+}
+
 // Takes the first line out of what was read.
 static enum qm_status take_line(struct qm_process *process, const char *end, char **line)
 {
@@ -295,7 +306,7 @@ void qm_process_end(struct qm_process **process)
     struct qm_process *p = *process;
     if (!p)
         return;
-    uv_close((uv_handle_t *)&p->input, NULL);
+    qm_process_finish(p);
     await_end(p, END_PATIENCE);
     qm_process_kill(p);
     await_end(p, KILL_PATIENCE);

@@ -25,6 +25,11 @@ QM_MUST_USE enum qm_status qm_process_send(struct qm_process *process, const cha
 // (Segmentation fault)") and quotes the end of its standard error.
 QM_MUST_USE enum qm_status qm_process_receive(struct qm_process *process, uint64_t timeout_ns, char **line);
 
+// For a child that reads all of its input before it answers: nothing more will be sent.
+void qm_process_finish(struct qm_process *process);
+// Whether it has ended, by itself and with code 0.
+bool qm_process_succeeded(const struct qm_process *process);
+
 uint32_t qm_process_pid(const struct qm_process *process);
 
 // Ends the child at once; qm_process_end is still to be called.

@@ -1,6 +1,9 @@
-// SPIR-V of a configuration that the build did not compile, by libshaderc, which is opened when the first is asked for.
+// SPIR-V of a configuration that the build did not compile: by libshaderc, which is opened when the first is asked for; where
+// it cannot be, by the program glslc. (Debian 12's libshaderc.so.1 lacks the symbols of glslang and SPIRV-Tools, which its
+// glslc brings along, so that it opens nowhere else.)
 #include "backends/vulkan/vk.h"
 #include "sys/library.h"
+#include "sys/process.h"
 
 #include <ctype.h>
 #include <pthread.h>
@@ -10,7 +13,12 @@
 
 // What is used of shaderc.h (2023.2), so that a build needs no header of it. Every object is opaque; a status of 0 is
 // success.
-enum { SHADERC_COMPUTE = 2, SHADERC_PERFORMANCE = 2, SHADERC_VULKAN = 0, SHADERC_VULKAN_1_1 = 1 << 22 | 1 << 12 };
+enum {
+    SHADERC_COMPUTE = 2,
+    SHADERC_PERFORMANCE = 2,
+    SHADERC_VULKAN = 0,
+    SHADERC_VULKAN_1_1 = 1 << 22 | 1 << 12
+};
 #define SHADERC_FUNCTIONS(X)                                                                                           \
     X(void *, compiler_initialize, (void))                                                                             \
     X(void *, compile_options_initialize, (void))                                                                      \
@@ -45,8 +53,7 @@ static void load(void)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !library; ++i)
         library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     if (!library) {
-        snprintf(reason, sizeof(reason),
-                 "no libshaderc.so.1 on this machine; install libshaderc1 (Debian, Ubuntu) or shaderc (Fedora, Arch)");
+        snprintf(reason, sizeof(reason), "no libshaderc.so.1 that can be opened");
         return;
     }
 #define FIND(type, name, arguments)                                                                                    \
@@ -84,16 +91,11 @@ static void first_line(const char *log, char line[160])
         *c = isprint((unsigned char)*c) ? *c : ' ';
 }
 
-enum qm_status qm_vk_compile(const struct qm_kernel_variant *variant, uint32_t **words, size_t *bytes)
+static enum qm_status compile_by_library(const struct qm_kernel_variant *variant, uint32_t **words, size_t *bytes)
 {
-    *words = NULL;
-    *bytes = 0;
-    pthread_once(&once, load);
-    if (reason[0])
-        return QM_FAIL(QM_UNAVAILABLE, "kernel %s was not compiled by the build: %s", variant->name, reason);
     void *options = shaderc.compile_options_initialize();
     if (!options)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to compile kernel %s", variant->name);
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to compile it");
     shaderc.compile_options_set_optimization_level(options, SHADERC_PERFORMANCE);
     shaderc.compile_options_set_target_env(options, SHADERC_VULKAN, SHADERC_VULKAN_1_1);
     shaderc.compile_options_add_macro_definition(options, "QM_GLSL", 7, NULL, 0);
@@ -102,21 +104,105 @@ enum qm_status qm_vk_compile(const struct qm_kernel_variant *variant, uint32_t *
                                             SHADERC_COMPUTE, variant->kernel, "main", options);
     enum qm_status status = QM_OK;
     if (!result) {
-        status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory to compile kernel %s", variant->name);
+        status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory to compile it");
     } else if (shaderc.result_get_compilation_status(result) != 0) {
         char line[160];
         first_line(shaderc.result_get_error_message(result), line);
-        status = QM_FAIL(QM_INVALID, "kernel %s with %s does not compile: %s", variant->name, variant->definitions, line);
+        status = QM_FAIL(QM_INVALID, "it does not compile: %s", line);
     } else {
         *bytes = shaderc.result_get_length(result);
         *words = malloc(*bytes + 1);
         if (*words)
             memcpy(*words, shaderc.result_get_bytes(result), *bytes);
         else
-            status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the module of kernel %s", variant->name);
+            status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for its module");
     }
     if (result)
         shaderc.result_release(result);
     shaderc.compile_options_release(options);
+    return status;
+}
+
+// ---- glslc --------------------------------------------------------------------------------------------------------
+
+enum {
+    ARGUMENTS_MAX = 64,
+    WORDS_MAX = 1 << 22
+};
+#define COMPILE_NS 120000000000u
+
+// "0x07230203,0x00010300,": the numbers of one line behind those before.
+static bool take_words(const char *line, uint32_t **words, size_t *count, size_t *capacity)
+{
+    for (char *end; *line && *line != '\n'; line = *end == ',' ? end + 1 : end) {
+        unsigned long word = strtoul(line, &end, 16);
+        if (end == line)
+            return true; // blanks at the end
+        if (*count == *capacity) {
+            size_t grown = *capacity ? 2 * *capacity : 4096;
+            uint32_t *more = grown <= WORDS_MAX ? realloc(*words, grown * sizeof(*more)) : NULL;
+            if (!more)
+                return false;
+            *words = more;
+            *capacity = grown;
+        }
+        (*words)[(*count)++] = (uint32_t)word;
+    }
+    return true;
+}
+
+static enum qm_status compile_by_program(const struct qm_kernel_variant *variant, uint32_t **words, size_t *bytes)
+{
+    char definitions[1024];
+    const char *arguments[ARGUMENTS_MAX] = {"glslc", "-O", "--target-env=vulkan1.1", "-fshader-stage=compute",
+                                            "-DQM_GLSL"};
+    size_t used = 5, count = 0, capacity = 0;
+    struct qm_process *process = NULL;
+    char *line = NULL;
+    snprintf(definitions, sizeof(definitions), "%s", variant->definitions);
+    for (char *at = strtok(definitions, " "); at && used + 5 < ARGUMENTS_MAX; at = strtok(NULL, " "))
+        if (strncmp(at, "-D", 2) == 0)
+            arguments[used++] = at;
+    arguments[used++] = "-mfmt=num";
+    arguments[used++] = "-o";
+    arguments[used++] = "-";
+    arguments[used++] = "-";
+    if (qm_process_start(arguments, NULL, &process) != QM_OK)
+        return QM_FAIL(QM_UNAVAILABLE,
+                       "%s, and no program glslc; install glslc (Debian, Ubuntu) or shaderc (Fedora, Arch)", reason);
+    enum qm_status status = qm_process_send(process, variant->glsl_source);
+    qm_process_finish(process);
+    while (status == QM_OK && (status = qm_process_receive(process, COMPILE_NS, &line)) == QM_OK) {
+        if (!take_words(line, words, &count, &capacity))
+            status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for its module");
+        free(line);
+    }
+    if (status == QM_DEVICE_LOST) { // it ended, as it should
+        status = QM_OK;
+        if (!qm_process_succeeded(process) || count == 0) {
+            char log[160];
+            first_line(qm_error_text(), log);
+            status = QM_FAIL(QM_INVALID, "glslc does not compile it: %s", log);
+        }
+    }
+    qm_process_end(&process);
+    *bytes = count * sizeof(**words);
+    if (status != QM_OK) {
+        free(*words);
+        *words = NULL;
+        *bytes = 0;
+    }
+    return status;
+}
+
+enum qm_status qm_vk_compile(const struct qm_kernel_variant *variant, uint32_t **words, size_t *bytes)
+{
+    *words = NULL;
+    *bytes = 0;
+    pthread_once(&once, load);
+    enum qm_status status =
+        reason[0] ? compile_by_program(variant, words, bytes) : compile_by_library(variant, words, bytes);
+    if (status != QM_OK)
+        qm_error_prefix("kernel %s with %s: ", variant->name, variant->definitions);
     return status;
 }
