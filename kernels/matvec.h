@@ -3,4 +3,8 @@
 #ifndef QM_ROWS
 #define QM_ROWS 1
 #endif
+#if defined(QM_TILE_ROWS)
+#include "product_slices.h"
+#else
 #include "product.h"
+#endif

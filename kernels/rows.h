@@ -43,6 +43,25 @@
 #define QM_ROW QM_GROUP_X
 #define QM_LANE_INDEX QM_LOCAL_X
 #define QM_LOCALS QM_LOCAL_U32(partials, QM_LANES)
+#if defined(QM_SUBGROUPS)
+// A butterfly within each subgroup, then all of them in their order.
+#include "subgroups.h"
+#define QM_REDUCE_STEP(variable, expression)                                                                           \
+    for (uint distance = 1u; distance < QM_SUBGROUP_SIZE; distance = 2u * distance) {                                  \
+        float mine = variable;                                                                                         \
+        float other = QM_BITS_FLOAT(QM_SUBGROUP_EXCHANGE(QM_FLOAT_BITS(mine), distance));                              \
+        variable = expression;                                                                                         \
+    }                                                                                                                  \
+    if (QM_SUBGROUP_LANE == 0u)                                                                                        \
+        partials[QM_SUBGROUP_INDEX] = QM_FLOAT_BITS(variable);                                                         \
+    QM_BARRIER;                                                                                                        \
+    variable = QM_BITS_FLOAT(partials[0]);                                                                             \
+    for (uint part = 1u; part < QM_SUBGROUP_COUNT; ++part) {                                                           \
+        float mine = variable, other = QM_BITS_FLOAT(partials[part]);                                                  \
+        variable = expression;                                                                                         \
+    }                                                                                                                  \
+    QM_BARRIER;
+#else
 #define QM_REDUCE_STEP(variable, expression)                                                                           \
     partials[QM_LOCAL_X] = QM_FLOAT_BITS(variable);                                                                    \
     QM_BARRIER;                                                                                                        \
@@ -55,6 +74,7 @@
     }                                                                                                                  \
     variable = QM_BITS_FLOAT(partials[0]);                                                                             \
     QM_BARRIER;
+#endif
 #define QM_REDUCE_ADD(variable) QM_REDUCE_STEP(variable, mine + other)
 #define QM_REDUCE_MAX(variable) QM_REDUCE_STEP(variable, QM_MAX(mine, other))
 // STEP(v) for those that are the lane's.

@@ -12,7 +12,7 @@
 //   y[12] the packed dot product of inputs[14] and inputs[15] (four signed bytes), by the instruction where
 //         QM_PACKED_DOT is defined
 //   y[13] binary16 arithmetic: bits of inputs[1] + inputs[16] in binary16 where QM_FP16 is defined
-//   y[14] the sum over the subgroup of 1, y[15] the subgroup's size, where QM_SUBGROUPS is defined
+//   y[14] the sum over the subgroup of place + 1, by exchange; y[15] the subgroup's size, where QM_SUBGROUPS is defined
 // Where QM_TEXEL is defined, the inputs are read as a texel buffer.
 #ifndef QM_BODY
 #if defined(QM_PACKED_DOT)
@@ -25,14 +25,8 @@
 #pragma OPENCL EXTENSION cl_khr_fp16 : enable
 #define QM_HALF_SUM(a, b) ((uint)as_ushort((half)((half)(a) + (half)(b))))
 #endif
-#if defined(QM_GLSL) && defined(QM_SUBGROUPS)
-#extension GL_KHR_shader_subgroup_arithmetic : require
-#define QM_SUBGROUP_COUNT(x) subgroupAdd(x)
-#define QM_SUBGROUP_SIZE gl_SubgroupSize
-#elif defined(QM_SUBGROUPS)
-#pragma OPENCL EXTENSION cl_khr_subgroups : enable
-#define QM_SUBGROUP_COUNT(x) sub_group_reduce_add(x)
-#define QM_SUBGROUP_SIZE get_sub_group_size()
+#if defined(QM_SUBGROUPS)
+#include "subgroups.h"
 #endif
 #define QM_BUFFERS                                                                                                     \
     QM_IN4(0, inputs)                                                                                         \
@@ -57,7 +51,9 @@ QM_FUNCTION float qm_plain_product(float a, float b)
 #else
     uint invocation = QM_GROUP_X * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X;
 #if defined(QM_SUBGROUPS)
-    uint members = QM_SUBGROUP_COUNT(1u);
+    uint members = QM_SUBGROUP_LANE + 1u;
+    for (uint distance = 1u; distance < QM_SUBGROUP_SIZE; distance = 2u * distance)
+        members += QM_SUBGROUP_EXCHANGE(members, distance);
 #endif
     if (invocation < count) {
         uint to = invocation * 16u;

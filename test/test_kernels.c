@@ -52,7 +52,7 @@ static void add_subject(const char *name, struct qm_device *device, const char *
 static int open_subjects(void)
 {
     static const char *const expected[] = {"reference", "lavapipe", "swiftshader", "pocl", "rusticl"};
-    static const char *const narrow[6] = {"narrow"}, *const vulkan[6] = {"narrow", "wide", "texel", "large+dot"},
+    static const char *const narrow[6] = {"narrow"}, *const vulkan[6] = {"narrow", "wide", "texel", "large+dot", "compact+texel+subgroup"},
                              *const opencl[6] = {"narrow", "wide", "vector", "large"};
     struct qm_device *device;
     if (is_wanted("native") && qm_native_device_open(&device) == QM_OK)

@@ -106,6 +106,7 @@ static void find_features(struct qm_vk_physical *p)
     p->features.float64 = all.features.shaderFloat64;
     p->features.packed_dot = dot.shaderIntegerDotProduct;
     p->features.subgroup_size_control = size.subgroupSizeControl;
+    p->features.full_subgroups = size.computeFullSubgroups;
 }
 
 // ---- Names --------------------------------------------------------------------------------------------------------
@@ -242,7 +243,7 @@ static void list_capabilities(const struct qm_vk_instance *instance, struct qm_v
     add(info, "int8", f->int8, "");
     add(info, "int8_storage", f->storage8, "");
     snprintf(detail, sizeof(detail), "size %u", info->subgroup_size);
-    add(info, "subgroups", (f->subgroup_operations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT) != 0, detail);
+    add(info, "subgroups", (f->subgroup_operations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) != 0, detail);
     add(info, "rounding", f->rounding_rte32, "to nearest even, float32");
     add(info, "denormals", f->denormal_preserve32, "preserved, float32");
     add(info, "calibrated_timestamps", can_calibrate(instance, p), "");
@@ -266,6 +267,8 @@ static void find_properties(struct qm_vk_physical *p)
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FLOAT_CONTROLS_PROPERTIES};
     VkPhysicalDeviceShaderIntegerDotProductProperties dot = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES};
+    VkPhysicalDeviceSubgroupSizeControlProperties sizes = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
     QM_VK_CHAIN(&all, id);
     QM_VK_CHAIN(&all, maintenance3);
     QM_VK_CHAIN(&all, subgroup);
@@ -279,6 +282,8 @@ static void find_properties(struct qm_vk_physical *p)
         QM_VK_CHAIN(&all, controls);
     if (p->usable[QM_VK_DOT_PRODUCT])
         QM_VK_CHAIN(&all, dot);
+    if (p->usable[QM_VK_SUBGROUP_SIZE])
+        QM_VK_CHAIN(&all, sizes);
     vkGetPhysicalDeviceProperties2(p->handle, &all);
 
     struct qm_device_info *info = &p->info;
@@ -310,6 +315,7 @@ static void find_properties(struct qm_vk_physical *p)
     memcpy(info->max_groups, limits->maxComputeWorkGroupCount, sizeof(info->max_groups));
     info->subgroup_size = subgroup.subgroupSize;
     info->timestamp_period_ns = (double)limits->timestampPeriod;
+    p->features.can_require_size = (sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
     if (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT)
         p->features.subgroup_operations = subgroup.supportedOperations;
     p->features.rounding_rte32 = controls.shaderRoundingModeRTEFloat32;

@@ -167,7 +167,8 @@ static void cache_write(const struct qm_vk_device *device, const char *path, VkP
 
 // ---- Kernels ------------------------------------------------------------------------------------------------------
 
-static enum qm_status create_pipeline(struct qm_vk_device *device, VkShaderModule module, struct qm_kernel *kernel)
+static enum qm_status create_pipeline(struct qm_vk_device *device, VkShaderModule module,
+                                      const struct qm_kernel_variant *variant, struct qm_kernel *kernel)
 {
     char path[QM_PATH_BYTES];
     void *file = NULL;
@@ -179,11 +180,23 @@ static enum qm_status create_pipeline(struct qm_vk_device *device, VkShaderModul
         if (device->vk.vkCreatePipelineCache(device->handle, &cache_info, NULL, &cache) != VK_SUCCESS)
             cache = VK_NULL_HANDLE;
     }
+    // Kernels that exchange within subgroups need them full, and of the size that was disclosed.
+    const struct qm_vk_features *features = &device->physical.features;
+    VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
+        .requiredSubgroupSize = device->base.info->subgroup_size,
+    };
+    bool exchanges = strstr(variant->definitions, "-DQM_SUBGROUPS") != NULL;
+    bool sets_size = exchanges && features->subgroup_size_control && features->can_require_size;
     VkComputePipelineCreateInfo create = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .stage =
             {
                 .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                .pNext = sets_size ? &size : NULL,
+                .flags = exchanges && features->full_subgroups && variant->workgroup[0] % size.requiredSubgroupSize == 0
+                             ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT
+                             : 0,
                 .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                 .module = module,
                 .pName = "main",
@@ -222,7 +235,7 @@ static enum qm_status create_compiled(struct qm_vk_device *device, const struct 
     };
     enum qm_status status = VK_STATUS(device->vk.vkCreateShaderModule(device->handle, &create, NULL, &module));
     if (status == QM_OK)
-        status = create_pipeline(device, module, kernel);
+        status = create_pipeline(device, module, variant, kernel);
     device->vk.vkDestroyShaderModule(device->handle, module, NULL);
     if (status != QM_OK) {
         qm_error_prefix("kernel %s: ", variant->name);

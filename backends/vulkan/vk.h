@@ -58,7 +58,7 @@ struct qm_vk_features {
     bool storage16, uniform_storage16, storage8, uniform_storage8;
     bool float16, int8, int16, int64, float64;
     bool packed_dot, packed_dot_accelerated;
-    bool subgroup_size_control;
+    bool subgroup_size_control, full_subgroups, can_require_size;
     bool denormal_preserve32, denormal_flush32, nan_preserve32, rounding_rte32;
     VkSubgroupFeatureFlags subgroup_operations; // in compute shaders
 };

@@ -2,15 +2,24 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "kernel/kernels.h"
 #include "model/random_weight.h"
 #include "model/room.h"
 
-const char *qm_fit_tile(const struct qm_engine_params *params, bool has_texels)
+enum qm_status qm_fit_tile(const struct qm_engine_params *params, const struct qm_fit_tiers *tiers, const char **tile)
 {
-    return qm_kernel_tile(params->device->info,
-                          has_texels ? qm_engine_largest_read_bytes(params) : QM_KERNEL_BASE_TIER);
+    const struct qm_device_info *info = params->device->info;
+    uint64_t texel_bytes = qm_engine_largest_read_bytes(params);
+    if (strcmp(tiers->wanted, "best") == 0) {
+        *tile = qm_tiers_best(info, qm_tiers_working(tiers->capabilities, tiers->count), texel_bytes);
+        return QM_OK;
+    }
+    enum qm_tier tier;
+    if (!qm_tier_find(tiers->wanted, &tier))
+        return QM_FAIL(QM_INVALID, "there is no tier '%.40s'", tiers->wanted);
+    return qm_tiers_force(info, tiers->capabilities, tiers->count, tier, texel_bytes, tile);
 }
 
 static enum qm_status try_passes(const struct qm_fit_params *params, struct qm_network *network)
@@ -34,7 +43,7 @@ static enum qm_status create_engine(const struct qm_fit_params *params, uint32_t
     struct qm_engine_params engine_params = params->engine;
     engine_params.widen = widen;
     engine_params.is_trial = true;
-    engine_params.tile = qm_fit_tile(&engine_params, params->has_texels);
+    QM_TRY(qm_fit_tile(&engine_params, &params->tiers, &engine_params.tile));
     return qm_engine_create(&engine_params, out);
 }
 

@@ -4,9 +4,16 @@
 
 #include "model/engine.h"
 
+// What the device's self-test found, and what is asked for.
+struct qm_fit_tiers {
+    const struct qm_capability *capabilities;
+    size_t count;
+    const char *wanted; // "best", or a tier's name: see qm_tier_find
+};
+
 struct qm_fit_params {
     struct qm_engine_params engine; // `widen`, `tile` and `is_trial` are not looked at
-    bool has_texels;                // see qm_kernel_tile
+    struct qm_fit_tiers tiers;
     const struct qm_scheme *schemes;
     struct qm_artifact *const *artifacts; // of each scheme
     size_t scheme_count;
@@ -30,7 +37,9 @@ struct qm_width_fit {
 // bindings, and for which every pass can be recorded. Nothing is uploaded, and all is given back. QM_OUT_OF_MEMORY or QM_UNSUPPORTED where not even 1 fits; what else fails, fails.
 QM_MUST_USE enum qm_status qm_fit_find(const struct qm_fit_params *params, struct qm_width_fit *out);
 
-// The tile for an engine of these parameters.
-const char *qm_fit_tile(const struct qm_engine_params *params, bool has_texels);
+// The tile with its tiers for an engine of these parameters (qm_tiers_best, qm_tiers_force). QM_UNSUPPORTED where the device
+// lacks the tier that is wanted.
+QM_MUST_USE enum qm_status qm_fit_tile(const struct qm_engine_params *params, const struct qm_fit_tiers *tiers,
+                                       const char **tile);
 
 #endif

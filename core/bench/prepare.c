@@ -160,6 +160,8 @@ enum qm_status qm_preparation_read(const struct qm_preparation_params *params, s
         p->profile.evaluation.seed = params->evaluation_seed;
         QM_GUARD(qm_profile_update(&p->profile));
     }
+    if (params->tier)
+        QM_GUARD(qm_profile_set_tier(&p->profile, params->tier));
     if (params->fits)
         QM_GUARD(set_fit(p, params->widen));
     else if (params->widen)
@@ -226,7 +228,7 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
         on_device = *params->on_device;
         on_device.limit_ns = (uint64_t)p->profile.submission_ms * 1000000;
         on_device.most_dispatches = p->profile.dispatches_per_submission;
-        on_device.is_base_tier = p->profile.tier == QM_PROFILE_TIER_BASE;
+        on_device.tier = qm_profile_tier_name(p->profile.tier);
         reference.on_device = &on_device;
     }
     p->prepared = (struct qm_prepared){.profile = &p->profile,

@@ -70,7 +70,7 @@ static const struct section sections[] = {
     {"decode", {"batch", "depth", "steps"}},
 };
 
-static const char *const tier_names[] = {"base", "best"};
+static const char *const tier_names[] = {"base", "texel", "f16", "dot", "subgroup", "matrix", "best"};
 static const char *const bool_names[] = {"false", "true"};
 static const char *const tile_names[] = {"fixed", "tuned"};
 static const char *const set_names[] = {"built-in", "built-in-evaluation", "text", "examples"}; // enum qm_set_kind
@@ -776,4 +776,20 @@ enum qm_status qm_profile_set_exact_match(struct qm_profile *profile, const char
         profile->criterion_count++;
     profile->criteria[i] = (struct qm_criterion){QM_METRIC_EXACT_MATCH_RATIO, QM_BOUND_LOWER, bound};
     return qm_profile_update(profile);
+}
+
+const char *qm_profile_tier_name(enum qm_profile_tier tier)
+{
+    return tier_names[tier];
+}
+
+enum qm_status qm_profile_set_tier(struct qm_profile *profile, const char *name)
+{
+    for (size_t i = 0; i < COUNT(tier_names); ++i) {
+        if (strcmp(tier_names[i], name) != 0)
+            continue;
+        profile->tier = (enum qm_profile_tier)i;
+        return qm_profile_update(profile);
+    }
+    return QM_FAIL(QM_INVALID, "--tier '%.40s' is none; use best, base, texel, f16, dot, subgroup or matrix", name);
 }

@@ -19,7 +19,7 @@
 //   latency: {p99_ms}         caches: {last_level_bytes: host or a number}
 //   gate: {false_alarm, minimum_effect, tolerance, seconds}; profile_measure.c reads these, score/gate.h explains the last
 //   policy: {dispatches_per_submission, submission_ms, allow_smaller_batch: true | false}
-//   tier: base | best         tiles: fixed | tuned         widen: 1 .. 64 | fit
+//   tier: best | base | TIER         tiles: fixed | tuned         widen: 1 .. 64 | fit
 //   bootstrap: {seed, resamples, confidence}
 //   acceptance: {at_most: {METRIC: bound}, at_least: {METRIC: bound}}
 //   deployment                optional: requests that are served after everything was timed, as workload/deployment.h has it;
@@ -85,9 +85,15 @@ struct qm_profile_decode {
     uint32_t steps;
 };
 
+// As enum qm_tier has them, with one more: every device is held to the tier, and one that lacks it fails.
 enum qm_profile_tier {
-    QM_PROFILE_TIER_BASE, // the portable floor on every device
-    QM_PROFILE_TIER_BEST, // the fastest tier that the device proved; results differ in tier
+    QM_PROFILE_TIER_BASE, // the portable floor
+    QM_PROFILE_TIER_TEXEL,
+    QM_PROFILE_TIER_F16,
+    QM_PROFILE_TIER_DOT,
+    QM_PROFILE_TIER_SUBGROUP,
+    QM_PROFILE_TIER_MATRIX,
+    QM_PROFILE_TIER_BEST, // the tiers that suit the device, of those that it proved; results differ in tier
 };
 
 enum qm_profile_model {
@@ -186,5 +192,10 @@ bool qm_profile_model_find(const char *name, enum qm_profile_model *out);
 
 // Recomputes `hash` and `is_stock` after a change by hand, such as --eval-seed.
 QM_MUST_USE enum qm_status qm_profile_update(struct qm_profile *profile);
+
+// "best", "base", "dot", ...
+const char *qm_profile_tier_name(enum qm_profile_tier tier);
+// Replaces the profile's tier, as --tier does. QM_INVALID with the list for a name that is none.
+QM_MUST_USE enum qm_status qm_profile_set_tier(struct qm_profile *profile, const char *name);
 
 #endif

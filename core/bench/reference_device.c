@@ -322,7 +322,7 @@ enum qm_status qm_reference_device_identify(const struct qm_reference_params *pa
     qm_hash_add_text(&hash, device->driver);
     qm_hash_add_text(&hash, device->driver_version);
     qm_hash_add_text(&hash, tiles);
-    qm_hash_add_text(&hash, params->on_device->is_base_tier ? "base" : "best");
+    qm_hash_add_text(&hash, params->on_device->tier ? params->on_device->tier : "best");
     qm_hash_add_text(&hash, QM_VERSION);
     qm_hash_end(&hash, identity);
     return QM_OK;

@@ -78,11 +78,11 @@ static enum qm_status open_device(struct qm_reference_session *session)
                                           reference->cache_directory)));
     QM_TRY(check_selftest(session));
     QM_TRY(
-        ask_plainly(session, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s}", "do", "engine", "widen",
+        ask_plainly(session, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s}", "do", "engine", "widen",
                                        (json_int_t)1, "context", (json_int_t)p->positions, "rows", (json_int_t)p->rows,
                                        "sequences", (json_int_t)p->sequences, "slots", (json_int_t)1, "limit_ns",
                                        (json_int_t)on->limit_ns, "most_dispatches", (json_int_t)on->most_dispatches,
-                                       "base_tier", (int)on->is_base_tier, "artifact", p->artifact_path)));
+                                       "tier", on->tier ? on->tier : "best", "artifact", p->artifact_path)));
     return ask_plainly(session, json_pack("{s:s, s:s, s:s}", "do", "load", "scheme", "f32", "artifact",
                                           session->params.artifact_path));
 }

@@ -53,15 +53,27 @@ static enum qm_status latency_of(const struct qm_raw *raw, const struct qm_point
     return status;
 }
 
-// A pass is of the tier of the highest kernel in it.
-static const char *tier_of(const struct qm_raw_scheme *scheme, const char *tile)
+enum {
+    TIER_BYTES = 64
+};
+
+// A pass is of all tiers above base that its kernels are of.
+static void tier_of(const struct qm_raw_scheme *scheme, const char *tile, char text[TIER_BYTES])
 {
-    for (size_t i = 0; i < scheme->variant_count; ++i) {
-        const struct qm_kernel_variant *variant = qm_kernel_find(scheme->variants[i], tile);
-        if (variant && strcmp(qm_kernel_tier(variant), "base") != 0)
-            return qm_kernel_tier(variant);
+    text[0] = '\0';
+    for (size_t t = 1; t < QM_TIER_COUNT; ++t) {
+        const char *name = qm_tier_name((enum qm_tier)t);
+        bool is_used = false;
+        for (size_t i = 0; i < scheme->variant_count; ++i) {
+            const struct qm_kernel_variant *variant = qm_kernel_find(scheme->variants[i], tile);
+            is_used = is_used || (variant && strcmp(qm_kernel_tier(variant), name) == 0);
+        }
+        size_t used = strlen(text);
+        if (is_used)
+            snprintf(text + used, TIER_BYTES - used, "%s%s", used > 0 ? "+" : "", name);
     }
-    return "base";
+    if (!text[0])
+        snprintf(text, TIER_BYTES, "base");
 }
 
 // What a user waits for the first token: a pass of the prompt, by the host's clock, of all sequences together.
@@ -215,8 +227,10 @@ void qm_speed_add_scheme(struct qm_node *row, const struct qm_raw *raw, size_t s
 {
     const struct qm_raw_scheme *scheme = &raw->schemes[s], *baseline = &raw->schemes[raw->profile->baseline];
     struct qm_node *throughput = qm_node_add_sequence(row, "throughput");
+    char tier[TIER_BYTES];
+    tier_of(scheme, raw->tile, tier);
     for (size_t i = 0; i < scheme->point_count; ++i)
-        add_point(throughput, raw, tier_of(scheme, raw->tile), stopped_by(raw, i), &scheme->points[i]);
+        add_point(throughput, raw, tier, stopped_by(raw, i), &scheme->points[i]);
     struct qm_node *gain = qm_node_add_sequence(row, "gain");
     for (size_t i = 0; i < scheme->point_count; ++i) {
         if (scheme->points[i].count > 0)

@@ -38,7 +38,8 @@ struct worker {
     struct qm_engine *engine;
     struct qm_engine *narrow; // beside a widened engine: the model as it is, with the same kernels
     const char *tile;         // of its kernels
-    bool has_texels;          // as the self-test found
+    struct qm_capability capabilities[QM_MAX_CAPABILITIES]; // as the self-test left them
+    size_t capability_count;
     struct qm_model_config config;
     uint64_t limit_ns;
     uint32_t most_dispatches, slots, sequences;
@@ -178,11 +179,8 @@ static enum qm_status do_selftest(struct worker *worker, json_t *answer)
         selftest.status = QM_WRONG_RESULT;
         snprintf(selftest.reason, sizeof(selftest.reason), "a fault for tests");
     }
-    // A tier above base is used where it was tried and works.
-    for (uint32_t i = 0; i < selftest.capability_count; ++i) {
-        if (strcmp(selftest.capabilities[i].name, "texel_buffers") == 0)
-            worker->has_texels = selftest.capabilities[i].tried && selftest.capabilities[i].works;
-    }
+    memcpy(worker->capabilities, selftest.capabilities, sizeof(worker->capabilities));
+    worker->capability_count = selftest.capability_count;
     json_t *node = json_of_node(qm_selftest_node(&selftest));
     if (worker->is_simulated)
         json_object_set_new(node, "timer", json_string("simulated: no device was timed"));
@@ -201,9 +199,10 @@ static void read_engine_params(struct worker *worker, json_t *request, struct qm
                                         .slots = number_of(request, "slots")};
 }
 
-static bool reads_texels(const struct worker *worker, json_t *request)
+static struct qm_fit_tiers tiers_of(const struct worker *worker, json_t *request)
 {
-    return worker->has_texels && !json_is_true(json_object_get(request, "base_tier"));
+    const char *tier = text_of(request, "tier");
+    return (struct qm_fit_tiers){worker->capabilities, worker->capability_count, tier[0] ? tier : "best"};
 }
 
 static enum qm_status load_config(struct worker *worker, const char *path)
@@ -237,7 +236,9 @@ static enum qm_status do_engine(struct worker *worker, json_t *request, json_t *
     worker->tokens = calloc((size_t)worker->sequences * (worker->config.context + 1), sizeof(uint32_t));
     if (!worker->tokens)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for tokens");
-    params.tile = worker->tile = qm_fit_tile(&params, reads_texels(worker, request));
+    struct qm_fit_tiers tiers = tiers_of(worker, request);
+    QM_TRY(qm_fit_tile(&params, &tiers, &worker->tile));
+    params.tile = worker->tile;
     json_object_set_new(answer, "tile", json_string(worker->tile));
     return qm_engine_create(&params, &worker->engine);
 }
@@ -335,7 +336,7 @@ static enum qm_status do_fit(struct worker *worker, json_t *request, json_t *ans
     struct qm_scheme *schemes = calloc(scheme_count + 1, sizeof(*schemes));
     struct qm_artifact **artifacts = calloc(scheme_count + 1, sizeof(*artifacts));
     struct qm_pass_params *passes = calloc(pass_count + 1, sizeof(*passes));
-    struct qm_fit_params params = {.has_texels = reads_texels(worker, request), .most = number_of(request, "most")};
+    struct qm_fit_params params = {.tiers = tiers_of(worker, request), .most = number_of(request, "most")};
     struct qm_width_fit fit;
     enum qm_status status =
         schemes && artifacts && passes ? QM_OK : QM_FAIL(QM_OUT_OF_MEMORY, "no host memory to find what fits");

@@ -164,7 +164,10 @@ static enum qm_status add_product(struct qm_pass *pass, const struct qm_network_
     bool is_f32 = weight->activations == QM_ACTIVATION_F32;
     char name[QM_VARIANT_NAME_BYTES];
     QM_TRY(convert_input(pass, weight));
-    qm_weight_product_name(weight, pass->rows <= 2 ? "matvec" : "matmul", name);
+    // As many rows as a tile of matvec decodes a weight for; at least two, which read it twice.
+    qm_weight_product_name(weight, "matvec", name);
+    if (pass->rows > qm_kernel_definition(qm_kernel_find(name, e->params.tile), "QM_TILE_ROWS", 2))
+        qm_weight_product_name(weight, "matmul", name);
     struct qm_matmul_parameters p = {.rows = pass->rows,
                                      .k = weight->columns,
                                      .result_stride = weight->rows,
