@@ -16,6 +16,7 @@
 //   random   scheme, artifact (path) -> rows, columns, bytes, products, has_device_time, tiled_ns [..], random_ns [..];
 //            see model/random_weight.h
 //   kernels  only (prefix of variant names), rows (of prefill), quick, time_ns -> reports [..]
+//   ceilings budget_ns -> ceilings, as qm_ceilings_node has them
 //   tokens   split seed first count length base: generates windows and puts them into sequences base..base+count-1
 //   run      scheme, narrow, batch, tokens, position, sequence, repeats, logits (path or null)
 //            -> device_ns [..] (absent without device time), wall_ns, repeat_wall_ns [..], checksums [text ..],
