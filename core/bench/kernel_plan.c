@@ -61,7 +61,7 @@ static enum qm_status check_word(const char *key, const char *word)
 {
     static char words[64][QM_KERNEL_PLAN_WORD_BYTES];
     const char *names[64];
-    char list[512] = "";
+    char list[4096] = "";
     size_t count = known_words(key, words, COUNT(words));
     for (size_t i = 0; i < count; ++i) {
         if (strcmp(words[i], word) == 0)

@@ -31,7 +31,7 @@ struct qm_node;
 
 enum {
     QM_KERNEL_PLAN_LIST_MAX = 32,
-    QM_KERNEL_PLAN_WORD_BYTES = 32,
+    QM_KERNEL_PLAN_WORD_BYTES = 48,
     QM_KERNEL_PLAN_ITEMS_MAX = 4096,
 };
 
@@ -81,7 +81,7 @@ QM_MUST_USE struct qm_node *qm_kernel_plan_expand(const struct qm_kernel_plan *p
 struct qm_kernel_plan_item {
     struct qm_kernel_item item;
     char kernel[16], format[QM_KERNEL_PLAN_WORD_BYTES];
-    char layer[48];  // "8b up"; "" for shapes of one's own
+    char layer[64];  // "8b up"; "" for shapes of one's own
     char growth[64]; // rows that have the same text here are one curve: over rows, or over sizes; "" for none
 };
 // Every row once, in the order in which they are run. free() the list. QM_INVALID for a shape that a format does not take,

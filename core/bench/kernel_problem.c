@@ -540,6 +540,9 @@ enum qm_status qm_kernel_problem_time(struct qm_kernel_problem *problem, uint64_
     double least_ns = 1000.0 * problem->device->info->timestamp_period_ns, sample_ns = 0, total_ns = 0;
     least_ns = least_ns > SAMPLE_NS ? least_ns : SAMPLE_NS;
     qm_heartbeat_note("timing of kernel %s", problem->variant->name);
+    // One run is long enough, and the one that was checked has warmed up.
+    if (problem->batch == 0 && problem->first_ns >= 20 * least_ns)
+        problem->batch = 1;
     if (problem->batch == 0) {
         for (uint32_t runs = 1;;) { // the first run of each program warms up and says how long a sample would be
             QM_TRY(record(problem, runs));
@@ -633,8 +636,7 @@ static enum qm_status fill(struct qm_kernel_problem *problem, struct qm_kernel_r
     problem->batch = 0; // not yet known
     if (!problem->c) {
         bool unused;
-        double ns;
-        QM_TRY(run_once(problem, &unused, &ns));
+        QM_TRY(run_once(problem, &unused, &problem->first_ns));
     }
     qm_heartbeat_note("check of kernel %s, %s", problem->right->name, row->shape);
     return qm_problem_check(problem, row);

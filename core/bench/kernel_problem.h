@@ -33,7 +33,7 @@ struct qm_kernel_item {
     enum qm_weight_format weights;    // of those that the kernel decodes; QM_WEIGHT_FORMAT_COUNT: the table's first
     uint32_t rows, n, k, kv_heads, position;
     char tier[12]; // "base", "texel", ...; "": the best that the device proved
-    char tile[12]; // "narrow", ...; "": that of the tier for the device
+    char tile[48]; // "narrow", ...; "": that of the tier for the device
 };
 
 // What it came to. Plain data.

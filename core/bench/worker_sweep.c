@@ -125,6 +125,7 @@ static enum qm_status make_item(struct qm_worker_sweep *worker, struct qm_device
     }
     read_item(request, &item);
     QM_TRY(qm_kernel_problem_create(worker->bench, &item, &worker->problem, &row));
+    worker->work = row.operations > 0 ? row.operations : row.bytes;
     answer_row(&row, answer);
     return QM_OK;
 }
@@ -137,9 +138,16 @@ static enum qm_status time_item(struct qm_worker_sweep *worker, const json_t *re
     bool device_time = false;
     if (!worker->problem)
         return QM_FAIL(QM_INVALID, "there is no item to time");
-    QM_TRY(qm_kernel_problem_time(worker->problem, (uint64_t)json_integer_value(json_object_get(request, "ns")),
-                                  most > 0 && most < SAMPLES_MAX ? most : SAMPLES_MAX, samples, &count, &batch,
-                                  &device_time));
+    most = most > 0 && most < SAMPLES_MAX ? most : SAMPLES_MAX;
+    QM_TRY(qm_kernel_problem_time(worker->problem, (uint64_t)json_integer_value(json_object_get(request, "ns")), most,
+                                  samples, &count, &batch, &device_time));
+    if (worker->simulation) { // the same numbers however long it took
+        count = most;
+        batch = 1;
+        device_time = false;
+    }
+    for (size_t i = 0; worker->simulation && i < count; ++i)
+        samples[i] = qm_simulation_pass_ns(worker->simulation, worker->work);
     json_t *list = json_array();
     for (size_t i = 0; i < count; ++i)
         json_array_append_new(list, json_real(samples[i]));
