@@ -62,7 +62,8 @@ foreach(variant_row ${variant_rows})
         endforeach()
         string(REPLACE ";" " " definition_text "${definitions}")
         set(spirv_entry "NULL, 0")
-        if(NOT tile STREQUAL vector)
+        # GLSL has no vectors of more than four.
+        if(NOT tile STREQUAL vector AND NOT "${fields}" MATCHES "QM_VW=(8|16)")
             set(spirv ${QM_GENERATED_DIR}/spirv/${name}.inc)
             if(QM_SPIRV_FROM)
                 set(spirv ${QM_SPIRV_FROM}/spirv/${name}.inc)
@@ -81,7 +82,7 @@ foreach(variant_row ${variant_rows})
         string(APPEND table "    {\"${name}\", \"${kernel}\", \"${definition_text}\", ${spirv_entry}, qm_opencl_${kernel}, "
             "qm_body_${kernel}, {${group_x}, ${group_y}, 1}, qm_${kernel}_bindings, "
             "${texel_bindings}, sizeof(struct qm_${kernel}_parameters) / 4},\n")
-        if(tile STREQUAL narrow AND NOT kernel STREQUAL selftest)
+        if(tile STREQUAL narrow AND NOT kernel STREQUAL selftest AND NOT "${fields}" MATCHES "QM_FP16|QM_PACKED_DOT|QM_VW=(8|16)")
             string(REPLACE "QM_" "#define QM_" defines "${fields};${tile_fields}")
             string(REPLACE "=" " " defines "${defines}")
             string(REPLACE ";" "\n" defines "${defines}")
@@ -97,13 +98,13 @@ list(REMOVE_DUPLICATES kernels)
 
 # Argument lists, expanded for the host: struct qm_KERNEL_parameters and the number of bindings.
 set(arguments "// Generated from kernels/*.h by cmake/kernels.cmake.\n#ifndef QM_KERNEL_ARGUMENTS_H\n#define QM_KERNEL_ARGUMENTS_H\n#include <stdint.h>\n#define QM_HOST\n")
-string(APPEND arguments "#define QM_IN(number, type, name) +1\n#define QM_IN4(number, name) +1 + (16 << number)\n#define QM_OUT(number, type, name) +1\n#define QM_INOUT(number, type, name) +1\n#define QM_U32(name) uint32_t name;\n#define QM_F32(name) float name;\n")
+string(APPEND arguments "#define QM_IN(number, type, name) +1\n#define QM_IN4(number, name) +1 + (16 << number)\n#define QM_OUT(number, type, name) +1\n#define QM_OUT4(number, name) +1\n#define QM_INOUT(number, type, name) +1\n#define QM_U32(name) uint32_t name;\n#define QM_F32(name) float name;\n")
 set(sources_declarations "")
 foreach(kernel ${kernels})
     string(APPEND arguments "#include \"kernels/${kernel}.h\"\nstruct qm_${kernel}_parameters {\n    QM_PARAMETERS\n};\nenum { qm_${kernel}_bindings = (0 QM_BUFFERS) & 15, qm_${kernel}_texel_bindings = (0 QM_BUFFERS) >> 4 };\n#undef QM_PARAMETERS\n#undef QM_BUFFERS\n#undef QM_LOCALS\n#undef QM_PRODUCT_H\n#undef QM_ROWS\n#undef QM_SPLIT\n")
     string(APPEND sources_declarations "extern const char qm_opencl_${kernel}[], qm_body_${kernel}[];\n")
 endforeach()
-string(APPEND arguments "#undef QM_HOST\n#undef QM_IN\n#undef QM_IN4\n#undef QM_OUT\n#undef QM_INOUT\n#undef QM_U32\n#undef QM_F32\n#endif\n")
+string(APPEND arguments "#undef QM_HOST\n#undef QM_IN\n#undef QM_IN4\n#undef QM_OUT\n#undef QM_OUT4\n#undef QM_INOUT\n#undef QM_U32\n#undef QM_F32\n#endif\n")
 qm_write(${QM_GENERATED_DIR}/kernel_arguments.h "${arguments}")
 
 qm_write(${QM_GENERATED_DIR}/kernel_table.c

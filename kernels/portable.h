@@ -4,7 +4,8 @@
 //   QM_BUFFERS     a list of QM_IN, QM_OUT or QM_INOUT (binding, element type, name), or QM_IN4 (binding, name) for
 //                  words that are read four at a time, on indices that are multiples of four (QM_LOAD4, QM_LOAD_UV;
 //                  QM_LOAD1 for a single one): drivers on the processor take as long for a word as for four. With
-//                  QM_TEXEL they are texel buffers in GLSL, at most so large as the device says
+//                  QM_TEXEL they are texel buffers in GLSL, at most so large as the device says; or QM_OUT4 (binding,
+//                  name) for words that are written so (QM_STORE_UV)
 //   QM_PARAMETERS  a list of QM_U32 or QM_F32 (name): 32-bit words in this order
 //   QM_LOCALS      a list of QM_LOCAL_U32 (name, count): local memory in words, or nothing
 // and defines functions. The second time, with QM_BODY defined, it is the text of the kernel's function.
@@ -78,6 +79,7 @@
     buffer[(i) + 1u] = v.y;                                                                                            \
     buffer[(i) + 2u] = v.z;                                                                                            \
     buffer[(i) + 3u] = v.w
+#define QM_STORE_UV(buffer, i, v) buffer[(i) >> 2] = v
 
 #define QM_GROUP_X gl_WorkGroupID.x
 #define QM_GROUP_Y gl_WorkGroupID.y
@@ -87,6 +89,7 @@
 
 #define QM_IN(number, type, name) layout(std430, set = 0, binding = number) readonly buffer name##_block { type name[]; };
 #define QM_OUT(number, type, name) layout(std430, set = 0, binding = number) buffer name##_block { type name[]; };
+#define QM_OUT4(number, name) layout(std430, set = 0, binding = number) writeonly buffer name##_block { uvec4 name[]; };
 #define QM_INOUT(number, type, name) layout(std430, set = 0, binding = number) buffer name##_block { type name[]; };
 #define QM_U32(name) uint name;
 #define QM_F32(name) float name;
@@ -137,6 +140,7 @@
 #define QM_LOAD4(buffer, i) vload4(0, buffer + (i))
 #define QM_LOAD_UV(buffer, i) QM_JOIN(vload, QM_VW)(0, buffer + (i))
 #define QM_STORE_FV(buffer, i, v) QM_JOIN(vstore, QM_VW)(v, 0, buffer + (i))
+#define QM_STORE_UV(buffer, i, v) QM_JOIN(vstore, QM_VW)(v, 0, buffer + (i))
 
 #define QM_GROUP_X ((uint)get_group_id(0))
 #define QM_GROUP_Y ((uint)get_group_id(1))
@@ -147,6 +151,7 @@
 #define QM_IN(number, type, name) __global const type *name,
 #define QM_IN4(number, name) __global const uint *name,
 #define QM_OUT(number, type, name) __global type *name,
+#define QM_OUT4(number, name) __global uint *name,
 #define QM_INOUT(number, type, name) __global type *name,
 #define QM_U32(name) const uint name,
 #define QM_F32(name) const float name,
@@ -196,6 +201,7 @@ typedef uint32_t qm_u4 __attribute__((vector_size(16)));
 QM_FUNCTION qm_u4 QM_LOAD4(const uint *buffer, uint i) { qm_u4 v; memcpy(&v, buffer + i, sizeof(v)); return v; }
 QM_FUNCTION qm_uv QM_LOAD_UV(const uint *buffer, uint i) { qm_uv v; memcpy(&v, buffer + i, sizeof(v)); return v; }
 QM_FUNCTION void QM_STORE_FV(float *buffer, uint i, qm_fv v) { memcpy(buffer + i, &v, sizeof(v)); }
+QM_FUNCTION void QM_STORE_UV(uint *buffer, uint i, qm_uv v) { memcpy(buffer + i, &v, sizeof(v)); }
 
 #define QM_GROUP_X qm_group_x
 #define QM_GROUP_Y qm_group_y

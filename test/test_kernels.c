@@ -474,22 +474,6 @@ static void test_bad_cases(void **state)
     assert_int_equal(qm_kernel_case_create("rmsnorm", "narrow", &shape, QM_CASE_RANDOM, &c), QM_INVALID);
 }
 
-static void test_ceilings(void **state)
-{
-    const struct subject *s = *state;
-    struct qm_kernel_ceilings ceilings;
-    if (strcmp(s->name, "reference") == 0 || strcmp(s->name, "native") == 0)
-        skip(); // minutes, and nobody asks for them
-    assert_int_equal(qm_kernel_ceilings_measure(s->device, 20000000, &ceilings), QM_OK);
-    assert_int_equal(ceilings.copy.status, QM_OK);
-    assert_int_equal(ceilings.multiply_add.status, QM_OK);
-    print_message("  %-12s copy %.1f GB/s, multiply_add %.1f GFLOP/s, by the %s\n", s->name,
-                  qm_kernel_gbytes(&ceilings.copy), qm_kernel_gflops(&ceilings.multiply_add),
-                  ceilings.copy.device_time ? "device's clock" : "host's clock");
-    assert_true(qm_kernel_gbytes(&ceilings.copy) > 0);
-    assert_true(qm_kernel_gflops(&ceilings.multiply_add) > 0);
-}
-
 // A driver of the list passes; what it cannot do is a note, and a loop that ends early is noticed.
 static void test_selftest(void **state)
 {
@@ -539,7 +523,7 @@ int main(void)
         CMUnitTestFunction function;
     } on_each[] = {
         {"self-test", test_selftest}, {"all kernels", test_all_kernels}, {"quick, timed", test_quick},
-        {"planted", test_planted},    {"ceilings", test_ceilings},
+        {"planted", test_planted},
     };
     size_t count = 0;
     int missing = open_subjects();

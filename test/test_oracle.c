@@ -488,13 +488,6 @@ static void test_elementwise(void **state)
     RUN("copy", c, p, 0);
     assert_memory_equal(from, to, sizeof(to));
 
-    // 16 chains of 4 lanes, once through x / 2 + 1: 64 * 1.5 and half of 4 * 120 / 16 and of 16 * 6 / 64.
-    float sum[1] = {0};
-    struct qm_multiply_add_parameters m = {.count = 1, .trips = 1, .a = 0.5f, .b = 1};
-    struct buffer f[] = {BUFFER(sum)};
-    RUN("multiply_add", f, m, 0);
-    assert_true(sum[0] == 111.75f);
-
     uint32_t steps[] = {5, 6, 7, 8};
     struct qm_advance_parameters a = {1, 2, 3};
     struct buffer b[] = {BUFFER(steps)};

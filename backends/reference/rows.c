@@ -266,27 +266,6 @@ static enum qm_status oracle_copy(const struct qm_oracle_call *call)
     return QM_OK;
 }
 
-static enum qm_status oracle_multiply_add(const struct qm_oracle_call *call)
-{
-    struct qm_multiply_add_parameters p;
-    memcpy(&p, call->parameters, sizeof(p));
-    float *result = call->buffers[0];
-    const char *width = strstr(call->variant->definitions, "QM_VW=");
-    uint32_t lanes = width && width[6] == '1' && width[7] == '6' ? 16 : 4;
-    double total = 0;
-    for (uint32_t chain = 0; chain < 16; ++chain) {
-        for (uint32_t lane = 0; lane < lanes; ++lane) {
-            double x = 1.0 + chain / 16.0 + lane / 64.0;
-            for (uint32_t trip = 0; trip < p.trips; ++trip)
-                x = x * (double)p.a + (double)p.b;
-            total += x;
-        }
-    }
-    for (uint32_t i = 0; i < p.count; ++i)
-        result[i] = (float)total;
-    return QM_OK;
-}
-
 qm_oracle_function qm_oracle_find(const char *kernel)
 {
     static const struct {
@@ -311,7 +290,6 @@ qm_oracle_function qm_oracle_find(const char *kernel)
         {"checksum", oracle_checksum},
         {"advance", oracle_advance},
         {"copy", oracle_copy},
-        {"multiply_add", oracle_multiply_add},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); ++i) {
         if (strcmp(table[i].kernel, kernel) == 0)

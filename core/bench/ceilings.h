@@ -4,8 +4,7 @@
 // A ceiling is a maximum: the best sample of several short rounds over all candidates of a kind (vector widths, numbers of
 // chains, layouts, sizes), for whatever disturbs a sample only makes it longer. The candidates are what the kernels
 // themselves may use, and no more: a ceiling that no kernel of the dialect could reach would say nothing about them. Which
-// candidate it was is disclosed. Every probe's result is compared, word by word, with what it must be before and after it
-// is timed: a probe that is wrong, or that the device cannot run, gives no ceiling but a reason. docs/METHOD.md, Ceilings,
+// candidate it was is disclosed. Every probe's result is compared, word by word, with what it must be: a probe that is wrong, or that the device cannot run, gives no ceiling but a reason. docs/METHOD.md, Ceilings,
 // has how each kind is obtained.
 #ifndef QM_BENCH_CEILINGS_H
 #define QM_BENCH_CEILINGS_H
@@ -73,7 +72,8 @@ struct qm_ceilings {
 struct qm_ceilings_params {
     uint64_t budget_ns; // of the samples, all kinds together; compiling comes on top. 0: 5 s
     uint64_t max_bytes; // of the largest buffer; 0: 256 MiB. Limits and memory of the device may allow less
-    uint32_t trips;     // of loops of arithmetic, for tests of what ends loops early; 0: 2,000
+    uint32_t kinds;     // bit i: measure kind i; 0: all. The others are QM_UNSUPPORTED, `not measured`
+    uint32_t trips;     // of loops of arithmetic, for tests of what ends loops early; 0: 500
     // Called before each kind; may be NULL.
     void (*progress)(void *context, const char *what, size_t done, size_t total);
     void *progress_context;

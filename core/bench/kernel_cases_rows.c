@@ -220,19 +220,6 @@ static void build_copy(struct qm_case_builder *b)
     b->c->bytes = 8.0 * count;
 }
 
-static void build_multiply_add(struct qm_case_builder *b)
-{
-    const struct qm_case_shape *s = b->shape;
-    qm_case_add(b, s->rows, true);
-    double *bounds = qm_case_absolute(b);
-    for (uint32_t i = 0; bounds && i < s->rows; ++i)
-        bounds[i] = 0;
-    b->c->buffers[0].relative = 0x1p-18;
-    struct qm_multiply_add_parameters p = {s->rows, s->k, 0.984375f, 0.0234375f};
-    qm_case_parameters(b, &p, sizeof(p));
-    b->c->operations = 32.0 * qm_kernel_definition(b->variant, "QM_VW", 4) * s->k * s->rows;
-}
-
 // What a kernel takes of a shape; the rest of it is ignored, and not part of the seed.
 enum {
     ROWS = 1,
@@ -267,7 +254,6 @@ static const struct builder {
     {"checksum", build_checksum, ROWS | N, "vocabulary", ""},
     {"advance", build_advance, ROWS, "", ""},
     {"copy", build_copy, K, "", "words"},
-    {"multiply_add", build_multiply_add, ROWS | K, "", "trips"},
 };
 
 static struct qm_case_shape used_of(const struct qm_case_shape *shape, unsigned uses)

@@ -398,41 +398,6 @@ static enum qm_status time_into(struct qm_device *device, const struct qm_kernel
     return QM_OK;
 }
 
-static enum qm_status ceiling(struct qm_device *device, const char *name, const struct qm_case_shape *small,
-                              const struct qm_case_shape *large, uint64_t min_ns, struct qm_kernel_report *out)
-{
-    const char *tile = qm_kernel_tile(device->info, QM_KERNEL_BASE_TIER); // ceilings read no texels
-    const struct qm_kernel_variant *variant = qm_kernel_find(name, tile);
-    struct qm_kernel_case *c = NULL;
-    enum qm_status status;
-    QM_GUARD(qm_kernel_case_create(name, tile, small, QM_CASE_RANDOM, &c));
-    QM_GUARD(qm_kernel_check(device, variant, c, out));
-    if (out->status == QM_OK) {
-        qm_kernel_case_destroy(&c);
-        QM_GUARD(qm_kernel_case_create(name, tile, large, QM_CASE_RANDOM, &c));
-        snprintf(out->shape, sizeof(out->shape), "%s", c->shape);
-        QM_GUARD(time_into(device, NULL, c, min_ns, out));
-    }
-done:
-    qm_kernel_case_destroy(&c);
-    return status;
-}
-
-enum qm_status qm_kernel_ceilings_measure(struct qm_device *device, uint64_t min_ns, struct qm_kernel_ceilings *out)
-{
-    // As much as no cache keeps, where the device can bind it; as many chains as fill a processor or a GPU.
-    bool is_cpu = device->info->type == QM_DEVICE_CPU;
-    uint64_t words = (uint64_t)1 << 24;
-    while (words * 4 > device->info->max_binding_bytes || words * 16 > device->info->max_allocation_bytes)
-        words /= 2;
-    memset(out, 0, sizeof(*out));
-    struct qm_case_shape few = {.rows = 1, .k = 100003}, many = {.rows = 1, .k = (uint32_t)words};
-    QM_TRY(ceiling(device, "copy", &few, &many, min_ns, &out->copy));
-    struct qm_case_shape short_chain = {.rows = 250, .k = 100};
-    struct qm_case_shape long_chain = {.rows = is_cpu ? 512 : 131072, .k = is_cpu ? 2000 : 512};
-    return ceiling(device, "multiply_add", &short_chain, &long_chain, min_ns, &out->multiply_add);
-}
-
 // ---- All cases ----------------------------------------------------------------------------------------------------
 
 struct list {
@@ -569,10 +534,6 @@ static enum qm_status add_others(struct list *list)
             shape.k = units[i % 4];
             shape.n = widths[i % 4];
             shape.tokens_per_sequence = tokens;
-        } else if (strcmp(kernel, "multiply_add") == 0) {
-            if (i >= 4 && !s->quick)
-                break;
-            shape = (struct qm_case_shape){.rows = i % 2 ? 250 : 1, .k = i < 2 ? 1 : 1000};
         } else { // rmsnorm, log_softmax, argmax, checksum, advance
             shape.n = shape.k = widths[i % 5];
             shape.tokens_per_sequence = tokens;
@@ -587,7 +548,7 @@ static enum qm_status add_others(struct list *list)
         shape = (struct qm_case_shape){.rows = 2, .n = 131101, .kv_heads = 1, .k = 1, .tokens_per_sequence = 2};
         QM_TRY(add_case(list, &shape, QM_CASE_RANDOM, false));
     }
-    if (s->hidden == 0 || strcmp(kernel, "multiply_add") == 0 || strcmp(kernel, "advance") == 0)
+    if (s->hidden == 0 || strcmp(kernel, "advance") == 0)
         return QM_OK;
     shape = (struct qm_case_shape){
         .rows = s->rows, .n = s->vocabulary, .k = s->hidden, .kv_heads = s->kv_heads, .tokens_per_sequence = s->rows};
@@ -606,14 +567,16 @@ static enum qm_status add_others(struct list *list)
     return add_case(list, &shape, QM_CASE_RANDOM, true);
 }
 
-// "matmul-w8-a8" of "matmul-w8-a8-narrow", if it is the first row of its name in the table; the self-test has no oracle.
+// "matmul-w8-a8" of "matmul-w8-a8-narrow", if it is the first row of its name in the table; self-test and
+// probes of ceilings have no oracle.
 static bool base_name(size_t index, const struct qm_kernel_shapes *shapes, const char *prefix, char name[32])
 {
     const struct qm_kernel_variant *v = &qm_kernel_variants[index];
     const char *end = strrchr(v->name, '-');
     size_t length = (size_t)(end - v->name);
     snprintf(name, 32, "%.*s", (int)length, v->name);
-    if (strcmp(v->kernel, "selftest") == 0 || (prefix && strncmp(v->name, prefix, strlen(prefix)) != 0))
+    if (strcmp(v->kernel, "selftest") == 0 || strncmp(v->kernel, "probe_", 6) == 0 ||
+        (prefix && strncmp(v->name, prefix, strlen(prefix)) != 0))
         return false;
     bool is_named = shapes->name_count == 0;
     for (size_t i = 0; i < shapes->name_count; ++i)

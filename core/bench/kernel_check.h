@@ -56,7 +56,7 @@ struct qm_kernel_case {
 struct qm_case_shape {
     uint32_t rows;
     uint32_t n; // outputs of a product; vocabulary; heads where `kv_heads` is given
-    uint32_t k; // inputs of a product; width of a row; count of an elementwise kernel; trips of multiply_add
+    uint32_t k; // inputs of a product; width of a row; count of an elementwise kernel
     uint32_t kv_heads;
     uint32_t position;
     uint32_t tokens_per_sequence; // 0: rows
@@ -131,7 +131,7 @@ struct qm_kernel_shapes {
     void *progress_context;
 };
 
-// Every variant whose name begins with `only_prefix` (NULL: all, the self-test's excepted), on every shape. The caller
+// Every variant whose name begins with `only_prefix` (NULL: all, but the self-test and the probes of ceilings), on every shape. The caller
 // frees *reports with free(). QM_OK if all could be asked; a wrong kernel is in its report. QM_DEVICE_LOST and the like
 // leave the reports so far.
 QM_MUST_USE enum qm_status qm_kernel_check_all(struct qm_device *device, const struct qm_kernel_shapes *shapes,
@@ -157,14 +157,5 @@ struct qm_kernel_timing {
 QM_MUST_USE enum qm_status qm_kernel_time(struct qm_device *device, const struct qm_kernel_variant *variant,
                                           const struct qm_kernel_case *c, uint64_t min_ns,
                                           struct qm_kernel_timing *out);
-
-// What the device's memory and float32 arithmetic give at best, by the kernels `copy` and `multiply_add`, which are
-// checked before they are timed. 0 where one could not be measured.
-struct qm_kernel_ceilings {
-    struct qm_kernel_report copy;
-    struct qm_kernel_report multiply_add;
-};
-QM_MUST_USE enum qm_status qm_kernel_ceilings_measure(struct qm_device *device, uint64_t min_ns,
-                                                      struct qm_kernel_ceilings *out);
 
 #endif

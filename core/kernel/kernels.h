@@ -34,7 +34,8 @@ void qm_kernel_hash(const struct qm_kernel_variant *variant, char text[QM_HASH_T
 
 // For tests of what happens when a driver computes wrong results: if the environment's QM_PLANT_WRONG_KERNEL is the
 // variant's name without its tile ("matmul-w8-a8"), gives a stand-in whose decoder shifts by 8 where it should by 16,
-// in SPIR-V and in OpenCL C; else the variant itself. Only kernels that decode int8 have a stand-in.
+// in SPIR-V and in OpenCL C; else the variant itself. Only kernels that decode int8 have a stand-in, and probes of ceilings,
+// whose results are mixed by another factor.
 const struct qm_kernel_variant *qm_kernel_planted(const struct qm_kernel_variant *variant);
 // The stand-in itself; NULL where there is none. It lives until the program ends.
 const struct qm_kernel_variant *qm_kernel_stand_in(const struct qm_kernel_variant *variant);

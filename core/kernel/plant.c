@@ -5,8 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The constant 16 of type int, by which int8 decoders shift, becomes 8; panels of 16 columns are counted in uint.
-static uint32_t *wrong_spirv(const uint32_t *words, size_t bytes)
+// What becomes of which constant. The 16 of type int by which int8 decoders shift becomes 8 (panels of 16 columns are
+// counted in uint); the factor by which probes of ceilings mix what they give, another odd number.
+struct mistake {
+    bool is_signed;
+    uint32_t right, wrong;
+    const char *right_text, *wrong_text;
+};
+static const struct mistake of_decoders = {true, 16, 8, "<< 16) >> 24", "<<  8) >> 24"},
+                            of_probes = {false, 2654435761u, 2654435763u, "2654435761u", "2654435763u"};
+
+static uint32_t *wrong_spirv(const struct mistake *mistake, const uint32_t *words, size_t bytes)
 {
     size_t count = bytes / 4;
     uint32_t *copy = malloc(bytes), int_type = 0;
@@ -18,10 +27,11 @@ static uint32_t *wrong_spirv(const uint32_t *words, size_t bytes)
         uint32_t length = copy[at] >> 16, opcode = copy[at] & 0xffffu;
         if (length == 0 || length > count - at)
             break;
-        if (opcode == 21 && length == 4 && copy[at + 2] == 32 && copy[at + 3] == 1) // OpTypeInt 32 signed
+        if (opcode == 21 && length == 4 && copy[at + 2] == 32 &&
+            copy[at + 3] == (uint32_t)mistake->is_signed) // OpTypeInt
             int_type = copy[at + 1];
-        if (opcode == 43 && length == 4 && copy[at + 1] == int_type && copy[at + 3] == 16) { // OpConstant
-            copy[at + 3] = 8;
+        if (opcode == 43 && length == 4 && copy[at + 1] == int_type && copy[at + 3] == mistake->right) { // OpConstant
+            copy[at + 3] = mistake->wrong;
             changed = true;
         }
         at += length;
@@ -33,16 +43,15 @@ static uint32_t *wrong_spirv(const uint32_t *words, size_t bytes)
     return copy;
 }
 
-static char *wrong_text(const char *text)
+static char *wrong_text(const struct mistake *mistake, const char *text)
 {
-    static const char right[] = "<< 16) >> 24", wrong[] = "<<  8) >> 24";
     size_t size = strlen(text) + 1;
     char *copy = malloc(size);
     if (!copy)
         return NULL;
     memcpy(copy, text, size);
-    for (char *at = copy; (at = strstr(at, right)) != NULL;)
-        memcpy(at, wrong, sizeof(wrong) - 1);
+    for (char *at = copy; (at = strstr(at, mistake->right_text)) != NULL;)
+        memcpy(at, mistake->wrong_text, strlen(mistake->wrong_text));
     return copy;
 }
 
@@ -54,7 +63,12 @@ const struct qm_kernel_variant *qm_kernel_stand_in(const struct qm_kernel_varian
         struct qm_kernel_variant stand_in;
     } kept[32];
     static size_t count;
-    if (!strstr(variant->definitions, "-DQM_WEIGHT_W8") || strcmp(variant->kernel, "dequantize") == 0)
+    const bool is_probe = strncmp(variant->kernel, "probe_", 6) == 0;
+    const struct mistake *mistake = is_probe ? &of_probes : &of_decoders;
+    if (!is_probe && (!strstr(variant->definitions, "-DQM_WEIGHT_W8") || strcmp(variant->kernel, "dequantize") == 0))
+        return NULL;
+    // Copying has no constant of its own to be wrong in.
+    if (!strstr(variant->body, mistake->right_text))
         return NULL;
     for (size_t i = 0; i < count; ++i) {
         if (kept[i].of == variant)
@@ -63,10 +77,10 @@ const struct qm_kernel_variant *qm_kernel_stand_in(const struct qm_kernel_varian
     if (count == sizeof(kept) / sizeof(kept[0]))
         return NULL;
     struct qm_kernel_variant stand_in = *variant;
-    stand_in.opencl_source = wrong_text(variant->opencl_source);
-    stand_in.body = wrong_text(variant->body);
+    stand_in.opencl_source = wrong_text(mistake, variant->opencl_source);
+    stand_in.body = wrong_text(mistake, variant->body);
     if (variant->spirv)
-        stand_in.spirv = wrong_spirv(variant->spirv, variant->spirv_bytes);
+        stand_in.spirv = wrong_spirv(mistake, variant->spirv, variant->spirv_bytes);
     if (!stand_in.opencl_source || !stand_in.body || (variant->spirv && !stand_in.spirv)) {
         free((void *)stand_in.opencl_source);
         free((void *)stand_in.body);

@@ -1,10 +1,10 @@
 #version 450
 #include "portable.h"
-#include "multiply_add.h"
+#include "probe_local.h"
 QM_DECLARE
 void main()
 {
     QM_BEGIN
 #define QM_BODY
-#include "multiply_add.h"
+#include "probe_local.h"
 }

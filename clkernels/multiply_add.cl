@@ -1,8 +1,0 @@
-#include "portable.h"
-#include "multiply_add.h"
-QM_ENTRY multiply_add(QM_ARGUMENTS)
-{
-    QM_BEGIN
-#define QM_BODY
-#include "multiply_add.h"
-}
