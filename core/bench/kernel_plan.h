@@ -10,7 +10,7 @@
 //   formats: [w4-f16, w8a8]   of products: as variants of kernels have them, "-g64" behind for a group, or a scheme's name
 //   kv: [f16, kv8]            of attention
 //   tiers: [best]             best, or names of tiers     tiles: [] (those of the tier) or names
-//   growth: {model: 1b, layer: up, rows: [1, 2, .. 512], sizes: [128, 256, .. 2048]}  sizes are cubes
+//   growth: {model: 1b, layer: up, rows: [1, 2, .. 512], sizes: [128, 256, .. 2048]}  sizes are cubes; model may be none
 //   context: 1024             of attention
 //   row_ms: 300               about how long a row is timed     seconds: 0   for all; 0: no limit
 // All keys must be there.
@@ -74,7 +74,7 @@ QM_MUST_USE enum qm_status qm_kernel_plan_read(const struct qm_node *root, struc
 // Puts the words of a list with commas between in place of those of a key. QM_INVALID names the option, `key`.
 QM_MUST_USE enum qm_status qm_kernel_plan_set(struct qm_kernel_plan *plan, const char *key, const char *list);
 
-// The plan as a profile; the caller destroys it. NULL without memory.
+// The plan as a profile, which qm_kernel_plan_read reads back; the caller destroys it. NULL without memory.
 QM_MUST_USE struct qm_node *qm_kernel_plan_expand(const struct qm_kernel_plan *plan);
 
 // A row to be.

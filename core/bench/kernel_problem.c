@@ -174,11 +174,12 @@ static enum qm_status plan_parts(struct qm_kernel_problem *problem, uint64_t *al
     for (uint32_t pieces = 1;; ++pieces) {
         rows = (item->n + pieces - 1) / pieces;
         rows = pieces == 1 ? rows : (rows + PART_ROWS - 1) / PART_ROWS * PART_ROWS;
-        QM_TRY(part_bytes(problem, rows, &layout));
+        enum qm_status status = part_bytes(problem, rows, &layout); // which has its own limit
         uint64_t result = is_product ? 0 : (uint64_t)rows * item->k * 4;
-        if (layout.bytes <= most_bytes(problem, 0) && result <= most_bytes(problem, 1))
+        if (status == QM_OK && layout.bytes <= most_bytes(problem, 0) && result <= most_bytes(problem, 1))
             break;
         if (pieces == QM_PROBLEM_PARTS_MAX || (pieces > 1 && rows == PART_ROWS)) {
+            QM_TRY(status);
             QM_TRY(check_binding(problem, 0, "a part of the weights", layout.bytes, "use a smaller k"));
             return check_binding(problem, 1, "results of a part", result, "use a smaller k");
         }

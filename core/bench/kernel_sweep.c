@@ -225,7 +225,7 @@ static struct qm_node *begin_row(const struct subject *s, const struct qm_kernel
     qm_node_set_u64(row, "n", item->item.n);
     qm_node_set_u64(row, "k", item->item.k);
     qm_node_set_text(row, "tier", *item->item.tier ? item->item.tier : "best");
-    qm_node_set_text(row, "tile", *item->item.tile ? item->item.tile : "of the tier");
+    qm_node_set_text(row, "tile", *item->item.tile ? item->item.tile : "none");
     char shape[64];
     write_shape(item, shape);
     qm_node_set_text(row, "shape", shape);
