@@ -1,4 +1,4 @@
-// copy: y = x, in words: the ceiling of memory. Each invocation copies QM_COPY_WORDS consecutive words.
+// copy: y = x, in words. Each invocation copies QM_COPY_WORDS consecutive words.
 #ifndef QM_BODY
 #ifndef QM_COPY_WORDS
 #define QM_COPY_WORDS 16

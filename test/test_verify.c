@@ -4,6 +4,7 @@
 #include "test/run_program.h"
 
 #include "base/random.h"
+#include "bench/ceilings.h"
 #include "bench/samples.h"
 #include "bench/verify.h"
 #include "model/safetensors.h"
@@ -85,7 +86,9 @@ static int setup(void **state)
                                      "w8a8-static", "--widen",   "2",     "--out",    OUT,    NULL};
     mkdir(OUT, 0755);
     remove_all(OUT);
+    setenv("QM_CEILINGS_MS", "50", 1); // what stands in a result of them, not how good they are
     start(&child, NULL, NULL, arguments);
+    setenv("QM_CEILINGS_MS", "0", 1);
     assert_true(finish(&child, PATIENCE_S));
     expect_code(&child, 0);
     release(&child);
@@ -281,6 +284,33 @@ static void test_right_ones_pass(void **state)
     expect_verified(OUT "/turned.yaml");
 }
 
+// Every kernel that was timed has its place under the ceilings, which are all there with a rate or a reason.
+static void test_ceilings_stand_in_it(void **state)
+{
+    (void)state;
+    need_subject();
+    const struct qm_node *kinds = qm_node_get(result, "ceilings.kinds"), *schemes = qm_node_child(result, "schemes");
+    size_t timed = 0;
+    assert_int_equal(qm_node_count(kinds), QM_CEILING_COUNT);
+    for (size_t i = 0; i < qm_node_count(kinds); ++i)
+        assert_true(!qm_node_child(qm_node_at(kinds, i), "rate") != !qm_node_child(qm_node_at(kinds, i), "reason"));
+    for (size_t s = 0; s < qm_node_count(schemes); ++s) {
+        const struct qm_node *rows = qm_node_child(qm_node_at(schemes, s), "kernels");
+        for (size_t i = 0; i < qm_node_count(rows); ++i) {
+            const struct qm_node *row = qm_node_at(rows, i);
+            double share = 0;
+            if (!qm_node_child(row, "time_us"))
+                continue;
+            ++timed;
+            if (qm_ceiling_find(qm_node_text_at(row, "ceiling", "")) == QM_CEILING_COUNT ||
+                !qm_node_double_at(row, "share", &share) || !(share > 0))
+                fail_msg("%s, %s has no ceiling", qm_node_text_at(row, "name", "?"),
+                         qm_node_text_at(row, "shape", "?"));
+        }
+    }
+    assert_true(timed > 10);
+}
+
 static void test_any_edit_is_seen(void **state)
 {
     (void)state;
@@ -382,6 +412,10 @@ static void test_relations(void **state)
                  {"run.started", "yesterday", "run.started", true},
                  {"schemes.1.memory.total_bytes", "1", "schemes[w8a8-static].memory.total_bytes", false},
                  {"schemes.1.kernels.0.checked_error", "1e9", "schemes[w8a8-static].kernels[0].checked_error", false},
+                 {"schemes.1.kernels.0.share", "0.99", "schemes[w8a8-static].kernels[0].share", false},
+                 {"schemes.1.kernels.0.ceiling", "copy", "schemes[w8a8-static].kernels[0].ceiling", true},
+                 {"schemes.1.kernels.0.intensity", "1e-9", "schemes[w8a8-static].kernels[0].ceiling", false},
+                 {"ceilings.kinds.2.rate", "1e-9", "schemes[w8a8-static].kernels[0].share", false},
                  {"schemes.1.kernels.0.name", "matmul-w9-a9", "schemes[w8a8-static].kernels[0].name", true},
                  {"device.self_test.status", "wrong", "schemes[f16].status", true},
                  {"device.name", "GeForce", "samples.file", true},
@@ -610,6 +644,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_document),
         cmocka_unit_test(test_right_ones_pass),
+        cmocka_unit_test(test_ceilings_stand_in_it),
         cmocka_unit_test(test_any_edit_is_seen),
         cmocka_unit_test(test_derived_edits_are_seen_behind_a_new_hash),
         cmocka_unit_test(test_keys_come_and_go),

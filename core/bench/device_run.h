@@ -84,6 +84,7 @@ struct qm_device_run {
     json_t *info;     // as qm_device_node
     json_t *selftest; // as qm_selftest_node; NULL if it was not reached
     json_t *kernels;  // reports, as the worker gave them
+    json_t *ceilings; // as qm_ceilings_node; NULL where they were not measured
     uint64_t peak_bytes, log_count;
     double compile_ns; // all kernels that were created, from source, SPIR-V or the driver's cache
     uint32_t compiled;

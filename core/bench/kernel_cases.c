@@ -461,30 +461,34 @@ void qm_case_attention(struct qm_case_builder *b)
     uint32_t context = s->position + tokens + 2;
     uint32_t lanes = sequences * s->kv_heads, slots = lanes * context;
     // Of tokens that are looked at; among several sequences of a case some are longer than 45 and some are not.
+    // A model's own shapes, which are timed and longer than those of checks, look at all of them.
     static const uint32_t windows[] = {0, 45, 1};
+    const bool is_whole = s->is_whole || s->rows > 32 || s->position > 300;
     // Exact tokens: none but kivi's own block, the first ones alone, or both ends, which may meet.
     uint32_t ends = (s->rows + s->n) % 3;
-    struct qm_attention_parameters p = {.rows = s->rows,
-                                        .heads = heads,
-                                        .kv_heads = s->kv_heads,
-                                        .tokens_per_sequence = tokens,
-                                        .context = context,
-                                        .score_scale = 0.125f,
-                                        .k_scale = s->kv_heads == 1 ? 1.0f : 0.6f,
-                                        .v_scale = s->kv_heads == 1 ? 1.0f : 1.7f,
-                                        .exact_first = ends == 0          ? 0
-                                                       : s->position > 40 ? 37
-                                                                          : 1,
-                                        .exact_last = ends == 2 ? 21 : 0,
-                                        .window = windows[(s->rows + s->position + (tokens < s->rows ? 2 : 0)) % 3],
-                                        .result_stride = heads * head_values + (s->rows > 1 ? 64 : 0)};
+    struct qm_attention_parameters p = {
+        .rows = s->rows,
+        .heads = heads,
+        .kv_heads = s->kv_heads,
+        .tokens_per_sequence = tokens,
+        .context = context,
+        .score_scale = 0.125f,
+        .k_scale = s->kv_heads == 1 ? 1.0f : 0.6f,
+        .v_scale = s->kv_heads == 1 ? 1.0f : 1.7f,
+        .exact_first = ends == 0          ? 0
+                       : s->position > 40 ? 37
+                                          : 1,
+        .exact_last = ends == 2 ? 21 : 0,
+        .window = is_whole ? 0 : windows[(s->rows + s->position + (tokens < s->rows ? 2 : 0)) % 3],
+        .result_stride = heads * head_values + (s->rows > 1 ? 64 : 0)};
     p.exact_length = kind.kind == CACHE_AFFINE || p.exact_last > 0 ? context : p.exact_first;
     float *q = (float *)qm_case_add(b, (size_t)s->rows * heads * head_values, false);
     uint32_t *cache = qm_case_add(b, place_cache(&p, &kind, lanes), false);
     qm_case_add(b, (size_t)s->rows * p.result_stride, true);
     double *bounds = qm_case_absolute(b);
     struct magnitude *keys = calloc(slots, sizeof(*keys)), *values = calloc(slots, sizeof(*values));
-    c->failed = c->failed || !keys || !values;
+    bool *is_read = calloc(slots, sizeof(*is_read));
+    c->failed = c->failed || !keys || !values || !is_read;
     for (size_t slot = 0; slot < slots && !c->failed; ++slot) {
         size_t lane = slot / context, position = slot % context, k_scale = p.k_scale_base + slot;
         if (kind.kind == CACHE_AFFINE) {
@@ -504,7 +508,7 @@ void qm_case_attention(struct qm_case_builder *b)
             fill_halves(b, head_values, cache + p.v_exact_base + at, &values[slot]);
         }
     }
-    double positions_read = 0;
+    double positions_read = 0, slots_read = 0;
     qm_case_place(b, first_sequence, s->position);
     for (uint32_t item = 0; item < s->rows * heads && !c->failed; ++item) {
         uint32_t row = item / heads, head = item % heads;
@@ -526,13 +530,18 @@ void qm_case_attention(struct qm_case_builder *b)
         double bound = ((position + 257.0) * 0x1p-23 + 2 * (head_values / 64) * 0x1p-20 * scores) * most_v;
         for (uint32_t d = 0; d < head_values; ++d)
             bounds[(size_t)row * p.result_stride + head * head_values + d] = bound;
-        positions_read += position + 1.0;
+        uint32_t from = p.window > 0 && position + 1 > p.window ? position + 1 - p.window : 0;
+        positions_read += position + 1.0 - from;
+        for (uint32_t j = from; j <= position; ++j) {
+            slots_read += !is_read[first + j];
+            is_read[first + j] = true;
+        }
     }
     free(keys);
     free(values);
+    free(is_read);
     qm_case_parameters(b, &p, sizeof(p));
     c->operations = positions_read * head_values * 4;
     bool has_scale_per_token = kind.kind == CACHE_SYMMETRIC || kind.kind == CACHE_AFFINE;
-    c->bytes = 4.0 * (positions_read / (heads / s->kv_heads) * (2 * words + (has_scale_per_token ? 2 : 0)) +
-                      2.0 * s->rows * heads * head_values);
+    c->bytes = 4.0 * (slots_read * (2 * words + (has_scale_per_token ? 2 : 0)) + 2.0 * s->rows * heads * head_values);
 }

@@ -423,19 +423,17 @@ static enum qm_status make_case(struct qm_kernel_problem *problem, struct qm_ker
 {
     const struct qm_kernel_item *item = &problem->item;
     const char *tile = strrchr(problem->right->name, '-') + 1;
-    struct qm_case_shape shape = {
-        .rows = item->rows, .n = item->n, .k = item->k, .kv_heads = item->kv_heads, .position = item->position};
+    struct qm_case_shape shape = {.rows = item->rows,
+                                  .n = item->n,
+                                  .k = item->k,
+                                  .kv_heads = item->kv_heads,
+                                  .position = item->position,
+                                  .is_whole = true};
     // A decode step of several sequences, or one sequence's prompt.
     shape.tokens_per_sequence =
         strcmp(problem->right->kernel, "attention") == 0 && item->position > 0 && item->rows <= 8 ? 1 : item->rows;
     QM_TRY(qm_kernel_case_create(item->name, tile, &shape, QM_CASE_RANDOM, &problem->c));
     struct qm_kernel_case *c = problem->c;
-    if (strcmp(problem->right->kernel, "attention") == 0) {
-        struct qm_attention_parameters p;
-        memcpy(&p, c->parameters, sizeof(p));
-        p.window = 0; // all positions: what the operations count
-        memcpy(c->parameters, &p, sizeof(p));
-    }
     snprintf(row->shape, sizeof(row->shape), "%s", c->shape);
     row->operations = c->operations;
     row->bytes = c->bytes;

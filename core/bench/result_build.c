@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "bench/ceilings_node.h"
 #include "bench/result_answers.h"
 #include "bench/result_conditions.h"
 #include "bench/result_deployment.h"
@@ -249,9 +250,26 @@ static void add_tool_chain(struct qm_node *disclosure, const struct qm_result_sc
                           scheme->points[scheme->point_count - 1].repeats_per_submission);
 }
 
-// The kernels of the scheme at the model's shapes, and every report that is not fine.
-static void add_kernels(struct qm_node *row, const struct qm_device_run *run, const struct qm_scheme_run *scheme)
+// How far the shape could go, and how far it went.
+static void add_roofline(struct qm_node *kernel, const json_t *report, const struct qm_kernel_variant *variant,
+                         const struct qm_ceilings *ceilings)
 {
+    const double operations = number(report, "operations"), bytes = number(report, "bytes");
+    struct qm_roofline roofline;
+    if (bytes > 0)
+        qm_node_set_double(kernel, "intensity", operations / bytes);
+    if (!variant || !qm_roofline_of(ceilings, variant, operations, bytes, number(report, "median_ns"), &roofline))
+        return;
+    qm_node_set_text(kernel, "ceiling", roofline.ceiling);
+    qm_node_set_double(kernel, "share", roofline.share);
+}
+
+// The kernels of the scheme at the model's shapes, and every report that is not fine.
+static void add_kernels(struct qm_node *row, const struct qm_node *ceilings_node, const struct qm_device_run *run,
+                        const struct qm_scheme_run *scheme)
+{
+    struct qm_ceilings ceilings;
+    qm_ceilings_of_node(ceilings_node, &ceilings);
     struct qm_node *list = qm_node_add_sequence(row, "kernels");
     size_t index;
     json_t *report;
@@ -279,6 +297,7 @@ static void add_kernels(struct qm_node *row, const struct qm_device_run *run, co
             qm_node_set_double(kernel, "time_us", ns * 1e-3);
             qm_result_set_number(kernel, "rate", rate > 0, rate, "not measured");
             qm_node_set_text(kernel, "unit", operations > 0 ? "GOP/s" : "GB/s");
+            add_roofline(kernel, report, variant, &ceilings);
         }
     }
 }
@@ -382,7 +401,7 @@ static void add_scheme(struct qm_node *root, const struct qm_prepared *prepared,
                          (double)(run->peak_bytes - bytes_of_others(run, s)), "not measured");
     qm_node_set_text(memory, "cache",
                      qm_result_cache_state(scheme->weight_bytes, qm_result_cache_bytes(root, prepared->profile)));
-    add_kernels(row, run, scheme);
+    add_kernels(row, qm_node_child(root, "ceilings"), run, scheme);
 }
 
 struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct qm_device_run *run, unsigned ordinal)
@@ -414,6 +433,8 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
         qm_node_set_double(compile, "milliseconds", run->compile_ns * 1e-6);
         qm_node_set_u64(compile, "kernels", run->compiled);
     }
+    if (run->ceilings)
+        qm_node_set_node(root, "ceilings", node_of_json(run->ceilings));
     qm_speed_add_timing(root, raw);
     struct qm_node *model = qm_node_add_mapping(root, "model");
     qm_node_set_text(model, "name", qm_path_name(prepared->model_directory));

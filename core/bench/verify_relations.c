@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/ceilings_node.h"
 #include "bench/result_deployment.h"
 #include "bench/result_derive.h"
+#include "kernel/kernels.h"
 #include "quant/scheme.h"
 
 static const struct qm_node *row_of(const struct qm_verify_state *state, size_t s)
@@ -227,6 +229,45 @@ static bool uses(const struct qm_raw_scheme *scheme, const char *name)
     return false;
 }
 
+// What limits a kernel, and its share of it, from the ceilings and the row's own numbers. Which arithmetic a kernel runs on
+// is known of those that this build has, by their hashes.
+static void check_roofline(struct qm_verify_state *state, size_t s, size_t i, const struct qm_node *kernel)
+{
+    const struct qm_kernel_variant *variant =
+        qm_kernel_find(qm_node_text_at(kernel, "name", ""), qm_node_text_at(kernel, "tile", ""));
+    double time_us = 0, rate = 0, intensity = 0, share = 0;
+    char hash[QM_HASH_TEXT_BYTES] = "", key[64], is[QM_DOUBLE_TEXT_BYTES], should[QM_DOUBLE_TEXT_BYTES];
+    struct qm_ceilings ceilings;
+    struct qm_roofline roofline;
+    if (variant)
+        qm_kernel_hash(variant, hash);
+    if (!variant || strcmp(hash, qm_node_text_at(kernel, "hash", "")) != 0 ||
+        !qm_node_double_at(kernel, "time_us", &time_us) || !qm_node_double_at(kernel, "rate", &rate) ||
+        !qm_node_double_at(kernel, "intensity", &intensity))
+        return;
+    const bool computes = strcmp(qm_node_text_at(kernel, "unit", ""), "GOP/s") == 0;
+    const double work = rate * time_us * 1e3;
+    qm_ceilings_of_node(qm_node_child(state->result, "ceilings"), &ceilings);
+    qm_roofline_of(&ceilings, variant, computes ? work : 0,
+                   !computes       ? work
+                   : intensity > 0 ? work / intensity
+                                   : 0,
+                   time_us * 1e3, &roofline);
+    const char *ceiling = qm_node_text_at(kernel, "ceiling", "none");
+    const char *limit = roofline.ceiling ? roofline.ceiling : "none";
+    snprintf(key, sizeof(key), "kernels[%zu].ceiling", i);
+    if (strcmp(ceiling, limit) != 0)
+        scheme_differs(state, s, key, ceiling, limit, "it follows from ceilings, rate, intensity and time_us");
+    if (!qm_node_double_at(kernel, "share", &share))
+        share = 0;
+    if (share >= roofline.share * (1 - 1e-9) && share <= roofline.share * (1 + 1e-9))
+        return;
+    snprintf(key, sizeof(key), "kernels[%zu].share", i);
+    qm_double_text(share, is);
+    qm_double_text(roofline.share, should);
+    scheme_differs(state, s, key, is, should, "it follows from ceilings, rate, intensity and time_us");
+}
+
 static void check_kernels(struct qm_verify_state *state, size_t s)
 {
     const struct qm_node *list = qm_node_child(row_of(state, s), "kernels");
@@ -243,6 +284,7 @@ static void check_kernels(struct qm_verify_state *state, size_t s)
             qm_node_double_at(kernel, "bound", &bound) && !(error >= 0 && error <= bound))
             scheme_differs(state, s, key, qm_node_text_at(kernel, "checked_error", ""),
                            qm_node_text_at(kernel, "bound", ""), "an error is not below 0, nor above its bound");
+        check_roofline(state, s, i, kernel);
     }
 }
 

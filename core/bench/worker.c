@@ -98,15 +98,6 @@ static enum qm_status find_network(const struct worker *worker, json_t *request,
 }
 
 // Takes the tree.
-static json_t *json_of_node(struct qm_node *node)
-{
-    char *text = NULL;
-    json_t *json = qm_node_write_json(node, &text) == QM_OK ? json_loads(text, 0, NULL) : NULL;
-    free(text);
-    qm_node_destroy(&node);
-    return json ? json : json_null();
-}
-
 // A simulated device says so in its name.
 static enum qm_status begin_simulation(struct worker *worker, uint32_t opening)
 {
@@ -143,7 +134,7 @@ static enum qm_status do_open(struct worker *worker, json_t *request, json_t *an
             qm_fault_plant(worker->device);
             qm_worker_device_watch(worker->device, qm_fault_value("delay") ? strtod(qm_fault_value("delay"), NULL) : 0);
             QM_TRY(begin_simulation(worker, number_of(request, "opening")));
-            json_object_set_new(answer, "info", json_of_node(qm_device_node(worker->device->info)));
+            json_object_set_new(answer, "info", qm_worker_json(qm_device_node(worker->device->info)));
             return QM_OK;
         }
     }
@@ -161,7 +152,7 @@ static enum qm_status do_list(json_t *request, json_t *answer)
         size_t count = 0;
         QM_TRY((*backend)->enumerate(infos, 32, &count));
         for (size_t i = 0; i < count && i < 32; ++i) {
-            json_t *row = json_of_node(qm_device_node(&infos[i]));
+            json_t *row = qm_worker_json(qm_device_node(&infos[i]));
             json_object_set_new(row, "id", json_string(infos[i].id));
             json_array_append_new(list, row);
         }
@@ -183,7 +174,7 @@ static enum qm_status do_selftest(struct worker *worker, json_t *answer)
         if (strcmp(selftest.capabilities[i].name, "texel_buffers") == 0)
             worker->has_texels = selftest.capabilities[i].tried && selftest.capabilities[i].works;
     }
-    json_t *node = json_of_node(qm_selftest_node(&selftest));
+    json_t *node = qm_worker_json(qm_selftest_node(&selftest));
     if (worker->is_simulated)
         json_object_set_new(node, "timer", json_string("simulated: no device was timed"));
     json_object_set_new(answer, "selftest", node);
@@ -683,6 +674,8 @@ static enum qm_status do_request(struct worker *worker, json_t *request, json_t 
         return qm_worker_kernels(worker->device, &worker->config, worker->tile, request, answer);
     if (strcmp(verb, "sweep") == 0)
         return qm_worker_sweep(&worker->sweep, worker->device, worker->has_texels, request, answer);
+    if (strcmp(verb, "ceilings") == 0)
+        return qm_worker_ceilings(worker->device, request, answer);
     if (strcmp(verb, "tokens") == 0)
         return do_tokens(worker, request);
     if (strcmp(verb, "run") == 0)

@@ -16,11 +16,11 @@
 //   random   scheme, artifact (path) -> rows, columns, bytes, products, has_device_time, tiled_ns [..], random_ns [..];
 //            see model/random_weight.h
 //   sweep    of kernels alone (`qmark kernels`), by `step`:
-//            ceilings: budget_ns -> ceilings {NAME: ..}, sizes [..], seconds, as struct qm_ceilings
 //            item: as struct qm_kernel_item -> as struct qm_kernel_row; it is kept until the next one
 //            time: ns, most -> samples_ns [..], batch, device_time: of that item
 //            drop: of that item
 //   kernels  only (prefix of variant names), rows (of prefill), quick, time_ns -> reports [..]
+//   ceilings budget_ns -> ceilings, as qm_ceilings_node has them
 //   tokens   split seed first count length base: generates windows and puts them into sequences base..base+count-1
 //   run      scheme, narrow, batch, tokens, position, sequence, repeats, logits (path or null)
 //            -> device_ns [..] (absent without device time), wall_ns, repeat_wall_ns [..], checksums [text ..],

@@ -2,7 +2,31 @@
 
 #include <stdlib.h>
 
+#include "bench/ceilings_node.h"
 #include "bench/kernel_check.h"
+
+json_t *qm_worker_json(struct qm_node *node)
+{
+    char *text = NULL;
+    json_t *json = qm_node_write_json(node, &text) == QM_OK ? json_loads(text, 0, NULL) : NULL;
+    free(text);
+    qm_node_destroy(&node);
+    return json ? json : json_null();
+}
+
+enum qm_status qm_worker_ceilings(struct qm_device *device, const json_t *request, json_t *answer)
+{
+    struct qm_ceilings_params params = {.budget_ns =
+                                            (uint64_t)json_integer_value(json_object_get(request, "budget_ns"))};
+    struct qm_ceilings *ceilings = calloc(1, sizeof(*ceilings));
+    if (!ceilings)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to measure ceilings");
+    enum qm_status status = qm_ceilings_measure(device, &params, ceilings);
+    if (status == QM_OK)
+        json_object_set_new(answer, "ceilings", qm_worker_json(qm_ceilings_node(ceilings)));
+    free(ceilings);
+    return status;
+}
 
 static json_t *json_of_report(const struct qm_kernel_report *report)
 {

@@ -42,6 +42,8 @@ int qm_verb_show(int argc, char **argv)
         {"points", QM_OPTION_FLAG, &style.with_points, NULL, "list every point of throughput as well"},
         {"sustained", QM_OPTION_FLAG, &style.with_sustained, NULL,
          "list the sustained runs as well: burst, last third, throttling, telemetry"},
+        {"kernels", QM_OPTION_FLAG, &style.with_kernels, NULL,
+         "list the device's ceilings as well, and every kernel with its share of them"},
         {"tasks", QM_OPTION_FLAG, &style.with_tasks, NULL, "list exact match of every task and difficulty as well"},
         {"details", QM_OPTION_FLAG, &style.with_details, NULL,
          "list percentiles, tails, calibration and greedy decoding as well"},

@@ -29,6 +29,8 @@ static const struct row_name {
     {"non_inferiority", {"threshold"}},
     {"seeds", {"seed"}},
     {"kernels", {"name", "shape"}},
+    {"kinds", {"kind"}},
+    {"bandwidth", {"bytes"}},
     {"warnings", {"code"}},
 };
 

@@ -36,6 +36,10 @@ static const struct rule {
     {"conditions.warnings[*].text", IGNORED, "its code decides"},
     {"conditions.**", SUBJECT, "the state of each host"},
 
+    {"ceilings", NOTE, "what the device gives at best was measured on one side only"},
+    {"ceilings.seconds", IGNORED, "it is no property of the device"},
+    {"ceilings.**", SUBJECT, "the devices that are compared"},
+
     {"compile", NOTE, "the time of compilers was told on one side only"},
     {"compile.**", SUBJECT, "the compilers that are compared"},
     {"timing", NOTE, "what the clock and the noise are worth was looked at on one side only"},

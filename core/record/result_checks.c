@@ -28,6 +28,7 @@ static const struct qm_result_check_rule rules[] = {
     {"device.self_test.status", RELATED, "no scheme is ok where it is wrong"},
     {"device.timer", PROFILE, "device.self_test.timer"},
     {"compile", RAW, "seen by the run alone"},
+    {"ceilings", RAW, "samples of them are not kept"},
     {"telemetry", RAW, "seen by the run alone"},
     {"conditions", RAW, "seen by the run alone"},
     {"timing", SAMPLES, "times, pairs of clock readings, and the baseline against itself"},
@@ -99,6 +100,9 @@ static const struct qm_result_check_rule rules[] = {
     {"schemes[].kernels[].time_us", RAW, "a time by itself; samples of it are not kept"},
     {"schemes[].kernels[].rate", RAW, "from time_us and the shape's operations"},
     {"schemes[].kernels[].unit", RAW, "of rate"},
+    {"schemes[].kernels[].intensity", RAW, "of the shape"},
+    {"schemes[].kernels[].ceiling", RELATED, "ceilings, rate, intensity and time_us, for kernels that this build has"},
+    {"schemes[].kernels[].share", RELATED, "ceilings, rate, intensity and time_us, for kernels that this build has"},
     {"hash", PROFILE, "all the rest"},
     {"", RAW, "of a later version"},
 };

@@ -260,17 +260,17 @@ static void write_curves(const struct qm_node *rows, FILE *file)
 // ---- Devices and comparison ---------------------------------------------------------------------------------------
 
 // "fp32 116 GFLOP/s, read 117 GB/s", on lines that are no wider than a table.
-static void write_ceilings(const struct qm_node *ceilings, FILE *file)
+static void write_ceilings(const struct qm_node *kinds, FILE *file)
 {
     size_t used = 0;
-    for (size_t i = 0; i < qm_node_count(ceilings); ++i) {
-        const struct qm_node *ceiling = qm_node_at(ceilings, i);
+    for (size_t i = 0; i < qm_node_count(kinds); ++i) {
+        const struct qm_node *ceiling = qm_node_at(kinds, i);
         char text[128], rate[32];
         double value;
         if (!qm_node_double_at(ceiling, "rate", &value))
             continue;
         number(rate, value, "-", true);
-        int length = snprintf(text, sizeof(text), "%s %s %s", qm_node_key(ceiling), rate, text_at(ceiling, "unit"));
+        int length = snprintf(text, sizeof(text), "%s %s %s", text_at(ceiling, "kind"), rate, text_at(ceiling, "unit"));
         bool fits = used > 0 && used + (size_t)length + 2 <= WIDTH;
         fprintf(file, "%s%s", used == 0 ? "  ceilings: " : fits ? ", " : ",\n    ", text);
         used = used == 0 ? 12 + (size_t)length : fits ? used + 2 + (size_t)length : 4 + (size_t)length;
@@ -289,7 +289,7 @@ static void write_devices(const struct qm_node *devices, const char *begin, FILE
         if (qm_node_is_text(ceilings))
             fprintf(file, "  ceilings: %s\n", qm_node_text(ceilings));
         else
-            write_ceilings(ceilings, file);
+            write_ceilings(qm_node_get(ceilings, "kinds"), file);
     }
 }
 

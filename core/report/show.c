@@ -3,6 +3,7 @@
 #include "record/result.h"
 #include "report/accuracy.h"
 #include "report/deployment.h"
+#include "report/show_roofline.h"
 #include "report/show_speed.h"
 #include "report/table.h"
 #include "sys/host.h"
@@ -453,6 +454,7 @@ static void show_notes(const struct qm_node *result, const struct qm_show_style 
     fprintf(file, "%s; sustained: %s\n", text, qm_node_text_at(scheme, "sustained", "--sustained lists it"));
     fprintf(file, "  policy: %s\n", qm_node_text_at(scheme, "disclosure.tool_chain.policy", "undisclosed"));
     qm_show_speed_notes(result, file);
+    qm_show_ceilings(result, file);
     show_criteria(scheme, file);
     qm_show_accuracy_notes(result, file);
     show_set(qm_node_get(scheme, "disclosure.evaluation_set"), "evaluation set", file);
@@ -490,6 +492,8 @@ enum qm_status qm_show_result(const struct qm_node *result, const struct qm_show
         QM_TRY(qm_show_points(result, style, file));
     if (style->with_sustained)
         QM_TRY(qm_show_sustained(result, style, file));
+    if (style->with_kernels)
+        QM_TRY(qm_show_roofline(result, style, file));
     if (style->with_details)
         QM_TRY(qm_show_details(result, style, file));
     if (style->with_tasks)

@@ -14,6 +14,7 @@ struct qm_show_style {
     bool is_fancy;       // lines that a terminal shows
     bool with_points;    // every point of throughput, as a second table
     bool with_sustained; // the sustained run of every scheme
+    bool with_kernels;   // ceilings, and every timed kernel under them
     bool with_tasks;     // exact match of every task and difficulty
     bool with_details;   // the distribution of divergences and what else stands behind accuracy
     bool is_changed;     // the file's hash is not that of its content

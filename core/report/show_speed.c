@@ -5,6 +5,7 @@
 
 #include "record/node.h"
 #include "record/result.h"
+#include "report/show_roofline.h"
 #include "report/table.h"
 
 static const char *name_of(const struct qm_node *scheme)
@@ -295,6 +296,7 @@ void qm_show_warnings(const struct qm_node *result, FILE *file)
     const struct qm_node *warnings = qm_node_get(result, "conditions.warnings");
     if (strcmp(qm_node_text_at(result, "model.cache_resident", ""), "yes") == 0)
         fprintf(file, "  WARNING: the weights fit a cache of the device: its memory's bandwidth is not in the speed\n");
+    qm_show_weak_baseline(result, file);
     warn_sustained(schemes, file);
     warn_odd(schemes, file);
     for (size_t i = 0; i < qm_node_count(warnings); i++)
