@@ -35,6 +35,7 @@ readers() { # readers TARGET: the files that it is to cover; none: no least cove
     jsonl) echo core/workload/examples.c core/workload/examples_harness.c core/workload/answers.c core/workload/lines.c ;;
     artifact) echo core/quant/artifact_file.c core/quant/artifact_text.c ;;
     journal) echo core/bench/journal_read.c ;;
+    kernel_plan) echo core/bench/kernel_plan.c core/bench/kernel_plan_items.c ;;
     profile) echo core/bench/profile.c core/bench/profile_measure.c ;;
     node) echo core/record/node_read.c ;;
     safetensors) echo core/model/safetensors.c core/model/json_bound.c ;;

@@ -463,7 +463,7 @@ void qm_case_attention(struct qm_case_builder *b)
     // Of tokens that are looked at; among several sequences of a case some are longer than 45 and some are not.
     // A model's own shapes, which are timed and longer than those of checks, look at all of them.
     static const uint32_t windows[] = {0, 45, 1};
-    const bool is_whole = s->rows > 32 || s->position > 300;
+    const bool is_whole = s->is_whole || s->rows > 32 || s->position > 300;
     // Exact tokens: none but kivi's own block, the first ones alone, or both ends, which may meet.
     uint32_t ends = (s->rows + s->n) % 3;
     struct qm_attention_parameters p = {

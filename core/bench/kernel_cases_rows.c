@@ -263,6 +263,7 @@ static struct qm_case_shape used_of(const struct qm_case_shape *shape, unsigned 
                               .k = uses & K ? shape->k : 1,
                               .kv_heads = uses & KV_HEADS ? shape->kv_heads : 1,
                               .position = uses & POSITION ? shape->position : 0};
+    s.is_whole = shape->is_whole;
     s.tokens_per_sequence = uses & TOKENS && shape->tokens_per_sequence ? shape->tokens_per_sequence : s.rows;
     return s;
 }

@@ -60,6 +60,7 @@ struct qm_case_shape {
     uint32_t kv_heads;
     uint32_t position;
     uint32_t tokens_per_sequence; // 0: rows
+    bool is_whole;                // attention: without a window, at any size
 };
 
 // Builds the case `name` ("matmul-w8-a8") for `tile`. QM_INVALID where there is no such kernel or the shape is none of

@@ -61,7 +61,7 @@ static enum qm_status check_word(const char *key, const char *word)
 {
     static char words[64][QM_KERNEL_PLAN_WORD_BYTES];
     const char *names[64];
-    char list[512] = "";
+    char list[4096] = "";
     size_t count = known_words(key, words, COUNT(words));
     for (size_t i = 0; i < count; ++i) {
         if (strcmp(words[i], word) == 0)
@@ -311,12 +311,15 @@ static enum qm_status read_growth(struct qm_kernel_plan *plan, const struct qm_n
 {
     QM_TRY(check_keys(growth, "growth", growth_keys, COUNT(growth_keys)));
     const struct qm_node *model = qm_node_child(growth, "model"), *layer = qm_node_child(growth, "layer");
-    if (!qm_node_is_text(model) || check_word("models", qm_node_text(model)) != QM_OK)
-        return qm_node_invalid(model, "'model' of growth is no known model; expected 1b, 3b, 8b or 70b");
-    if (!qm_node_is_text(layer) || check_word("layers", qm_node_text(layer)) != QM_OK)
+    bool is_none = qm_node_is_text(model) && strcmp(qm_node_text(model), "none") == 0;
+    if (!is_none && (!qm_node_is_text(model) || check_word("models", qm_node_text(model)) != QM_OK))
+        return qm_node_invalid(model, "'model' of growth is no known model; expected 1b, 3b, 8b, 70b or none");
+    if (!is_none && (!qm_node_is_text(layer) || check_word("layers", qm_node_text(layer)) != QM_OK))
         return qm_node_invalid(layer, "'layer' of growth is no known layer; expected q, kv, up, down or head");
-    QM_TRY(add_word(&plan->growth_models, "models", qm_node_text(model)));
-    QM_TRY(add_word(&plan->growth_layers, "layers", qm_node_text(layer)));
+    if (!is_none) {
+        QM_TRY(add_word(&plan->growth_models, "models", qm_node_text(model)));
+        QM_TRY(add_word(&plan->growth_layers, "layers", qm_node_text(layer)));
+    }
     QM_TRY(read_list(plan, qm_node_child(growth, "rows"), "growth.rows"));
     return read_list(plan, qm_node_child(growth, "sizes"), "growth.sizes");
 }
@@ -386,6 +389,8 @@ static void expand_numbers(struct qm_node *node, const char *key, const struct q
 struct qm_node *qm_kernel_plan_expand(const struct qm_kernel_plan *plan)
 {
     struct qm_node *node = qm_node_new_mapping();
+    qm_node_set_u64(node, "schema", 1);
+    qm_node_set_text(node, "kind", "kernels");
     qm_node_set_text(node, "name", plan->name);
     qm_node_set_text(node, "title", plan->title);
     expand_words(node, "models", &plan->models);

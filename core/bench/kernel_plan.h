@@ -10,7 +10,7 @@
 //   formats: [w4-f16, w8a8]   of products: as variants of kernels have them, "-g64" behind for a group, or a scheme's name
 //   kv: [f16, kv8]            of attention
 //   tiers: [best]             best, or names of tiers     tiles: [] (those of the tier) or names
-//   growth: {model: 1b, layer: up, rows: [1, 2, .. 512], sizes: [128, 256, .. 2048]}  sizes are cubes
+//   growth: {model: 1b, layer: up, rows: [1, 2, .. 512], sizes: [128, 256, .. 2048]}  sizes are cubes; model may be none
 //   context: 1024             of attention
 //   row_ms: 300               about how long a row is timed     seconds: 0   for all; 0: no limit
 // All keys must be there.
@@ -31,7 +31,7 @@ struct qm_node;
 
 enum {
     QM_KERNEL_PLAN_LIST_MAX = 32,
-    QM_KERNEL_PLAN_WORD_BYTES = 32,
+    QM_KERNEL_PLAN_WORD_BYTES = 48,
     QM_KERNEL_PLAN_ITEMS_MAX = 4096,
 };
 
@@ -74,14 +74,14 @@ QM_MUST_USE enum qm_status qm_kernel_plan_read(const struct qm_node *root, struc
 // Puts the words of a list with commas between in place of those of a key. QM_INVALID names the option, `key`.
 QM_MUST_USE enum qm_status qm_kernel_plan_set(struct qm_kernel_plan *plan, const char *key, const char *list);
 
-// The plan as a profile; the caller destroys it. NULL without memory.
+// The plan as a profile, which qm_kernel_plan_read reads back; the caller destroys it. NULL without memory.
 QM_MUST_USE struct qm_node *qm_kernel_plan_expand(const struct qm_kernel_plan *plan);
 
 // A row to be.
 struct qm_kernel_plan_item {
     struct qm_kernel_item item;
     char kernel[16], format[QM_KERNEL_PLAN_WORD_BYTES];
-    char layer[48];  // "8b up"; "" for shapes of one's own
+    char layer[64];  // "8b up"; "" for shapes of one's own
     char growth[64]; // rows that have the same text here are one curve: over rows, or over sizes; "" for none
 };
 // Every row once, in the order in which they are run. free() the list. QM_INVALID for a shape that a format does not take,

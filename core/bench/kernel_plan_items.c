@@ -54,7 +54,7 @@ static enum qm_status add(struct list *list, const struct qm_kernel_plan_item *w
     const struct qm_kernel_plan *plan = list->plan;
     struct qm_kernel_plan_item item = *wanted;
     for (size_t i = 0; i < plan->tiles.count; ++i) {
-        snprintf(item.item.tile, sizeof(item.item.tile), "%.11s", plan->tiles.items[i]);
+        snprintf(item.item.tile, sizeof(item.item.tile), "%s", plan->tiles.items[i]);
         QM_TRY(add_one(list, &item));
     }
     for (size_t i = 0; plan->tiles.count == 0 && i < plan->tiers.count; ++i) {
@@ -183,7 +183,7 @@ static enum qm_status add_model(struct list *list, const struct qm_known_model *
     const char *rope = m->head == 128 ? "rope-h128" : "rope";
     for (size_t i = 0; i < plan->layers.count; ++i) {
         uint32_t n, k;
-        char layer[48];
+        char layer[QM_KERNEL_PLAN_WORD_BYTES + 16];
         snprintf(layer, sizeof(layer), "%s %s", m->name, plan->layers.items[i]);
         qm_known_layer(m, plan->layers.items[i], &n, &k);
         for (size_t r = 0; r < plan->rows.count; ++r)
@@ -213,7 +213,7 @@ static enum qm_status add_growth(struct list *list)
     if (plan->growth_models.count) {
         const struct qm_known_model *m = qm_known_model_find(plan->growth_models.items[0]);
         uint32_t n, k;
-        char layer[48];
+        char layer[QM_KERNEL_PLAN_WORD_BYTES + 16];
         snprintf(layer, sizeof(layer), "%s %s", m->name, plan->growth_layers.items[0]);
         qm_known_layer(m, plan->growth_layers.items[0], &n, &k);
         for (size_t r = 0; r < plan->growth_rows.count; ++r)

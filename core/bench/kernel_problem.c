@@ -90,48 +90,54 @@ static enum qm_status compile(struct qm_kernel_problem *problem, struct qm_kerne
 
 static const struct qm_kernel_variant *find_exactly(const char *name, const char *tile)
 {
-    const struct qm_kernel_variant *found = qm_kernel_find(name, tile);
-    const char *end = found ? strrchr(found->name, '-') : NULL;
-    return end && strcmp(end + 1, tile) == 0 ? found : NULL;
-}
-
-static const struct qm_kernel_variant *find_of_tier(const char *name, const char *tier)
-{
     size_t length = strlen(name);
     for (size_t i = 0; i < qm_kernel_variant_count; ++i) {
         const struct qm_kernel_variant *v = &qm_kernel_variants[i];
-        if (strncmp(v->name, name, length) == 0 && v->name[length] == '-' && !strchr(v->name + length + 1, '-') &&
-            strcmp(qm_kernel_tier(v), tier) == 0)
+        if (strncmp(v->name, name, length) == 0 && v->name[length] == '-' && strcmp(v->name + length + 1, tile) == 0)
             return v;
     }
     return NULL;
+}
+
+// A tier that the device has, and the kernel has a variant of.
+static enum qm_status find_of_tier(const struct qm_kernel_bench *bench, const struct qm_kernel_item *item,
+                                   uint64_t texel_bytes, const struct qm_kernel_variant **out)
+{
+    const struct qm_kernel_bench_params *p = &bench->params;
+    enum qm_tier tier;
+    const char *tile;
+    if (!qm_tier_find(item->tier, &tier))
+        return QM_FAIL(QM_INVALID, "there is no tier %s", item->tier);
+    QM_TRY(qm_tiers_force(p->device->info, p->capabilities, p->capability_count, tier, texel_bytes, &tile));
+    *out = qm_kernel_find(item->name, tile);
+    if (*out && strcmp(qm_kernel_tier(*out), item->tier) != 0)
+        return QM_FAIL(QM_UNSUPPORTED, "%s has no tier %s", item->name, item->tier);
+    return QM_OK;
 }
 
 // `texel_bytes`: of the largest binding that would be read as texels.
 static enum qm_status choose_variant(const struct qm_kernel_bench *bench, const struct qm_kernel_item *item,
                                      uint64_t texel_bytes, const struct qm_kernel_variant **out)
 {
-    const struct qm_device_info *info = bench->params.device->info;
-    bool is_texel = strcmp(item->tier, "texel") == 0;
-    uint64_t bytes = bench->params.has_texels ? texel_bytes : QM_KERNEL_BASE_TIER;
+    const struct qm_kernel_bench_params *p = &bench->params;
     *out = NULL;
-    if (item->tile[0])
-        *out = find_exactly(item->name, item->tile);
-    else if (!item->tier[0])
-        *out = qm_kernel_find(item->name, qm_kernel_tile(info, bytes));
-    else if (strcmp(item->tier, "base") == 0)
-        *out = qm_kernel_find(item->name, qm_kernel_tile(info, QM_KERNEL_BASE_TIER));
-    else
-        *out = find_of_tier(item->name, item->tier);
-    if (!*out && !qm_kernel_find(item->name, "narrow"))
+    if (!qm_kernel_find(item->name, "narrow"))
         return QM_FAIL(QM_INVALID, "there is no kernel %s", item->name);
-    if (!*out)
-        return QM_FAIL(QM_UNSUPPORTED, "%s has no %s %s", item->name, item->tile[0] ? "tile" : "tier",
-                       item->tile[0] ? item->tile : item->tier);
-    if (is_texel && !bench->params.has_texels)
-        return QM_FAIL(QM_UNSUPPORTED, "tier texel: %s",
-                       info->max_texel_bytes > 0 ? "advertised, failed self-test"
-                                                 : "the device has no texel buffers of storage");
+    if (item->tile[0]) {
+        *out = find_exactly(item->name, item->tile);
+        if (!*out)
+            return QM_FAIL(QM_UNSUPPORTED, "%s has no tile %s", item->name, item->tile);
+        bool is_texel = (*out)->texel_bindings != 0;
+        if (is_texel && qm_tier_state(QM_TIER_TEXEL, p->capabilities, p->capability_count) != QM_TIER_WORKS)
+            return QM_FAIL(QM_UNSUPPORTED,
+                           "tile %s reads texel buffers, which %s has not or which failed its self-test", item->tile,
+                           p->device->info->id);
+        return QM_OK;
+    }
+    if (item->tier[0])
+        return find_of_tier(bench, item, texel_bytes, out);
+    uint32_t working = qm_tiers_working(p->capabilities, p->capability_count);
+    *out = qm_kernel_find(item->name, qm_tiers_best(p->device->info, working, texel_bytes));
     return QM_OK;
 }
 
@@ -174,11 +180,12 @@ static enum qm_status plan_parts(struct qm_kernel_problem *problem, uint64_t *al
     for (uint32_t pieces = 1;; ++pieces) {
         rows = (item->n + pieces - 1) / pieces;
         rows = pieces == 1 ? rows : (rows + PART_ROWS - 1) / PART_ROWS * PART_ROWS;
-        QM_TRY(part_bytes(problem, rows, &layout));
+        enum qm_status status = part_bytes(problem, rows, &layout); // which has its own limit
         uint64_t result = is_product ? 0 : (uint64_t)rows * item->k * 4;
-        if (layout.bytes <= most_bytes(problem, 0) && result <= most_bytes(problem, 1))
+        if (status == QM_OK && layout.bytes <= most_bytes(problem, 0) && result <= most_bytes(problem, 1))
             break;
         if (pieces == QM_PROBLEM_PARTS_MAX || (pieces > 1 && rows == PART_ROWS)) {
+            QM_TRY(status);
             QM_TRY(check_binding(problem, 0, "a part of the weights", layout.bytes, "use a smaller k"));
             return check_binding(problem, 1, "results of a part", result, "use a smaller k");
         }
@@ -422,19 +429,17 @@ static enum qm_status make_case(struct qm_kernel_problem *problem, struct qm_ker
 {
     const struct qm_kernel_item *item = &problem->item;
     const char *tile = strrchr(problem->right->name, '-') + 1;
-    struct qm_case_shape shape = {
-        .rows = item->rows, .n = item->n, .k = item->k, .kv_heads = item->kv_heads, .position = item->position};
+    struct qm_case_shape shape = {.rows = item->rows,
+                                  .n = item->n,
+                                  .k = item->k,
+                                  .kv_heads = item->kv_heads,
+                                  .position = item->position,
+                                  .is_whole = true};
     // A decode step of several sequences, or one sequence's prompt.
     shape.tokens_per_sequence =
         strcmp(problem->right->kernel, "attention") == 0 && item->position > 0 && item->rows <= 8 ? 1 : item->rows;
     QM_TRY(qm_kernel_case_create(item->name, tile, &shape, QM_CASE_RANDOM, &problem->c));
     struct qm_kernel_case *c = problem->c;
-    if (strcmp(problem->right->kernel, "attention") == 0) {
-        struct qm_attention_parameters p;
-        memcpy(&p, c->parameters, sizeof(p));
-        p.window = 0; // all positions: what the operations count
-        memcpy(c->parameters, &p, sizeof(p));
-    }
     snprintf(row->shape, sizeof(row->shape), "%s", c->shape);
     row->operations = c->operations;
     row->bytes = c->bytes;
@@ -540,6 +545,9 @@ enum qm_status qm_kernel_problem_time(struct qm_kernel_problem *problem, uint64_
     double least_ns = 1000.0 * problem->device->info->timestamp_period_ns, sample_ns = 0, total_ns = 0;
     least_ns = least_ns > SAMPLE_NS ? least_ns : SAMPLE_NS;
     qm_heartbeat_note("timing of kernel %s", problem->variant->name);
+    // One run is long enough, and the one that was checked has warmed up.
+    if (problem->batch == 0 && problem->first_ns >= 20 * least_ns)
+        problem->batch = 1;
     if (problem->batch == 0) {
         for (uint32_t runs = 1;;) { // the first run of each program warms up and says how long a sample would be
             QM_TRY(record(problem, runs));
@@ -633,8 +641,7 @@ static enum qm_status fill(struct qm_kernel_problem *problem, struct qm_kernel_r
     problem->batch = 0; // not yet known
     if (!problem->c) {
         bool unused;
-        double ns;
-        QM_TRY(run_once(problem, &unused, &ns));
+        QM_TRY(run_once(problem, &unused, &problem->first_ns));
     }
     qm_heartbeat_note("check of kernel %s, %s", problem->right->name, row->shape);
     return qm_problem_check(problem, row);

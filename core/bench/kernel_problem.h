@@ -34,7 +34,7 @@ struct qm_kernel_item {
     enum qm_weight_format weights;    // of those that the kernel decodes; QM_WEIGHT_FORMAT_COUNT: the table's first
     uint32_t rows, n, k, kv_heads, position;
     char tier[12]; // "base", "texel", ...; "": the best that the device proved
-    char tile[12]; // "narrow", ...; "": that of the tier for the device
+    char tile[48]; // "narrow", ...; "": that of the tier for the device
     char settings[QM_SETTINGS_BYTES]; // what is changed of its definitions (kernel/configure.h); "": nothing
 };
 
@@ -65,7 +65,8 @@ struct qm_kernel_bench; // a device, with what it compiled
 
 struct qm_kernel_bench_params {
     struct qm_device *device; // not owned
-    bool has_texels;          // as the self-test found
+    const struct qm_capability *capabilities; // as the self-test left them; not owned
+    size_t capability_count;
     uint64_t seed;
     uint64_t submission_ns; // a dispatch that takes longer is split by rows; 0: 200 ms, and never on a processor
 };

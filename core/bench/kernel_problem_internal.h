@@ -61,7 +61,8 @@ struct qm_kernel_problem {
     struct qm_dispatch *dispatches; // of one run
     size_t dispatch_count;
     struct qm_program *program; // `batch` runs
-    uint32_t batch;
+    uint32_t batch;             // 0: it is not known how many make a sample
+    double first_ns;            // of the run that was checked; 0: there was none
 };
 
 bool qm_problem_has_weights(const struct qm_kernel_problem *problem);

@@ -1,6 +1,6 @@
 #include "bench/kernel_sweep.h"
 
-#include "bench/ceilings.h"
+#include "bench/ceilings_node.h"
 #include "bench/client.h"
 #include "bench/worker_sweep.h"
 #include "record/node.h"
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CEILINGS_TIMEOUT_S 900.0
+#define LONG 4 // times as long as a row is to take
 
 // A device, and the row at hand on it.
 struct subject {
@@ -68,6 +68,7 @@ static double real_of(const json_t *json, const char *key)
 // A worker that says nothing of its device but why it cannot be used leaves that as the subject's failure.
 static void start(struct sweep *sweep, struct subject *s)
 {
+    struct qm_node *node = s->node;
     json_t *answer = NULL;
     if (s->starts++ == QM_SWEEP_RESTARTS_MAX) {
         snprintf(s->failure, sizeof(s->failure),
@@ -82,6 +83,9 @@ static void start(struct sweep *sweep, struct subject *s)
                             sweep->params->cache_dir ? json_string(sweep->params->cache_dir) : json_null());
         status = qm_client_ask(s->client, sweep->timeout_s, request, &answer);
     }
+    const char *name = text_of(json_object_get(answer, "info"), "name");
+    if (*name) // a simulated device says so here alone
+        qm_node_set_text(node, "name", name);
     json_decref(answer);
     answer = NULL;
     if (status == QM_OK)
@@ -107,57 +111,29 @@ static enum qm_status ask(struct sweep *sweep, struct subject *s, json_t *reques
 
 // ---- Ceilings -----------------------------------------------------------------------------------------------------
 
-static void read_ceilings(struct subject *s, const json_t *answer)
+static void read_ceilings(struct subject *s, const json_t *json)
 {
-    const json_t *kinds = json_object_get(answer, "ceilings"), *sizes = json_object_get(answer, "sizes");
-    struct qm_node *node = qm_node_add_mapping(s->node, "ceilings");
-    for (int i = 0; i < QM_CEILING_COUNT; ++i) {
-        enum qm_ceiling_kind kind = (enum qm_ceiling_kind)i;
-        const json_t *json = json_object_get(kinds, qm_ceiling_name(kind));
-        struct qm_ceiling *c = &s->ceilings.of[i];
-        char unit[48];
-        bool is_ok = strcmp(text_of(json, "status"), "ok") == 0;
-        c->status = is_ok ? QM_OK : QM_UNSUPPORTED;
-        c->rate = real_of(json, "rate");
-        struct qm_node *row = qm_node_add_mapping(node, qm_ceiling_name(kind));
-        snprintf(unit, sizeof(unit), "%s", qm_ceiling_unit(kind));
-        qm_node_set_text(row, "unit", unit);
-        if (!is_ok) {
-            qm_node_set_text(row, "rate", "not measured");
-            qm_node_set_text(row, "reason", text_of(json, "reason"));
-            continue;
-        }
-        qm_node_set_double(row, "rate", c->rate / qm_ceiling_scale(kind));
-        qm_node_set_text(row, "probe", text_of(json, "probe"));
-        qm_node_set_u64(row, "vector_width", whole_of(json, "vector_width"));
-        qm_node_set_u64(row, "chains", whole_of(json, "chains"));
-        qm_node_set_u64(row, "bytes", whole_of(json, "bytes"));
-        if (*text_of(json, "note"))
-            qm_node_set_text(row, "note", text_of(json, "note"));
+    struct qm_node *node = NULL;
+    char *text = json_dumps(json, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    enum qm_status status = text ? qm_node_parse(text, strlen(text), "ceilings", &qm_node_result_limits, &node)
+                                 : QM_FAIL(QM_OUT_OF_MEMORY, "no memory for ceilings");
+    free(text);
+    if (status != QM_OK) {
+        qm_node_set_text(s->node, "ceilings", qm_error_text());
+        return;
     }
-    struct qm_node *list = qm_node_add_sequence(s->node, "bandwidth");
-    for (size_t i = 0; i < json_array_size(sizes) && i < QM_CEILING_SIZES_MAX; ++i) {
-        const json_t *json = json_array_get(sizes, i);
-        struct qm_ceiling_size *size = &s->ceilings.sizes[s->ceilings.size_count++];
-        *size = (struct qm_ceiling_size){whole_of(json, "bytes"), real_of(json, "read"), real_of(json, "write"),
-                                         real_of(json, "copy")};
-        struct qm_node *row = qm_node_append_mapping(list);
-        qm_node_set_u64(row, "bytes", size->bytes);
-        qm_node_set_double(row, "read_gb_per_s", size->read / 1e9);
-        qm_node_set_double(row, "write_gb_per_s", size->write / 1e9);
-        qm_node_set_double(row, "copy_gb_per_s", size->copy / 1e9);
-    }
-    s->has_ceilings = true;
+    s->has_ceilings = qm_ceilings_of_node(node, &s->ceilings);
+    qm_node_set_node(s->node, "ceilings", node);
 }
 
 static void measure_ceilings(struct sweep *sweep, struct subject *s)
 {
     json_t *answer = NULL;
-    json_t *request = json_pack("{s:s, s:s, s:I}", "do", "sweep", "step", "ceilings", "budget_ns",
-                                (json_int_t)sweep->params->ceilings_budget_ns);
+    json_t *request =
+        json_pack("{s:s, s:I}", "do", "ceilings", "budget_ns", (json_int_t)sweep->params->ceilings_budget_ns);
     enum qm_status status = ask(sweep, s, request, &answer);
     if (status == QM_OK)
-        read_ceilings(s, answer);
+        read_ceilings(s, json_object_get(answer, "ceilings"));
     else
         qm_node_set_text(s->node, "ceilings", qm_error_text());
     json_decref(answer);
@@ -221,7 +197,7 @@ static struct qm_node *begin_row(const struct subject *s, const struct qm_kernel
     qm_node_set_u64(row, "n", item->item.n);
     qm_node_set_u64(row, "k", item->item.k);
     qm_node_set_text(row, "tier", *item->item.tier ? item->item.tier : "best");
-    qm_node_set_text(row, "tile", *item->item.tile ? item->item.tile : "of the tier");
+    qm_node_set_text(row, "tile", *item->item.tile ? item->item.tile : "none");
     char shape[64];
     write_shape(item, shape);
     qm_node_set_text(row, "shape", shape);
@@ -359,7 +335,11 @@ static void time_round(struct sweep *sweep, struct subject *s)
     json_t *answer = NULL;
     size_t most = QM_SWEEP_SAMPLES_MAX / QM_SWEEP_ROUNDS;
     json_int_t ns = (json_int_t)sweep->params->plan->row_ms * 1000000 / QM_SWEEP_ROUNDS;
-    if (!s->answer)
+    double total_ns = 0;
+    for (size_t i = 0; i < s->count; ++i)
+        total_ns += s->samples[i] * s->batch;
+    // One run takes so long that three say what there is to say.
+    if (!s->answer || (s->count >= 3 && total_ns > LONG * (double)sweep->params->plan->row_ms * 1e6))
         return;
     enum qm_status status = ask(
         sweep, s, json_pack("{s:s, s:s, s:I, s:I}", "do", "sweep", "step", "time", "ns", ns, "most", (json_int_t)most),

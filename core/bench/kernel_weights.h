@@ -1,6 +1,6 @@
 // Large random weights, made quickly: a pool of short pieces of rows is encoded once, and each row of the weight is put
 // together from pieces of it, chosen by a hash of where they stand. So every code and every scale is one that the format
-// has, any part of the weight can be made on its own, and what lies on the device does not repeat.
+// has, any part of the weight can be made on its own, and no row is a copy of another.
 #ifndef QM_BENCH_KERNEL_WEIGHTS_H
 #define QM_BENCH_KERNEL_WEIGHTS_H
 

@@ -17,7 +17,8 @@ enum {
 
 struct qm_tune_params {
     struct qm_device *device; // not owned
-    bool has_texels;
+    const struct qm_capability *capabilities; // as the self-test left them; not owned
+    size_t capability_count;
     uint64_t seed;
     const struct qm_kernel_item *items; // of one kernel's name, tier and tile, without settings
     size_t item_count;                  // 1 .. QM_TUNE_ITEMS_MAX

@@ -60,7 +60,7 @@ struct worker {
     size_t pass_count;
     struct qm_worker_generator generator; // goes before its network
     struct qm_worker_server server;       // likewise
-    struct qm_worker_sweep problem;       // of a sweep of kernels
+    struct qm_worker_sweep sweep;         // of a sweep of kernels
     struct qm_clock_probe *probe;         // made when it is first asked for
     bool is_simulated;
     struct qm_simulation simulation;
@@ -112,6 +112,7 @@ static enum qm_status begin_simulation(struct worker *worker, uint32_t opening)
     named = *worker->device->info;
     snprintf(named.name, sizeof(named.name), "%.100s (simulated clock)", worker->device->info->name);
     worker->device->info = &named;
+    worker->sweep.simulation = &worker->simulation;
     return QM_OK;
 }
 
@@ -674,9 +675,10 @@ static enum qm_status do_request(struct worker *worker, json_t *request, json_t 
     if (strcmp(verb, "kernels") == 0)
         return qm_worker_kernels(worker->device, &worker->config, worker->tile, request, answer);
     if (strcmp(verb, "tune") == 0)
-        return qm_worker_tune(worker->device, worker->has_texels, request, answer);
+        return qm_worker_tune(worker->device, worker->capabilities, worker->capability_count, request, answer);
     if (strcmp(verb, "sweep") == 0)
-        return qm_worker_sweep(&worker->problem, worker->device, worker->has_texels, request, answer);
+        return qm_worker_sweep(&worker->sweep, worker->device, worker->capabilities, worker->capability_count, request,
+                               answer);
     if (strcmp(verb, "ceilings") == 0)
         return qm_worker_ceilings(worker->device, request, answer);
     if (strcmp(verb, "tokens") == 0)
@@ -737,7 +739,7 @@ static void close_all(struct worker *worker)
     qm_simulation_free(&worker->simulation);
     qm_worker_generator_close(&worker->generator);
     qm_worker_server_close(&worker->server);
-    qm_worker_sweep_close(&worker->problem);
+    qm_worker_sweep_close(&worker->sweep);
     for (size_t i = 0; i < worker->pass_count; ++i)
         qm_pass_destroy(&worker->passes[i].pass);
     for (size_t i = 0; i < worker->network_count; ++i)

@@ -16,7 +16,6 @@
 //   random   scheme, artifact (path) -> rows, columns, bytes, products, has_device_time, tiled_ns [..], random_ns [..];
 //            see model/random_weight.h
 //   sweep    of kernels alone (`qmark kernels`), by `step`:
-//            ceilings: budget_ns -> ceilings {NAME: ..}, sizes [..], seconds, as struct qm_ceilings
 //            item: as struct qm_kernel_item -> as struct qm_kernel_row; it is kept until the next one
 //            time: ns, most -> samples_ns [..], batch, device_time: of that item
 //            drop: of that item

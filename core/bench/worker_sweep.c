@@ -20,43 +20,6 @@ static uint32_t number_of(const json_t *request, const char *key)
     return (uint32_t)json_integer_value(json_object_get(request, key));
 }
 
-// ---- Ceilings -----------------------------------------------------------------------------------------------------
-
-static json_t *json_of_ceiling(const struct qm_ceiling *c)
-{
-    json_t *json = json_object();
-    json_object_set_new(json, "status", json_string(qm_status_name(c->status)));
-    json_object_set_new(json, "reason", json_string(c->reason));
-    json_object_set_new(json, "note", json_string(c->note));
-    json_object_set_new(json, "rate", json_real(c->rate));
-    json_object_set_new(json, "probe", json_string(c->probe));
-    json_object_set_new(json, "tile", json_string(c->tile));
-    json_object_set_new(json, "vector_width", json_integer(c->vector_width));
-    json_object_set_new(json, "chains", json_integer(c->chains));
-    json_object_set_new(json, "bytes", json_integer((json_int_t)c->bytes));
-    json_object_set_new(json, "samples", json_integer(c->samples));
-    return json;
-}
-
-static enum qm_status ceilings_of(struct qm_device *device, const json_t *request, json_t *answer)
-{
-    static struct qm_ceilings ceilings;
-    struct qm_ceilings_params params = {.budget_ns =
-                                            (uint64_t)json_integer_value(json_object_get(request, "budget_ns"))};
-    QM_TRY(qm_ceilings_measure(device, &params, &ceilings));
-    json_t *kinds = json_object(), *sizes = json_array();
-    for (int i = 0; i < QM_CEILING_COUNT; ++i)
-        json_object_set_new(kinds, qm_ceiling_name((enum qm_ceiling_kind)i), json_of_ceiling(&ceilings.of[i]));
-    for (size_t i = 0; i < ceilings.size_count; ++i)
-        json_array_append_new(sizes, json_pack("{s:I, s:f, s:f, s:f}", "bytes", (json_int_t)ceilings.sizes[i].bytes,
-                                               "read", ceilings.sizes[i].read, "write", ceilings.sizes[i].write, "copy",
-                                               ceilings.sizes[i].copy));
-    json_object_set_new(answer, "ceilings", kinds);
-    json_object_set_new(answer, "sizes", sizes);
-    json_object_set_new(answer, "seconds", json_real(ceilings.seconds));
-    return QM_OK;
-}
-
 // ---- Items --------------------------------------------------------------------------------------------------------
 
 json_t *qm_kernel_item_json(const struct qm_kernel_item *item)
@@ -113,18 +76,21 @@ static void answer_row(const struct qm_kernel_row *row, json_t *answer)
     json_object_set_new(answer, "statistics", statistics);
 }
 
-static enum qm_status make_item(struct qm_worker_sweep *worker, struct qm_device *device, bool has_texels,
+static enum qm_status make_item(struct qm_worker_sweep *worker, struct qm_device *device,
+                                const struct qm_capability *capabilities, size_t capability_count,
                                 const json_t *request, json_t *answer)
 {
     struct qm_kernel_item item;
     struct qm_kernel_row row;
     qm_kernel_problem_destroy(&worker->problem);
     if (!worker->bench) {
-        struct qm_kernel_bench_params params = {.device = device, .has_texels = has_texels, .seed = SEED};
+        struct qm_kernel_bench_params params = {
+            .device = device, .capabilities = capabilities, .capability_count = capability_count, .seed = SEED};
         QM_TRY(qm_kernel_bench_create(&params, &worker->bench));
     }
     qm_kernel_item_read(request, &item);
     QM_TRY(qm_kernel_problem_create(worker->bench, &item, &worker->problem, &row));
+    worker->work = row.operations > 0 ? row.operations : row.bytes;
     answer_row(&row, answer);
     return QM_OK;
 }
@@ -137,9 +103,16 @@ static enum qm_status time_item(struct qm_worker_sweep *worker, const json_t *re
     bool device_time = false;
     if (!worker->problem)
         return QM_FAIL(QM_INVALID, "there is no item to time");
-    QM_TRY(qm_kernel_problem_time(worker->problem, (uint64_t)json_integer_value(json_object_get(request, "ns")),
-                                  most > 0 && most < SAMPLES_MAX ? most : SAMPLES_MAX, samples, &count, &batch,
-                                  &device_time));
+    most = most > 0 && most < SAMPLES_MAX ? most : SAMPLES_MAX;
+    QM_TRY(qm_kernel_problem_time(worker->problem, (uint64_t)json_integer_value(json_object_get(request, "ns")), most,
+                                  samples, &count, &batch, &device_time));
+    if (worker->simulation) { // the same numbers however long it took
+        count = most;
+        batch = 1;
+        device_time = false;
+    }
+    for (size_t i = 0; worker->simulation && i < count; ++i)
+        samples[i] = qm_simulation_pass_ns(worker->simulation, worker->work);
     json_t *list = json_array();
     for (size_t i = 0; i < count; ++i)
         json_array_append_new(list, json_real(samples[i]));
@@ -149,14 +122,13 @@ static enum qm_status time_item(struct qm_worker_sweep *worker, const json_t *re
     return QM_OK;
 }
 
-enum qm_status qm_worker_sweep(struct qm_worker_sweep *worker, struct qm_device *device, bool has_texels,
-                               const json_t *request, json_t *answer)
+enum qm_status qm_worker_sweep(struct qm_worker_sweep *worker, struct qm_device *device,
+                               const struct qm_capability *capabilities, size_t capability_count, const json_t *request,
+                               json_t *answer)
 {
     const char *step = text_of(request, "step");
-    if (strcmp(step, "ceilings") == 0)
-        return ceilings_of(device, request, answer);
     if (strcmp(step, "item") == 0)
-        return make_item(worker, device, has_texels, request, answer);
+        return make_item(worker, device, capabilities, capability_count, request, answer);
     if (strcmp(step, "time") == 0)
         return time_item(worker, request, answer);
     if (strcmp(step, "drop") != 0)

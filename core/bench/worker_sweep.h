@@ -5,13 +5,17 @@
 #include <jansson.h>
 
 #include "bench/kernel_problem.h"
+#include "bench/simulate.h"
 
 struct qm_worker_sweep {
     struct qm_kernel_bench *bench;     // made by the first item
     struct qm_kernel_problem *problem; // the item at hand
+    double work;                       // its operations, or bytes where it has none: what a simulated clock goes by
+    struct qm_simulation *simulation;  // not owned; NULL: times are the device's
 };
 
-QM_MUST_USE enum qm_status qm_worker_sweep(struct qm_worker_sweep *worker, struct qm_device *device, bool has_texels,
+QM_MUST_USE enum qm_status qm_worker_sweep(struct qm_worker_sweep *worker, struct qm_device *device,
+                                           const struct qm_capability *capabilities, size_t capability_count,
                                            const json_t *request, json_t *answer);
 void qm_worker_sweep_close(struct qm_worker_sweep *worker);
 

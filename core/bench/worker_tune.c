@@ -33,7 +33,8 @@ static void note(void *context, const char *candidate, const struct qm_tune_tria
     json_array_append_new(context, json_string(line));
 }
 
-enum qm_status qm_worker_tune(struct qm_device *device, bool has_texels, const json_t *request, json_t *answer)
+enum qm_status qm_worker_tune(struct qm_device *device, const struct qm_capability *capabilities,
+                              size_t capability_count, const json_t *request, json_t *answer)
 {
     static struct qm_tuned_kernel tuned;
     struct qm_kernel_item items[QM_TUNE_ITEMS_MAX];
@@ -45,7 +46,8 @@ enum qm_status qm_worker_tune(struct qm_device *device, bool has_texels, const j
         qm_kernel_item_read(json_array_get(list, i), &items[i]);
     json_t *log = json_array();
     struct qm_tune_params params = {.device = device,
-                                    .has_texels = has_texels,
+                                    .capabilities = capabilities,
+                                    .capability_count = capability_count,
                                     .seed = SEED,
                                     .items = items,
                                     .item_count = count,

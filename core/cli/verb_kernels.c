@@ -125,7 +125,7 @@ static int exit_of(const struct qm_kernel_sweep_tally *tally)
 static void tell(const struct qm_kernel_sweep_tally *tally, double seconds)
 {
     fflush(stdout);
-    fprintf(stderr, "%zu rows timed", tally->ok);
+    fprintf(stderr, "%zu row%s timed", tally->ok, tally->ok == 1 ? "" : "s");
     struct {
         size_t count;
         const char *what;
@@ -185,6 +185,10 @@ done:
     free(items);
     qm_node_destroy(&sweep);
     qm_node_destroy(&before);
+    if (status != QM_OK && qm_interrupted()) {
+        fprintf(stderr, "qmark: interrupted before the first row\n");
+        return QM_EXIT_INTERRUPTED;
+    }
     return status == QM_OK ? exit_of(&tally) : qm_verb_fail(status);
 }
 

@@ -1,5 +1,6 @@
 #include "report/kernel_report.h"
 
+#include "base/text.h"
 #include "record/node.h"
 #include "record/suggest.h"
 #include "report/table.h"
@@ -10,6 +11,7 @@
 #define LABEL "kernel only: no model accuracy"
 
 enum {
+    WIDTH = 98,
     BAR = 30, // columns of a curve's longest bar
     POINTS_MAX = 256
 };
@@ -124,7 +126,7 @@ static void add_cells(struct qm_table *table, const struct qm_node *row)
     qm_table_row(table);
     qm_table_cell(table, "  %s", text_at(row, "shape"));
     qm_table_cell(table, "%s", text_at(row, "device"));
-    qm_table_cell(table, "%s", text_at(row, "tile"));
+    qm_table_cell(table, "%s", strcmp(text_at(row, "tile"), "none") == 0 ? "-" : text_at(row, "tile"));
     if (!is_ok(row)) {
         qm_table_span(table, "%s: %s", text_at(row, "status"), text_at(row, "reason"));
         return;
@@ -257,32 +259,37 @@ static void write_curves(const struct qm_node *rows, FILE *file)
 
 // ---- Devices and comparison ---------------------------------------------------------------------------------------
 
+// "fp32 116 GFLOP/s, read 117 GB/s", on lines that are no wider than a table.
+static void write_ceilings(const struct qm_node *kinds, FILE *file)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < qm_node_count(kinds); ++i) {
+        const struct qm_node *ceiling = qm_node_at(kinds, i);
+        char text[128], rate[32];
+        double value;
+        if (!qm_node_double_at(ceiling, "rate", &value))
+            continue;
+        number(rate, value, "-", true);
+        int length = snprintf(text, sizeof(text), "%s %s %s", text_at(ceiling, "kind"), rate, text_at(ceiling, "unit"));
+        bool fits = used > 0 && used + (size_t)length + 2 <= WIDTH;
+        fprintf(file, "%s%s", used == 0 ? "  ceilings: " : fits ? ", " : ",\n    ", text);
+        used = used == 0 ? 12 + (size_t)length : fits ? used + 2 + (size_t)length : 4 + (size_t)length;
+    }
+    fputs(used ? "\n" : "  ceilings: not measured\n", file);
+}
+
 static void write_devices(const struct qm_node *devices, const char *begin, FILE *file)
 {
     for (size_t i = 0; i < qm_node_count(devices); ++i) {
         const struct qm_node *device = qm_node_at(devices, i), *ceilings = qm_node_get(device, "ceilings");
         char name[160];
         snprintf(name, sizeof(name), "%s", text_at(device, "name"));
+        qm_text_clean(name);
         fprintf(file, "%s%s: %s, %s\n", begin, text_at(device, "id"), name, text_at(device, "driver"));
         if (qm_node_is_text(ceilings))
-            fprintf(file, "%s  ceilings: %s\n", begin, qm_node_text(ceilings));
-        for (size_t c = 0, written = 0; c < qm_node_count(ceilings); ++c) {
-            const struct qm_node *ceiling = qm_node_at(ceilings, c);
-            char rate[32];
-            double value;
-            if (!qm_node_double_at(ceiling, "rate", &value))
-                continue;
-            number(rate, value, "-", true);
-            fprintf(file, "%s%s %s %s%s", written ? ", " : begin, written ? "" : "  ceilings:", qm_node_key(ceiling),
-                    rate, "");
-            fprintf(file, " %s", text_at(ceiling, "unit"));
-            ++written;
-            bool is_last = true;
-            for (size_t rest = c + 1; rest < qm_node_count(ceilings); ++rest)
-                is_last = is_last && !qm_node_double_at(qm_node_at(ceilings, rest), "rate", &value);
-            if (is_last)
-                fputc('\n', file);
-        }
+            fprintf(file, "  ceilings: %s\n", qm_node_text(ceilings));
+        else
+            write_ceilings(qm_node_get(ceilings, "kinds"), file);
     }
 }
 
