@@ -111,6 +111,7 @@ foreach(variant_row ${variant_rows})
             "${texel_bindings}, sizeof(struct qm_${kernel}_parameters) / 4},\n")
         if(tile STREQUAL narrow AND NOT kernel STREQUAL selftest AND NOT "${fields}" MATCHES "QM_FP16|QM_PACKED_DOT|QM_VW=(8|16)")
             string(REPLACE "QM_" "#define QM_" defines "${fields};${tile_fields}")
+            string(REGEX REPLACE "QM_LANES=[0-9]+" "QM_LANES=1" defines "${defines}") # the C target has no barrier
             string(REPLACE "=" " " defines "${defines}")
             string(REPLACE ";" "\n" defines "${defines}")
             qm_write(${QM_GENERATED_DIR}/native/${symbol}.c

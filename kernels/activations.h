@@ -8,6 +8,10 @@
 //   one per row and group (static: one per group, the same for every row).
 // Codes, packing and scales are the same bits on every device for the same input. Integers: |x - scale * code| <= scale *
 // (0.5 + 2^-14) where no clamping happened (dynamic: nowhere). F8: 2^-4 |x| + 2^-10 scale. `width` is a multiple of 32.
+//
+// norm_activations.h and swiglu_activations.h are this kernel too, with values that are computed where these are loaded:
+// they say what QM_ROW_BEGIN does once a row, and what QM_VALUE(c) and QM_STATIC_SCALE(group) of the row are. A lane reads no
+// other values than those that it converts, QM_UNIT side by side.
 #include "quantize.h"
 #include "rows.h"
 #ifndef QM_BODY
@@ -36,6 +40,13 @@
 #define QM_CODE_BITS 8u
 #endif
 #define QM_PER_WORD (32u / QM_CODE_BITS)
+#if defined(QM_ACTIVATION_F16) || defined(QM_ACTIVATION_BF16)
+#define QM_UNIT 2u
+#elif defined(QM_ACTIVATION_GROUPS)
+#define QM_UNIT (32u << shift)
+#else
+#define QM_UNIT QM_PER_WORD
+#endif
 
 #if !defined(QM_HOST)
 QM_FUNCTION uint qm_bf16_bits(float value)
@@ -45,51 +56,57 @@ QM_FUNCTION uint qm_bf16_bits(float value)
 }
 #endif
 #else
+#ifndef QM_VALUE
+#define QM_ROW_BEGIN uint base = row * width;
+#define QM_VALUE(c) x[base + (c)]
+#define QM_STATIC_SCALE(group) static_scales[group]
+#endif
     uint row = QM_ROW;
     if (row < rows) {
-        uint base = row * width;
+        QM_ROW_BEGIN
 #if defined(QM_ACTIVATION_F16) || defined(QM_ACTIVATION_BF16)
 #if defined(QM_ACTIVATION_F16)
 #define QM_16_BITS(value) qm_half_bits(value)
 #else
 #define QM_16_BITS(value) qm_bf16_bits(value)
 #endif
-        for (uint i = QM_LANE_INDEX; i < width / 2u; i += QM_UINT(QM_LANES))
-            codes[row * (width / 2u) + i] = QM_16_BITS(x[base + 2u * i]) | (QM_16_BITS(x[base + 2u * i + 1u]) << 16);
+        for (uint i = QM_LANE_FIRST(width / 2u); i < QM_LANE_END(width / 2u); i += QM_LANE_STRIDE)
+            codes[row * (width / 2u) + i] = QM_16_BITS(QM_VALUE(2u * i)) | (QM_16_BITS(QM_VALUE(2u * i + 1u)) << 16);
         if (QM_LANE_INDEX == 0u)
             scales[row] = 1.0f;
 #else
 #if defined(QM_ACTIVATION_GROUPS)
         // A group is one lane's.
-        uint group_width = 32u << shift, groups = width / group_width;
-        for (uint group = QM_LANE_INDEX; group < groups; group += QM_UINT(QM_LANES)) {
-            uint first = group * group_width, end = first + group_width, stride = 1u, lane = 0u;
+        uint groups = width / QM_UNIT;
+        for (uint group = QM_LANE_FIRST(groups); group < QM_LANE_END(groups); group += QM_LANE_STRIDE) {
+            uint first_word = group * (QM_UNIT / QM_PER_WORD), end_word = first_word + QM_UNIT / QM_PER_WORD, word_stride = 1u;
             float amax = 0.0f;
-            for (uint c = first; c < end; ++c)
-                amax = QM_MAX(amax, QM_ABS(x[base + c]));
+            for (uint c = group * QM_UNIT; c < (group + 1u) * QM_UNIT; ++c)
+                amax = QM_MAX(amax, QM_ABS(QM_VALUE(c)));
             float scale = qm_scale_of(amax, QM_INVERSE_LARGEST);
             if (is_static != 0u)
-                scale = static_scales[group];
+                scale = QM_STATIC_SCALE(group);
             scales[row * groups + group] = scale;
 #else
         {
-            uint first = 0u, end = width, stride = QM_UINT(QM_LANES), lane = QM_LANE_INDEX;
-            float scale = static_scales[0];
+            uint words = width / QM_PER_WORD, first_word = QM_LANE_FIRST(words), end_word = QM_LANE_END(words),
+                 word_stride = QM_LANE_STRIDE;
+            float scale = QM_STATIC_SCALE(0u);
             if (is_static == 0u) {
                 float amax = 0.0f;
-                for (uint c = lane; c < width; c += stride)
-                    amax = QM_MAX(amax, QM_ABS(x[base + c]));
+#define QM_RAISE(c) amax = QM_MAX(amax, QM_ABS(QM_VALUE(c)));
+                QM_LANE_VALUES(width, QM_UNIT, QM_RAISE)
                 QM_REDUCE_MAX(amax)
                 scale = qm_scale_of(amax, QM_INVERSE_LARGEST);
             }
-            if (lane == 0u)
+            if (QM_LANE_INDEX == 0u)
                 scales[row] = scale;
 #endif
             float inverse = qm_inverse_scale(scale);
-            for (uint i = first / QM_PER_WORD + lane; i < end / QM_PER_WORD; i += stride) {
+            for (uint i = first_word; i < end_word; i += word_stride) {
                 uint word = 0u;
                 for (uint j = 0u; j < QM_PER_WORD; ++j)
-                    word |= QM_ONE_CODE(x[base + QM_PER_WORD * i + j]) << (QM_CODE_BITS * j);
+                    word |= QM_ONE_CODE(QM_VALUE(QM_PER_WORD * i + j)) << (QM_CODE_BITS * j);
                 codes[row * (width / QM_PER_WORD) + i] = word;
             }
         }

@@ -232,6 +232,14 @@ QM_FUNCTION void QM_STORE_UV(uint *buffer, uint i, qm_uv v) { memcpy(buffer + i,
 
 // ---- Functions of all three, whose bits are the same on every device: only + - * and integers, never contracted ----
 
+// a + b, rounded once, whatever a and b were made of: no multiply-add.
+QM_FUNCTION float qm_sum_of(float a, float b)
+{
+    QM_PRECISE_SCOPE
+    QM_PRECISE float sum = a + b;
+    return sum;
+}
+
 // Nearest integer, ties to even, for |x| <= 2^21: the sum's low mantissa bits are the integer.
 QM_FUNCTION int qm_round(float x)
 {

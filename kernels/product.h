@@ -113,9 +113,10 @@
     QM_IN4(0, weights)                                                                                                 \
     QM_IN4(1, activations)                                                                                             \
     QM_IN(2, float, activation_scales)                                                                                 \
-    QM_OUT(3, float, result)
+    QM_INOUT(3, float, result)
 // Rows of activations; k; n; where scales begin, in words of `weights`; floats between rows of the result; what multiplies
-// all; the logarithms, to base 2, of the steps of 32 k that share a weight scale, and an activation scale.
+// all; the logarithms, to base 2, of the steps of 32 k that share a weight scale, and an activation scale; whether the
+// result is added to what is there, as residual.h adds it (1), or takes its place (0).
 #define QM_PARAMETERS                                                                                                  \
     QM_U32(rows)                                                                                                       \
     QM_U32(k)                                                                                                          \
@@ -124,7 +125,8 @@
     QM_U32(result_stride)                                                                                              \
     QM_F32(multiplier)                                                                                                 \
     QM_U32(weight_shift)                                                                                               \
-    QM_U32(activation_shift)
+    QM_U32(activation_shift)                                                                                           \
+    QM_U32(is_added)
 #if QM_SPLIT > 1
 #define QM_LOCALS QM_LOCAL_U32(partials, QM_WORKGROUP_X * QM_WORKGROUP_Y * QM_ROWS * QM_COLUMNS)
 #else
@@ -281,6 +283,12 @@
                 value = value * activation_scales[row];
 #endif
                 uint to = row * result_stride + at;
+                if (is_added != 0u) {
+                    QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {
+                        if (at + QM_UINT(lane) < n)
+                            QM_LANE(value, lane) = qm_sum_of(result[to + QM_UINT(lane)], QM_LANE(value, lane));
+                    }
+                }
                 if (at + QM_UINT(QM_VW) <= n) {
                     QM_STORE_FV(result, to, value);
                 } else {

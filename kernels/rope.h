@@ -2,9 +2,23 @@
 //
 // x[row][head][i]     := x[i] cos - x[i + H] sin
 // x[row][head][i + H] := x[i + H] cos + x[i] sin         with cos, sin = table[position][0..H-1], [H..2 H - 1]
-// position is QM_ROW_POSITION; the table comes from the host. One invocation per (pair, head).
-// Bound: 2^-22 * (|x[i]| + |x[i + H]|).
+// position is QM_ROW_POSITION; the table comes from the host. One invocation per (pair, head). Never contracted: kv_write.h
+// turns with the same bits. Bound: 2^-22 * (|x[i]| + |x[i + H]|).
 #include "head.h"
+#ifndef QM_ROPE_H
+#define QM_ROPE_H
+#if !defined(QM_HOST)
+// The first value of a pair, turned; the second one is that of (second, -first).
+QM_FUNCTION float qm_turned(float first, float second, float c, float s)
+{
+    QM_PRECISE_SCOPE
+    QM_PRECISE float along = first * c;
+    QM_PRECISE float across = second * s;
+    QM_PRECISE float turned = along - across;
+    return turned;
+}
+#endif
+#endif
 #ifndef QM_BODY
 #define QM_BUFFERS                                                                                                     \
     QM_IN(0, float, table)                                                                                             \
@@ -23,7 +37,7 @@
         uint angle = QM_ROW_POSITION(row) * QM_HEAD_VALUES + i;
         float c = table[angle], s = table[angle + QM_HEAD_HALF];
         float first = x[at], second = x[at + QM_HEAD_HALF];
-        x[at] = first * c - second * s;
-        x[at + QM_HEAD_HALF] = second * c + first * s;
+        x[at] = qm_turned(first, second, c, s);
+        x[at + QM_HEAD_HALF] = qm_turned(second, -first, c, s);
     }
 #endif

@@ -39,6 +39,31 @@
 #define QM_LANES 1
 #endif
 
+// STEP(c) for the values of a row of `count` that are this lane's, in units of `unit` neighbours: with QM_CHUNKS what is a
+// lane's lies side by side (drivers that run invocations one after another make vectors of it), else lanes take turns.
+#if defined(QM_CHUNKS)
+#define QM_LANE_FIRST(units) (QM_LANE_INDEX * (units) / QM_UINT(QM_LANES))
+#define QM_LANE_END(units) ((QM_LANE_INDEX + 1u) * (units) / QM_UINT(QM_LANES))
+#define QM_LANE_STRIDE 1u
+#define QM_LANE_VALUES(count, unit, STEP)                                                                              \
+    {                                                                                                                  \
+        uint end_value = QM_LANE_END((count) / (unit)) * (unit);                                                       \
+        for (uint c = QM_LANE_FIRST((count) / (unit)) * (unit); c < end_value; ++c) {                                  \
+            STEP(c)                                                                                                    \
+        }                                                                                                              \
+    }
+#else
+#define QM_LANE_FIRST(units) QM_LANE_INDEX
+#define QM_LANE_END(units) (units)
+#define QM_LANE_STRIDE QM_UINT(QM_LANES)
+#define QM_LANE_VALUES(count, unit, STEP)                                                                              \
+    for (uint i = QM_LANE_INDEX; i < (count) / (unit); i += QM_UINT(QM_LANES)) {                                       \
+        for (uint j = 0u; j < (unit); ++j) {                                                                           \
+            STEP(i * (unit) + j)                                                                                       \
+        }                                                                                                              \
+    }
+#endif
+
 #if QM_LANES > 1
 #define QM_ROW QM_GROUP_X
 #define QM_LANE_INDEX QM_LOCAL_X

@@ -1,14 +1,33 @@
-// swiglu: y = silu(gate) * up, silu(g) = g / (1 + e^-g). Elementwise; |error| at most 2^-20 |y| + 2^-100 |gate * up|: the
+// swiglu: y[row][c] = silu(gate) * up, silu(g) = g / (1 + e^-g), with gate = x[row * row_stride + c] and up = x[up_from +
+// row * row_stride + c]; `count` results, rows of `width`. Elementwise; |error| at most 2^-20 |y| + 2^-100 |gate * up|: the
 // exponent is held at 80, for qm_reciprocal gave NaN beyond 2^127, for gates below -87.98.
+#ifndef QM_SWIGLU_H
+#define QM_SWIGLU_H
+#if !defined(QM_HOST)
+QM_FUNCTION float qm_swiglu(float gate, float up)
+{
+    QM_PRECISE_SCOPE
+    QM_PRECISE float power = qm_exp(QM_MIN(-gate, 80.0f));
+    QM_PRECISE float below = 1.0f + power;
+    QM_PRECISE float product = gate * qm_reciprocal(below) * up;
+    return product;
+}
+#endif
+#endif
 #ifndef QM_BODY
 #define QM_BUFFERS                                                                                                     \
-    QM_IN(0, float, gate)                                                                                              \
-    QM_IN(1, float, up)                                                                                                \
-    QM_OUT(2, float, result)
-#define QM_PARAMETERS QM_U32(count)
+    QM_IN(0, float, x)                                                                                                 \
+    QM_OUT(1, float, result)
+#define QM_PARAMETERS                                                                                                  \
+    QM_U32(count)                                                                                                      \
+    QM_U32(width)                                                                                                      \
+    QM_U32(row_stride)                                                                                                     \
+    QM_U32(up_from)
 #define QM_LOCALS
 #else
     uint i = (QM_GROUP_Y * 32768u + QM_GROUP_X) * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X;
-    if (i < count)
-        result[i] = gate[i] * qm_reciprocal(1.0f + qm_exp(QM_MIN(-gate[i], 80.0f))) * up[i];
+    if (i < count) {
+        uint at = i / width * row_stride + i % width;
+        result[i] = qm_swiglu(x[at], x[up_from + at]);
+    }
 #endif

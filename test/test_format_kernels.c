@@ -285,7 +285,7 @@ static void multiply(const char *kernel, const struct activation *a, struct weig
     assert_non_null(scales);
     for (uint32_t i = 0; i < rows * groups; i++)
         scales[i] = 1;
-    struct qm_matmul_parameters p = {rows, w->k, w->n, w->scale_offset, w->n, 1, w->shift, 0};
+    struct qm_matmul_parameters p = {rows, w->k, w->n, w->scale_offset, w->n, 1, w->shift, 0, 0};
     snprintf(name, sizeof(name), "%s-%s-%s", kernel, w->codec->kernel, a->name);
     memset(result, 0xee, (size_t)rows * w->n * 4);
     void *buffers[QM_MAX_BINDINGS] = {w->words, codes, scales, result};
@@ -610,19 +610,21 @@ static void check_cache_encoder(const char *kind, bool is_float)
     qm_random_seed(&random, 34, 0);
     uint32_t scale_base = TOKENS * HEAD * points.bits / 32;
     struct qm_kv_write_parameters p = {.rows = TOKENS,
+                                       .k_heads = 1,
                                        .kv_heads = 1,
+                                       .kv_stride = HEAD,
                                        .tokens_per_sequence = TOKENS,
                                        .context = TOKENS,
-                                       .scale_base = scale_base,
-                                       .inverse_scale = 1};
+                                       .k_scale_base = scale_base,
+                                       .k_inverse_scale = 1};
     for (uint32_t done = 0; done < MILLION; done += TOKENS * HEAD) {
         for (uint32_t i = 0; i < TOKENS * HEAD; i++) {
             if (i % HEAD == 0)
                 static_scales[0] = is_float ? 1 : (float)ldexp(1, (int)qm_random_below(&random, 200) - 120);
             inputs[i] = hostile(&random, &points, (double)static_scales[0], is_float);
         }
-        void *buffers[QM_MAX_BINDINGS] = {inputs, cache};
-        uint64_t sizes[QM_MAX_BINDINGS] = {TOKENS * HEAD * 4, sizeof(cache)};
+        void *buffers[QM_MAX_BINDINGS] = {static_scales, inputs, scales, cache};
+        uint64_t sizes[QM_MAX_BINDINGS] = {sizeof(static_scales), TOKENS * HEAD * 4, sizeof(scales), sizeof(cache)};
         run(name, buffers, sizes, &p, 0);
         for (uint32_t i = 0; i < TOKENS * HEAD; i++) {
             uint32_t code = qm_stream_get(cache, points.bits, i);

@@ -257,12 +257,18 @@ static void test_group_products(void **state)
 static void test_kv(void **state)
 {
     (void)state;
+    float table[128] = {0}, q[64] = {0};
     float x[64] = {7, -3.5f, 1};
     // Head 0 of one, sequence 0, position 1 of a context of 2; codes from word 4, scales behind them.
-    struct qm_kv_write_parameters p = {
-        .rows = 1, .kv_heads = 1, .tokens_per_sequence = 1, .context = 2, .base = 4, .scale_base = 20};
+    struct qm_kv_write_parameters p = {.rows = 1,
+                                       .v_heads = 1,
+                                       .kv_heads = 1,
+                                       .tokens_per_sequence = 1,
+                                       .context = 2,
+                                       .v_base = 4,
+                                       .v_scale_base = 20};
     uint32_t kv4[22] = {0};
-    struct buffer b4[] = {BUFFER(x), BUFFER(kv4)};
+    struct buffer b4[] = {BUFFER(table), BUFFER(x), BUFFER(q), BUFFER(kv4)};
     RUN("kv_write-kv4", b4, p, 1);
     assert_int_equal(kv4[12], 0x1d7); // 7, -3 (3.4999992), 1
     assert_int_equal(kv4[21], 0x3f800002);
@@ -270,18 +276,18 @@ static void test_kv(void **state)
 
     float y[64] = {127, -64, 1};
     uint32_t kv8[38] = {0};
-    struct buffer b8[] = {BUFFER(y), BUFFER(kv8)};
-    p.scale_base = 36;
+    struct buffer b8[] = {BUFFER(table), BUFFER(y), BUFFER(q), BUFFER(kv8)};
+    p.v_scale_base = 36;
     RUN("kv_write-kv8", b8, p, 1);
     assert_int_equal(kv8[20], 0x0001c07f);
     assert_int_equal(kv8[37], 0x3f800002);
 
     uint32_t kv16[68] = {0};
-    struct buffer b16[] = {BUFFER(y), BUFFER(kv16)};
+    struct buffer b16[] = {BUFFER(table), BUFFER(y), BUFFER(q), BUFFER(kv16)};
     RUN("kv_write-f16", b16, p, 1);
     assert_int_equal(kv16[36], 0xd40057f0); // 127, -64
     uint32_t kv32[132] = {0};
-    struct buffer b32[] = {BUFFER(y), BUFFER(kv32)};
+    struct buffer b32[] = {BUFFER(table), BUFFER(y), BUFFER(q), BUFFER(kv32)};
     RUN("kv_write-f32", b32, p, 1);
     assert_int_equal(kv32[4 + 64], 0x42fe0000);
 }
@@ -289,17 +295,19 @@ static void test_kv(void **state)
 static void test_kv_float8(void **state)
 {
     (void)state;
+    float table[128] = {0}, q[64] = {0};
     // 448.5 and 3e38 saturate; 0.3 is a tie of neither; 2^-10 is half of E4M3's least: to even.
     float x[64] = {1, -448.5f, 3e38f, 0x1p-10f, 0x1.8p-9f, 17, 0.3f, 9};
     struct qm_kv_write_parameters p = {.rows = 1,
+                                       .k_heads = 1,
                                        .kv_heads = 1,
                                        .tokens_per_sequence = 1,
                                        .context = 2,
-                                       .inverse_scale = 1.0f,
-                                       .exact_base = 32,
+                                       .k_inverse_scale = 1.0f,
+                                       .k_exact_base = 32,
                                        .exact_length = 1};
     uint32_t codes[100] = {0};
-    struct buffer b[] = {BUFFER(x), BUFFER(codes)};
+    struct buffer b[] = {BUFFER(table), BUFFER(x), BUFFER(q), BUFFER(codes)};
     RUN("kv_write-e4m3", b, p, 1);
     assert_int_equal(codes[16], 0x007efe38); // 1, -448, 448, 0
     assert_int_equal(codes[17], 0x512a5802); // 2^-8, 16, 0.3125, 9
@@ -308,15 +316,15 @@ static void test_kv_float8(void **state)
     assert_int_equal(codes[16], 0x147bdf3c); // 1, -448, 57,344, 2^-10
     assert_int_equal(codes[17], 0x48354c1a); // 1.5 2^-9, 16, 0.3125, 8
     // With a scale of 4: 0.25, -112.125 to -112, 2^126 saturates still, and 0.25 of the subnormal 1 rounds to 0.
-    p.inverse_scale = 0.25f;
+    p.k_inverse_scale = 0.25f;
     RUN("kv_write-e4m3", b, p, 1);
     assert_int_equal(codes[16], 0x007eee28);
     RUN("kv_write-e5m2", b, p, 1);
     assert_int_equal(codes[16], 0x0c7bd734); // 0.25, -112, 57,344, 2^-12
-    p.inverse_scale = 0x1p100f;              // a product beyond float32 saturates as well
+    p.k_inverse_scale = 0x1p100f;            // a product beyond float32 saturates as well
     RUN("kv_write-e4m3", b, p, 1);
     assert_int_equal(codes[16], 0x7e7efe7e);
-    p.inverse_scale = 1;
+    p.k_inverse_scale = 1;
     // Position 1 is not below exact_length; position 0 is.
     RUN("kv_write-e4m3x", b, p, 1);
     assert_int_equal(codes[32], 0);
@@ -330,20 +338,26 @@ static void test_kv_float8(void **state)
 static void test_kv_affine(void **state)
 {
     (void)state;
+    float table[128] = {0}, q[64] = {0};
     float x[64] = {-1, 2, 0.4f};
     for (int i = 3; i < 64; ++i)
         x[i] = 14;
-    struct qm_kv_write_parameters p = {
-        .rows = 1, .kv_heads = 1, .tokens_per_sequence = 1, .context = 2, .scale_base = 16, .exact_base = 18};
+    struct qm_kv_write_parameters p = {.rows = 1,
+                                       .v_heads = 1,
+                                       .kv_heads = 1,
+                                       .tokens_per_sequence = 1,
+                                       .context = 2,
+                                       .v_scale_base = 16,
+                                       .v_exact_base = 18};
     uint32_t kivi4[18] = {0};
-    struct buffer b4[] = {BUFFER(x), BUFFER(kivi4)};
+    struct buffer b4[] = {BUFFER(table), BUFFER(x), BUFFER(q), BUFFER(kivi4)};
     RUN("kv_write-kivi4", b4, p, 1);
     assert_int_equal(kivi4[17], 0xbc003c00); // minimum -1, scale 1
     assert_int_equal(kivi4[8], 0xfffff130);  // 0, 3, 1.4 to 1, 15
     assert_int_equal(kivi4[15], 0xffffffff);
     uint32_t kivi2[10] = {0};
-    struct buffer b2[] = {BUFFER(x), BUFFER(kivi2)};
-    p.scale_base = 8;
+    struct buffer b2[] = {BUFFER(table), BUFFER(x), BUFFER(q), BUFFER(kivi2)};
+    p.v_scale_base = 8;
     RUN("kv_write-kivi2", b2, p, 1);
     assert_int_equal(kivi2[9], 0xbc004500); // scale 5
     assert_int_equal(kivi2[4], 0xffffffc4); // 0, 0.6 to 1, 0.28 to 0, 3
@@ -470,9 +484,9 @@ static void test_attention(void **state)
 static void test_elementwise(void **state)
 {
     (void)state;
-    float gate[] = {0, LN3, -LN3}, up[] = {5, 2, 1}, out[3] = {0}; // silu(ln 3) = 3/4 ln 3, silu(-ln 3) = -1/4 ln 3
-    struct qm_swiglu_parameters p = {.count = 3};
-    struct buffer s[] = {BUFFER(gate), BUFFER(up), BUFFER(out)};
+    struct qm_swiglu_parameters p = {.count = 3, .width = 3, .row_stride = 3, .up_from = 3};
+    float gate_up[] = {0, LN3, -LN3, 5, 2, 1}, out[3] = {0}; // silu(ln 3) = 3/4 ln 3, silu(-ln 3) = -1/4 ln 3
+    struct buffer s[] = {BUFFER(gate_up), BUFFER(out)};
     RUN("swiglu", s, p, 0);
     assert_true(out[0] == 0);
     near(out[1], 1.647918433, 1e-6);
@@ -480,12 +494,13 @@ static void test_elementwise(void **state)
 
     float x[] = {1, 2, 0x1p24f}, y[] = {0.5f, -2, 1};
     struct buffer r[] = {BUFFER(x), BUFFER(y)};
-    RUN("residual", r, p, 0);
+    struct qm_residual_parameters three = {3};
+    RUN("residual", r, three, 0);
     assert_true(x[0] == 1.5f && x[1] == 0 && x[2] == 0x1p24f); // 2^24 + 1 is a tie to even
 
     uint32_t from[] = {1, 0xffffffff, 7}, to[3] = {0};
     struct buffer c[] = {BUFFER(from), BUFFER(to)};
-    RUN("copy", c, p, 0);
+    RUN("copy", c, three, 0);
     assert_memory_equal(from, to, sizeof(to));
 
     uint32_t steps[] = {5, 6, 7, 8};

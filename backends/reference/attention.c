@@ -108,34 +108,60 @@ static uint32_t quantize_affine(const struct cache_format *format, const float *
     return (uint32_t)minimum_bits << 16 | scale_bits;
 }
 
+// Keys or values of a row and head into the cache.
+struct cached_part {
+    uint32_t base, scale_base, exact_base;
+    float inverse_scale;
+};
+
+static void write_head(const struct qm_oracle_call *call, const struct qm_kv_write_parameters *p,
+                       const struct cached_part *part, size_t lane, uint32_t position, const float *x)
+{
+    const struct cache_format *format = format_of(call->variant);
+    uint32_t *cache = call->buffers[3], bits = format->bits, size = qm_oracle_head(call->variant), codes[HEAD_MOST];
+    size_t slot = lane * p->context + position;
+    uint32_t *to = cache + part->base + slot * (size * bits / 32);
+    if (format->kind == SYMMETRIC)
+        cache[part->scale_base + slot] = qm_bits_from_float(quantize_symmetric(format, size, x, to));
+    if (format->kind == AFFINE)
+        cache[part->scale_base + slot] = quantize_affine(format, x, size, 1, codes);
+    for (uint32_t d = 0; d < size && format->kind != SYMMETRIC; ++d)
+        put_code(to, bits, d,
+                 format->kind == AFFINE ? codes[d]
+                 : format->kind == FLOAT8
+                     ? qm_minifloat_nearest(format->minifloat, (double)(x[d] * part->inverse_scale), true)
+                 : bits == 16 ? qm_half_from_float(x[d])
+                              : qm_bits_from_float(x[d]));
+    for (uint32_t d = 0; d < size && has_exact(call->variant) && position < p->exact_length; ++d)
+        put_code(cache + part->exact_base + (lane * p->exact_length + position) * (size / 2), 16, d,
+                 qm_half_from_float(x[d]));
+}
+
 enum qm_status qm_oracle_kv_write(const struct qm_oracle_call *call)
 {
     struct qm_kv_write_parameters p;
     memcpy(&p, call->parameters, sizeof(p));
-    const struct cache_format *format = format_of(call->variant);
-    uint32_t *cache = call->buffers[1], bits = format->bits, size = qm_oracle_head(call->variant);
-    uint32_t words = size * bits / 32;
-    for (uint32_t item = 0; item < p.rows * p.kv_heads; ++item) {
-        uint32_t row = item / p.kv_heads, head = item % p.kv_heads;
+    const struct cached_part keys = {p.k_base, p.k_scale_base, p.k_exact_base, p.k_inverse_scale},
+                             values = {p.v_base, p.v_scale_base, p.v_exact_base, p.v_inverse_scale};
+    uint32_t size = qm_oracle_head(call->variant);
+    const float *table = call->buffers[0];
+    float *x = call->buffers[1], *q = call->buffers[2];
+    for (uint32_t row = 0; row < p.rows; ++row) {
         struct qm_oracle_place place = qm_oracle_row(call, row, p.tokens_per_sequence);
-        uint32_t position = place.position;
-        size_t lane = (size_t)place.sequence * p.kv_heads + head, slot = lane * p.context + position;
-        uint32_t *to = cache + p.base + slot * words, codes[HEAD_MOST];
-        const float *x = (const float *)call->buffers[0] + (size_t)item * size;
-        if (format->kind == SYMMETRIC)
-            cache[p.scale_base + slot] = qm_bits_from_float(quantize_symmetric(format, size, x, to));
-        if (format->kind == AFFINE)
-            cache[p.scale_base + slot] = quantize_affine(format, x, size, 1, codes);
-        for (uint32_t d = 0; d < size && format->kind != SYMMETRIC; ++d)
-            put_code(to, bits, d,
-                     format->kind == AFFINE ? codes[d]
-                     : format->kind == FLOAT8
-                         ? qm_minifloat_nearest(format->minifloat, (double)(x[d] * p.inverse_scale), true)
-                     : bits == 16 ? qm_half_from_float(x[d])
-                                  : qm_bits_from_float(x[d]));
-        for (uint32_t d = 0; d < size && has_exact(call->variant) && position < p.exact_length; ++d)
-            put_code(cache + p.exact_base + (lane * p.exact_length + position) * (size / 2), 16, d,
-                     qm_half_from_float(x[d]));
+        const float *angles = table + (size_t)place.position * size;
+        size_t lane = (size_t)place.sequence * p.kv_heads;
+        for (uint32_t head = 0; p.is_turned && head < p.q_heads; ++head)
+            qm_oracle_turn(angles, size, x + (size_t)row * p.q_stride + (size_t)head * size,
+                           q + ((size_t)row * p.q_heads + head) * size);
+        for (uint32_t head = 0; head < p.k_heads; ++head) {
+            float *key = x + (size_t)row * p.kv_stride + p.k_from + (size_t)head * size;
+            if (p.is_turned)
+                qm_oracle_turn(angles, size, key, key);
+            write_head(call, &p, &keys, lane + head, place.position, key);
+        }
+        for (uint32_t head = 0; head < p.v_heads; ++head)
+            write_head(call, &p, &values, lane + head, place.position,
+                       x + (size_t)row * p.kv_stride + p.v_from + (size_t)head * size);
     }
     return QM_OK;
 }

@@ -129,8 +129,11 @@ static void multiply_rows(void *context, size_t begin, size_t end)
             double factor = (double)product->p.multiplier;
             if (product->has_activation_scales)
                 factor *= (double)product->activation_scales[row0 + r];
-            for (uint32_t c = 0; c < n; ++c)
-                product->result[(row0 + r) * product->p.result_stride + c] = (float)(sums[(size_t)r * n + c] * factor);
+            float *result = product->result + (row0 + r) * product->p.result_stride;
+            for (uint32_t c = 0; c < n; ++c) {
+                float value = (float)(sums[(size_t)r * n + c] * factor);
+                result[c] = product->p.is_added ? (float)((double)result[c] + (double)value) : value;
+            }
         }
     }
     free(sums);

@@ -1,5 +1,6 @@
 // The kernels that work on rows and single elements, and the table of all.
 #include <math.h> // sqrt, which IEEE 754 rounds correctly; nothing else
+#include <stdlib.h>
 #include <string.h>
 
 #include "backends/reference/oracle.h"
@@ -68,23 +69,32 @@ static enum qm_status oracle_embedding(const struct qm_oracle_call *call)
     return QM_OK;
 }
 
+// One row; `count` values of it count, for rows may be padded with zeros.
+static void norm_row(const float *x, const float *gain, uint32_t width, double count, float epsilon, float *result)
+{
+    double sum = 0;
+    for (uint32_t c = 0; c < width; ++c)
+        sum += (double)x[c] * (double)x[c];
+    double factor = 1.0 / sqrt(sum / count + (double)epsilon);
+    for (uint32_t c = 0; c < width; ++c)
+        result[c] = (float)((double)x[c] * factor * (double)gain[c]);
+}
+
+// The parameter is the float next to 1 / count.
+static double count_of(float inverse_width)
+{
+    return qm_round_even(1.0 / (double)inverse_width);
+}
+
 static enum qm_status oracle_rmsnorm(const struct qm_oracle_call *call)
 {
     struct qm_rmsnorm_parameters p;
     memcpy(&p, call->parameters, sizeof(p));
-    const float *x = call->buffers[0], *gain = call->buffers[1];
+    const float *x = call->buffers[0];
     float *result = call->buffers[2];
-    // Of the values that count: rows may be padded with zeros. The parameter is the float next to 1 / count.
-    double count = qm_round_even(1.0 / (double)p.inverse_width);
-    for (uint32_t row = 0; row < p.rows; ++row) {
-        const float *from = x + (size_t)row * p.width;
-        double sum = 0;
-        for (uint32_t c = 0; c < p.width; ++c)
-            sum += (double)from[c] * (double)from[c];
-        double factor = 1.0 / sqrt(sum / count + (double)p.epsilon);
-        for (uint32_t c = 0; c < p.width; ++c)
-            result[(size_t)row * p.width + c] = (float)((double)from[c] * factor * (double)gain[c]);
-    }
+    for (size_t row = 0; row < p.rows; ++row)
+        norm_row(x + row * p.width, call->buffers[1], p.width, count_of(p.inverse_width), p.epsilon,
+                 result + row * p.width);
     return QM_OK;
 }
 
@@ -108,23 +118,26 @@ static uint32_t nearest_integer(double value, int largest)
     return (uint32_t)(int)qm_round_even(value > largest ? largest : value < -largest ? -largest : value);
 }
 
-static enum qm_status oracle_activations(const struct qm_oracle_call *call)
+// Where rows become what products read.
+struct conversion {
+    uint32_t rows, width, is_static, shift;
+    const float *static_scales;
+    uint32_t *codes;
+    float *scales;
+};
+
+static void convert_rows(const struct qm_kernel_variant *variant, const struct conversion *to, const float *x)
 {
-    struct qm_activations_parameters p;
-    memcpy(&p, call->parameters, sizeof(p));
-    const float *x = call->buffers[0], *static_scales = call->buffers[3];
-    uint32_t *codes = call->buffers[1];
-    float *scales = call->buffers[2];
-    bool is_f16 = qm_oracle_has(call->variant, "QM_ACTIVATION_F16");
-    bool is_bf16 = qm_oracle_has(call->variant, "QM_ACTIVATION_BF16");
-    bool is_f8 = qm_oracle_has(call->variant, "QM_ACTIVATION_F8");
-    bool is_a4 = qm_oracle_has(call->variant, "QM_ACTIVATION_A4");
-    bool is_grouped = qm_oracle_has(call->variant, "QM_ACTIVATION_GROUPS");
+    bool is_f16 = qm_oracle_has(variant, "QM_ACTIVATION_F16");
+    bool is_bf16 = qm_oracle_has(variant, "QM_ACTIVATION_BF16");
+    bool is_f8 = qm_oracle_has(variant, "QM_ACTIVATION_F8");
+    bool is_a4 = qm_oracle_has(variant, "QM_ACTIVATION_A4");
+    bool is_grouped = qm_oracle_has(variant, "QM_ACTIVATION_GROUPS");
     uint32_t bits = is_f16 || is_bf16 ? 16 : is_a4 ? 4 : 8, per = 32 / bits;
-    uint32_t width = is_grouped ? 32u << p.shift : p.width, groups = p.width / width;
+    uint32_t width = is_grouped ? 32u << to->shift : to->width, groups = to->width / width;
     float inverse_largest = qm_float_from_bits(is_f8 ? 0x3b124927u : is_a4 ? 0x3e124927u : 0x3c010206u);
-    memset(codes, 0, (size_t)p.rows * p.width / per * sizeof(*codes));
-    for (uint32_t item = 0; item < p.rows * groups; ++item) {
+    memset(to->codes, 0, (size_t)to->rows * to->width / per * sizeof(*to->codes));
+    for (uint32_t item = 0; item < to->rows * groups; ++item) {
         const float *from = x + (size_t)item * width;
         float amax = 0;
         for (uint32_t c = 0; c < width; ++c) {
@@ -132,9 +145,9 @@ static enum qm_status oracle_activations(const struct qm_oracle_call *call)
             amax = magnitude > amax ? magnitude : amax;
         }
         float scale = amax < 0x1p-100f ? 0.0f : amax * inverse_largest;
-        if (p.is_static)
-            scale = static_scales[item % groups];
-        scales[item] = bits == 16 ? 1.0f : scale;
+        if (to->is_static)
+            scale = to->static_scales[item % groups];
+        to->scales[item] = bits == 16 ? 1.0f : scale;
         for (uint32_t c = 0; c < width; ++c) {
             size_t at = (size_t)item * width + c;
             double scaled = scale == 0.0f ? 0.0 : (double)from[c] / (double)scale;
@@ -144,29 +157,80 @@ static enum qm_status oracle_activations(const struct qm_oracle_call *call)
                             : is_f8   ? nearest_e4m3(scaled) | value >> 31 << 7
                                       : nearest_integer(scaled, is_a4 ? 7 : 127);
             uint32_t mask = bits == 16 ? 0xffffu : (1u << bits) - 1;
-            codes[at / per] |= (code & mask) << (bits * (at % per));
+            to->codes[at / per] |= (code & mask) << (bits * (at % per));
         }
     }
+}
+
+static enum qm_status oracle_activations(const struct qm_oracle_call *call)
+{
+    struct qm_activations_parameters p;
+    memcpy(&p, call->parameters, sizeof(p));
+    const struct conversion to = {p.rows,           p.width,          p.is_static,     p.shift,
+                                  call->buffers[3], call->buffers[1], call->buffers[2]};
+    convert_rows(call->variant, &to, call->buffers[0]);
     return QM_OK;
+}
+
+static float swiglu(float gate, float up)
+{
+    return (float)((double)gate / (1.0 + qm_exp(-(double)gate)) * (double)up);
+}
+
+static enum qm_status oracle_norm_activations(const struct qm_oracle_call *call)
+{
+    struct qm_norm_activations_parameters p;
+    memcpy(&p, call->parameters, sizeof(p));
+    const float *x = call->buffers[0], *gain = call->buffers[1];
+    const struct conversion to = {p.rows,         p.width,          p.is_static,     p.shift,
+                                  gain + p.width, call->buffers[2], call->buffers[3]};
+    float *normed = malloc((size_t)p.rows * p.width * sizeof(*normed));
+    if (!normed)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for %u rows of %u values", p.rows, p.width);
+    for (size_t row = 0; row < p.rows; ++row)
+        norm_row(x + row * p.width, gain, p.width, count_of(p.inverse_width), p.epsilon, normed + row * p.width);
+    convert_rows(call->variant, &to, normed);
+    free(normed);
+    return QM_OK;
+}
+
+static enum qm_status oracle_swiglu_activations(const struct qm_oracle_call *call)
+{
+    struct qm_swiglu_activations_parameters p;
+    memcpy(&p, call->parameters, sizeof(p));
+    float *gate = call->buffers[0], *up = gate + p.up_from, *gated = gate + p.gated_from;
+    const struct conversion to = {p.rows,           p.width,          p.is_static,     p.shift,
+                                  call->buffers[3], call->buffers[1], call->buffers[2]};
+    for (size_t row = 0; row < p.rows; ++row)
+        for (uint32_t c = 0; c < p.width; ++c)
+            gated[row * p.width + c] = swiglu(gate[row * p.row_stride + c], up[row * p.row_stride + c]);
+    convert_rows(call->variant, &to, gated);
+    return QM_OK;
+}
+
+void qm_oracle_turn(const float *angles, uint32_t size, const float *values, float *to)
+{
+    uint32_t half = size / 2;
+    for (uint32_t i = 0; i < half; ++i) {
+        double c = (double)angles[i], s = (double)angles[half + i];
+        double first = (double)values[i], second = (double)values[i + half];
+        to[i] = (float)(first * c - second * s);
+        to[i + half] = (float)(second * c + first * s);
+    }
 }
 
 static enum qm_status oracle_rope(const struct qm_oracle_call *call)
 {
     struct qm_rope_parameters p;
     memcpy(&p, call->parameters, sizeof(p));
-    uint32_t size = qm_oracle_head(call->variant), half = size / 2;
+    uint32_t size = qm_oracle_head(call->variant);
     const float *table = call->buffers[0];
     float *x = call->buffers[1];
     for (uint32_t row = 0; row < p.rows; ++row) {
         size_t position = qm_oracle_row(call, row, p.tokens_per_sequence).position;
         for (uint32_t head = 0; head < p.heads; ++head) {
             float *values = x + ((size_t)row * p.heads + head) * size;
-            for (uint32_t i = 0; i < half; ++i) {
-                double c = (double)table[position * size + i], s = (double)table[position * size + half + i];
-                double first = (double)values[i], second = (double)values[i + half];
-                values[i] = (float)(first * c - second * s);
-                values[i + half] = (float)(second * c + first * s);
-            }
+            qm_oracle_turn(table + position * size, size, values, values);
         }
     }
     return QM_OK;
@@ -174,10 +238,14 @@ static enum qm_status oracle_rope(const struct qm_oracle_call *call)
 
 static enum qm_status oracle_swiglu(const struct qm_oracle_call *call)
 {
-    const float *gate = call->buffers[0], *up = call->buffers[1];
-    float *result = call->buffers[2];
-    for (uint32_t i = 0; i < call->parameters[0]; ++i)
-        result[i] = (float)((double)gate[i] / (1.0 + qm_exp(-(double)gate[i])) * (double)up[i]);
+    struct qm_swiglu_parameters p;
+    memcpy(&p, call->parameters, sizeof(p));
+    const float *gate = call->buffers[0], *up = gate + p.up_from;
+    float *result = call->buffers[1];
+    for (uint32_t i = 0; i < p.count; ++i) {
+        size_t at = (size_t)(i / p.width) * p.row_stride + i % p.width;
+        result[i] = swiglu(gate[at], up[at]);
+    }
     return QM_OK;
 }
 
@@ -276,6 +344,8 @@ qm_oracle_function qm_oracle_find(const char *kernel)
         {"rmsnorm", oracle_rmsnorm},
         {"rope", oracle_rope},
         {"activations", oracle_activations},
+        {"norm_activations", oracle_norm_activations},
+        {"swiglu_activations", oracle_swiglu_activations},
         {"dequantize", qm_oracle_dequantize},
         {"matmul", qm_oracle_product},
         {"matvec", qm_oracle_product},

@@ -151,12 +151,12 @@ void qm_session_plan_sequences(struct qm_session *session)
 json_t *qm_session_engine_request(const struct qm_session *session, const char *verb)
 {
     const struct qm_profile *profile = session->profile;
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "do", verb, "widen",
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b}", "do", verb, "widen",
                      (json_int_t)session->run->widen, "context", (json_int_t)session->context, "rows",
                      (json_int_t)session->rows, "sequences", (json_int_t)session->sequences, "slots",
                      (json_int_t)session->slots, "limit_ns", (json_int_t)profile->submission_ms * 1000000,
                      "most_dispatches", (json_int_t)profile->dispatches_per_submission, "tier",
-                     qm_profile_tier_name(profile->tier));
+                     qm_profile_tier_name(profile->tier), "unfused", (int)profile->is_unfused);
 }
 
 static enum qm_status open_engine(struct qm_session *session)

@@ -104,7 +104,7 @@ static int32_t random_code(struct qm_case_builder *b, int32_t maximum)
 // ---- Quantization on the device -----------------------------------------------------------------------------------
 
 // Rows that codes are made of; `kind` changes from row to row.
-static void fill_row(struct qm_case_builder *b, float *x, uint32_t width, uint32_t kind, float maximum_code)
+void qm_case_fill_row(struct qm_case_builder *b, float *x, uint32_t width, uint32_t kind, float maximum_code)
 {
     for (uint32_t i = 0; i < width; ++i)
         x[i] = qm_case_unit(b) * 3.0f;
@@ -142,8 +142,8 @@ static void fill_row(struct qm_case_builder *b, float *x, uint32_t width, uint32
 }
 
 // Marks the codes of a row that lie near a tie. `first` is the row's first code in near_tie.
-static void mark_ties(uint8_t *near_tie, size_t first, const float *x, uint32_t width, double maximum_code,
-                      float inverse_maximum, float static_scale)
+void qm_case_mark_ties(uint8_t *near_tie, size_t first, const float *x, uint32_t width, double maximum_code,
+                       float inverse_maximum, float static_scale)
 {
     float amax = 0;
     for (uint32_t i = 0; i < width; ++i)
@@ -154,61 +154,6 @@ static void mark_ties(uint8_t *near_tie, size_t first, const float *x, uint32_t 
         double fraction = t - (double)(int64_t)(t < 1e6 ? t : 1e6);
         near_tie[first + i] = t < maximum_code + 1 && fabs(fraction - 0.5) < 0x1p-13;
     }
-}
-
-#define INVERSE_127 0x3c010206u
-#define INVERSE_7 0x3e124927u
-#define INVERSE_448 0x3b124927u
-
-// E4M3FN: whether a value a little smaller or larger has another code.
-static bool is_near_e4m3_tie(double t)
-{
-    return qm_minifloat_nearest(QM_MINIFLOAT_E4M3FN, t * (1 - 0x1p-13), true) !=
-           qm_minifloat_nearest(QM_MINIFLOAT_E4M3FN, t * (1 + 0x1p-13), true);
-}
-
-static void mark_e4m3_ties(uint8_t *near_tie, size_t first, const float *x, uint32_t width, float static_scale)
-{
-    float amax = 0;
-    for (uint32_t i = 0; i < width; ++i)
-        amax = fabsf(x[i]) > amax ? fabsf(x[i]) : amax;
-    float scale = static_scale > 0 ? static_scale : amax < 0x1p-100f ? 0.0f : amax * qm_float_from_bits(INVERSE_448);
-    for (uint32_t i = 0; i < width && scale > 0; ++i)
-        near_tie[first + i] = is_near_e4m3_tie(fabs((double)x[i] / (double)scale));
-}
-
-void qm_case_activations(struct qm_case_builder *b)
-{
-    const struct qm_case_shape *s = b->shape;
-    struct qm_kernel_case *c = b->c;
-    const char *part = strrchr(c->name, '-') + 1;
-    bool is_f8 = strncmp(part, "f8", 2) == 0, is_a4 = strcmp(part, "a4") == 0, is_16 = strstr(part, "f16") != NULL;
-    bool is_grouped = is_a4 || part[strlen(part) - 1] == 'g', is_static = c->pattern == QM_CASE_STATIC;
-    uint32_t bits = is_16 ? 16 : is_a4 ? 4 : 8;
-    uint32_t shift = is_grouped && s->k % 64 == 0 ? 1 : 0, group = is_grouped ? 32u << shift : s->k;
-    uint32_t groups = s->k / group;
-    float *x = (float *)qm_case_add(b, (size_t)s->rows * s->k, false), static_scale = 0;
-    qm_case_add(b, (size_t)s->rows * s->k * bits / 32, true);
-    uint8_t *near_tie = is_16 ? NULL : qm_case_near_ties(b, bits);
-    qm_case_add(b, (size_t)s->rows * groups, true);
-    float *static_scales = (float *)qm_case_add(b, groups, false);
-    for (uint32_t g = 0; g < groups && !c->failed; ++g)
-        static_scales[g] = 0.019f * (1.0f + (float)(g % 3));
-    for (uint32_t item = 0; item < s->rows * groups && !c->failed; ++item) {
-        float *row = x + (size_t)item * group;
-        // Small cases see other kinds of rows too: the kind starts at the width.
-        fill_row(b, row, group, item + s->k / 8, is_a4 ? 7.0f : 127.0f);
-        static_scale = is_static ? static_scales[item % groups] : 0.0f;
-        if (near_tie && is_f8)
-            mark_e4m3_ties(near_tie, (size_t)item * group, row, group, static_scale);
-        else if (near_tie)
-            mark_ties(near_tie, (size_t)item * group, row, group, is_a4 ? 7 : 127,
-                      qm_float_from_bits(is_a4 ? INVERSE_7 : INVERSE_127), static_scale);
-    }
-    struct qm_activations_parameters p = {s->rows, s->k, is_static, shift};
-    qm_case_parameters(b, &p, sizeof(p));
-    c->same_bits = true;
-    c->bytes = (double)s->rows * s->k * (4 + bits / 8.0);
 }
 
 // ---- The cache ----------------------------------------------------------------------------------------------------
@@ -241,8 +186,8 @@ static struct cache_kind cache_kind_of(const struct qm_case_builder *b)
         {"e5m2", {8, CACHE_FLOAT8, false, QM_MINIFLOAT_E5M2, 0, 0, 0, 0}},
         {"kivi4", {4, CACHE_AFFINE, true, 0, 15, 0x3d888889u, 0, 0}},
         {"kivi2", {2, CACHE_AFFINE, true, 0, 3, 0x3eaaaaabu, 0, 0}},
-        {"kv8", {8, CACHE_SYMMETRIC, false, 0, 127, INVERSE_127, 0, 0}},
-        {"kv4", {4, CACHE_SYMMETRIC, false, 0, 7, INVERSE_7, 0, 0}},
+        {"kv8", {8, CACHE_SYMMETRIC, false, 0, 127, QM_CASE_INVERSE_127, 0, 0}},
+        {"kv4", {4, CACHE_SYMMETRIC, false, 0, 7, QM_CASE_INVERSE_7, 0, 0}},
     };
     const char *part = strchr(b->c->name, '-') + 1;
     size_t length = strcspn(part, "-"), i = 0;
@@ -278,46 +223,104 @@ static void mark_affine_ties(uint8_t *near_tie, size_t first, size_t stride, con
     }
 }
 
+// Turns by quarters, so that a turned value is one of the pair, exactly.
+static void add_quarters(struct qm_case_builder *b, uint32_t positions, uint32_t head)
+{
+    float *table = (float *)qm_case_add(b, (size_t)positions * head, false);
+    for (size_t i = 0; table && i < (size_t)positions * head / 2; ++i) {
+        uint32_t turn = qm_random_below(&b->random, 4);
+        float *c = table + i / (head / 2) * head + i % (head / 2);
+        c[0] = turn == 0 ? 1.0f : turn == 2 ? -1.0f : 0.0f;
+        c[head / 2] = turn == 1 ? 1.0f : turn == 3 ? -1.0f : 0.0f;
+    }
+}
+
+static void turn(const float *angles, uint32_t head, const float *x, float *to)
+{
+    for (uint32_t i = 0; i < head / 2; ++i) {
+        float c = angles[i], s = angles[head / 2 + i], first = x[i], second = x[head / 2 + i];
+        to[i] = first * c - second * s;
+        to[head / 2 + i] = second * c + first * s;
+    }
+}
+
+// A cache of keys and values, side by side: codes, then scales, then what is exact, then words that belong to nobody. Some
+// or all of the tokens are exact. Cases with position 1 turn nothing and have no queries, one of them has no keys.
 void qm_case_kv_write(struct qm_case_builder *b)
 {
     const struct qm_case_shape *s = b->shape;
     struct qm_kernel_case *c = b->c;
     const struct cache_kind kind = cache_kind_of(b);
+    bool is_turned = s->position % 3 != 1, has_keys = is_turned || s->kv_heads > 1, is_merged = s->rows % 2 == 1;
     uint32_t words = kind.words, head = kind.head, tokens = s->tokens_per_sequence;
     uint32_t first_sequence = 1, sequences = first_sequence + (s->rows + tokens - 1) / tokens;
     uint32_t context = s->position + tokens + 2, lanes = sequences * s->kv_heads, slots = lanes * context;
+    uint32_t exact_length = s->kv_heads == 1 ? s->position + 1 : context;
+    uint32_t exact = kind.has_exact ? lanes * exact_length * (head / 2) : 0, part = 64 + slots * words + slots + exact;
+    uint32_t q_heads = is_turned ? 2 * s->kv_heads : 0, merged = (q_heads + 2 * s->kv_heads) * head + 3;
     // Of FP8: most saturate, none do, and most are subnormal.
     static const float inverses[] = {2922.7f, 37.3f, 0.0021f};
-    // Codes, then scales, then what is exact, then words that belong to nobody. Some or all of the tokens are exact.
-    struct qm_kv_write_parameters p = {.rows = s->rows,
-                                       .kv_heads = s->kv_heads,
-                                       .tokens_per_sequence = tokens,
-                                       .context = context,
-                                       .base = 64,
-                                       .scale_base = 64 + slots * words,
-                                       .exact_base = 64 + slots * words + slots,
-                                       .exact_length = s->kv_heads == 1 ? s->position + 1 : context,
-                                       .inverse_scale = s->kv_heads == 1 ? 1.0f : inverses[s->position % 3]};
-    float *x = (float *)qm_case_add(b, (size_t)s->rows * s->kv_heads * head, false);
-    qm_case_add(b, (size_t)p.exact_base + (kind.has_exact ? lanes * p.exact_length * (head / 2) : 0) + 16, true);
+    struct qm_kv_write_parameters p = {
+        .rows = s->rows,
+        .q_heads = q_heads,
+        .k_heads = has_keys ? s->kv_heads : 0,
+        .v_heads = s->kv_heads,
+        .kv_heads = s->kv_heads,
+        .is_turned = is_turned,
+        .q_stride = is_merged ? merged : q_heads * head,
+        .kv_stride = is_merged ? merged : s->kv_heads * head,
+        .k_from = (is_merged ? 1 : s->rows) * q_heads * head,
+        .v_from = (is_merged ? 1 : s->rows) * (q_heads + s->kv_heads) * head + 3,
+        .tokens_per_sequence = tokens,
+        .context = context,
+        .exact_length = exact_length,
+        .k_base = 64,
+        .k_scale_base = 64 + slots * words,
+        .k_exact_base = 64 + slots * words + slots,
+        .k_inverse_scale = s->kv_heads == 1 ? 1.0f : inverses[s->position % 3],
+        .v_base = part + 64,
+        .v_scale_base = part + 64 + slots * words,
+        .v_exact_base = part + 64 + slots * words + slots,
+        .v_inverse_scale = s->kv_heads == 1 ? 1.0f : inverses[(s->position + 1) % 3],
+    };
+    add_quarters(b, context, head);
+    const float *table = (const float *)c->buffers[0].words;
+    float *x = (float *)qm_case_add(b, (size_t)s->rows * merged, true);
+    qm_case_add(b, (size_t)s->rows * q_heads * head + 4, true);
+    qm_case_add(b, 2 * (size_t)part + 16, true);
     qm_case_place(b, first_sequence, s->position);
     bool has_ties = kind.kind == CACHE_SYMMETRIC || kind.kind == CACHE_AFFINE;
     uint8_t *near_tie = has_ties ? qm_case_near_ties(b, kind.bits) : NULL;
-    for (uint32_t item = 0; item < s->rows * s->kv_heads && !c->failed; ++item) {
-        uint32_t row = item / s->kv_heads, kv_head = item % s->kv_heads;
+    uint32_t heads = q_heads + 2 * s->kv_heads;
+    for (uint32_t item = 0; item < s->rows * heads && !c->failed; ++item) {
+        uint32_t row = item / heads, number = item % heads, kv_head = (number - q_heads) % s->kv_heads;
+        bool is_query = number < q_heads, is_key = !is_query && number < q_heads + s->kv_heads;
+        float *values =
+            x + (is_query ? (size_t)row * p.q_stride + (size_t)number * head
+                          : (size_t)row * p.kv_stride + (is_key ? p.k_from : p.v_from) + (size_t)kv_head * head);
+        float turned[128];
+        uint32_t row_kind = item + s->position;
+        // A turn multiplies, and a device may flush what is subnormal then.
+        qm_case_fill_row(b, values, head, is_turned && row_kind % 7 == 3 ? 0 : row_kind,
+                         kind.bits == 8 ? 127.0f : 7.0f);
+        if (is_query || !near_tie || (is_key && !has_keys))
+            continue;
+        const float *stored = values;
+        if (is_key && is_turned) {
+            turn(table + (size_t)qm_case_position(b, row) * head, head, values, turned);
+            stored = turned;
+        }
         size_t lane = (size_t)qm_case_sequence(b, row) * s->kv_heads + kv_head;
         size_t slot = lane * context + qm_case_position(b, row);
-        float *values = x + (size_t)item * head;
-        fill_row(b, values, head, item + s->position, kind.bits == 8 ? 127.0f : 7.0f);
-        size_t first_code = (p.base + slot * words) * (32 / kind.bits);
+        size_t first_code = ((is_key ? p.k_base : p.v_base) + slot * words) * (32 / kind.bits);
         if (kind.kind == CACHE_SYMMETRIC)
-            mark_ties(near_tie, first_code, values, head, kind.largest, qm_float_from_bits(kind.inverse), 0);
-        else if (kind.kind == CACHE_AFFINE)
-            mark_affine_ties(near_tie, first_code, 1, values, head, &kind);
+            qm_case_mark_ties(near_tie, first_code, stored, head, kind.largest, qm_float_from_bits(kind.inverse), 0);
+        else
+            mark_affine_ties(near_tie, first_code, 1, stored, head, &kind);
     }
     qm_case_parameters(b, &p, sizeof(p));
     c->same_bits = true;
-    c->bytes = (double)s->rows * s->kv_heads * (head * 4.0 + words * 4.0);
+    c->bytes = (double)s->rows * ((p.k_heads + p.v_heads) * (head * 4.0 + words * 4.0) + q_heads * head * 8.0);
 }
 
 // Keys of all positions lie in the exact part; a pass completes none, one or several blocks of them.
@@ -347,7 +350,7 @@ void qm_case_kv_block(struct qm_case_builder *b)
     for (uint32_t lane = 0; lane < lanes && !c->failed; ++lane) {
         for (uint32_t from = 0; from < context; from += 32) {
             for (uint32_t d = 0; d < head; ++d) { // hostile rows are channels here
-                fill_row(b, row, 32, lane + d + from / 32, (float)kind.largest);
+                qm_case_fill_row(b, row, 32, lane + d + from / 32, (float)kind.largest);
                 for (uint32_t t = 0; t < 32 && from + t < context; ++t) {
                     uint16_t half = qm_half_from_float(row[t]);
                     half = (half & 0x7fff) < 0x7c00 ? half : (uint16_t)(half - 1); // the largest for infinity

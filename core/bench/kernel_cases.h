@@ -30,6 +30,18 @@ uint32_t qm_case_position(const struct qm_case_builder *b, uint32_t row);
 // Puts value number `index` of `bits` bits into words, the lowest first.
 void qm_case_put(uint32_t *words, size_t index, uint32_t bits, uint32_t value);
 
+// 1 / 127, 1 / 7 and 1 / 448 as the kernels have them, as bits.
+#define QM_CASE_INVERSE_127 0x3c010206u
+#define QM_CASE_INVERSE_7 0x3e124927u
+#define QM_CASE_INVERSE_448 0x3b124927u
+
+// Values that codes are made of, hostile ones; `kind` is to change from row to row. `maximum_code` is where ties go to.
+void qm_case_fill_row(struct qm_case_builder *b, float *x, uint32_t width, uint32_t kind, float maximum_code);
+// Marks the integer codes of a row that lie near a tie. `first` is the row's first code in near_tie; a static scale of 0
+// stands for one that is found.
+void qm_case_mark_ties(uint8_t *near_tie, size_t first, const float *x, uint32_t width, double maximum_code,
+                       float inverse_maximum, float static_scale);
+
 // What k of a kernel with weights must be a multiple of; 32 for the others.
 uint32_t qm_case_k_multiple(const char *name);
 
@@ -54,11 +66,13 @@ enum qm_case_activation qm_case_activation_of(const char *name); // of the part 
 // One activation: its bits, and what they stand for.
 uint32_t qm_case_activation_bits(enum qm_case_activation kind, float value, double *stored);
 
-// One function a kernel: kernel_cases_product.c for products and dequantize, kernel_cases.c for codes and attention,
-// kernel_cases_rows.c for the rest.
+// One function a kernel: kernel_cases_product.c for products and dequantize, kernel_cases_codes.c for conversions,
+// kernel_cases.c for cache and attention, kernel_cases_rows.c for the rest.
 void qm_case_product(struct qm_case_builder *b);
 void qm_case_dequantize(struct qm_case_builder *b);
 void qm_case_activations(struct qm_case_builder *b);
+void qm_case_norm_activations(struct qm_case_builder *b);
+void qm_case_swiglu_activations(struct qm_case_builder *b);
 void qm_case_kv_write(struct qm_case_builder *b);
 void qm_case_kv_block(struct qm_case_builder *b);
 void qm_case_attention(struct qm_case_builder *b);

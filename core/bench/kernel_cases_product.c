@@ -255,7 +255,11 @@ void qm_case_product(struct qm_case_builder *b)
     uint32_t groups = is_grouped ? s->k / 32 >> shift : 1, group = s->k / groups, stride = s->n + 3;
     uint32_t *activations = qm_case_add(b, ((size_t)s->rows * s->k * a_bits + 31) / 32, false);
     uint32_t *a_scales = qm_case_add(b, (size_t)s->rows * groups, false);
-    qm_case_add(b, (size_t)s->rows * stride, true);
+    // Results are added to what is there, or take its place.
+    bool is_added = s->n % 2 == 1;
+    float *result = (float *)qm_case_add(b, (size_t)s->rows * stride, true);
+    for (size_t i = 0; is_added && result && i < (size_t)s->rows * stride; ++i)
+        result[i] = is_exact ? (float)((int32_t)qm_random_below(&b->random, 2001) - 1000) : qm_case_unit(b) * 100.0f;
     float multiplier = w.multiplier * (is_exact ? 1.0f : 0.7f);
     double *bounds = is_exact ? NULL : qm_case_absolute(b);
     // Sums of integers stay below 2^24, where every order of float additions is exact.
@@ -279,10 +283,13 @@ void qm_case_product(struct qm_case_builder *b)
         double blocks = codec->group || is_grouped ? (double)s->k / (codec->group == 16 ? 16 : 32) : 1;
         double terms = is_exact_inside ? blocks + 8 : s->k + 8.0;
         for (uint32_t n = 0; bounds && n < s->n; ++n)
-            bounds[(size_t)row * stride + n] = terms * 0x1p-24 * (double)multiplier * sqrt(sum) * w.norms[n] + 0x1p-120;
+            bounds[(size_t)row * stride + n] =
+                (terms + is_added) * 0x1p-24 * (double)multiplier * sqrt(sum) * w.norms[n] +
+                (is_added ? 0x1p-24 * 100 : 0x1p-120);
     }
     weights_free(&w);
-    struct qm_matmul_parameters p = {s->rows, s->k, s->n, w.scale_offset, stride, multiplier, w.weight_shift, shift};
+    struct qm_matmul_parameters p = {s->rows,    s->k,           s->n,  w.scale_offset, stride,
+                                     multiplier, w.weight_shift, shift, is_added};
     qm_case_parameters(b, &p, sizeof(p));
     c->same_bits = is_exact;
     c->operations = 2.0 * s->rows * s->n * s->k;

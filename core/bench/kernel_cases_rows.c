@@ -92,21 +92,23 @@ static void build_rope(struct qm_case_builder *b)
     b->c->bytes = 8.0 * (double)count;
 }
 
+// In two rows where the count is even, whose gates and ups lie side by side; else gates, then ups.
 static void build_swiglu(struct qm_case_builder *b)
 {
     static const float edges[] = {0.0f, -0.0f, 80.0f, -80.0f, 88.5f, -88.5f, 1e4f, -1e4f, -87.9f, 1e-20f};
-    uint32_t count = b->shape->k;
-    float *gate = (float *)qm_case_add(b, count, false);
-    float *up = (float *)qm_case_add(b, count, false);
+    uint32_t count = b->shape->k, width = count % 2 ? count : count / 2;
+    struct qm_swiglu_parameters p = {count, width, count % 2 ? width : 2 * width + 1, width};
+    float *x = (float *)qm_case_add(b, 2 * (size_t)count + 2, false);
     qm_case_add(b, count, true);
     double *bounds = qm_case_absolute(b);
-    b->c->buffers[2].relative = 0x1p-20;
+    b->c->buffers[1].relative = 0x1p-20;
     for (uint32_t i = 0; !b->c->failed && i < count; ++i) {
-        gate[i] = i % 64 < sizeof(edges) / sizeof(edges[0]) ? edges[i % 64] : qm_case_unit(b) * 20.0f;
-        up[i] = qm_case_unit(b) * 3.0f;
-        bounds[i] = 0x1p-100 * (1.0 + fabs((double)gate[i] * (double)up[i]));
+        float *gate = x + (size_t)(i / width) * p.row_stride + i % width, *up = gate + p.up_from;
+        *gate = i % 64 < sizeof(edges) / sizeof(edges[0]) ? edges[i % 64] : qm_case_unit(b) * 20.0f;
+        *up = qm_case_unit(b) * 3.0f;
+        bounds[i] = 0x1p-100 * (1.0 + fabs((double)*gate * (double)*up));
     }
-    b->c->parameters[0] = count;
+    qm_case_parameters(b, &p, sizeof(p));
     b->c->bytes = 12.0 * count;
 }
 
@@ -240,6 +242,8 @@ static const struct builder {
     {"matvec", qm_case_product, ROWS | N | K, "n", "k"},
     {"dequantize", qm_case_dequantize, N | K, "n", "k"},
     {"activations", qm_case_activations, ROWS | K, "", "width"},
+    {"norm_activations", qm_case_norm_activations, ROWS | K, "", "width"},
+    {"swiglu_activations", qm_case_swiglu_activations, ROWS | K, "", "width"},
     {"kv_write", qm_case_kv_write, ROWS | KV_HEADS | POSITION | TOKENS, "", ""},
     {"kv_block", qm_case_kv_block, ROWS | KV_HEADS | POSITION | TOKENS, "", ""},
     {"attention", qm_case_attention, ROWS | N | KV_HEADS | POSITION | TOKENS, "heads", ""},
@@ -294,9 +298,9 @@ static void write_shape(char *text, size_t room, const struct builder *builder, 
 static enum qm_status check_shape(const char *name, const struct qm_case_shape *s)
 {
     bool has_weights = strncmp(name, "mat", 3) == 0 || strncmp(name, "dequantize", 10) == 0;
-    uint32_t multiple = has_weights || strncmp(name, "activations", 11) == 0 ? qm_case_k_multiple(name)
-                        : strncmp(name, "embedding", 9) == 0                 ? 2
-                                                                             : 1;
+    uint32_t multiple = has_weights || strstr(name, "activations-") ? qm_case_k_multiple(name)
+                        : strncmp(name, "embedding", 9) == 0        ? 2
+                                                                    : 1;
     if (s->k % multiple != 0 || s->k == 0 || s->rows == 0 || s->n == 0 || s->kv_heads == 0 ||
         (s->n % s->kv_heads != 0 && strncmp(name, "attention", 9) == 0))
         return QM_FAIL(QM_INVALID, "%s has no case of rows %u, n %u, k %u; k must be a multiple of %u", name, s->rows,

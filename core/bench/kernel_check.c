@@ -512,7 +512,7 @@ static enum qm_status add_others(struct list *list)
     bool is_elementwise =
         strcmp(kernel, "swiglu") == 0 || strcmp(kernel, "residual") == 0 || strcmp(kernel, "copy") == 0;
     bool is_unit =
-        strcmp(kernel, "dequantize") == 0 || strcmp(kernel, "activations") == 0 || strcmp(kernel, "embedding") == 0;
+        strcmp(kernel, "dequantize") == 0 || strstr(kernel, "activations") || strcmp(kernel, "embedding") == 0;
     static const uint32_t rows[] = {1, 3, 17}, positions[] = {0, 1, 63, 300}, widths[] = {1, 15, 48, 250, 1032},
                           units[] = {32, 64, 96, 1056}, counts[] = {1, 15, 1000, 100003};
     struct qm_case_shape shape;
@@ -539,7 +539,7 @@ static enum qm_status add_others(struct list *list)
             shape.tokens_per_sequence = tokens;
         }
         QM_TRY(add_case(list, &shape, QM_CASE_RANDOM, false));
-        if (strncmp(list->name, "activations-", 12) == 0 && !strstr(list->name, "f16") && !strstr(list->name, "a4"))
+        if (strstr(list->name, "activations-") && !strstr(list->name, "f16") && !strstr(list->name, "a4"))
             QM_TRY(add_case(list, &shape, QM_CASE_STATIC, false));
     }
     // More than the 65,535 trips after which a driver ends loops.

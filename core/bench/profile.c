@@ -47,13 +47,13 @@ static const struct number numbers[] = {
 // What each section may hold; all of it is required but where the reader says otherwise.
 struct section {
     const char *name;
-    const char *keys[24];
+    const char *keys[26];
 };
 
 static const struct section sections[] = {
-    {"", {"schema",      "name",    "title",  "extends", "model",     "schemes",    "baseline",  "evaluation",
-          "calibration", "prefill", "decode", "timing",  "sustained", "latency",    "caches",    "gate",
-          "policy",      "tier",    "tiles",  "widen",   "bootstrap", "acceptance", "deployment"}},
+    {"", {"schema",      "name",    "title",  "extends", "model",     "schemes",    "baseline",   "evaluation",
+          "calibration", "prefill", "decode", "timing",  "sustained", "latency",    "caches",     "gate",
+          "policy",      "tier",    "tiles",  "widen",   "bootstrap", "acceptance", "deployment", "fusions"}},
     {"evaluation",
      {"set", "seed", "windows", "window_tokens", "scored_tokens", "sets", "sha256", "file_windows",
       "file_window_tokens", "stride", "compat"}},
@@ -72,6 +72,7 @@ static const struct section sections[] = {
 
 static const char *const tier_names[] = {"base", "texel", "f16", "dot", "subgroup", "matrix", "best"};
 static const char *const bool_names[] = {"false", "true"};
+static const char *const fusion_names[] = {"on", "off"};
 static const char *const tile_names[] = {"fixed", "tuned"};
 static const char *const set_names[] = {"built-in", "built-in-evaluation", "text", "examples"}; // enum qm_set_kind
 static const char *const compat_names[] = {"none", "llama-perplexity"};
@@ -321,6 +322,10 @@ static enum qm_status read_choices(const struct qm_node *root, struct qm_profile
     profile->tier = (enum qm_profile_tier)choice;
     QM_TRY(qm_profile_read_choice(root, "", "tiles", tile_names, COUNT(tile_names), &choice));
     profile->is_tuned = choice == 1;
+    choice = 0;
+    if (qm_node_child(root, "fusions"))
+        QM_TRY(qm_profile_read_choice(root, "", "fusions", fusion_names, COUNT(fusion_names), &choice));
+    profile->is_unfused = choice == 1;
     const struct qm_node *node = NULL;
     QM_TRY(read_widen(root, profile));
     QM_TRY(qm_profile_require_mapping(root, "bootstrap", &mapping));
@@ -699,6 +704,8 @@ struct qm_node *qm_profile_expand(const struct qm_profile *profile)
     qm_node_set_bool(mapping, "allow_smaller_batch", profile->allows_smaller_batch);
     qm_node_set_text(node, "tier", tier_names[profile->tier]);
     qm_node_set_text(node, "tiles", tile_names[profile->is_tuned]);
+    if (profile->is_unfused)
+        qm_node_set_text(node, "fusions", fusion_names[1]);
     if (profile->is_fit)
         qm_node_set_text(node, "widen", "fit");
     else

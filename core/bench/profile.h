@@ -20,6 +20,7 @@
 //   gate: {false_alarm, minimum_effect, tolerance, seconds}; profile_measure.c reads these, score/gate.h explains the last
 //   policy: {dispatches_per_submission, submission_ms, allow_smaller_batch: true | false}
 //   tier: best | base | TIER         tiles: fixed | tuned         widen: 1 .. 64 | fit
+//   fusions: on | off         optional: whether passes do at once what saves passes over memory; on unless given
 //   bootstrap: {seed, resamples, confidence}
 //   acceptance: {at_most: {METRIC: bound}, at_least: {METRIC: bound}}
 //   deployment                optional: requests that are served after everything was timed, as workload/deployment.h has it;
@@ -153,7 +154,8 @@ struct qm_profile {
     uint32_t submission_ms;             // what a submission is sized to, at most
     bool allows_smaller_batch;          // decode points whose batch does not fit are run with the next power of two
     enum qm_profile_tier tier;
-    bool is_tuned;  // tiles: tuned
+    bool is_tuned;   // tiles: tuned
+    bool is_unfused; // fusions: off
     uint32_t widen; // a power of two from 1 to QM_PROFILE_WIDEN_MAX
     bool is_fit;    // widen: fit; `widen` is 1, and each device is asked how wide a model it holds
 

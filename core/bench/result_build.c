@@ -241,6 +241,10 @@ static void add_tool_chain(struct qm_node *disclosure, const struct qm_result_sc
                       "program recorded once, full barrier between dispatches, submissions of %u ms at most by "
                       "measurement and of %u dispatches at most (0: no limit)",
                       profile->submission_ms, profile->dispatches_per_submission);
+    qm_node_set_text(chain, "fusions",
+                     profile->is_unfused ? "none"
+                                         : "conversion in norm and gate; rope in cache write; residual in product; "
+                                           "q, k, v in one product and gate, up in one, where they are alike");
     if (scheme->point_count > 0)
         qm_node_set_textf(chain, "submissions",
                           "%u dispatches a pass, %u a submission (0: all), up to %u passes a submission (prefill), %u "

@@ -188,7 +188,8 @@ static void read_engine_params(struct worker *worker, json_t *request, struct qm
                                         .context = number_of(request, "context"),
                                         .rows = number_of(request, "rows"),
                                         .sequences = number_of(request, "sequences"),
-                                        .slots = number_of(request, "slots")};
+                                        .slots = number_of(request, "slots"),
+                                        .is_unfused = json_is_true(json_object_get(request, "unfused"))};
 }
 
 static struct qm_fit_tiers tiers_of(const struct worker *worker, json_t *request)

@@ -60,7 +60,7 @@ void qm_kernel_groups(const struct qm_kernel_variant *variant, const uint32_t *p
     } else if (strcmp(kernel, "kv_write") == 0) {
         struct qm_kv_write_parameters p;
         memcpy(&p, parameters, sizeof(p));
-        groups[0] = divide_up((uint64_t)p.rows * p.kv_heads, workgroup);
+        groups[0] = divide_up((uint64_t)p.rows * ((uint64_t)p.q_heads + p.k_heads + p.v_heads), workgroup);
     } else if (strcmp(kernel, "attention") == 0) {
         struct qm_attention_parameters p;
         memcpy(&p, parameters, sizeof(p));

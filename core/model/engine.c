@@ -150,7 +150,7 @@ struct sized_buffer {
 };
 
 enum {
-    BUFFERS = 21
+    BUFFERS = 18
 };
 
 // Every buffer of an engine with its size; bytes of all of them.
@@ -171,15 +171,12 @@ static uint64_t list_buffers(struct qm_engine *engine, struct sized_buffer out[B
         {&engine->codes, rows * widest / 2},     // binary16 is the widest that is packed
         {&engine->scales, rows * (widest / 32)}, // of groups of 32 channels at most
         {&engine->q, rows * query},
-        {&engine->k, rows * key},
-        {&engine->v, rows * key},
+        {&engine->qkv, rows * (query + 2 * key) + 2 * QM_PART_ROWS}, // each may begin at an offset
         {&engine->raw_q, has_head_norm ? rows * query : 0},
         {&engine->raw_k, has_head_norm ? rows * key : 0},
         {&engine->attended, rows * c->attention},
         {&engine->projected, rows * c->hidden},
-        {&engine->gate, rows * c->intermediate},
-        {&engine->up, rows * c->intermediate},
-        {&engine->gated, rows * c->intermediate},
+        {&engine->gate_up, rows * 3 * c->intermediate + 2 * QM_PART_ROWS},
         {&engine->logits, rows * c->vocabulary},
         {&engine->log_probabilities, rows},
         {&engine->argmaxes, rows},
@@ -238,27 +235,11 @@ void qm_engine_destroy(struct qm_engine **engine)
     for (size_t i = 0; i < e->kernel_count; ++i)
         device->fns->kernel_destroy(device, &e->kernels[i].kernel);
     free(e->kernels);
-    struct qm_buffer **buffers[] = {&e->step,
-                                    &e->tokens,
-                                    &e->rope_table,
-                                    &e->x,
-                                    &e->normed,
-                                    &e->codes,
-                                    &e->scales,
-                                    &e->q,
-                                    &e->k,
-                                    &e->v,
-                                    &e->raw_q,
-                                    &e->raw_k,
-                                    &e->attended,
-                                    &e->projected,
-                                    &e->gate,
-                                    &e->up,
-                                    &e->gated,
-                                    &e->logits,
-                                    &e->log_probabilities,
-                                    &e->argmaxes,
-                                    &e->checksums};
+    struct qm_buffer **buffers[] = {&e->step,      &e->tokens,   &e->rope_table, &e->x,
+                                    &e->normed,    &e->codes,    &e->scales,     &e->q,
+                                    &e->qkv,       &e->raw_q,    &e->raw_k,      &e->attended,
+                                    &e->projected, &e->gate_up,  &e->logits,     &e->log_probabilities,
+                                    &e->argmaxes,  &e->checksums};
     for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); ++i)
         device->fns->buffer_destroy(device, buffers[i]);
     free(e);
@@ -396,8 +377,9 @@ enum qm_status qm_network_create(struct qm_engine *engine, const struct qm_artif
     QM_GUARD(plan_caches(network));
     QM_GUARD(take_cache_scales(network, artifact));
     QM_GUARD(check_room(network, artifact));
+    QM_GUARD(qm_network_plan_merged(network, artifact));
     for (size_t i = 0; i < artifact->tensor_count; ++i) {
-        QM_GUARD(qm_network_upload_weight(network, &artifact->tensors[i], &network->weights[i]));
+        QM_GUARD(qm_network_upload_weight(network, artifact, i));
         qm_artifact_drop(artifact, &artifact->tensors[i]);
     }
     QM_GUARD(qm_artifact_check_unchanged(artifact)); // what was uploaded is what was loaded
@@ -421,9 +403,13 @@ void qm_network_destroy(struct qm_network **network)
             device->fns->buffer_destroy(device, &n->weights[i].parts[part].buffer);
         device->fns->buffer_destroy(device, &n->weights[i].activation_scales);
     }
+    for (uint32_t layer = 0; n->merged && layer < n->engine->config.layers; ++layer)
+        for (int merge = 0; merge < QM_MERGE_COUNT; ++merge)
+            device->fns->buffer_destroy(device, &n->merged[layer][merge].parts[0].buffer);
     for (uint32_t layer = 0; n->caches && layer < n->engine->config.layers; ++layer)
         device->fns->buffer_destroy(device, &n->caches[layer]);
     free(n->caches);
+    free(n->merged);
     free(n->cache_scales);
     free(n->weights);
     free(n);

@@ -31,6 +31,9 @@ struct qm_engine_params {
     uint32_t slots;     // most passes between two readings of checksums
     // Nothing is uploaded, and no more is taken than the heap that the driver names: for asking what fits.
     bool is_trial;
+    // Each kernel on its own, as kernels/ has them: to compare with, and for who asks what fusions change. Logits are the same
+    // bits.
+    bool is_unfused;
 };
 
 // The most bytes that a kernel of such an engine reads through one binding, whatever the scheme (params->tile is not

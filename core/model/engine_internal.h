@@ -30,8 +30,10 @@ struct qm_engine {
     struct qm_buffer *step, *tokens, *rope_table;
     uint32_t step_pairs; // of the step buffer: those behind them are zero
     // Scratch of params.rows rows.
-    struct qm_buffer *x, *normed, *codes, *scales, *q, *k, *v, *raw_q, *raw_k, *attended, *projected, *gate, *up,
-        *gated;
+    struct qm_buffer *x, *normed, *codes, *scales, *q, *raw_q, *raw_k, *attended, *projected;
+    // Queries, keys and values before the cache, side by side or one after the other (pass.c); gates and ups likewise, and
+    // behind them what they make.
+    struct qm_buffer *qkv, *gate_up;
     struct qm_buffer *logits, *log_probabilities, *argmaxes, *checksums;
 };
 
@@ -60,11 +62,20 @@ struct qm_network_weight {
     uint32_t activation_shift;
 };
 
+// Weights that read the same input and lie in one buffer, so that one product takes them all; of a layer.
+enum qm_merge {
+    QM_MERGE_QKV,
+    QM_MERGE_GATE_UP,
+    QM_MERGE_COUNT
+};
+
 struct qm_network {
     struct qm_engine *engine;
     struct qm_scheme scheme;
     size_t weight_count; // as in the artifact, qm_weight_index
     struct qm_network_weight *weights;
+    // [layers]; part_count 0 where they are not merged. Else the weights themselves have no buffer.
+    struct qm_network_weight (*merged)[QM_MERGE_COUNT];
     struct qm_buffer **caches;                           // one per layer: K codes, K scales, V codes, V scales
     uint64_t cache_bytes;                                // of one layer
     uint32_t k_base, k_scale_base, v_base, v_scale_base; // in words
@@ -84,11 +95,20 @@ QM_MUST_USE enum qm_status qm_network_plan_weight(const struct qm_network *netwo
 // What a part of a linear weight is packed from.
 void qm_weight_part_source(const struct qm_artifact_tensor *tensor, const struct qm_network_weight *weight,
                            uint32_t part, struct qm_layout_shape *shape, struct qm_encoded *encoded);
-QM_MUST_USE enum qm_status qm_network_upload_weight(struct qm_network *network, const struct qm_artifact_tensor *tensor,
-                                                    struct qm_network_weight *weight);
+// Uploads the artifact's tensor number `index` as network->weights[index].
+QM_MUST_USE enum qm_status qm_network_upload_weight(struct qm_network *network, const struct qm_artifact *artifact,
+                                                    size_t index);
 // Rows of a part where `rows` are cut into `parts`: as many in each but the last, and multiples of QM_PART_ROWS, so that a
 // part's results begin at an offset that every driver takes.
 uint32_t qm_weight_part_rows(uint32_t rows, uint32_t parts);
+
+// Which weights are merged, and their buffers; before any is uploaded. Not those of a widened model, which are large.
+QM_MUST_USE enum qm_status qm_network_plan_merged(struct qm_network *network, const struct qm_artifact *artifact);
+// The merged weight that a role is part of; NULL where it lies on its own.
+struct qm_network_weight *qm_network_merged_of(const struct qm_network *network, enum qm_role role, uint32_t layer);
+// Packs a tensor that is part of a merged weight, as network->weights[index] has been planned, to where it belongs.
+QM_MUST_USE enum qm_status qm_network_upload_merged(struct qm_network *network, const struct qm_artifact *artifact,
+                                                    size_t index);
 
 // Writes the step buffer for a run of `shape`, whose sequences begin side by side at `start`, or each at its own of
 // shape->batch starts. QM_INVALID where it leaves the context, the sequences or the slots, or where two share a sequence.
@@ -108,7 +128,14 @@ const struct qm_dispatch *qm_pass_dispatch_list(const struct qm_pass *pass, size
 // Names of the variants for a weight: its product ("matmul" or "matvec"), and the conversion of what it is multiplied with.
 void qm_weight_product_name(const struct qm_network_weight *weight, const char *kernel,
                             char name[QM_VARIANT_NAME_BYTES]);
-void qm_weight_conversion_name(const struct qm_network_weight *weight, char name[QM_VARIANT_NAME_BYTES]);
+void qm_weight_conversion_name(const struct qm_network_weight *weight, const char *kernel,
+                               char name[QM_VARIANT_NAME_BYTES]);
+// Whether one conversion of an input serves both.
+bool qm_weight_has_conversion_of(const struct qm_network_weight *weight, const struct qm_network_weight *other);
+// Whether passes convert an input in the kernel that makes it: where all its readers take the same.
+bool qm_network_fuses_input(const struct qm_network *network, enum qm_input input, uint32_t layer);
+// The first of the weights that read an input, in the order of their products.
+enum qm_role qm_input_reader(enum qm_input input);
 // The cache's kernels, "kv_write", "kv_block" or "attention", and the embedding's.
 void qm_network_cache_name(const struct qm_network *network, const char *kernel, char name[QM_VARIANT_NAME_BYTES]);
 void qm_network_exact_keys_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES]); // for kv_block

@@ -179,6 +179,30 @@ void qm_weight_part_source(const struct qm_artifact_tensor *tensor, const struct
 
 // ---- Upload -------------------------------------------------------------------------------------------------------
 
+// A gain, and behind it the static scales of what the product behind the norm reads (kernels/norm_activations.h).
+static enum qm_status upload_gain(struct qm_network *network, const struct qm_artifact *artifact, size_t index,
+                                  enum qm_input input, uint32_t layer)
+{
+    const struct qm_artifact_tensor *gain = &artifact->tensors[index];
+    const struct qm_artifact_tensor *reader =
+        &artifact->tensors[qm_weight_index(&network->engine->config, qm_input_reader(input), layer)];
+    size_t widen = network->weights[index].columns / gain->columns, count = gain->columns * widen;
+    size_t scale_count = reader->activation_scale_count;
+    float *values = malloc((count + scale_count * widen) * sizeof(*values));
+    if (!values)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for %s", gain->name);
+    for (size_t copy = 0; copy < widen; ++copy) {
+        memcpy(values + copy * gain->columns, gain->encoded.codes, gain->columns * sizeof(*values));
+        if (scale_count > 0)
+            memcpy(values + count + copy * scale_count, reader->activation_scales, scale_count * sizeof(*values));
+    }
+    struct qm_weight_part *part = &network->weights[index].parts[0];
+    part->bytes = (count + scale_count * widen) * sizeof(*values);
+    enum qm_status status = upload(network, values, part->bytes, &part->buffer);
+    free(values);
+    return status;
+}
+
 // Row-major as it is: embedding f32 or f16, gains f32.
 static enum qm_status upload_rows(struct qm_network *network, const struct qm_artifact_tensor *tensor,
                                   struct qm_network_weight *weight)
@@ -192,19 +216,31 @@ static enum qm_status upload_rows(struct qm_network *network, const struct qm_ar
     return QM_OK;
 }
 
-enum qm_status qm_network_upload_weight(struct qm_network *network, const struct qm_artifact_tensor *tensor,
-                                        struct qm_network_weight *weight)
+enum qm_status qm_network_upload_weight(struct qm_network *network, const struct qm_artifact *artifact, size_t index)
 {
+    const struct qm_artifact_tensor *tensor = &artifact->tensors[index];
     const struct qm_weight_codec *codec = qm_weight_codec(tensor->format);
+    struct qm_network_weight *weight = &network->weights[index];
+    enum qm_role role;
+    uint32_t layer;
+    qm_weight_at(&network->engine->config, index, &role, &layer);
     QM_TRY(qm_network_plan_weight(network, tensor, weight));
     weight->format = tensor->format;
     weight->activations = tensor->activations;
+    if (role == QM_ROLE_INPUT_NORM || role == QM_ROLE_POST_NORM || role == QM_ROLE_FINAL_NORM)
+        return upload_gain(network, artifact, index,
+                           role == QM_ROLE_INPUT_NORM  ? QM_INPUT_ATTENTION
+                           : role == QM_ROLE_POST_NORM ? QM_INPUT_MLP
+                                                       : QM_INPUT_HEAD,
+                           layer);
     if (!qm_role_is_linear(tensor->role))
         return upload_rows(network, tensor, weight);
     QM_TRY(upload_activation_scales(network, tensor, weight));
     weight->multiplier = tensor->encoded.tensor_scale / (float)network->engine->widen;
     if (codec->group > 0 && codec->scale != QM_SCALE_BLOCK)
         weight->weight_shift = log2_steps(codec->group);
+    if (qm_network_merged_of(network, role, layer))
+        return qm_network_upload_merged(network, artifact, index);
     uint32_t *words = malloc(weight->parts[0].bytes); // no other is larger
     if (!words)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory to repack %s", tensor->name);

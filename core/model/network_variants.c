@@ -22,9 +22,10 @@ void qm_weight_product_name(const struct qm_network_weight *weight, const char *
              activation_part(weight));
 }
 
-void qm_weight_conversion_name(const struct qm_network_weight *weight, char name[QM_VARIANT_NAME_BYTES])
+void qm_weight_conversion_name(const struct qm_network_weight *weight, const char *kernel,
+                               char name[QM_VARIANT_NAME_BYTES])
 {
-    snprintf(name, QM_VARIANT_NAME_BYTES, "activations-%s", activation_part(weight));
+    snprintf(name, QM_VARIANT_NAME_BYTES, "%s-%s", kernel, activation_part(weight));
 }
 
 static const char *head_part(const struct qm_network *network)
@@ -71,10 +72,51 @@ static void add_variant(struct qm_network *network, const char *name)
     network->variants[network->variant_count] = NULL;
 }
 
+// How the input of some weights is made and converted.
+static void add_input(struct qm_network *network, enum qm_input input, uint32_t layer)
+{
+    bool is_gated = input == QM_INPUT_DOWN, is_attended = input == QM_INPUT_ATTENTION_OUTPUT;
+    const struct qm_network_weight *reader =
+        &network->weights[qm_weight_index(&network->engine->config, qm_input_reader(input), layer)];
+    char name[QM_VARIANT_NAME_BYTES];
+    if (qm_network_fuses_input(network, input, layer)) {
+        qm_weight_conversion_name(reader, is_gated ? "swiglu_activations" : "norm_activations", name);
+        add_variant(network, name);
+    } else if (!is_attended) {
+        add_variant(network, is_gated ? "swiglu" : "rmsnorm");
+    }
+}
+
+static void add_inputs(struct qm_network *network)
+{
+    char name[QM_VARIANT_NAME_BYTES];
+    const struct qm_model_config *c = &network->engine->config;
+    for (uint32_t layer = 0; layer < c->layers; ++layer)
+        for (int input = 0; input < QM_INPUT_HEAD; ++input)
+            add_input(network, (enum qm_input)input, layer);
+    add_input(network, QM_INPUT_HEAD, 0);
+    for (size_t i = 0; i < network->weight_count;
+         ++i) { // of those that are not made so, and of all where they are looked at
+        enum qm_role role;
+        uint32_t layer;
+        qm_weight_at(c, i, &role, &layer);
+        const struct qm_network_weight *weight = &network->weights[i];
+        if (!qm_role_is_linear(role) || weight->activations == QM_ACTIVATION_F32)
+            continue;
+        enum qm_input input = role == QM_ROLE_HEAD                         ? QM_INPUT_HEAD
+                              : role == QM_ROLE_DOWN                       ? QM_INPUT_DOWN
+                              : role == QM_ROLE_O                          ? QM_INPUT_ATTENTION_OUTPUT
+                              : role == QM_ROLE_GATE || role == QM_ROLE_UP ? QM_INPUT_MLP
+                                                                           : QM_INPUT_ATTENTION;
+        qm_weight_conversion_name(weight, "activations", name);
+        if (!qm_network_fuses_input(network, input, layer))
+            add_variant(network, name);
+    }
+}
+
 void qm_network_list_variants(struct qm_network *network, const struct qm_artifact *artifact)
 {
-    static const char *const plain[] = {"rmsnorm", "swiglu",   "residual", "log_softmax",
-                                        "argmax",  "checksum", "advance"};
+    static const char *const plain[] = {"log_softmax", "argmax", "checksum", "advance"};
     char name[QM_VARIANT_NAME_BYTES];
     for (size_t i = 0; i < network->weight_count; ++i) {
         const struct qm_network_weight *weight = &network->weights[i];
@@ -84,12 +126,10 @@ void qm_network_list_variants(struct qm_network *network, const struct qm_artifa
         add_variant(network, name);
         qm_weight_product_name(weight, "matvec", name);
         add_variant(network, name);
-        qm_weight_conversion_name(weight, name);
-        if (weight->activations != QM_ACTIVATION_F32)
-            add_variant(network, name);
         snprintf(name, sizeof(name), "dequantize-%s", qm_weight_codec(weight->format)->kernel);
         add_variant(network, name);
     }
+    add_inputs(network);
     qm_network_embedding_name(network, name);
     add_variant(network, name);
     qm_network_cache_name(network, "kv_write", name);
@@ -102,10 +142,15 @@ void qm_network_list_variants(struct qm_network *network, const struct qm_artifa
     }
     qm_network_cache_name(network, "attention", name);
     add_variant(network, name);
-    qm_network_rope_name(network, name);
-    add_variant(network, name);
+    if (network->engine->params.is_unfused) {
+        qm_network_rope_name(network, name);
+        add_variant(network, name);
+        add_variant(network, "residual");
+    }
     if (qm_architecture_has(network->engine->config.architecture, QM_ROLE_Q_BIAS))
         add_variant(network, "bias");
+    if (qm_architecture_has(network->engine->config.architecture, QM_ROLE_Q_NORM))
+        add_variant(network, "rmsnorm");
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); ++i)
         add_variant(network, plain[i]);
 }

@@ -105,6 +105,7 @@ static const struct rule {
     {"profile.gate**", IGNORED, "it decides what a gate does, and nothing of a run"},
     {"profile.policy.allow_smaller_batch", NOTE, "points tell the batch that was run"},
     {"profile.policy.**", FATAL, "launch overhead is in one rate and not in the other"},
+    {"profile.fusions", NOTE, "one side ran each kernel on its own"},
     {"profile.tier", NOTE, "one side was held to the portable floor"},
     {"profile.tiles", FATAL, "tuned tiles show what a device can do, fixed ones what the kernels give as they are"},
     {"profile.widen", NOTE, "what was asked for; model.widen says how wide it was"},
@@ -135,6 +136,7 @@ static const struct rule {
      "tuned tiles show what a device can do, fixed ones what the "
      "kernels give as they are"},
     {"schemes[*].disclosure.tool_chain.timer", NOTE, "device time leaves out what wall time holds; compare wall rates"},
+    {"schemes[*].disclosure.tool_chain.fusions", NOTE, "the same bits in fewer dispatches and passes over memory"},
     {"schemes[*].disclosure.tool_chain.policy", FATAL, "launch overhead is in one rate and not in the other"},
     {"schemes[*].disclosure.tool_chain.build_options", NOTE, "options may change speed and the last bits of floats"},
     {"schemes[*].disclosure.tool_chain.driver", SUBJECT, "the drivers that are compared"},
