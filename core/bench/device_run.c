@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "bench/client_answers.h"
+#include "bench/tune_store.h"
+#include "kernel/configure.h"
 #include "sys/file.h"
 #include "sys/host.h"
 
@@ -159,6 +161,43 @@ json_t *qm_session_engine_request(const struct qm_session *session, const char *
                      qm_profile_tier_name(profile->tier), "unfused", (int)profile->is_unfused);
 }
 
+static const char *text_of(const json_t *json, const char *key)
+{
+    const char *text = json_string_value(json_object_get(json, key));
+    return text ? text : "";
+}
+
+// What `qmark tune` found for the device, where the profile wants it.
+static enum qm_status find_tuned(struct qm_session *session)
+{
+    struct qm_device_info info = {0};
+    struct qm_tuned tuned;
+    char directory[QM_PATH_BYTES], path[QM_PATH_BYTES];
+    size_t ignored = 0;
+    if (!session->profile->is_tuned)
+        return QM_OK;
+    QM_TRY(qm_cache_directory(directory));
+    QM_TRY(qm_path_join(path, directory, QM_TUNED_FILE));
+    if (qm_tuned_load(path, &tuned) != QM_OK) {
+        fprintf(stderr, "%s: %s; no kernel is tuned\n", session->run->id, qm_error_text());
+        return QM_OK;
+    }
+    const json_t *node = session->run->info;
+    snprintf(info.api, sizeof(info.api), "%s", text_of(node, "api"));
+    snprintf(info.name, sizeof(info.name), "%s", text_of(node, "name"));
+    snprintf(info.driver, sizeof(info.driver), "%s", text_of(node, "driver_version"));
+    enum qm_status status = qm_tuned_text(&tuned, &info, &session->run->tuned, &ignored);
+    qm_tuned_free(&tuned);
+    if (status == QM_OK) // for what this process says of the kernels
+        status = qm_kernel_tuned_set(session->run->tuned);
+    if (status == QM_OK && ignored > 0)
+        fprintf(stderr,
+                "%s: %zu tuned kernels are of another driver or of kernels that have changed, and are ignored; 'qmark "
+                "tune' finds them anew\n",
+                session->run->id, ignored);
+    return status;
+}
+
 static enum qm_status open_engine(struct qm_session *session)
 {
     const char *artifact = NULL;
@@ -173,6 +212,9 @@ static enum qm_status open_engine(struct qm_session *session)
     json_t *answer = NULL, *request = qm_session_engine_request(session, "engine");
     if (request)
         json_object_set_new(request, "artifact", json_string(artifact));
+    QM_TRY(find_tuned(session));
+    if (request && session->run->tuned && session->run->tuned[0])
+        json_object_set_new(request, "tuned", json_string(session->run->tuned));
     QM_TRY(qm_session_ask(session, request, &answer));
     const char *tile = json_string_value(json_object_get(answer, "tile"));
     snprintf(session->run->tile, sizeof(session->run->tile), "%s", tile ? tile : "");
@@ -572,6 +614,7 @@ void qm_device_run_destroy(struct qm_device_run **run)
     struct qm_device_run *r = *run;
     if (!r)
         return;
+    free(r->tuned);
     for (size_t s = 0; s < r->scheme_count; ++s) {
         free_points(&r->schemes[s]);
         qm_token_scores_destroy(&r->schemes[s].scores);

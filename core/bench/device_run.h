@@ -81,6 +81,7 @@ struct qm_scheme_run {
 struct qm_device_run {
     char id[24];
     char tile[48];    // of its kernels; "" where it did not come so far
+    char *tuned;      // what "+tuned" in it stands for (kernel/configure.h); NULL: nothing
     json_t *info;     // as qm_device_node
     json_t *selftest; // as qm_selftest_node; NULL if it was not reached
     json_t *kernels;  // reports, as the worker gave them

@@ -377,7 +377,8 @@ static struct qm_dispatch product_dispatch(const struct qm_kernel_problem *probl
                                      item->n,
                                      problem->weights.tensor_scale,
                                      problem->weight_shift,
-                                     problem->activation_shift};
+                                     problem->activation_shift,
+                                     0};
     struct qm_dispatch d = {
         .kernel = problem->kernel,
         .bindings = {{part->weights, 0, part->bytes},

@@ -267,7 +267,8 @@ static enum qm_status check_product(struct qm_kernel_problem *problem, struct qm
                                      s.n,
                                      problem->weights.tensor_scale,
                                      problem->weight_shift,
-                                     problem->activation_shift};
+                                     problem->activation_shift,
+                                     0};
     QM_GUARD(run_reference(problem->right, buffers, 4, &p, sizeof(p), NULL));
     QM_GUARD(look_at_all(problem, problem->parts[0].result, row->outputs, row));
     if (row->status == QM_OK)

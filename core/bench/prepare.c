@@ -162,14 +162,12 @@ enum qm_status qm_preparation_read(const struct qm_preparation_params *params, s
     }
     if (params->tier)
         QM_GUARD(qm_profile_set_tier(&p->profile, params->tier));
+    if (params->tiles)
+        QM_GUARD(qm_profile_set_tiles(&p->profile, params->tiles));
     if (params->fits)
         QM_GUARD(set_fit(p, params->widen));
     else if (params->widen)
         QM_GUARD(set_widen(p, params->widen));
-    if (p->profile.is_tuned) {
-        status = QM_FAIL(QM_UNSUPPORTED, "%s: tiles: tuned is not built in yet; use fixed", p->profile.path);
-        goto done;
-    }
     QM_GUARD(load_model(params, p));
     if (params->on_device)
         QM_GUARD(check_on_device(p));

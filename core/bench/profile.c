@@ -789,14 +789,3 @@ const char *qm_profile_tier_name(enum qm_profile_tier tier)
 {
     return tier_names[tier];
 }
-
-enum qm_status qm_profile_set_tier(struct qm_profile *profile, const char *name)
-{
-    for (size_t i = 0; i < COUNT(tier_names); ++i) {
-        if (strcmp(tier_names[i], name) != 0)
-            continue;
-        profile->tier = (enum qm_profile_tier)i;
-        return qm_profile_update(profile);
-    }
-    return QM_FAIL(QM_INVALID, "--tier '%.40s' is none; use best, base, texel, f16, dot, subgroup or matrix", name);
-}

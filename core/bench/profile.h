@@ -156,8 +156,8 @@ struct qm_profile {
     enum qm_profile_tier tier;
     bool is_tuned;   // tiles: tuned
     bool is_unfused; // fusions: off
-    uint32_t widen; // a power of two from 1 to QM_PROFILE_WIDEN_MAX
-    bool is_fit;    // widen: fit; `widen` is 1, and each device is asked how wide a model it holds
+    uint32_t widen;  // a power of two from 1 to QM_PROFILE_WIDEN_MAX
+    bool is_fit;     // widen: fit; `widen` is 1, and each device is asked how wide a model it holds
 
     struct qm_bootstrap bootstrap;
     struct qm_criterion criteria[QM_PROFILE_CRITERIA_MAX];
@@ -199,5 +199,7 @@ QM_MUST_USE enum qm_status qm_profile_update(struct qm_profile *profile);
 const char *qm_profile_tier_name(enum qm_profile_tier tier);
 // Replaces the profile's tier, as --tier does. QM_INVALID with the list for a name that is none.
 QM_MUST_USE enum qm_status qm_profile_set_tier(struct qm_profile *profile, const char *name);
+// Likewise its tiles: "fixed" or "tuned".
+QM_MUST_USE enum qm_status qm_profile_set_tiles(struct qm_profile *profile, const char *name);
 
 #endif

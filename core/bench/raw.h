@@ -120,6 +120,7 @@ struct qm_raw {
     const struct qm_evaluation *evaluation;
     uint32_t widen;
     const char *tile;                                     // of the kernels; "" where the device did not come so far
+    const char *tuned;                                    // what "+tuned" in it stands for (kernel/configure.h), or ""
     struct qm_raw_scheme schemes[QM_PROFILE_SCHEMES_MAX]; // in the profile's order
     size_t scheme_count;
     const double *noise; // the baseline against itself, in turns: ln of the ratio of each block

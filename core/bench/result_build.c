@@ -17,6 +17,7 @@
 #include "bench/result_widen.h"
 #include "bench/result_workload.h"
 #include "bench/samples.h"
+#include "kernel/configure.h"
 #include "kernel/kernels.h"
 #include "quant/layout.h"
 #include "record/result.h"
@@ -77,6 +78,8 @@ void qm_result_raw(const struct qm_prepared *prepared, const struct qm_device_ru
     out->evaluation = prepared->evaluation;
     out->widen = run->widen;
     out->tile = run->tile;
+    out->tuned = run->tuned ? run->tuned : "";
+    (void)!qm_kernel_tuned_set(out->tuned); // it was set before: for this device
     out->scheme_count = run->scheme_count;
     out->noise = run->noise;
     out->noise_count = run->noise_count;
@@ -187,10 +190,30 @@ static void add_evaluation_set(struct qm_node *disclosure, const struct qm_evalu
     qm_node_set_u64(set, "tokens", evaluation->scored_count);
 }
 
+// Which kernels are not as they come: "matmul-f16-f16-vector QM_ROWS=4; ...".
+static void add_tiles(struct qm_node *chain, const struct qm_raw_scheme *scheme, const char *tile, bool is_asked)
+{
+    char text[8192];
+    size_t length = 0;
+    for (size_t i = 0; i < scheme->variant_count; ++i) {
+        const struct qm_kernel_variant *variant = qm_kernel_find(scheme->variants[i], tile);
+        const char *settings = variant ? qm_kernel_settings(variant) : "";
+        if (*settings && length < sizeof(text)) {
+            int name = (int)strcspn(variant->name, "+");
+            int written = snprintf(text + length, sizeof(text) - length, "%s%.*s %s", length ? "; " : "", name,
+                                   variant->name, settings);
+            length += written > 0 ? (size_t)written : 0;
+        }
+    }
+    qm_node_set_text(chain, "tiles", length ? "tuned" : "fixed");
+    if (length || is_asked)
+        qm_node_set_text(chain, "tuned", length ? text : "no kernel: none is known to be faster than fixed");
+}
+
 // Hashes over all variants that the scheme uses: names with bodies, which are the same for every tile (each kernel's own
 // hash covers its tile too), and SPIR-V.
 static void add_kernel_hashes(struct qm_node *chain, const struct qm_raw_scheme *scheme, const char *tile,
-                              bool is_vulkan)
+                              bool is_vulkan, bool is_asked)
 {
     struct qm_hash bodies, modules;
     bool has_kernels = scheme->variant_count > 0;
@@ -208,7 +231,7 @@ static void add_kernel_hashes(struct qm_node *chain, const struct qm_raw_scheme 
     char text_of_hash[QM_HASH_TEXT_BYTES];
     qm_hash_end(&bodies, text_of_hash);
     qm_node_set_text(chain, "kernel_hash", has_kernels ? text_of_hash : "undisclosed");
-    qm_node_set_text(chain, "tiles", "fixed");
+    add_tiles(chain, scheme, tile, is_asked);
     qm_hash_end(&modules, text_of_hash);
     // An OpenCL driver's binary differs from run to run on some drivers, so it would only mislead.
     qm_node_set_text(chain, "binary_hash", is_vulkan && has_kernels ? text_of_hash : "undisclosed");
@@ -221,7 +244,7 @@ static void add_tool_chain(struct qm_node *disclosure, const struct qm_result_sc
     const char *tile = parts->raw->tile, *compiler = qm_node_text_at(device, "compiler", "undisclosed");
     bool is_vulkan = strcmp(qm_node_text_at(device, "api", ""), "vulkan") == 0;
     struct qm_node *chain = qm_node_add_mapping(disclosure, "tool_chain");
-    add_kernel_hashes(chain, scheme, tile, is_vulkan);
+    add_kernel_hashes(chain, scheme, tile, is_vulkan, parts->raw->profile->is_tuned);
     if (is_vulkan)
         qm_node_set_textf(chain, "compiler", "%s, then %s", QM_GLSLC_VERSION, compiler);
     else

@@ -269,8 +269,9 @@ enum qm_status qm_samples_stage(const struct qm_raw *raw, struct qm_node *result
     char name[QM_SAMPLES_NAME_BYTES], path[QM_PATH_BYTES], hash[QM_HASH_TEXT_BYTES];
     qm_samples_file_name(result, name);
     QM_GUARD(qm_path_join(path, directory, name));
-    struct qm_tensor_text texts[] = {{"qmark_samples", QM_SAMPLES_VERSION}, {"tile", raw->tile}};
-    QM_GUARD(qm_safetensors_encode(name, list.tensors, list.count, texts, 2, &bytes, &count));
+    struct qm_tensor_text texts[] = {{"qmark_samples", QM_SAMPLES_VERSION}, {"tile", raw->tile}, {"tuned", raw->tuned}};
+    size_t text_count = raw->tuned && *raw->tuned ? 3 : 2;
+    QM_GUARD(qm_safetensors_encode(name, list.tensors, list.count, texts, text_count, &bytes, &count));
     QM_GUARD(qm_file_stage(path, bytes, count, staged));
     qm_hash_bytes(bytes, count, hash);
     struct qm_node *samples = qm_node_add_mapping(result, "samples");

@@ -1,6 +1,8 @@
 // Reads a samples file. It is a stranger's: nothing in it is believed before it was looked at.
 #include "bench/samples.h"
 
+#include "kernel/configure.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -515,6 +517,8 @@ enum qm_status qm_samples_parse(void **bytes, size_t count, const char *name, co
     out->raw.profile = params->profile;
     out->raw.widen = params->widen;
     out->raw.tile = tile ? tile : "";
+    out->raw.tuned = qm_tensors_text(&own->file, "tuned") ? qm_tensors_text(&own->file, "tuned") : "";
+    QM_GUARD(qm_kernel_tuned_set(out->raw.tuned)); // what follows looks its kernels up
     out->raw.scheme_count = params->profile->scheme_count;
     QM_GUARD(read_evaluation(&reader));
     QM_GUARD(qm_samples_read_reference_answers(&own->file, &own->reference_answers, &out->raw));

@@ -134,6 +134,26 @@ enum qm_tuned_match qm_tuned_find(const struct qm_tuned *tuned, const struct qm_
     return best;
 }
 
+enum qm_status qm_tuned_text(const struct qm_tuned *tuned, const struct qm_device_info *info, char **text,
+                             size_t *ignored)
+{
+    const size_t room = sizeof(tuned->entries[0].variant) + QM_SETTINGS_BYTES;
+    size_t length = 0;
+    *ignored = 0;
+    *text = calloc(tuned->count + 1, room);
+    if (!*text)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu tuned kernels", tuned->count);
+    for (size_t i = 0; i < qm_kernel_variant_count && tuned->count > 0; ++i) {
+        const struct qm_tuned_entry *e;
+        enum qm_tuned_match match = qm_tuned_find(tuned, &qm_kernel_variants[i], info, &e);
+        *ignored += match == QM_TUNED_OTHER_DRIVER || match == QM_TUNED_OTHER_KERNEL;
+        if (match != QM_TUNED_CURRENT || !e->settings[0])
+            continue;
+        length += (size_t)snprintf(*text + length, room, "%s%s %s", length ? ";" : "", e->variant, e->settings);
+    }
+    return QM_OK;
+}
+
 enum qm_status qm_tuned_put(struct qm_tuned *tuned, const struct qm_tuned_entry *entry)
 {
     for (size_t i = 0; i < tuned->count; ++i) {

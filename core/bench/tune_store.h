@@ -25,7 +25,7 @@ struct qm_tuned_entry {
     char settings[QM_SETTINGS_BYTES]; // "": the fixed configuration is the fastest
     char shapes[200];                 // that it was measured at
     char reason[200];                 // why there is none: the kernel failed; else ""
-    char date[32]; // UTC
+    char date[32];                    // UTC
     double ratio, low, high;          // fixed time over tuned time
     unsigned tried;
     bool is_complete; // the search was not cut short
@@ -51,6 +51,11 @@ enum qm_tuned_match {
 };
 enum qm_tuned_match qm_tuned_find(const struct qm_tuned *tuned, const struct qm_kernel_variant *right,
                                   const struct qm_device_info *info, const struct qm_tuned_entry **out);
+
+// What the device's current entries change, as qm_kernel_tuned_set takes it, "" for nothing; the caller frees *text.
+// `*ignored` counts the kernels that have an entry of this device, but of another driver or of a kernel that has changed.
+QM_MUST_USE enum qm_status qm_tuned_text(const struct qm_tuned *tuned, const struct qm_device_info *info, char **text,
+                                         size_t *ignored);
 
 // In place of the entry of the same variant, api, device and driver, or behind the others.
 QM_MUST_USE enum qm_status qm_tuned_put(struct qm_tuned *tuned, const struct qm_tuned_entry *entry);

@@ -18,6 +18,7 @@
 #include "bench/worker_serve.h"
 #include "bench/worker_sweep.h"
 #include "bench/worker_tune.h"
+#include "kernel/configure.h"
 #include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/random_weight.h"
@@ -38,6 +39,7 @@ struct worker {
     struct qm_engine *engine;
     struct qm_engine *narrow; // beside a widened engine: the model as it is, with the same kernels
     const char *tile;         // of its kernels
+    char tuned_tile[QM_TILE_BYTES];
     struct qm_capability capabilities[QM_MAX_CAPABILITIES]; // as the self-test left them
     size_t capability_count;
     struct qm_model_config config;
@@ -231,6 +233,11 @@ static enum qm_status do_engine(struct worker *worker, json_t *request, json_t *
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for tokens");
     struct qm_fit_tiers tiers = tiers_of(worker, request);
     QM_TRY(qm_fit_tile(&params, &tiers, &worker->tile));
+    if (text_of(request, "tuned")[0]) {
+        QM_TRY(qm_kernel_tuned_set(text_of(request, "tuned")));
+        snprintf(worker->tuned_tile, sizeof(worker->tuned_tile), "%s+tuned", worker->tile);
+        worker->tile = worker->tuned_tile;
+    }
     params.tile = worker->tile;
     json_object_set_new(answer, "tile", json_string(worker->tile));
     return qm_engine_create(&params, &worker->engine);

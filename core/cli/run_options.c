@@ -36,6 +36,7 @@ static const struct row {
     {"eval-windows", WHOLE, offsetof(struct qm_run_options, evaluation_windows)},
     {"embed-texts", FLAG, offsetof(struct qm_run_options, embeds_texts)},
     {"tier", TEXT, offsetof(struct qm_run_options, tier)},
+    {"tiles", TEXT, offsetof(struct qm_run_options, tiles)},
     {"widen", WHOLE, offsetof(struct qm_run_options, widen)},
     {"layers", WHOLE, offsetof(struct qm_run_options, layers)},
     {"fit", FLAG, offsetof(struct qm_run_options, fits)},

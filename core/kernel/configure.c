@@ -4,9 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel/kernels.h"
+
 enum {
     DEFINITIONS_BYTES = 768,
-    NAME_BYTES = 64
+    NAME_BYTES = 72,
+    CONFIGURED_MAX = 16384, // in one process: a search tries some hundreds
+    TUNED_MAX = 2048
 };
 
 struct configured {
@@ -19,6 +23,9 @@ struct configured {
 };
 
 static struct configured *all;
+static size_t configured_count;
+static const struct configured *tuned[TUNED_MAX];
+static size_t tuned_count;
 
 // The value's place behind "-DNAME=" in a text of definitions, and its length; NULL where there is no such definition.
 static char *find_value(char *definitions, const char *name, size_t name_bytes, size_t *value_bytes)
@@ -63,7 +70,6 @@ static enum qm_status apply(struct configured *c, const char *setting, size_t by
 enum qm_status qm_kernel_configure(const struct qm_kernel_variant *right, const char *settings,
                                    const struct qm_kernel_variant **out)
 {
-    const char *tile = strrchr(right->name, '-');
     *out = NULL;
     if (settings[strspn(settings, " ")] == '\0') {
         *out = right;
@@ -75,14 +81,15 @@ enum qm_status qm_kernel_configure(const struct qm_kernel_variant *right, const 
         *out = &c->variant;
         return QM_OK;
     }
-    if (!tile || strlen(settings) >= QM_SETTINGS_BYTES || strlen(right->definitions) >= DEFINITIONS_BYTES)
+    if (configured_count == CONFIGURED_MAX || strlen(settings) >= QM_SETTINGS_BYTES ||
+        strlen(right->definitions) >= DEFINITIONS_BYTES)
         return QM_FAIL(QM_INVALID, "kernel %s: too many settings", right->name);
     struct configured *c = calloc(1, sizeof(*c));
     if (!c)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to configure kernel %s", right->name);
     c->right = right;
     snprintf(c->settings, sizeof(c->settings), "%s", settings);
-    snprintf(c->name, sizeof(c->name), "%.*s-tuned", (int)(tile - right->name), right->name);
+    snprintf(c->name, sizeof(c->name), "%s+tuned", right->name);
     snprintf(c->definitions, sizeof(c->definitions), "%s", right->definitions);
     c->variant = *right;
     c->variant.name = c->name;
@@ -98,6 +105,68 @@ enum qm_status qm_kernel_configure(const struct qm_kernel_variant *right, const 
     }
     c->next = all;
     all = c;
+    ++configured_count;
     *out = &c->variant;
     return QM_OK;
+}
+
+// ---- What is taken for tuned --------------------------------------------------------------------------------------
+
+static const struct configured *of_variant(const struct qm_kernel_variant *variant)
+{
+    for (const struct configured *c = all; c; c = c->next)
+        if (&c->variant == variant)
+            return c;
+    return NULL;
+}
+
+static enum qm_status set_one(const char *text, size_t bytes, size_t *count)
+{
+    char name[NAME_BYTES], settings[QM_SETTINGS_BYTES];
+    size_t name_bytes = strcspn(text, " ;");
+    const struct qm_kernel_variant *right = NULL, *variant;
+    if (name_bytes >= bytes || name_bytes >= sizeof(name) || bytes - name_bytes > sizeof(settings))
+        return QM_FAIL(QM_INVALID, "tuned kernel '%.40s': expected VARIANT NAME=NUMBER ...", text);
+    snprintf(name, sizeof(name), "%.*s", (int)name_bytes, text);
+    snprintf(settings, sizeof(settings), "%.*s", (int)(bytes - name_bytes - 1), text + name_bytes + 1);
+    for (size_t i = 0; i < qm_kernel_variant_count && !right; ++i)
+        right = strcmp(qm_kernel_variants[i].name, name) == 0 ? &qm_kernel_variants[i] : NULL;
+    if (!right)
+        return QM_FAIL(QM_INVALID, "tuned kernel '%s': this build has none of that name", name);
+    QM_TRY(qm_kernel_configure(right, settings, &variant));
+    if (variant == right)
+        return QM_OK;
+    if (*count == TUNED_MAX)
+        return QM_FAIL(QM_INVALID, "more than %d tuned kernels", TUNED_MAX);
+    tuned[(*count)++] = of_variant(variant);
+    return QM_OK;
+}
+
+enum qm_status qm_kernel_tuned_set(const char *text)
+{
+    size_t count = 0;
+    enum qm_status status = QM_OK;
+    tuned_count = 0;
+    for (const char *at = text ? text : ""; *at && status == QM_OK; at += strspn(at, ";")) {
+        size_t bytes = strcspn(at, ";");
+        if (bytes > 0)
+            status = set_one(at, bytes, &count);
+        at += bytes;
+    }
+    tuned_count = status == QM_OK ? count : 0;
+    return status;
+}
+
+const struct qm_kernel_variant *qm_kernel_tuned(const struct qm_kernel_variant *right)
+{
+    for (size_t i = 0; i < tuned_count; ++i)
+        if (tuned[i]->right == right)
+            return &tuned[i]->variant;
+    return right;
+}
+
+const char *qm_kernel_settings(const struct qm_kernel_variant *variant)
+{
+    const struct configured *c = of_variant(variant);
+    return c ? c->settings : "";
 }

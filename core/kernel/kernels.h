@@ -70,7 +70,7 @@ const char *qm_kernel_tile(const struct qm_device_info *info, uint64_t texel_byt
 const char *qm_kernel_tier(const struct qm_kernel_variant *variant);
 
 // The variant `name` ("matmul-w8-a8") for a tile; kernels without that tile give that of the next smaller one, at last the
-// narrow one. NULL: no such name.
+// narrow one. With "+tuned" behind it the variant as it is configured in this process (configure.h). NULL: no such name.
 const struct qm_kernel_variant *qm_kernel_find(const char *name, const char *tile);
 
 // The number behind `name=` in the variant's definitions ("QM_ROWS"); `otherwise` where it is not defined.

@@ -1,6 +1,8 @@
 // Which tile and which tiers suit a device: one table, by class and limits, the same for both APIs.
 #include "kernel/kernels.h"
 
+#include "kernel/configure.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -174,8 +176,8 @@ static const char *name_of(enum tile tile, uint32_t which)
         return names[TEXEL][0];
     if (which & BIT(F16))
         return names[tile][WITH_F16];
-    return names[tile][(which & BIT(SUBGROUP) ? 1u : 0u) + (which & BIT(TEXEL) ? 2u : 0u) + (which & BIT(DOT) ? 4u : 0u) +
-                       (which & BIT(MATRIX) ? 8u : 0u)];
+    return names[tile][(which & BIT(SUBGROUP) ? 1u : 0u) + (which & BIT(TEXEL) ? 2u : 0u) +
+                       (which & BIT(DOT) ? 4u : 0u) + (which & BIT(MATRIX) ? 8u : 0u)];
 }
 
 static bool has_limits(const struct qm_device_info *info, size_t row)
@@ -255,7 +257,7 @@ static const struct qm_kernel_variant *find_exactly(const char *name, const char
     return NULL;
 }
 
-const struct qm_kernel_variant *qm_kernel_find(const char *name, const char *tile)
+static const struct qm_kernel_variant *find_fixed(const char *name, const char *tile)
 {
     char base[QM_TILE_BYTES], text[QM_TILE_BYTES];
     const struct qm_kernel_variant *found = find_exactly(name, tile);
@@ -276,4 +278,16 @@ const struct qm_kernel_variant *qm_kernel_find(const char *name, const char *til
     for (const char *t = base; t && !found; t = fallback_of(t))
         found = find_exactly(name, t);
     return found ? found : find_exactly(name, "narrow");
+}
+
+const struct qm_kernel_variant *qm_kernel_find(const char *name, const char *tile)
+{
+    static const char tuned[] = "+tuned";
+    size_t length = strlen(tile), tail = sizeof(tuned) - 1;
+    char fixed[QM_TILE_BYTES];
+    if (length < tail || length >= sizeof(fixed) || strcmp(tile + length - tail, tuned) != 0)
+        return find_fixed(name, tile);
+    snprintf(fixed, sizeof(fixed), "%.*s", (int)(length - tail), tile);
+    const struct qm_kernel_variant *right = find_fixed(name, fixed);
+    return right ? qm_kernel_tuned(right) : NULL;
 }

@@ -136,6 +136,7 @@ static const struct rule {
      "tuned tiles show what a device can do, fixed ones what the "
      "kernels give as they are"},
     {"schemes[*].disclosure.tool_chain.timer", NOTE, "device time leaves out what wall time holds; compare wall rates"},
+    {"schemes[*].disclosure.tool_chain.tuned", NOTE, "tuned configurations are each device's own"},
     {"schemes[*].disclosure.tool_chain.fusions", NOTE, "the same bits in fewer dispatches and passes over memory"},
     {"schemes[*].disclosure.tool_chain.policy", FATAL, "launch overhead is in one rate and not in the other"},
     {"schemes[*].disclosure.tool_chain.build_options", NOTE, "options may change speed and the last bits of floats"},

@@ -343,6 +343,8 @@ const struct qm_result_row qm_result_rows[] = {
     {"schemes[].disclosure.tool_chain.loader", TEXT, 0, NULL, "loader with version"},
     {"schemes[].disclosure.tool_chain.timer", TEXT, 0, NULL, "timer kind of the rates: device or wall"},
     {"schemes[].disclosure.tool_chain.policy", TEXT, 0, NULL, "barriers and dispatches per submission"},
+    {"schemes[].disclosure.tool_chain.tuned", TEXT, OPT, NULL,
+     "which kernels are not configured as they come, and how: VARIANT SETTING ...; of tuned tiles"},
     {"schemes[].disclosure.tool_chain.fusions", TEXT, OPT, NULL,
      "what passes do at once, in place of one kernel after another"},
     {"schemes[].accuracy", MAPPING, OPT | WORD, NULL, "of this artifact through these kernels on this device"},
