@@ -296,14 +296,13 @@ static void test_nodes(void **state)
     assert_true(back.sizes[1].read > 8.9999e10 && back.sizes[1].read < 9.0001e10);
     qm_node_destroy(&node);
     // What a stranger may write: no rates, other kinds, more sizes than there can be.
-    static const char *const hostile[] = {
-        "kinds: [{kind: fp32, rate: -1}, {kind: fp33, rate: 5}, {kind: int32, rate: fast}, {rate: 7}, 3, []]\n",
-        "kinds: 5\nbandwidth: {bytes: 3}\n",
+    static const char too_many[] =
         "bandwidth: [{bytes: -1, read: 5}, {read: 5}, {bytes: 1, read: -5}, {bytes: 2}, {bytes: 3}, {bytes: 4}, "
-        "{bytes: 5}, "
-        "{bytes: 6}, {bytes: 7}, {bytes: 8}, {bytes: 9}, {bytes: 10}, {bytes: 11}, {bytes: 12}, {bytes: 13}, {bytes: "
-        "14}, "
-        "{bytes: 15}, {bytes: 16}, {bytes: 17}, {bytes: 18}]\n"};
+        "{bytes: 5}, {bytes: 6}, {bytes: 7}, {bytes: 8}, {bytes: 9}, {bytes: 10}, {bytes: 11}, {bytes: 12}, "
+        "{bytes: 13}, {bytes: 14}, {bytes: 15}, {bytes: 16}, {bytes: 17}, {bytes: 18}]\n";
+    static const char no_rates[] =
+        "kinds: [{kind: fp32, rate: -1}, {kind: fp33, rate: 5}, {kind: int32, rate: fast}, {rate: 7}, 3, []]\n";
+    static const char *const hostile[] = {no_rates, "kinds: 5\nbandwidth: {bytes: 3}\n", too_many};
     for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); ++i) {
         enum qm_ceiling_kind limit;
         assert_int_equal(qm_node_parse(hostile[i], strlen(hostile[i]), "hostile", &qm_node_result_limits, &node),
