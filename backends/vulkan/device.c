@@ -243,6 +243,14 @@ static enum qm_status create_device(struct qm_vk_device *device)
         .subgroupSizeControl = f->subgroup_size_control,
         .computeFullSubgroups = f->full_subgroups,
     };
+    VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
+        .vulkanMemoryModel = f->memory_model,
+    };
+    VkPhysicalDeviceCooperativeMatrixFeaturesNV matrix = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV,
+        .cooperativeMatrix = f->cooperative_matrix,
+    };
     VkPhysicalDeviceFeatures2 all = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
         .features = {.shaderInt16 = f->int16, .shaderInt64 = f->int64, .shaderFloat64 = f->float64},
@@ -256,6 +264,10 @@ static enum qm_status create_device(struct qm_vk_device *device)
         QM_VK_CHAIN(&all, dot);
     if (p->usable[QM_VK_SUBGROUP_SIZE])
         QM_VK_CHAIN(&all, size);
+    if (f->cooperative_matrix) {
+        QM_VK_CHAIN(&all, memory_model);
+        QM_VK_CHAIN(&all, matrix);
+    }
 
     const char *names[QM_VK_EXTENSION_COUNT];
     uint32_t name_count = 0;

@@ -30,10 +30,10 @@ struct qm_preparation_params {
     const char *schemes;                // list, or NULL: the profile's
     const char *model;                  // "built-in", "built-in-outliers" or a directory; NULL: the profile's
     const char *cache_directory;
-    uint64_t layers; // only so many of the model, from the first on, without accuracy; 0: all
-    uint64_t widen;  // as --widen has it: a power of two up to QM_PROFILE_WIDEN_MAX; 0: the profile's
+    uint64_t layers;  // only so many of the model, from the first on, without accuracy; 0: all
+    uint64_t widen;   // as --widen has it: a power of two up to QM_PROFILE_WIDEN_MAX; 0: the profile's
     const char *tier; // as --tier has it; NULL: the profile's
-    bool fits;       // --fit: as wide as each device holds; with neither `widen` nor a widened profile
+    bool fits;        // --fit: as wide as each device holds; with neither `widen` nor a widened profile
     const char *evaluation_file, *calibration_file; // the user's own, in place of the built-in sets; NULL: built in
     const char *deployment_file; // a section `deployment` as a file of its own, in place of the profile's; NULL: that
     const char *compat;          // "llama-perplexity": how a text is cut and scored; NULL: the profile's
