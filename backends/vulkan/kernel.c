@@ -188,8 +188,8 @@ static enum qm_status create_pipeline(struct qm_vk_device *device, VkShaderModul
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
         .requiredSubgroupSize = device->base.info->subgroup_size,
     };
-    bool exchanges =
-        strstr(variant->definitions, "-DQM_SUBGROUPS") != NULL || strstr(variant->definitions, "-DQM_MATRIX") != NULL;
+    const char *definitions = variant->definitions ? variant->definitions : "";
+    bool exchanges = strstr(definitions, "-DQM_SUBGROUPS") || strstr(definitions, "-DQM_MATRIX");
     bool sets_size = exchanges && features->subgroup_size_control && features->can_require_size;
     VkComputePipelineCreateInfo create = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
