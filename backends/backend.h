@@ -68,10 +68,10 @@ struct qm_device_info {
     uint32_t max_workgroup_invocations;
     uint32_t max_local_bytes;
     uint32_t max_parameter_bytes;
-    uint32_t max_groups[3];        // workgroups per dispatch and dimension
-    uint32_t subgroup_size;        // 0 where unknown
-    uint32_t vector_width;         // floats of a vector as the device's driver has them; 1 or 0: it makes lanes of invocations
-    bool has_fast_dot;             // the driver calls its packed int8 dot products accelerated
+    uint32_t max_groups[3]; // workgroups per dispatch and dimension
+    uint32_t subgroup_size; // 0 where unknown
+    uint32_t vector_width;  // floats of a vector as the device's driver has them; 1 or 0: it makes lanes of invocations
+    bool has_fast_dot;      // the driver calls its packed int8 dot products accelerated
     uint32_t timestamp_valid_bits; // 0: no device timestamps
     double timestamp_period_ns;
     struct qm_capability capabilities[QM_MAX_CAPABILITIES];

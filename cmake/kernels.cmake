@@ -7,7 +7,7 @@ set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS kernels/variants.
 
 file(STRINGS kernels/variants.txt variant_rows REGEX "^[a-z]")
 file(STRINGS kernels/tiles.txt tile_rows REGEX "^[a-z]")
-file(GLOB QM_KERNEL_HEADERS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/*.h)
+file(GLOB QM_KERNEL_HEADERS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/*.h ${CMAKE_SOURCE_DIR}/kernels/matrix/*.h)
 
 # SPIR-V is the same for every C compiler: several builds of one tree need it made once.
 set(QM_SPIRV_FROM "" CACHE PATH "the folder generated/ of another build of the same tree, up to date, whose SPIR-V is taken")

@@ -12,6 +12,7 @@
 //   y[12] the packed dot product of inputs[14] and inputs[15] (four signed bytes), by the instruction where
 //         QM_PACKED_DOT is defined
 //   y[13] binary16 arithmetic: bits of inputs[1] + inputs[16] in binary16 where QM_FP16 is defined
+//         or how many of 256 values of a product of matrices are wrong, where QM_MATRIX is
 //   y[14] the sum over the subgroup of place + 1, by exchange; y[15] the subgroup's size, where QM_SUBGROUPS is defined
 // Where QM_TEXEL is defined, the inputs are read as a texel buffer.
 #ifndef QM_BODY
@@ -28,11 +29,25 @@
 #if defined(QM_SUBGROUPS)
 #include "subgroups.h"
 #endif
+#if defined(QM_MATRIX)
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_NV_cooperative_matrix : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_KHR_shader_subgroup_basic : require
+// Two matrices of small integers, whose product is exact.
+#define QM_LEFT(i, j) (QM_INT(((i) * 3u + (j) * 5u + QM_LOAD1(inputs, 18u)) % 17u) - 8)
+#define QM_RIGHT(i, j) (QM_INT(((i) * 7u + (j)) % 13u) - 6)
+#define QM_LOCALS                                                                                                      \
+    QM_LOCAL_U32(left, QM_WORKGROUP_X * 4)                                                                             \
+    QM_LOCAL_U32(right, QM_WORKGROUP_X * 4)                                                                            \
+    shared float product[QM_WORKGROUP_X * 8];
+#else
+#define QM_LOCALS
+#endif
 #define QM_BUFFERS                                                                                                     \
     QM_IN4(0, inputs)                                                                                         \
     QM_OUT(1, uint, result)
 #define QM_PARAMETERS QM_U32(count)
-#define QM_LOCALS
 
 #if !defined(QM_HOST)
 QM_FUNCTION float qm_plain_sum(float a, float b)
@@ -54,6 +69,29 @@ QM_FUNCTION float qm_plain_product(float a, float b)
     uint members = QM_SUBGROUP_LANE + 1u;
     for (uint distance = 1u; distance < QM_SUBGROUP_SIZE; distance = 2u * distance)
         members += QM_SUBGROUP_EXCHANGE(members, distance);
+#endif
+#if defined(QM_MATRIX)
+    // Each subgroup of 32 its own.
+    uint own = gl_SubgroupID, place = gl_SubgroupInvocationID, wrong = gl_SubgroupSize == 32u ? 0u : 1000u;
+    for (uint word = place; word < 128u; word += 32u) {
+        uint i = word / 8u, j = word % 8u * 2u;
+        left[own * 128u + word] = qm_half_bits(QM_FLOAT(QM_LEFT(i, j))) | (qm_half_bits(QM_FLOAT(QM_LEFT(i, j + 1u))) << 16);
+        right[own * 128u + word] = qm_half_bits(QM_FLOAT(QM_RIGHT(j, i))) | (qm_half_bits(QM_FLOAT(QM_RIGHT(j + 1u, i))) << 16);
+    }
+    QM_BARRIER;
+    fcoopmatNV<16, gl_ScopeSubgroup, 16, 16> left_matrix, right_matrix;
+    fcoopmatNV<32, gl_ScopeSubgroup, 16, 16> product_matrix = fcoopmatNV<32, gl_ScopeSubgroup, 16, 16>(0.0);
+    coopMatLoadNV(left_matrix, left, own * 128u, 8u, false);
+    coopMatLoadNV(right_matrix, right, own * 128u, 8u, true);
+    product_matrix = coopMatMulAddNV(left_matrix, right_matrix, product_matrix);
+    coopMatStoreNV(product_matrix, product, own * 256u, 16u, false);
+    QM_BARRIER;
+    for (uint item = 0u; item < 256u; ++item) {
+        int expected = 0;
+        for (uint j = 0u; j < 16u; ++j)
+            expected += QM_LEFT(item / 16u, j) * QM_RIGHT(j, item % 16u);
+        wrong += QM_UINT(product[own * 256u + item] != QM_FLOAT(expected));
+    }
 #endif
     if (invocation < count) {
         uint to = invocation * 16u;
@@ -85,6 +123,9 @@ QM_FUNCTION float qm_plain_product(float a, float b)
 #endif
 #if defined(QM_FP16)
         result[to + 13u] = QM_HALF_SUM(QM_BITS_FLOAT(QM_LOAD1(inputs, 1u)), QM_BITS_FLOAT(QM_LOAD1(inputs, 16u)));
+#endif
+#if defined(QM_MATRIX)
+        result[to + 13u] = wrong;
 #endif
 #if defined(QM_SUBGROUPS)
         result[to + 14u] = members;

@@ -20,6 +20,8 @@ static const struct {
     [QM_VK_CALIBRATED_TIMESTAMPS] = {VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME, 0},
     // The name stands in vulkan_beta.h only.
     [QM_VK_PORTABILITY_SUBSET] = {"VK_KHR_portability_subset", 0},
+    [QM_VK_MEMORY_MODEL] = {VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME, VK_API_VERSION_1_2},
+    [QM_VK_COOPERATIVE_MATRIX] = {VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME, 0},
     [QM_VK_MEMORY_BUDGET] = {VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, 0},
     [QM_VK_PIPELINE_STATISTICS] = {VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME, 0},
 };
@@ -42,6 +44,9 @@ static enum qm_status find_extensions(struct qm_vk_physical *p)
     for (size_t e = 0; status == QM_OK && e < QM_VK_EXTENSION_COUNT; e++) {
         for (uint32_t i = 0; i < count; i++)
             p->offered[e] = p->offered[e] || strcmp(list[i].extensionName, extensions[e].name) == 0;
+        for (uint32_t i = 0; i < count; i++)
+            p->offers_khr_matrix =
+                p->offers_khr_matrix || strcmp(list[i].extensionName, "VK_KHR_cooperative_matrix") == 0;
         p->usable[e] =
             p->offered[e] || (extensions[e].core_since && p->properties.apiVersion >= extensions[e].core_since);
     }
@@ -94,7 +99,17 @@ static void find_features(struct qm_vk_physical *p)
         QM_VK_CHAIN(&all, dot);
     if (p->usable[QM_VK_SUBGROUP_SIZE])
         QM_VK_CHAIN(&all, size);
+    VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES};
+    VkPhysicalDeviceCooperativeMatrixFeaturesNV matrix = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV};
+    if (p->usable[QM_VK_MEMORY_MODEL])
+        QM_VK_CHAIN(&all, memory_model);
+    if (p->usable[QM_VK_COOPERATIVE_MATRIX])
+        QM_VK_CHAIN(&all, matrix);
     vkGetPhysicalDeviceFeatures2(p->handle, &all);
+    p->features.memory_model = memory_model.vulkanMemoryModel;
+    p->features.cooperative_matrix = matrix.cooperativeMatrix && memory_model.vulkanMemoryModel;
     p->features.storage16 = storage16.storageBuffer16BitAccess;
     p->features.uniform_storage16 = storage16.uniformAndStorageBuffer16BitAccess;
     p->features.storage8 = storage8.storageBuffer8BitAccess;
@@ -221,6 +236,38 @@ static bool can_calibrate(const struct qm_vk_instance *instance, const struct qm
     return device && host;
 }
 
+// Whether the device multiplies 16 x 16 x 16 of binary16 into float32 within a subgroup, which is what our kernels do.
+static bool has_matrix_shape(const struct qm_vk_physical *p)
+{
+    VkCooperativeMatrixPropertiesNV shapes[64];
+    uint32_t count = sizeof(shapes) / sizeof(shapes[0]);
+    if (!p->features.cooperative_matrix || !vkGetPhysicalDeviceCooperativeMatrixPropertiesNV)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        shapes[i] = (VkCooperativeMatrixPropertiesNV){.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_NV};
+    if (vkGetPhysicalDeviceCooperativeMatrixPropertiesNV(p->handle, &count, shapes) < 0)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (shapes[i].MSize == 16 && shapes[i].NSize == 16 && shapes[i].KSize == 16 &&
+            shapes[i].AType == VK_COMPONENT_TYPE_FLOAT16_NV && shapes[i].BType == VK_COMPONENT_TYPE_FLOAT16_NV &&
+            shapes[i].CType == VK_COMPONENT_TYPE_FLOAT32_NV && shapes[i].DType == VK_COMPONENT_TYPE_FLOAT32_NV &&
+            shapes[i].scope == VK_SCOPE_SUBGROUP_NV)
+            return true;
+    return false;
+}
+
+// Also why it is not had, where the driver has the like.
+static void add_matrix(struct qm_device_info *info, const struct qm_vk_physical *p)
+{
+    struct qm_capability *c = &info->capabilities[info->capability_count++];
+    snprintf(c->name, sizeof(c->name), "cooperative_matrix");
+    c->advertised = has_matrix_shape(p) && p->features.float16 && info->subgroup_size == 32;
+    if (!c->advertised && p->offered[QM_VK_COOPERATIVE_MATRIX])
+        snprintf(c->detail, sizeof(c->detail), "not 16 x 16 x 16 of binary16 into float32 in subgroups of 32");
+    else if (!c->advertised && p->offers_khr_matrix)
+        snprintf(c->detail, sizeof(c->detail), "VK_KHR_cooperative_matrix alone, which our compiler cannot write");
+}
+
 static void add(struct qm_device_info *info, const char *name, bool advertised, const char *detail)
 {
     struct qm_capability *c = &info->capabilities[info->capability_count++];
@@ -244,6 +291,7 @@ static void list_capabilities(const struct qm_vk_instance *instance, struct qm_v
     add(info, "int8_storage", f->storage8, "");
     snprintf(detail, sizeof(detail), "size %u", info->subgroup_size);
     add(info, "subgroups", (f->subgroup_operations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) != 0, detail);
+    add_matrix(info, p);
     add(info, "rounding", f->rounding_rte32, "to nearest even, float32");
     add(info, "denormals", f->denormal_preserve32, "preserved, float32");
     add(info, "calibrated_timestamps", can_calibrate(instance, p), "");

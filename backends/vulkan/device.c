@@ -247,6 +247,14 @@ static enum qm_status create_device(struct qm_vk_device *device)
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
         .pipelineExecutableInfo = VK_TRUE,
     };
+    VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
+        .vulkanMemoryModel = f->memory_model,
+    };
+    VkPhysicalDeviceCooperativeMatrixFeaturesNV matrix = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV,
+        .cooperativeMatrix = f->cooperative_matrix,
+    };
     VkPhysicalDeviceFeatures2 all = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
         .features = {.shaderInt16 = f->int16, .shaderInt64 = f->int64, .shaderFloat64 = f->float64},
@@ -262,6 +270,10 @@ static enum qm_status create_device(struct qm_vk_device *device)
         QM_VK_CHAIN(&all, size);
     if (device->statistics)
         QM_VK_CHAIN(&all, executable);
+    if (f->cooperative_matrix) {
+        QM_VK_CHAIN(&all, memory_model);
+        QM_VK_CHAIN(&all, matrix);
+    }
 
     const char *names[QM_VK_EXTENSION_COUNT];
     uint32_t name_count = 0;

@@ -49,6 +49,8 @@ static bool grants(const struct qm_vk_physical *p, uint32_t capability, const ch
         CASE(4465, "DenormFlushToZero", f->denormal_flush32);
         CASE(4466, "SignedZeroInfNanPreserve", f->nan_preserve32);
         CASE(4467, "RoundingModeRTE", f->rounding_rte32);
+        CASE(5345, "VulkanMemoryModel", f->memory_model);
+        CASE(5357, "CooperativeMatrixNV", f->cooperative_matrix);
         CASE(6016, "DotProductInputAll", f->packed_dot);
         CASE(6017, "DotProductInput4x8Bit", f->packed_dot && f->int8);
         CASE(6018, "DotProductInput4x8BitPacked", f->packed_dot);
@@ -186,7 +188,8 @@ static enum qm_status create_pipeline(struct qm_vk_device *device, VkShaderModul
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
         .requiredSubgroupSize = device->base.info->subgroup_size,
     };
-    bool exchanges = strstr(variant->definitions, "-DQM_SUBGROUPS") != NULL;
+    const char *definitions = variant->definitions ? variant->definitions : "";
+    bool exchanges = strstr(definitions, "-DQM_SUBGROUPS") || strstr(definitions, "-DQM_MATRIX");
     bool sets_size = exchanges && features->subgroup_size_control && features->can_require_size;
     VkComputePipelineCreateInfo create = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,

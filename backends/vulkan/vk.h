@@ -58,6 +58,7 @@ struct qm_vk_features {
     bool storage16, uniform_storage16, storage8, uniform_storage8;
     bool float16, int8, int16, int64, float64;
     bool packed_dot, packed_dot_accelerated;
+    bool cooperative_matrix, memory_model;
     bool subgroup_size_control, full_subgroups, can_require_size;
     bool denormal_preserve32, denormal_flush32, nan_preserve32, rounding_rte32;
     VkSubgroupFeatureFlags subgroup_operations; // in compute shaders
@@ -77,6 +78,8 @@ enum qm_vk_extension {
     QM_VK_PORTABILITY_SUBSET,
     QM_VK_MEMORY_BUDGET,
     QM_VK_PIPELINE_STATISTICS, // enabled only where they are asked for
+    QM_VK_MEMORY_MODEL,
+    QM_VK_COOPERATIVE_MATRIX,
     QM_VK_EXTENSION_COUNT
 };
 
@@ -87,7 +90,8 @@ struct qm_vk_physical {
     VkPhysicalDeviceProperties properties;
     struct qm_vk_features features;
     bool offered[QM_VK_EXTENSION_COUNT]; // as an extension
-    bool usable[QM_VK_EXTENSION_COUNT];  // as an extension or as part of the device's version
+    bool offers_khr_matrix;
+    bool usable[QM_VK_EXTENSION_COUNT]; // as an extension or as part of the device's version
     struct qm_device_info info;
 };
 

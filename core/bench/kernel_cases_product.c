@@ -282,10 +282,15 @@ void qm_case_product(struct qm_case_builder *b)
         bool is_exact_inside = is_integer && codec->is_integer;
         double blocks = codec->group || is_grouped ? (double)s->k / (codec->group == 16 ? 16 : 32) : 1;
         double terms = is_exact_inside ? blocks + 8 : s->k + 8.0;
-        for (uint32_t n = 0; bounds && n < s->n; ++n)
+        // kernels/product_halves.h: sums of eight products in binary16, and subnormals that may be lost.
+        bool is_half = strstr(b->variant->definitions, "-DQM_FP16") != NULL;
+        bool is_matrix = strstr(b->variant->definitions, "-DQM_MATRIX") != NULL; // kernels/matrix/product_matrix.h
+        double relative = (terms + is_added) * (is_matrix ? 0x1p-22 : 0x1p-24) + (is_half ? 9 * 0x1p-10 : 0);
+        for (uint32_t n = 0; bounds && n < s->n; ++n) {
+            double lost = is_half ? 0x1p-14 * sqrt(s->k) * (sqrt(sum) + w.norms[n]) + s->k * 0x1p-24 : 0;
             bounds[(size_t)row * stride + n] =
-                (terms + is_added) * 0x1p-24 * (double)multiplier * sqrt(sum) * w.norms[n] +
-                (is_added ? 0x1p-24 * 100 : 0x1p-120);
+                (double)multiplier * (relative * sqrt(sum) * w.norms[n] + lost) + (is_added ? 0x1p-24 * 100 : 0x1p-120);
+        }
     }
     weights_free(&w);
     struct qm_matmul_parameters p = {s->rows,    s->k,           s->n,  w.scale_offset, stride,

@@ -41,7 +41,7 @@ struct qm_reference_on_device {
     const char *scratch_path; // a file that may be written, read and removed
     uint64_t limit_ns;        // of a submission, by measurement; 0: no limit
     uint32_t most_dispatches; // of a submission; 0: no limit
-    const char *tier; // as in a profile; NULL: the best
+    const char *tier;         // as in a profile; NULL: the best
 };
 
 // The artifact of a scheme, from the cache or built and stored; `path` is the file that workers load. Static schemes

@@ -289,6 +289,13 @@ static void judge_subgroups(struct qm_selftest *out, const uint32_t words[OUTPUT
     tried(out, "subgroups", works, text);
 }
 
+static void judge_cooperative_matrix(struct qm_selftest *out, const uint32_t words[OUTPUTS])
+{
+    char text[48];
+    snprintf(text, sizeof(text), "%u of 256 values of a product are wrong", words[13]);
+    tried(out, "cooperative_matrix", words[13] == 0, words[13] == 0 ? "a product of 16 x 16 is right" : text);
+}
+
 // A capability that is advertised and does not even compile does not work; that costs a tier, not the device.
 static enum qm_status test_capability(struct qm_device *device, struct qm_selftest *out, const char *name,
                                       void (*judge)(struct qm_selftest *out, const uint32_t words[OUTPUTS]))
@@ -359,6 +366,7 @@ enum qm_status qm_selftest_run(struct qm_device *device, struct qm_selftest *out
     QM_TRY(test_capability(device, out, "packed_dot", judge_packed_dot));
     QM_TRY(test_capability(device, out, "fp16", judge_fp16));
     QM_TRY(test_capability(device, out, "subgroups", judge_subgroups));
+    QM_TRY(test_capability(device, out, "cooperative_matrix", judge_cooperative_matrix));
     qm_heartbeat_note("self-test, clock");
     return test_clock(device, out);
 }

@@ -162,7 +162,10 @@ static struct qm_node *node_of_entry(const struct entry *entry, const struct lis
 {
     struct qm_node *node = qm_device_node(&entry->info);
     qm_node_set_text(node, "id", entry->info.id);
-    qm_node_set_text(node, "tile", qm_kernel_tile(&entry->info, 1));
+    const struct qm_selftest *tested = &entry->selftest;
+    qm_node_set_text(node, "class", qm_device_class_name(qm_device_class(&entry->info)));
+    qm_node_set_text(node, "tile",
+                     qm_tiers_best(&entry->info, qm_tiers_working(tested->capabilities, tested->capability_count), 1));
     add_capabilities(node, &entry->selftest);
     if (entry->failure[0]) {
         struct qm_node *selftest = qm_node_add_mapping(node, "self_test");

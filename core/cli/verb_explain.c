@@ -164,9 +164,11 @@ static const struct {
     {"absmax", "Calibrator: the largest absolute value seen becomes the largest code. Nothing is clipped on that set."},
     {"percentile", "Calibrator: a percentile of absolute values becomes the largest code; what lies above is clipped."},
     {"baseline", "The scheme that gains are over; the profile names it."},
-    {"tier", "The instruction level that a kernel used: base (any conformant device), texel, dot (packed int8 dot "
-             "product), f16,\n"
-             "subgroup, matrix. Each above base is checked on the device before it is used."},
+    {"tier",
+     "The instruction level that a kernel used: base (any conformant device), texel, dot (packed int8 dot "
+     "product), f16,\n"
+     "subgroup, matrix; several of a pass are joined by +. Each above base is checked on the device before it is "
+     "used."},
     {"tiles", "How kernels are cut into work groups: fixed (as they come) or tuned (for this device)."},
     {"widen",
      "The residual stream repeated r times, so that a small model does the work of a large one and keeps its "

@@ -39,9 +39,8 @@ void qm_kernel_groups(const struct qm_kernel_variant *variant, const uint32_t *p
         groups[0] = divide_up(p.rows, tile_rows > 0 ? tile_rows : qm_kernel_definition(variant, "QM_ROWS", 1));
         // Tiles of columns lie along x, or along y where x is the slices of one tile.
         uint32_t tiles = variant->workgroup[qm_kernel_definition(variant, "QM_SPLIT", 1) > 1 ? 1 : 0];
-        groups[1] = divide_up(p.n, tile_rows > 0
-                                       ? qm_kernel_definition(variant, "QM_TILE_COLUMNS", 1)
-                                       : (uint64_t)qm_kernel_definition(variant, "QM_COLUMNS", 1) * tiles);
+        groups[1] = divide_up(p.n, tile_rows > 0 ? qm_kernel_definition(variant, "QM_TILE_COLUMNS", 1)
+                                                 : (uint64_t)qm_kernel_definition(variant, "QM_COLUMNS", 1) * tiles);
     } else if (strcmp(kernel, "embedding") == 0) {
         struct qm_embedding_parameters p;
         memcpy(&p, parameters, sizeof(p));

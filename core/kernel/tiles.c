@@ -93,7 +93,8 @@ void qm_tier_text(enum qm_tier tier, const struct qm_capability *list, size_t co
         snprintf(text, 192, "advertised, failed self-test%s%s", detail[0] ? ": " : "", detail);
         return;
     default:
-        snprintf(text, 192, "unsupported: the driver does not offer %s", tiers[tier].capability);
+        snprintf(text, 192, "unsupported: the driver does not offer %s%s%s%s", tiers[tier].capability,
+                 detail[0] ? " (" : "", detail, detail[0] ? ")" : "");
     }
 }
 
@@ -148,9 +149,9 @@ static const struct {
     {QM_CLASS_CPU, VECTOR, 4, 1, 0, 0},
     {QM_CLASS_CPU, NARROW, 0, 0, 0, BIT(TEXEL)},
     {QM_CLASS_DISCRETE, LARGE, 0, 256, 32768, BIT(MATRIX) | BIT(DOT) | BIT(SUBGROUP)},
-    {QM_CLASS_DISCRETE, WIDE, 0, 64, 16384, BIT(MATRIX) | BIT(DOT) | BIT(SUBGROUP)},
-    {QM_CLASS_INTEGRATED, WIDE, 0, 64, 16384, BIT(MATRIX) | BIT(DOT) | BIT(SUBGROUP)},
-    {QM_CLASS_MOBILE, COMPACT, 0, 64, 16384, BIT(DOT) | BIT(TEXEL) | BIT(SUBGROUP)},
+    {QM_CLASS_DISCRETE, WIDE, 0, 128, 16384, BIT(MATRIX) | BIT(DOT) | BIT(SUBGROUP)},
+    {QM_CLASS_INTEGRATED, WIDE, 0, 128, 16384, BIT(MATRIX) | BIT(DOT) | BIT(SUBGROUP)},
+    {QM_CLASS_MOBILE, COMPACT, 0, 128, 16384, BIT(DOT) | BIT(TEXEL) | BIT(SUBGROUP)},
 };
 
 // A tile with its tiers, in the order in which a kernel looks for its variant: indexed by which of them there are.
@@ -263,7 +264,7 @@ static const struct qm_kernel_variant *find_fixed(const char *name, const char *
     const struct qm_kernel_variant *found = find_exactly(name, tile);
     size_t length = strcspn(tile, "+.");
     if (found || length >= sizeof(base))
-        return found;
+        return found ? found : find_exactly(name, "narrow");
     snprintf(base, sizeof(base), "%.*s", (int)length, tile);
     // A tier has rows for tiles of GPUs alone; a processor that is asked for one runs that of `wide`.
     for (const char *tier = tile + length; *tier == '+'; tier += 1 + strcspn(tier + 1, "+")) {

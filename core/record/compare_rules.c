@@ -106,7 +106,7 @@ static const struct rule {
     {"profile.policy.allow_smaller_batch", NOTE, "points tell the batch that was run"},
     {"profile.policy.**", FATAL, "launch overhead is in one rate and not in the other"},
     {"profile.fusions", NOTE, "one side ran each kernel on its own"},
-    {"profile.tier", NOTE, "one side was held to the portable floor"},
+    {"profile.tier", NOTE, "one side was held to a tier"},
     {"profile.tiles", FATAL, "tuned tiles show what a device can do, fixed ones what the kernels give as they are"},
     {"profile.widen", NOTE, "what was asked for; model.widen says how wide it was"},
     {"profile.bootstrap.confidence", NOTE, "intervals of another confidence have another width"},

@@ -6,6 +6,7 @@ qm run --widen 128
 qm run --widen x
 qm run --widen -2
 qm run --fit --widen 16
+qm run --tier fast
 qm run --fit=yes
 cat >wide.yaml <<'END'
 extends: quick
