@@ -4,14 +4,14 @@
 
 #include "report/kernel_report.h"
 
-#define SWEEP FOLDER "/sweep.json"
+static const char sweep_path[] = FOLDER "/sweep.json";
 
 static void sweep_on(struct child *child, const char *devices, const char *const *settings)
 {
-    const char *const arguments[] = {"kernels",  "--device",      devices,   "--kernel",      "matvec",
-                                     "--format", "f16-f16,w8-a8", "--shape", "1x48x64",       "--row-ms",
-                                     "1",        "--out",         SWEEP,     "--no-ceilings", NULL};
-    remove(SWEEP);
+    const char *const arguments[] = {"kernels",  "--device",      devices,    "--kernel",      "matvec",
+                                     "--format", "f16-f16,w8-a8", "--shape",  "1x48x64",       "--row-ms",
+                                     "1",        "--out",         sweep_path, "--no-ceilings", NULL};
+    remove(sweep_path);
     start(child, settings, NULL, arguments);
 }
 
@@ -20,7 +20,7 @@ static void finish_sweep(struct child *child, int code, struct qm_node **sweep)
     if (!finish(child, PATIENCE_S))
         fail_msg("no end after %d s\nstderr: %s", PATIENCE_S, child->errors);
     expect_code(child, code);
-    if (qm_kernel_sweep_load(SWEEP, sweep) != QM_OK)
+    if (qm_kernel_sweep_load(sweep_path, sweep) != QM_OK)
         fail_msg("%s", qm_error_text());
     release(child);
 }

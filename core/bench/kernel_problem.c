@@ -86,55 +86,6 @@ static enum qm_status compile(struct qm_kernel_problem *problem, struct qm_kerne
     return QM_OK;
 }
 
-// ---- The variant --------------------------------------------------------------------------------------------------
-
-static const struct qm_kernel_variant *find_exactly(const char *name, const char *tile)
-{
-    const struct qm_kernel_variant *found = qm_kernel_find(name, tile);
-    const char *end = found ? strrchr(found->name, '-') : NULL;
-    return end && strcmp(end + 1, tile) == 0 ? found : NULL;
-}
-
-static const struct qm_kernel_variant *find_of_tier(const char *name, const char *tier)
-{
-    size_t length = strlen(name);
-    for (size_t i = 0; i < qm_kernel_variant_count; ++i) {
-        const struct qm_kernel_variant *v = &qm_kernel_variants[i];
-        if (strncmp(v->name, name, length) == 0 && v->name[length] == '-' && !strchr(v->name + length + 1, '-') &&
-            strcmp(qm_kernel_tier(v), tier) == 0)
-            return v;
-    }
-    return NULL;
-}
-
-// `texel_bytes`: of the largest binding that would be read as texels.
-static enum qm_status choose_variant(const struct qm_kernel_bench *bench, const struct qm_kernel_item *item,
-                                     uint64_t texel_bytes, const struct qm_kernel_variant **out)
-{
-    const struct qm_device_info *info = bench->params.device->info;
-    bool is_texel = strcmp(item->tier, "texel") == 0;
-    uint64_t bytes = bench->params.has_texels ? texel_bytes : QM_KERNEL_BASE_TIER;
-    *out = NULL;
-    if (item->tile[0])
-        *out = find_exactly(item->name, item->tile);
-    else if (!item->tier[0])
-        *out = qm_kernel_find(item->name, qm_kernel_tile(info, bytes));
-    else if (strcmp(item->tier, "base") == 0)
-        *out = qm_kernel_find(item->name, qm_kernel_tile(info, QM_KERNEL_BASE_TIER));
-    else
-        *out = find_of_tier(item->name, item->tier);
-    if (!*out && !qm_kernel_find(item->name, "narrow"))
-        return QM_FAIL(QM_INVALID, "there is no kernel %s", item->name);
-    if (!*out)
-        return QM_FAIL(QM_UNSUPPORTED, "%s has no %s %s", item->name, item->tile[0] ? "tile" : "tier",
-                       item->tile[0] ? item->tile : item->tier);
-    if (is_texel && !bench->params.has_texels)
-        return QM_FAIL(QM_UNSUPPORTED, "tier texel: %s",
-                       info->max_texel_bytes > 0 ? "advertised, failed self-test"
-                                                 : "the device has no texel buffers of storage");
-    return QM_OK;
-}
-
 // ---- Sizes --------------------------------------------------------------------------------------------------------
 
 // Bytes that a binding of the variant may have.
@@ -169,7 +120,7 @@ static enum qm_status plan_parts(struct qm_kernel_problem *problem, uint64_t *al
 {
     const struct qm_kernel_item *item = &problem->item;
     bool is_product = qm_problem_is_product(problem);
-    uint32_t rows = item->n;
+    uint32_t rows;
     struct qm_layout layout;
     for (uint32_t pieces = 1;; ++pieces) {
         rows = (item->n + pieces - 1) / pieces;
@@ -400,7 +351,7 @@ static struct qm_dispatch dequantize_dispatch(const struct qm_kernel_problem *pr
 static enum qm_status list_dispatches(struct qm_kernel_problem *problem)
 {
     bool is_product = qm_problem_is_product(problem);
-    uint32_t rows = problem->item.rows, step = problem->dispatch_rows;
+    uint32_t rows = problem->item.rows, step = problem->dispatch_rows ? problem->dispatch_rows : 1;
     size_t most = (size_t)problem->part_count * (is_product ? (rows + step - 1) / step : 1);
     free(problem->dispatches);
     problem->dispatch_count = 0;
@@ -434,6 +385,8 @@ static enum qm_status make_case(struct qm_kernel_problem *problem, struct qm_ker
         strcmp(problem->right->kernel, "attention") == 0 && item->position > 0 && item->rows <= 8 ? 1 : item->rows;
     QM_TRY(qm_kernel_case_create(item->name, tile, &shape, QM_CASE_RANDOM, &problem->c));
     struct qm_kernel_case *c = problem->c;
+    if (!c)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a case of kernel %s", item->name);
     snprintf(row->shape, sizeof(row->shape), "%s", c->shape);
     row->operations = c->operations;
     row->bytes = c->bytes;
@@ -651,6 +604,12 @@ enum qm_status qm_kernel_problem_create(struct qm_kernel_bench *bench, const str
 {
     *out = NULL;
     memset(row, 0, sizeof(*row));
+    if (item->rows == 0 || item->n == 0 || item->k == 0) {
+        row->status = QM_FAIL(QM_INVALID, "%s at %ux%ux%u; expected rows, outputs and inputs of at least 1", item->name,
+                              item->rows, item->n, item->k);
+        snprintf(row->reason, sizeof(row->reason), "%s", qm_error_text());
+        return QM_OK;
+    }
     struct qm_kernel_problem *problem = calloc(1, sizeof(*problem));
     if (!problem)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a kernel's data");
@@ -663,7 +622,7 @@ enum qm_status qm_kernel_problem_create(struct qm_kernel_bench *bench, const str
     alignment = alignment ? alignment : 4;
     problem->guard = (512 + alignment - 1) / alignment * alignment;
     // Of what is read as texels, weights can be cut; activations cannot.
-    enum qm_status status = choose_variant(bench, item, (uint64_t)item->rows * item->k * 4, &problem->right);
+    enum qm_status status = qm_problem_choose(bench, item, (uint64_t)item->rows * item->k * 4, &problem->right);
     if (status == QM_OK) {
         problem->variant = qm_kernel_planted(problem->right);
         describe(problem, row);

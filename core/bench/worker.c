@@ -38,6 +38,8 @@ struct worker {
     struct qm_engine *narrow; // beside a widened engine: the model as it is, with the same kernels
     const char *tile;         // of its kernels
     bool has_texels;          // as the self-test found
+    struct qm_capability capabilities[QM_MAX_CAPABILITIES]; // as the self-test left them
+    size_t capability_count;
     struct qm_model_config config;
     uint64_t limit_ns;
     uint32_t most_dispatches, slots, sequences;
@@ -169,6 +171,10 @@ static enum qm_status do_selftest(struct worker *worker, json_t *answer)
         selftest.status = QM_WRONG_RESULT;
         snprintf(selftest.reason, sizeof(selftest.reason), "a fault for tests");
     }
+    memcpy(worker->capabilities, selftest.capabilities, sizeof(worker->capabilities));
+    worker->capability_count = selftest.capability_count;
+    worker->sweep.capabilities = worker->capabilities;
+    worker->sweep.capability_count = worker->capability_count;
     // A tier above base is used where it was tried and works.
     for (uint32_t i = 0; i < selftest.capability_count; ++i) {
         if (strcmp(selftest.capabilities[i].name, "texel_buffers") == 0)
@@ -673,7 +679,7 @@ static enum qm_status do_request(struct worker *worker, json_t *request, json_t 
     if (strcmp(verb, "kernels") == 0)
         return qm_worker_kernels(worker->device, &worker->config, worker->tile, request, answer);
     if (strcmp(verb, "sweep") == 0)
-        return qm_worker_sweep(&worker->sweep, worker->device, worker->has_texels, request, answer);
+        return qm_worker_sweep(&worker->sweep, worker->device, request, answer);
     if (strcmp(verb, "ceilings") == 0)
         return qm_worker_ceilings(worker->device, request, answer);
     if (strcmp(verb, "tokens") == 0)

@@ -76,14 +76,17 @@ static void answer_row(const struct qm_kernel_row *row, json_t *answer)
     json_object_set_new(answer, "statistics", statistics);
 }
 
-static enum qm_status make_item(struct qm_worker_sweep *worker, struct qm_device *device, bool has_texels,
-                                const json_t *request, json_t *answer)
+static enum qm_status make_item(struct qm_worker_sweep *worker, struct qm_device *device, const json_t *request,
+                                json_t *answer)
 {
     struct qm_kernel_item item;
     struct qm_kernel_row row;
     qm_kernel_problem_destroy(&worker->problem);
     if (!worker->bench) {
-        struct qm_kernel_bench_params params = {.device = device, .has_texels = has_texels, .seed = SEED};
+        struct qm_kernel_bench_params params = {.device = device,
+                                                .capabilities = worker->capabilities,
+                                                .capability_count = worker->capability_count,
+                                                .seed = SEED};
         QM_TRY(qm_kernel_bench_create(&params, &worker->bench));
     }
     read_item(request, &item);
@@ -120,12 +123,12 @@ static enum qm_status time_item(struct qm_worker_sweep *worker, const json_t *re
     return QM_OK;
 }
 
-enum qm_status qm_worker_sweep(struct qm_worker_sweep *worker, struct qm_device *device, bool has_texels,
-                               const json_t *request, json_t *answer)
+enum qm_status qm_worker_sweep(struct qm_worker_sweep *worker, struct qm_device *device, const json_t *request,
+                               json_t *answer)
 {
     const char *step = text_of(request, "step");
     if (strcmp(step, "item") == 0)
-        return make_item(worker, device, has_texels, request, answer);
+        return make_item(worker, device, request, answer);
     if (strcmp(step, "time") == 0)
         return time_item(worker, request, answer);
     if (strcmp(step, "drop") != 0)
