@@ -52,6 +52,13 @@ enum qm_status qm_ceiling_probe_sample(struct qm_ceilings_work *work, struct qm_
     return QM_OK;
 }
 
+bool qm_ceiling_suits(const struct qm_kernel_variant *variant, const char *tile)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "%.*s", (int)(strrchr(variant->name, '-') - variant->name), variant->name);
+    return qm_kernel_find(name, tile) == variant;
+}
+
 double qm_ceiling_sample_ns(const struct qm_ceilings_work *work, double share, size_t candidates)
 {
     const struct qm_device_info *info = work->device->info;

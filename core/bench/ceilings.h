@@ -48,7 +48,7 @@ struct qm_ceiling {
     char note[QM_CEILING_REASON_BYTES];   // what a reader must know of a rate, such as "slower than fp32"; else ""
     double rate;                          // operations or bytes a second; latencies: nanoseconds
     char probe[48];                       // name of the kernel variant that gave it; "" where none did
-    char tile[12];                        // of it
+    char tile[24];                        // of it
     uint32_t vector_width, chains;        // of arithmetic; of bandwidth the words of a load; 0: none
     uint32_t workgroup;                   // invocations of one
     uint64_t bytes;                       // size of the data, of bandwidth and transfers

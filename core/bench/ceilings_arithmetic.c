@@ -130,7 +130,7 @@ static enum qm_status enter(struct race *race, uint32_t width)
     for (size_t i = 0; i < qm_kernel_variant_count && race->count < CANDIDATES_MAX; ++i) {
         const struct qm_kernel_variant *v = &qm_kernel_variants[i];
         struct candidate *c = &race->candidates[race->count];
-        if (strcmp(v->kernel, "probe_arithmetic") != 0 || strcmp(strrchr(v->name, '-') + 1, tile) != 0 ||
+        if (strcmp(v->kernel, "probe_arithmetic") != 0 || !qm_ceiling_suits(v, tile) ||
             !strstr(v->definitions, race->arithmetic->definition))
             continue;
         c->width = qm_kernel_definition(v, "QM_WIDTH", 1);
@@ -282,10 +282,10 @@ static enum qm_status check_local(struct qm_ceilings_work *work, const struct qm
 {
     const uint32_t size = p->variant->workgroup[0], count = p->dispatch.parameters[0],
                    trips = p->dispatch.parameters[1];
-    uint32_t sums[1024] = {0}, *got = malloc((size_t)count * 4);
+    uint32_t sums[1024] = {0}, *got = size > 0 && size <= 1024 ? malloc((size_t)count * 4) : NULL;
     if (!got)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %u results of a probe", count);
-    for (uint32_t local = 0; local < size && local < 1024; ++local)
+    for (uint32_t local = 0; local < size; ++local)
         for (uint32_t step = 0; step < trips * LOCAL_LOADS; ++step)
             sums[local] += ((step * size + local) % LOCAL_WORDS + 1) * MIX;
     enum qm_status status = work->device->fns->buffer_read(work->device, results, 0, got, (uint64_t)count * 4);

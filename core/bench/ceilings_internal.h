@@ -42,6 +42,9 @@ QM_MUST_USE enum qm_status qm_ceiling_probe_record(struct qm_ceilings_work *work
 // Runs it once and keeps the time.
 QM_MUST_USE enum qm_status qm_ceiling_probe_sample(struct qm_ceilings_work *work, struct qm_ceiling_probe *probe);
 
+// Whether it is what a device with that tile runs of the kernel.
+bool qm_ceiling_suits(const struct qm_kernel_variant *variant, const char *tile);
+
 // How long a sample of one of `candidates` should be at least, with `share` of the budget for all.
 double qm_ceiling_sample_ns(const struct qm_ceilings_work *work, double share, size_t candidates);
 // Whether round number `round` of a kind that began at `began_ns` is still to be run.

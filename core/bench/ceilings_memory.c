@@ -137,13 +137,14 @@ done:
 
 static bool suits(const struct qm_device_info *info, const struct qm_kernel_variant *v)
 {
-    const char *tile = strrchr(v->name, '-') + 1, *base = qm_kernel_tile(info, QM_KERNEL_BASE_TIER);
+    const char *base = qm_kernel_tile(info, QM_KERNEL_BASE_TIER);
+    const bool is_vector = strcmp(base, "vector") == 0;
     // A driver that runs the invocations of a workgroup one after another has nothing to interleave.
-    if (strcmp(base, "vector") == 0 && strstr(v->definitions, "-DQM_INTERLEAVED"))
+    if (is_vector && strstr(v->definitions, "-DQM_INTERLEAVED"))
         return false;
-    if (strcmp(tile, "texel") == 0)
+    if (v->texel_bindings)
         return info->type == QM_DEVICE_CPU && strcmp(info->api, "vulkan") == 0 && info->max_texel_bytes >= 1 << 16;
-    return strcmp(tile, base) == 0 || (strcmp(tile, "narrow") == 0 && strcmp(base, "vector") == 0);
+    return qm_ceiling_suits(v, base) || (is_vector && qm_ceiling_suits(v, "narrow"));
 }
 
 static enum qm_status enter(struct memory *m)
