@@ -387,6 +387,39 @@ static enum qm_status read_damaged(struct qm_device *device, struct qm_buffer *b
     return QM_OK;
 }
 
+static enum qm_status refuse_to_compile(struct qm_device *device, const struct qm_kernel_variant *variant,
+                                        struct qm_kernel **out)
+{
+    (void)device;
+    *out = NULL;
+    return strncmp(variant->name, "matmul-w8-a8", 12) == 0 ? QM_FAIL(QM_FAILED, "build log: error: no such thing")
+                                                           : QM_OK;
+}
+
+// The compiler's words are the row's reason, and other rows go on.
+static void a_kernel_may_not_compile(void **state)
+{
+    (void)state;
+    static struct qm_device_info info;
+    struct qm_device *device = open_native(&info);
+    const struct qm_device_fns *plain = device->fns;
+    struct qm_device_fns broken = *plain;
+    broken.kernel_create = refuse_to_compile;
+    struct qm_kernel_bench *bench = bench_of(device, 0);
+    struct qm_kernel_problem *problem = NULL;
+    struct qm_kernel_row row;
+    struct qm_kernel_item item = item_of("matmul-w8-a8", 3, 16, 96);
+    device->fns = &broken;
+    assert_int_equal(qm_kernel_problem_create(bench, &item, &problem, &row), QM_OK);
+    assert_true(!problem && row.status == QM_FAILED);
+    assert_string_equal(row.reason, "build log: error: no such thing");
+    device->fns = plain;
+    item = item_of("matvec-w8-a8", 1, 16, 96);
+    assert_right(bench, &item, &row);
+    qm_kernel_bench_destroy(&bench);
+    device->fns->destroy(&device);
+}
+
 // One wrong bit in a corner, one output that is not a number anywhere, one word behind the result.
 static void wrong_outputs_are_found(void **state)
 {
@@ -690,6 +723,7 @@ int main(void)
         cmocka_unit_test(problems_are_right),
         cmocka_unit_test(every_format_has_problems),
         cmocka_unit_test(weights_lie_in_parts),
+        cmocka_unit_test(a_kernel_may_not_compile),
         cmocka_unit_test(wrong_outputs_are_found),
         cmocka_unit_test(planted_kernels_are_found),
         cmocka_unit_test(summaries_are_right),

@@ -86,61 +86,6 @@ static enum qm_status compile(struct qm_kernel_problem *problem, struct qm_kerne
     return QM_OK;
 }
 
-// ---- The variant --------------------------------------------------------------------------------------------------
-
-static const struct qm_kernel_variant *find_exactly(const char *name, const char *tile)
-{
-    size_t length = strlen(name);
-    for (size_t i = 0; i < qm_kernel_variant_count; ++i) {
-        const struct qm_kernel_variant *v = &qm_kernel_variants[i];
-        if (strncmp(v->name, name, length) == 0 && v->name[length] == '-' && strcmp(v->name + length + 1, tile) == 0)
-            return v;
-    }
-    return NULL;
-}
-
-// A tier that the device has, and the kernel has a variant of.
-static enum qm_status find_of_tier(const struct qm_kernel_bench *bench, const struct qm_kernel_item *item,
-                                   uint64_t texel_bytes, const struct qm_kernel_variant **out)
-{
-    const struct qm_kernel_bench_params *p = &bench->params;
-    enum qm_tier tier;
-    const char *tile;
-    if (!qm_tier_find(item->tier, &tier))
-        return QM_FAIL(QM_INVALID, "there is no tier %s", item->tier);
-    QM_TRY(qm_tiers_force(p->device->info, p->capabilities, p->capability_count, tier, texel_bytes, &tile));
-    *out = qm_kernel_find(item->name, tile);
-    if (*out && strcmp(qm_kernel_tier(*out), item->tier) != 0)
-        return QM_FAIL(QM_UNSUPPORTED, "%s has no tier %s", item->name, item->tier);
-    return QM_OK;
-}
-
-// `texel_bytes`: of the largest binding that would be read as texels.
-static enum qm_status choose_variant(const struct qm_kernel_bench *bench, const struct qm_kernel_item *item,
-                                     uint64_t texel_bytes, const struct qm_kernel_variant **out)
-{
-    const struct qm_kernel_bench_params *p = &bench->params;
-    *out = NULL;
-    if (!qm_kernel_find(item->name, "narrow"))
-        return QM_FAIL(QM_INVALID, "there is no kernel %s", item->name);
-    if (item->tile[0]) {
-        *out = find_exactly(item->name, item->tile);
-        if (!*out)
-            return QM_FAIL(QM_UNSUPPORTED, "%s has no tile %s", item->name, item->tile);
-        bool is_texel = (*out)->texel_bindings != 0;
-        if (is_texel && qm_tier_state(QM_TIER_TEXEL, p->capabilities, p->capability_count) != QM_TIER_WORKS)
-            return QM_FAIL(QM_UNSUPPORTED,
-                           "tile %s reads texel buffers, which %s has not or which failed its self-test", item->tile,
-                           p->device->info->id);
-        return QM_OK;
-    }
-    if (item->tier[0])
-        return find_of_tier(bench, item, texel_bytes, out);
-    uint32_t working = qm_tiers_working(p->capabilities, p->capability_count);
-    *out = qm_kernel_find(item->name, qm_tiers_best(p->device->info, working, texel_bytes));
-    return QM_OK;
-}
-
 // ---- Sizes --------------------------------------------------------------------------------------------------------
 
 // Bytes that a binding of the variant may have.
@@ -175,7 +120,7 @@ static enum qm_status plan_parts(struct qm_kernel_problem *problem, uint64_t *al
 {
     const struct qm_kernel_item *item = &problem->item;
     bool is_product = qm_problem_is_product(problem);
-    uint32_t rows = item->n;
+    uint32_t rows;
     struct qm_layout layout;
     for (uint32_t pieces = 1;; ++pieces) {
         rows = (item->n + pieces - 1) / pieces;
@@ -407,7 +352,7 @@ static struct qm_dispatch dequantize_dispatch(const struct qm_kernel_problem *pr
 static enum qm_status list_dispatches(struct qm_kernel_problem *problem)
 {
     bool is_product = qm_problem_is_product(problem);
-    uint32_t rows = problem->item.rows, step = problem->dispatch_rows;
+    uint32_t rows = problem->item.rows, step = problem->dispatch_rows ? problem->dispatch_rows : 1;
     size_t most = (size_t)problem->part_count * (is_product ? (rows + step - 1) / step : 1);
     free(problem->dispatches);
     problem->dispatch_count = 0;
@@ -441,6 +386,8 @@ static enum qm_status make_case(struct qm_kernel_problem *problem, struct qm_ker
         strcmp(problem->right->kernel, "attention") == 0 && item->position > 0 && item->rows <= 8 ? 1 : item->rows;
     QM_TRY(qm_kernel_case_create(item->name, tile, &shape, QM_CASE_RANDOM, &problem->c));
     struct qm_kernel_case *c = problem->c;
+    if (!c)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a case of kernel %s", item->name);
     snprintf(row->shape, sizeof(row->shape), "%s", c->shape);
     row->operations = c->operations;
     row->bytes = c->bytes;
@@ -658,6 +605,12 @@ enum qm_status qm_kernel_problem_create(struct qm_kernel_bench *bench, const str
 {
     *out = NULL;
     memset(row, 0, sizeof(*row));
+    if (item->rows == 0 || item->n == 0 || item->k == 0) {
+        row->status = QM_FAIL(QM_INVALID, "%s at %ux%ux%u; expected rows, outputs and inputs of at least 1", item->name,
+                              item->rows, item->n, item->k);
+        snprintf(row->reason, sizeof(row->reason), "%s", qm_error_text());
+        return QM_OK;
+    }
     struct qm_kernel_problem *problem = calloc(1, sizeof(*problem));
     if (!problem)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a kernel's data");
@@ -670,7 +623,7 @@ enum qm_status qm_kernel_problem_create(struct qm_kernel_bench *bench, const str
     alignment = alignment ? alignment : 4;
     problem->guard = (512 + alignment - 1) / alignment * alignment;
     // Of what is read as texels, weights can be cut; activations cannot.
-    enum qm_status status = choose_variant(bench, item, (uint64_t)item->rows * item->k * 4, &problem->right);
+    enum qm_status status = qm_problem_choose(bench, item, (uint64_t)item->rows * item->k * 4, &problem->right);
     if (status == QM_OK)
         status = qm_kernel_configure(qm_kernel_planted(problem->right), item->settings, &problem->variant);
     if (status == QM_OK) {

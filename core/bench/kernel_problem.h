@@ -43,17 +43,17 @@ struct qm_kernel_row {
     const struct qm_kernel_variant *variant; // NULL where none was found
     char shape[80];
     char format_title[QM_PROBLEM_NAME_BYTES]; // of the weights: "int4, 32"; "" without
-    enum qm_status status; // QM_OK, QM_WRONG_RESULT, QM_UNSUPPORTED, ...
+    enum qm_status status;                    // QM_OK, QM_WRONG_RESULT, QM_UNSUPPORTED, ...
     char reason[QM_PROBLEM_TEXT_BYTES];
     // The output whose error is the largest part of its bound. Both 0 where everything was equal.
     double error, bound;
-    bool is_exact;        // compared by its bits
-    uint64_t checked;     // outputs that were compared; all of them where it is `outputs`
+    bool is_exact;    // compared by its bits
+    uint64_t checked; // outputs that were compared; all of them where it is `outputs`
     uint64_t outputs;
-    double operations, bytes; // of the formula; 0 operations where the rate is counted in bytes
+    double operations, bytes;                // of the formula; 0 operations where the rate is counted in bytes
     enum qm_ceiling_kind arithmetic, memory; // what bounds it
-    uint32_t parts;           // that the weight lies in
-    uint32_t dispatch_rows;   // rows of a dispatch, where they were split to keep to 200 ms a submission; else 0
+    uint32_t parts;                          // that the weight lies in
+    uint32_t dispatch_rows; // rows of a dispatch, where they were split to keep to 200 ms a submission; else 0
     uint64_t weight_bytes;
     uint64_t compile_ns; // 0: it was compiled for another shape
     char kernel_hash[QM_HASH_TEXT_BYTES], binary_hash[QM_HASH_TEXT_BYTES];
@@ -64,8 +64,8 @@ struct qm_kernel_problem;
 struct qm_kernel_bench; // a device, with what it compiled
 
 struct qm_kernel_bench_params {
-    struct qm_device *device; // not owned
-    const struct qm_capability *capabilities; // as the self-test left them; not owned
+    struct qm_device *device;                 // not owned
+    const struct qm_capability *capabilities; // as the self-test left them, not owned: tiers are of those that work
     size_t capability_count;
     uint64_t seed;
     uint64_t submission_ns; // a dispatch that takes longer is split by rows; 0: 200 ms, and never on a processor

@@ -65,6 +65,11 @@ struct qm_kernel_problem {
     double first_ns;            // of the run that was checked; 0: there was none
 };
 
+// `texel_bytes`: of the largest binding that would be read as texels. QM_UNSUPPORTED where the kernel has no such tile or tier,
+// or the device's self-test did not see the tier work.
+QM_MUST_USE enum qm_status qm_problem_choose(const struct qm_kernel_bench *bench, const struct qm_kernel_item *item,
+                                             uint64_t texel_bytes, const struct qm_kernel_variant **out);
+
 bool qm_problem_has_weights(const struct qm_kernel_problem *problem);
 bool qm_problem_is_product(const struct qm_kernel_problem *problem);
 // Buffers of `bytes` between two guards; results are filled with QM_PROBLEM_FILL_WORD.

@@ -175,6 +175,8 @@ static enum qm_status do_selftest(struct worker *worker, json_t *answer)
     }
     memcpy(worker->capabilities, selftest.capabilities, sizeof(worker->capabilities));
     worker->capability_count = selftest.capability_count;
+    worker->sweep.capabilities = worker->capabilities;
+    worker->sweep.capability_count = worker->capability_count;
     json_t *node = qm_worker_json(qm_selftest_node(&selftest));
     if (worker->is_simulated)
         json_object_set_new(node, "timer", json_string("simulated: no device was timed"));
@@ -685,8 +687,7 @@ static enum qm_status do_request(struct worker *worker, json_t *request, json_t 
     if (strcmp(verb, "tune") == 0)
         return qm_worker_tune(worker->device, worker->capabilities, worker->capability_count, request, answer);
     if (strcmp(verb, "sweep") == 0)
-        return qm_worker_sweep(&worker->sweep, worker->device, worker->capabilities, worker->capability_count, request,
-                               answer);
+        return qm_worker_sweep(&worker->sweep, worker->device, request, answer);
     if (strcmp(verb, "ceilings") == 0)
         return qm_worker_ceilings(worker->device, request, answer);
     if (strcmp(verb, "tokens") == 0)

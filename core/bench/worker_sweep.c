@@ -76,16 +76,17 @@ static void answer_row(const struct qm_kernel_row *row, json_t *answer)
     json_object_set_new(answer, "statistics", statistics);
 }
 
-static enum qm_status make_item(struct qm_worker_sweep *worker, struct qm_device *device,
-                                const struct qm_capability *capabilities, size_t capability_count,
-                                const json_t *request, json_t *answer)
+static enum qm_status make_item(struct qm_worker_sweep *worker, struct qm_device *device, const json_t *request,
+                                json_t *answer)
 {
     struct qm_kernel_item item;
     struct qm_kernel_row row;
     qm_kernel_problem_destroy(&worker->problem);
     if (!worker->bench) {
-        struct qm_kernel_bench_params params = {
-            .device = device, .capabilities = capabilities, .capability_count = capability_count, .seed = SEED};
+        struct qm_kernel_bench_params params = {.device = device,
+                                                .capabilities = worker->capabilities,
+                                                .capability_count = worker->capability_count,
+                                                .seed = SEED};
         QM_TRY(qm_kernel_bench_create(&params, &worker->bench));
     }
     qm_kernel_item_read(request, &item);
@@ -122,13 +123,12 @@ static enum qm_status time_item(struct qm_worker_sweep *worker, const json_t *re
     return QM_OK;
 }
 
-enum qm_status qm_worker_sweep(struct qm_worker_sweep *worker, struct qm_device *device,
-                               const struct qm_capability *capabilities, size_t capability_count, const json_t *request,
+enum qm_status qm_worker_sweep(struct qm_worker_sweep *worker, struct qm_device *device, const json_t *request,
                                json_t *answer)
 {
     const char *step = text_of(request, "step");
     if (strcmp(step, "item") == 0)
-        return make_item(worker, device, capabilities, capability_count, request, answer);
+        return make_item(worker, device, request, answer);
     if (strcmp(step, "time") == 0)
         return time_item(worker, request, answer);
     if (strcmp(step, "drop") != 0)

@@ -12,10 +12,11 @@ struct qm_worker_sweep {
     struct qm_kernel_problem *problem; // the item at hand
     double work;                       // its operations, or bytes where it has none: what a simulated clock goes by
     struct qm_simulation *simulation;  // not owned; NULL: times are the device's
+    const struct qm_capability *capabilities; // not owned; as the self-test left them
+    size_t capability_count;
 };
 
 QM_MUST_USE enum qm_status qm_worker_sweep(struct qm_worker_sweep *worker, struct qm_device *device,
-                                           const struct qm_capability *capabilities, size_t capability_count,
                                            const json_t *request, json_t *answer);
 void qm_worker_sweep_close(struct qm_worker_sweep *worker);
 
