@@ -11,6 +11,7 @@
 
 #include "kernel_arguments.h"
 #include "model/engine.h"
+#include "model/need.h"
 #include "test/each_device.h"
 #include "test/random_model.h"
 
@@ -180,6 +181,20 @@ struct outcome {
     uint32_t dispatches;
 };
 
+// What the backend has allocated, at its most, is what the model needs by its configuration alone, and at most 10 % more.
+static void check_memory(struct qm_device *device, const struct qm_engine_params *params,
+                         const struct qm_scheme *scheme)
+{
+    struct qm_memory memory = {0};
+    struct qm_need need;
+    CHECK(qm_need_find(params, scheme, &need));
+    device->fns->memory(device, &memory);
+    double needed = (double)(need.weight_bytes + need.cache_bytes + need.scratch_bytes);
+    if ((double)memory.peak_bytes > 1.1 * needed || (double)memory.buffers_bytes < 0.98 * needed)
+        fail_msg("%s, %s: %.0f bytes are needed, %llu are taken, %llu at most", device->info->driver_name, scheme->name,
+                 needed, (unsigned long long)memory.buffers_bytes, (unsigned long long)memory.peak_bytes);
+}
+
 static void run_model(struct qm_device *device, const char *tile, const struct model_case *c, bool is_unfused,
                       struct outcome *out)
 {
@@ -216,6 +231,7 @@ static void run_model(struct qm_device *device, const char *tile, const struct m
     CHECK(qm_pass_read_logits(batch, out->decode));
     out->dispatches = qm_pass_dispatches(decode);
     free(tokens);
+    check_memory(device, &params, c->scheme);
     qm_pass_destroy(&batch);
     qm_pass_destroy(&decode);
     qm_pass_destroy(&prefill);

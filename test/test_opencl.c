@@ -308,6 +308,50 @@ static void test_program(void **state)
     rig_break(&rig);
 }
 
+static const struct qm_capability *command_buffers(const struct qm_device *device)
+{
+    for (uint32_t i = 0; i < device->info->capability_count; ++i)
+        if (strcmp(device->info->capabilities[i].name, "command_buffer") == 0)
+            return &device->info->capabilities[i];
+    fail_msg("%s says nothing of command buffers", current->id);
+    return NULL;
+}
+
+// Enqueued, as the trial has it, and as command buffers whatever their events tell: the same words.
+static void test_command_buffers(void **state)
+{
+    (void)state;
+    static const enum opencl_commands_use uses[] = {OPENCL_COMMANDS_NEVER, OPENCL_COMMANDS_TRIED,
+                                                    OPENCL_COMMANDS_WITHOUT_TIMES};
+    static const struct qm_run_policy policies[] = {{0, 1}, {0, 4}, {2, 8}, {0, 100}};
+    for (size_t u = 0; u < sizeof(uses) / sizeof(uses[0]); ++u) {
+        struct rig rig = {0};
+        uint32_t total = 0;
+        opencl_commands_use = uses[u];
+        rig_make(&rig, NULL);
+        const struct qm_capability *capability = command_buffers(rig.device);
+        bool is_used = strcmp(rig.device->info->submission, "command buffer") == 0;
+        assert_true(is_used || strcmp(rig.device->info->submission, "enqueued") == 0);
+        if (uses[u] == OPENCL_COMMANDS_NEVER || !capability->advertised)
+            assert_false(is_used);
+        else if (!is_used) // with the reason
+            assert_true(strlen(capability->detail) > 0);
+        if (uses[u] == OPENCL_COMMANDS_WITHOUT_TIMES && strcmp(current->driver_name, "pocl") == 0)
+            assert_true(is_used == capability->advertised);
+        for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); ++i) {
+            uint64_t device_ns[20];
+            struct qm_timing timing = {.repeat_device_ns = device_ns};
+            assert_ok(rig.device->fns->run(rig.device, rig.program, 20, &policies[i], &timing));
+            rig_check(&rig, total += 20);
+            if (is_used && capability->detail[0] != '\0')
+                assert_false(timing.has_device_time);
+        }
+        print_message("    %s %s\n", rig.device->info->submission, capability->detail);
+        rig_break(&rig);
+    }
+    opencl_commands_use = OPENCL_COMMANDS_TRIED;
+}
+
 static void test_clock(void **state)
 {
     (void)state;
@@ -570,9 +614,11 @@ int main(int argc, char **argv)
     if (mkdtemp(cache_dir) == NULL)
         return 1;
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_info),  cmocka_unit_test(test_buffers), cmocka_unit_test(test_program),
-        cmocka_unit_test(test_clock), cmocka_unit_test(test_groups),  cmocka_unit_test(test_build_error),
-        cmocka_unit_test(test_cache), cmocka_unit_test(test_hang),    cmocka_unit_test(test_absent),
+        cmocka_unit_test(test_info),    cmocka_unit_test(test_buffers),
+        cmocka_unit_test(test_program), cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_groups),  cmocka_unit_test(test_build_error),
+        cmocka_unit_test(test_cache),   cmocka_unit_test(test_hang),
+        cmocka_unit_test(test_absent),  cmocka_unit_test(test_command_buffers),
     };
     int failed = 0, tried = 0;
     for (size_t i = 0; i < count && i < MOST; ++i) {

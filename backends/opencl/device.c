@@ -350,6 +350,7 @@ enum qm_status opencl_open(const struct qm_device_info *info, const struct qm_op
     make_key(device, platform);
     QM_GUARD(create_queue(device, platform));
     QM_GUARD(try_queue(device));
+    opencl_commands_try(device, platform);
     *out = handle;
     return QM_OK;
 done:

@@ -43,6 +43,7 @@ static void load_library(void)
     OPENCL_FUNCTIONS(OPENCL_FIND)
 #undef OPENCL_FIND
     qm_library_find(library, "clGetDeviceAndHostTimer", &cl.GetDeviceAndHostTimer);
+    qm_library_find(library, "clGetExtensionFunctionAddressForPlatform", &cl.GetExtensionFunctionAddressForPlatform);
     // Not exported, but handed out. The header marks this function deprecated; no loader has dropped it.
     void *(CL_API_CALL * get_extension)(const char *name) = NULL;
     if (qm_library_find(library, "clGetExtensionFunctionAddress", &get_extension)) {

@@ -5,6 +5,7 @@
 //   device.c   an opened device: context, queue, buffers, clock
 //   kernel.c   compiling, and the cache of binaries
 //   program.c  recorded dispatches, running and timing them
+//   commands.c command buffers, where they are to be trusted
 #ifndef QM_BACKENDS_OPENCL_OPENCL_H
 #define QM_BACKENDS_OPENCL_OPENCL_H
 
@@ -57,6 +58,7 @@ struct opencl_functions {
 #undef OPENCL_MEMBER
     // Optional: NULL where the loader lacks them. OpenCL 2.1; and an extension of ocl-icd that says who the loader is.
     cl_int(CL_API_CALL *GetDeviceAndHostTimer)(cl_device_id device, cl_ulong *device_ns, cl_ulong *host_ns);
+    void *(CL_API_CALL *GetExtensionFunctionAddressForPlatform)(cl_platform_id platform, const char *name);
     cl_int(CL_API_CALL *GetICDLoaderInfoOCLICD)(cl_uint what, size_t size, void *value, size_t *size_ret);
 };
 
@@ -74,6 +76,18 @@ QM_MUST_USE enum qm_status opencl_check(cl_int error, const char *call, const ch
 
 // ---- Devices ------------------------------------------------------------------------------------------------------
 
+// cl_khr_command_buffer, and what the trial found.
+struct opencl_command_functions {
+    clCreateCommandBufferKHR_fn create;
+    clReleaseCommandBufferKHR_fn release;
+    clFinalizeCommandBufferKHR_fn finalize;
+    clEnqueueCommandBufferKHR_fn enqueue;
+    clCommandNDRangeKernelKHR_fn range_kernel;
+    bool works;     // results were right
+    bool has_times; // and the event of a command buffer tells how long its kernels take
+    bool is_used;
+};
+
 struct opencl_device {
     struct qm_device base;
     struct qm_device_info info;
@@ -89,6 +103,7 @@ struct opencl_device {
     char *cache_dir; // NULL: no cache
     char key[QM_HASH_TEXT_BYTES]; // hash of what a binary depends on besides its source: device, driver, platform
     struct qm_memory memory;
+    struct opencl_command_functions commands;
 };
 
 struct qm_buffer {
@@ -144,6 +159,35 @@ enum qm_status opencl_program_create(struct qm_device *device, const struct qm_p
 void opencl_program_destroy(struct qm_device *device, struct qm_program **program);
 enum qm_status opencl_run(struct qm_device *device, struct qm_program *program, uint32_t repeats,
                           const struct qm_run_policy *policy, struct qm_timing *timing);
+
+// ---- Command buffers ----------------------------------------------------------------------------------------------
+
+// A dispatch with its arguments set.
+struct opencl_recorded {
+    cl_kernel kernel;
+    size_t global[3];
+    size_t local[3];
+};
+
+struct opencl_commands {
+    cl_command_buffer_khr buffer;
+};
+
+// Tries command buffers on an opened device, and writes into its `info` how programs are submitted; the capability's detail
+// says why they are not used.
+void opencl_commands_try(struct opencl_device *device, cl_platform_id platform);
+QM_MUST_USE enum qm_status opencl_commands_record(struct opencl_device *device,
+                                                  const struct opencl_recorded *dispatches, size_t count,
+                                                  struct opencl_commands **out);
+void opencl_commands_destroy(struct opencl_device *device, struct opencl_commands **commands); // of NULL too
+
+// For tests: devices opened from now on use command buffers where the trial found nothing against them; never; or although
+// events tell no times, which there are then none of.
+extern enum opencl_commands_use {
+    OPENCL_COMMANDS_TRIED,
+    OPENCL_COMMANDS_NEVER,
+    OPENCL_COMMANDS_WITHOUT_TIMES
+} opencl_commands_use;
 
 // How long a submission may take before the device counts as hung: far above the 200 ms that submissions are sized
 // to. A variable for the sake of its test.

@@ -1,7 +1,8 @@
 // Programs: dispatches recorded once, then run and timed.
 //
 // A cl_kernel carries its arguments, so each dispatch has a cl_kernel of its own, whose arguments are set once. Running
-// is then nothing but enqueueing. The queue is in order: each dispatch sees the writes of those before it.
+// is then nothing but enqueueing, or, where the device has command buffers that are to be trusted, enqueueing one of them.
+// The queue is in order: each dispatch sees the writes of those before it.
 #include "backends/opencl/opencl.h"
 
 #include <errno.h>
@@ -13,12 +14,6 @@
 
 #include "sys/host.h"
 
-struct recorded {
-    cl_kernel kernel;
-    size_t global[3];
-    size_t local[3];
-};
-
 // A window of a buffer that starts after its first byte; shared by the dispatches that bind the same one.
 struct window {
     cl_mem parent;
@@ -27,11 +22,16 @@ struct window {
     size_t bytes;
 };
 
+enum {
+    TOGETHER_MOST = 16 // command buffers of a program: one cannot be enqueued again before it has run
+};
+
 struct qm_program {
-    struct recorded *dispatches;
+    struct opencl_recorded *dispatches;
     size_t count;
     struct window *windows;
     size_t window_count;
+    struct opencl_commands *commands[TOGETHER_MOST]; // of the whole program, recorded when they are needed
 };
 
 uint64_t opencl_hang_limit_ns = UINT64_C(60) * 1000 * 1000 * 1000;
@@ -65,7 +65,7 @@ static enum qm_status bind(struct qm_program *program, const struct qm_binding *
 static enum qm_status record(struct qm_program *program, const struct qm_dispatch *dispatch, struct qm_buffer *step)
 {
     const struct qm_kernel *kernel = dispatch->kernel;
-    struct recorded *recorded = &program->dispatches[program->count];
+    struct opencl_recorded *recorded = &program->dispatches[program->count];
     cl_int error;
     recorded->kernel = cl.CreateKernel(kernel->program, kernel->name, &error);
     QM_TRY(opencl_check(error, "cl.CreateKernel", __FILE__, __LINE__));
@@ -117,6 +117,8 @@ void opencl_program_destroy(struct qm_device *handle, struct qm_program **handle
         return;
     struct qm_program *program = *handle_program;
     bool release = !opencl_device_of(handle)->hung;
+    for (size_t i = 0; i < TOGETHER_MOST; ++i)
+        opencl_commands_destroy(opencl_device_of(handle), &program->commands[i]);
     for (size_t i = 0; release && i < program->count; ++i)
         cl.ReleaseKernel(program->dispatches[i].kernel);
     for (size_t i = 0; release && i < program->window_count; ++i)
@@ -284,7 +286,7 @@ static enum qm_status enqueue(struct opencl_device *device, const struct qm_prog
 {
     span->earlier_ns = 0;
     for (size_t i = 0; i < program->count; ++i) {
-        const struct recorded *dispatch = &program->dispatches[i];
+        const struct opencl_recorded *dispatch = &program->dispatches[i];
         bool is_last = i + 1 == program->count, is_first = i % piece == 0;
         bool is_end = is_last || (i + 1) % piece == 0;
         cl_event event = NULL;
@@ -310,12 +312,39 @@ static enum qm_status enqueue(struct opencl_device *device, const struct qm_prog
     return QM_OK;
 }
 
+// A whole repeat as one command.
+static enum qm_status enqueue_commands(struct opencl_device *device, const struct opencl_commands *commands,
+                                       bool submit_end, struct span *span, uint32_t *submissions)
+{
+    cl_event event = NULL;
+    cl_int error = device->commands.enqueue(0, NULL, commands->buffer, 0, NULL, &event);
+    if (error != CL_SUCCESS)
+        return run_failed(device, error, "clEnqueueCommandBufferKHR");
+    span->earlier_ns = 0;
+    span->first = span->last = event;
+    if (!submit_end)
+        return QM_OK;
+    ++*submissions;
+    return submit(device, event);
+}
+
+// Recording is not timed.
+static enum qm_status record_commands(struct opencl_device *device, struct qm_program *program, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; ++i)
+        if (program->commands[i] == NULL)
+            QM_TRY(opencl_commands_record(device, program->dispatches, program->count, &program->commands[i]));
+    return QM_OK;
+}
+
 enum qm_status opencl_run(struct qm_device *handle, struct qm_program *program, uint32_t repeats,
                           const struct qm_run_policy *policy, struct qm_timing *timing)
 {
     struct opencl_device *device = opencl_device_of(handle);
     enum qm_status status = QM_OK;
     const char *reason = device->profiling ? NULL : "the device has no usable clock";
+    if (device->commands.is_used && !device->commands.has_times)
+        reason = "events of command buffers do not tell their kernels' time";
     timing->has_device_time = false;
     timing->wall_ns = 0;
     timing->submissions = 0;
@@ -327,6 +356,11 @@ enum qm_status opencl_run(struct qm_device *handle, struct qm_program *program, 
     // A program that is cut is submitted alone; short ones go together.
     uint32_t together = piece < program->count ? 1 : policy->repeats_per_submission;
     together = together == 0 ? 1 : together > repeats ? repeats : together;
+    bool has_commands = device->commands.is_used && piece == program->count;
+    if (has_commands) {
+        together = together < TOGETHER_MOST ? together : TOGETHER_MOST;
+        QM_TRY(opencl_remember(device, record_commands(device, program, together)));
+    }
     struct span *spans = calloc(together > 0 ? together : 1, sizeof(*spans));
     if (spans == NULL)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for %u events", together);
@@ -335,7 +369,9 @@ enum qm_status opencl_run(struct qm_device *handle, struct qm_program *program, 
     for (uint32_t at = 0; at < repeats;) {
         uint32_t now = repeats - at < together ? repeats - at : together;
         for (uint32_t i = 0; i < now; ++i)
-            QM_GUARD(enqueue(device, program, piece, i + 1 == now, &spans[i], &reason, &timing->submissions));
+            QM_GUARD(has_commands
+                         ? enqueue_commands(device, program->commands[i], i + 1 == now, &spans[i], &timing->submissions)
+                         : enqueue(device, program, piece, i + 1 == now, &spans[i], &reason, &timing->submissions));
         uint64_t after = qm_clock_ns();
         for (uint32_t i = 0; i < now; ++i, ++at) {
             uint64_t ns = reason == NULL ? span_ns(&spans[i], &reason) : 0;

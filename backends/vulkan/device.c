@@ -401,6 +401,7 @@ static enum qm_status open_device(const struct qm_device_info *info, const struc
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to open %s", info->id);
     enum qm_status status;
     device->base = (struct qm_device){.fns = &fns, .info = &device->physical.info};
+    snprintf(device->physical.info.submission, sizeof(device->physical.info.submission), "recorded");
     device->timeout_ns = QM_VK_SUBMISSION_TIMEOUT_NS;
     if (params->cache_dir && !(device->cache_dir = strdup(params->cache_dir))) {
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory to open %s", info->id);

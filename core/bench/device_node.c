@@ -33,6 +33,8 @@ struct qm_node *qm_device_node(const struct qm_device_info *info)
     set_text(node, "api_version", info->api_version);
     set_text(node, "loader", info->loader);
     set_text(node, "compiler", info->compiler);
+    if (info->submission[0])
+        qm_node_set_text(node, "submission", info->submission);
     set_id(node, "vendor_id", info->vendor_id);
     set_id(node, "device_id", info->device_id);
     char uuid[33] = "";

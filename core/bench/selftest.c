@@ -319,6 +319,14 @@ static enum qm_status test_capability(struct qm_device *device, struct qm_selfte
     return status == QM_DEVICE_LOST || status == QM_TIMEOUT || status == QM_OUT_OF_MEMORY ? status : QM_OK;
 }
 
+// The backend has tried them when it opened the device, for it must know how to submit.
+static void judge_command_buffers(const struct qm_device *device, struct qm_selftest *out)
+{
+    const struct qm_capability *c = find_capability(out, "command_buffer");
+    if (c && c->advertised && device->info->submission[0])
+        tried(out, "command_buffer", strcmp(device->info->submission, "command buffer") == 0, "");
+}
+
 static enum qm_status test_clock(struct qm_device *device, struct qm_selftest *out)
 {
     const struct qm_device_info *info = device->info;
@@ -363,6 +371,7 @@ enum qm_status qm_selftest_run(struct qm_device *device, struct qm_selftest *out
     qm_heartbeat_note("self-test, rounding and functions");
     QM_TRY(test_base(device, out));
     QM_TRY(test_capability(device, out, "texel_buffers", judge_texel_buffers));
+    judge_command_buffers(device, out);
     QM_TRY(test_capability(device, out, "packed_dot", judge_packed_dot));
     QM_TRY(test_capability(device, out, "fp16", judge_fp16));
     QM_TRY(test_capability(device, out, "subgroups", judge_subgroups));

@@ -24,6 +24,7 @@ static const struct qm_result_check_rule rules[] = {
     {"device.api", RELATED, "samples.file is named after it, and build options follow from it"},
     {"device.driver_version", RELATED, "stands in every tool_chain"},
     {"device.loader", RELATED, "stands in every tool_chain"},
+    {"device.submission", RAW, "seen by the run alone"},
     {"device.ordinal", RELATED, "samples.file is named after it"},
     {"device.self_test.status", RELATED, "no scheme is ok where it is wrong"},
     {"device.timer", PROFILE, "device.self_test.timer"},

@@ -127,6 +127,7 @@ const struct qm_result_row qm_result_rows[] = {
     {"device.driver_version", TEXT, 0, NULL, "driver's version"},
     {"device.api_version", TEXT, 0, NULL, "API version of the device"},
     {"device.loader", TEXT, 0, NULL, "loader of the API, with version, or undisclosed"},
+    {"device.submission", CHOICE, OPT, "recorded|command buffer|enqueued", "how a recorded program reaches the device"},
     {"device.vendor_id", TEXT, 0, NULL, "hexadecimal, or undisclosed"},
     {"device.device_id", TEXT, 0, NULL, "hexadecimal, or undisclosed"},
     {"device.uuid", TEXT, 0, NULL, "device UUID, or undisclosed"},
