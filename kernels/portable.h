@@ -81,6 +81,7 @@
 
 #define QM_GROUP_X gl_WorkGroupID.x
 #define QM_GROUP_Y gl_WorkGroupID.y
+#define QM_GROUPS_Y gl_NumWorkGroups.y
 #define QM_LOCAL_X gl_LocalInvocationID.x
 #define QM_LOCAL_Y gl_LocalInvocationID.y
 #define QM_BARRIER barrier()
@@ -137,9 +138,14 @@
 #define QM_LOAD4(buffer, i) vload4(0, buffer + (i))
 #define QM_LOAD_UV(buffer, i) QM_JOIN(vload, QM_VW)(0, buffer + (i))
 #define QM_STORE_FV(buffer, i, v) QM_JOIN(vstore, QM_VW)(v, 0, buffer + (i))
+#define qm_i4 int4
+#define QM_I4_FROM_U4(x) as_int4(x)
+#define QM_PRIVATE_STORE(array, i, v) QM_JOIN(vstore, QM_VW)(v, 0, array + (i));
+#define QM_PRIVATE_STORE4(array, i, v) vstore4(v, 0, array + (i));
 
 #define QM_GROUP_X ((uint)get_group_id(0))
 #define QM_GROUP_Y ((uint)get_group_id(1))
+#define QM_GROUPS_Y ((uint)get_num_groups(1))
 #define QM_LOCAL_X ((uint)get_local_id(0))
 #define QM_LOCAL_Y ((uint)get_local_id(1))
 #define QM_BARRIER barrier(CLK_LOCAL_MEM_FENCE)

@@ -10,14 +10,14 @@
 //
 // Accumulation: integer codes with int8 or int4 activations: int32 within a block, converted once, float32 across blocks;
 // what an offset takes is the int32 sum of the block's activations. Else float32 throughout, the codes converted exactly,
-// four k per expression. Multiply-adds may contract. Each output's order of summation depends on QM_SPLIT alone: the
-// vector runs along columns.
+// four k per expression (QM_STAGE: k after k). Multiply-adds may contract. Each output's order of summation depends on
+// QM_STAGE and QM_SPLIT alone: the vector runs along columns.
 //
 // Bound against the oracle, for exactly represented inputs: |error| <= (K + 8) 2^-24 * multiplier * sum |a_scale a| (|w_scale
 // w| + |w_offset|); with integer products the inner sums are exact, and what is left is (blocks + 8) 2^-24 of it.
 //
 // One invocation computes QM_ROWS rows of QM_COLUMNS columns; QM_SPLIT invocations share the steps of 32 k of one tile and
-// add up in a fixed order through local memory.
+// add up in a fixed order through local memory. With QM_STAGE an invocation computes several such tiles: product_staged.h.
 #ifndef QM_PRODUCT_H
 #define QM_PRODUCT_H
 
@@ -109,6 +109,10 @@
         a4 = QM_INT(c1 << 24) >> 24, a5 = QM_INT(c1 << 16) >> 24, a6 = QM_INT(c1 << 8) >> 24, a7 = QM_INT(c1) >> 24;
 #endif
 
+#if defined(QM_STAGE)
+#include "staging.h"
+#endif
+
 #define QM_BUFFERS                                                                                                     \
     QM_IN4(0, weights)                                                                                                 \
     QM_IN4(1, activations)                                                                                             \
@@ -133,7 +137,9 @@
 
 #endif
 
-#ifdef QM_BODY
+#if defined(QM_BODY) && defined(QM_STAGE)
+#include "product_staged.h"
+#elif defined(QM_BODY)
     // Group x: row tile (fastest, so that neighbours share weights); group y and local x: column tile; where slices share
     // it, local y is the column tile and local x the slice.
     uint row0 = QM_GROUP_X * QM_UINT(QM_ROWS);

@@ -58,6 +58,15 @@ static void spread_groups(uint64_t count, uint32_t groups[3])
     groups[1] = divide_up(count, 32768);
 }
 
+// Where an invocation takes up to `most` tiles of columns one after another, it takes fewer while there are not 16 groups.
+static void share_tiles(uint32_t most, uint32_t groups[3])
+{
+    uint32_t all = groups[1];
+    while (most > 1 && (uint64_t)groups[0] * divide_up(all, most) < 16)
+        most /= 2;
+    groups[1] = divide_up(all, most);
+}
+
 void qm_kernel_groups(const struct qm_kernel_variant *variant, const uint32_t *parameters, uint32_t groups[3])
 {
     const char *kernel = variant->kernel;
@@ -70,6 +79,7 @@ void qm_kernel_groups(const struct qm_kernel_variant *variant, const uint32_t *p
         // Tiles of columns lie along x, or along y where x is the slices of one tile.
         uint32_t tiles = variant->workgroup[qm_kernel_definition(variant, "QM_SPLIT", 1) > 1 ? 1 : 0];
         groups[1] = divide_up(p.n, (uint64_t)qm_kernel_definition(variant, "QM_COLUMNS", 1) * tiles);
+        share_tiles(qm_kernel_definition(variant, "QM_TILES", 1), groups);
     } else if (strcmp(kernel, "embedding") == 0) {
         struct qm_embedding_parameters p;
         memcpy(&p, parameters, sizeof(p));
