@@ -81,6 +81,7 @@
 
 #define QM_GROUP_X gl_WorkGroupID.x
 #define QM_GROUP_Y gl_WorkGroupID.y
+#define QM_GROUPS_X gl_NumWorkGroups.x
 #define QM_GROUPS_Y gl_NumWorkGroups.y
 #define QM_LOCAL_X gl_LocalInvocationID.x
 #define QM_LOCAL_Y gl_LocalInvocationID.y
@@ -138,13 +139,17 @@
 #define QM_LOAD4(buffer, i) vload4(0, buffer + (i))
 #define QM_LOAD_UV(buffer, i) QM_JOIN(vload, QM_VW)(0, buffer + (i))
 #define QM_STORE_FV(buffer, i, v) QM_JOIN(vstore, QM_VW)(v, 0, buffer + (i))
+#define QM_IV_BITS(x) QM_JOIN(as_int, QM_VW)(x)
 #define qm_i4 int4
+#define QM_F4_FROM_I4(x) convert_float4(x)
 #define QM_I4_FROM_U4(x) as_int4(x)
+#define QM_PRIVATE_LOAD(array, i) QM_JOIN(vload, QM_VW)(0, array + (i))
 #define QM_PRIVATE_STORE(array, i, v) QM_JOIN(vstore, QM_VW)(v, 0, array + (i));
 #define QM_PRIVATE_STORE4(array, i, v) vstore4(v, 0, array + (i));
 
 #define QM_GROUP_X ((uint)get_group_id(0))
 #define QM_GROUP_Y ((uint)get_group_id(1))
+#define QM_GROUPS_X ((uint)get_num_groups(0))
 #define QM_GROUPS_Y ((uint)get_num_groups(1))
 #define QM_LOCAL_X ((uint)get_local_id(0))
 #define QM_LOCAL_Y ((uint)get_local_id(1))
@@ -268,25 +273,36 @@ QM_FUNCTION float qm_inverse_root(float x)
 
 // e^x, relative error below 2e-7 for -87 <= x <= 88; below it gives e^-87, above it e^88. x = n ln 2 + r, then the
 // Taylor series of e^r to r^7 (|r| <= 0.347: the rest is below 2^-27).
+#define QM_SIGNED_BITS(x) QM_INT(QM_FLOAT_BITS(x))
+#define QM_SIGNED_FLOAT(x) QM_BITS_FLOAT(QM_UINT(x))
+#define QM_EXPONENTIAL(floats, ints, FLOAT_BITS, FLOAT_OF_INT, BITS_FLOAT)                                               \
+    QM_PRECISE_SCOPE                                                                                                   \
+    QM_PRECISE floats bounded = QM_MIN(QM_MAX(x, -87.0f), 88.0f);                                                      \
+    QM_PRECISE floats shifted = bounded * 1.44269504f;                                                                 \
+    shifted = shifted + 12582912.0f; /* as in qm_round */                                                              \
+    ints n = FLOAT_BITS(shifted) - 0x4b400000;                                                                         \
+    QM_PRECISE floats count = FLOAT_OF_INT(n);                                                                         \
+    QM_PRECISE floats r = bounded - count * 0.693359375f; /* exact: 0.693359375 has 9 bits */                          \
+    r = r + count * 2.12194440e-4f;                                                                                    \
+    QM_PRECISE floats sum = r * (1.0f / 5040.0f) + 1.0f / 720.0f;                                                      \
+    sum = sum * r + 1.0f / 120.0f;                                                                                     \
+    sum = sum * r + 1.0f / 24.0f;                                                                                      \
+    sum = sum * r + 1.0f / 6.0f;                                                                                       \
+    sum = sum * r + 0.5f;                                                                                              \
+    sum = sum * r + 1.0f;                                                                                              \
+    sum = sum * r + 1.0f;                                                                                              \
+    QM_PRECISE floats power = BITS_FLOAT((n + 127) << 23);                                                             \
+    return sum * power;
 QM_FUNCTION float qm_exp(float x)
 {
-    QM_PRECISE_SCOPE
-    QM_PRECISE float bounded = QM_MIN(QM_MAX(x, -87.0f), 88.0f);
-    int n = qm_round(bounded * 1.44269504f);
-    QM_PRECISE float count = QM_FLOAT(n);
-    QM_PRECISE float r = bounded - count * 0.693359375f; // exact: 0.693359375 has 9 bits
-    r = r + count * 2.12194440e-4f;
-    QM_PRECISE float sum = 1.0f / 5040.0f;
-    sum = sum * r + 1.0f / 720.0f;
-    sum = sum * r + 1.0f / 120.0f;
-    sum = sum * r + 1.0f / 24.0f;
-    sum = sum * r + 1.0f / 6.0f;
-    sum = sum * r + 0.5f;
-    sum = sum * r + 1.0f;
-    sum = sum * r + 1.0f;
-    QM_PRECISE float power = QM_BITS_FLOAT(QM_UINT(n + 127) << 23);
-    return sum * power;
+    QM_EXPONENTIAL(float, int, QM_SIGNED_BITS, QM_FLOAT, QM_SIGNED_FLOAT)
 }
+#if defined(qm_i4)
+QM_FUNCTION qm_fv qm_exp_v(qm_fv x)
+{
+    QM_EXPONENTIAL(qm_fv, qm_iv, QM_IV_BITS, QM_FV_FROM_IV, QM_FV_BITS)
+}
+#endif
 
 // ln x for normal positive x, absolute error below 2e-7 + 1.5e-7 |ln x|. x = 2^e m, m in [2/3, 4/3);
 // ln m = 2 atanh(f), f = (m - 1) / (m + 1), |f| <= 1/5, odd series to f^9.
