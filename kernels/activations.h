@@ -11,11 +11,20 @@
 #include "quantize.h"
 #include "rows.h"
 #ifndef QM_BODY
+// QM_BY_VECTORS: f16, bf16 and a8 as vectors of QM_VW values. (For the host: which bindings may be read as texels.)
+#if defined(QM_BY_VECTORS) || defined(QM_HOST)
+#define QM_BUFFERS                                                                                                     \
+    QM_IN4(0, x)                                                                                                       \
+    QM_OUT4(1, codes)                                                                                                  \
+    QM_OUT(2, float, scales)                                                                                           \
+    QM_IN(3, float, static_scales)
+#else
 #define QM_BUFFERS                                                                                                     \
     QM_IN(0, float, x)                                                                                                 \
     QM_OUT(1, uint, codes)                                                                                             \
     QM_OUT(2, float, scales)                                                                                           \
     QM_IN(3, float, static_scales)
+#endif
 #define QM_PARAMETERS                                                                                                  \
     QM_U32(rows)                                                                                                       \
     QM_U32(width)                                                                                                      \
@@ -43,7 +52,28 @@ QM_FUNCTION uint qm_bf16_bits(float value)
     uint bits = QM_FLOAT_BITS(value);
     return (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
 }
+#if defined(QM_BY_VECTORS)
+QM_FUNCTION qm_uv qm_bf16_bits_v(qm_fv value)
+{
+    qm_uv bits = QM_UV_BITS(value);
+    return (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+}
+QM_FUNCTION qm_uv qm_half_bits_v(qm_fv x)
+{
+    QM_TO_HALF(qm_fv, qm_uv, QM_UV_BITS, QM_FV_BITS)
+}
+// As qm_integer_code(x, inverse, 127.0f) & 0xff: the low bits of what qm_round subtracts are 0.
+QM_FUNCTION qm_uv qm_byte_codes(qm_fv x, float inverse)
+{
+    QM_PRECISE_SCOPE
+    QM_PRECISE qm_fv scaled = x * inverse;
+    QM_PRECISE qm_fv shifted = QM_MIN(QM_MAX(scaled, -127.0f), 127.0f) + 12582912.0f;
+    return QM_UV_BITS(shifted) & 0xffu;
+}
 #endif
+#endif
+#elif defined(QM_BY_VECTORS)
+#include "activations_vectors.h"
 #else
     uint row = QM_ROW;
     if (row < rows) {
@@ -64,10 +94,10 @@ QM_FUNCTION uint qm_bf16_bits(float value)
         uint group_width = 32u << shift, groups = width / group_width;
         for (uint group = QM_LANE_INDEX; group < groups; group += QM_UINT(QM_LANES)) {
             uint first = group * group_width, end = first + group_width, stride = 1u, lane = 0u;
-            float amax = 0.0f;
+            uint amax = 0u; // magnitudes are in the order of their bits, and the largest integer needs no order of floats
             for (uint c = first; c < end; ++c)
-                amax = QM_MAX(amax, QM_ABS(x[base + c]));
-            float scale = qm_scale_of(amax, QM_INVERSE_LARGEST);
+                amax = QM_MAX(amax, QM_FLOAT_BITS(x[base + c]) & 0x7fffffffu);
+            float scale = qm_scale_of(QM_BITS_FLOAT(amax), QM_INVERSE_LARGEST);
             if (is_static != 0u)
                 scale = static_scales[group];
             scales[row * groups + group] = scale;
@@ -76,9 +106,10 @@ QM_FUNCTION uint qm_bf16_bits(float value)
             uint first = 0u, end = width, stride = QM_UINT(QM_LANES), lane = QM_LANE_INDEX;
             float scale = static_scales[0];
             if (is_static == 0u) {
-                float amax = 0.0f;
+                uint bits = 0u; // magnitudes are in the order of their bits
                 for (uint c = lane; c < width; c += stride)
-                    amax = QM_MAX(amax, QM_ABS(x[base + c]));
+                    bits = QM_MAX(bits, QM_FLOAT_BITS(x[base + c]) & 0x7fffffffu);
+                float amax = QM_BITS_FLOAT(bits);
                 QM_REDUCE_MAX(amax)
                 scale = qm_scale_of(amax, QM_INVERSE_LARGEST);
             }

@@ -4,7 +4,8 @@
 //   QM_BUFFERS     a list of QM_IN, QM_OUT or QM_INOUT (binding, element type, name), or QM_IN4 (binding, name) for
 //                  words that are read four at a time, on indices that are multiples of four (QM_LOAD4, QM_LOAD_UV;
 //                  QM_LOAD1 for a single one): drivers on the processor take as long for a word as for four. With
-//                  QM_TEXEL they are texel buffers in GLSL, at most so large as the device says
+//                  QM_TEXEL they are texel buffers in GLSL, at most so large as the device says; or QM_OUT4 (binding,
+//                  name) for words that are written so (QM_STORE_UV)
 //   QM_PARAMETERS  a list of QM_U32 or QM_F32 (name): 32-bit words in this order
 //   QM_LOCALS      a list of QM_LOCAL_U32 (name, count): local memory in words, or nothing
 // and defines functions. The second time, with QM_BODY defined, it is the text of the kernel's function.
@@ -50,6 +51,7 @@
 #define QM_FLOAT_BITS(x) floatBitsToUint(x)
 #define QM_BITS_FLOAT(x) uintBitsToFloat(x)
 #define QM_F4(a, b, c, d) vec4(a, b, c, d)
+#define QM_U4_FROM_F4(x) floatBitsToUint(x)
 #define QM_FV(x) vec4(x)
 #define QM_IV(x) ivec4(x)
 #define QM_UV(x) uvec4(x)
@@ -57,6 +59,9 @@
 #define QM_IV_FROM_UV(x) ivec4(x)
 #define QM_FV_FROM_IV(x) vec4(x)
 #define QM_FV_BITS(x) uintBitsToFloat(x)
+#define QM_UV_BITS(x) floatBitsToUint(x)
+#define QM_EVENS(a, b) vec4(a.xz, b.xz)
+#define QM_ODDS(a, b) vec4(a.yw, b.yw)
 #define QM_UV_FROM_IV(x) uvec4(x)
 #define QM_DOT4(a, b) dot(a, b)
 #define QM_MAX(a, b) max(a, b)
@@ -78,6 +83,8 @@
     buffer[(i) + 1u] = v.y;                                                                                            \
     buffer[(i) + 2u] = v.z;                                                                                            \
     buffer[(i) + 3u] = v.w
+#define QM_STORE_UV(buffer, i, v) buffer[(i) >> 2] = v
+#define QM_STORE4(buffer, i, v) buffer[(i) >> 2] = v
 
 #define QM_GROUP_X gl_WorkGroupID.x
 #define QM_GROUP_Y gl_WorkGroupID.y
@@ -89,6 +96,7 @@
 
 #define QM_IN(number, type, name) layout(std430, set = 0, binding = number) readonly buffer name##_block { type name[]; };
 #define QM_OUT(number, type, name) layout(std430, set = 0, binding = number) buffer name##_block { type name[]; };
+#define QM_OUT4(number, name) layout(std430, set = 0, binding = number) writeonly buffer name##_block { uvec4 name[]; };
 #define QM_INOUT(number, type, name) layout(std430, set = 0, binding = number) buffer name##_block { type name[]; };
 #define QM_U32(name) uint name;
 #define QM_F32(name) float name;
@@ -121,6 +129,7 @@
 #define QM_FLOAT_BITS(x) as_uint(x)
 #define QM_BITS_FLOAT(x) as_float(x)
 #define QM_F4(a, b, c, d) ((float4)(a, b, c, d))
+#define QM_U4_FROM_F4(x) as_uint4(x)
 #define QM_FV(x) ((qm_fv)(x))
 #define QM_IV(x) ((qm_iv)(x))
 #define QM_UV(x) ((qm_uv)(x))
@@ -128,6 +137,9 @@
 #define QM_IV_FROM_UV(x) QM_JOIN(as_int, QM_VW)(x)
 #define QM_FV_FROM_IV(x) QM_JOIN(convert_float, QM_VW)(x)
 #define QM_FV_BITS(x) QM_JOIN(as_float, QM_VW)(x)
+#define QM_UV_BITS(x) QM_JOIN(as_uint, QM_VW)(x)
+#define QM_EVENS(a, b) ((qm_fv)((a).even, (b).even))
+#define QM_ODDS(a, b) ((qm_fv)((a).odd, (b).odd))
 #define QM_UV_FROM_IV(x) QM_JOIN(as_uint, QM_VW)(x)
 #define QM_DOT4(a, b) dot(a, b)
 #define QM_MAX(a, b) max(a, b)
@@ -139,9 +151,19 @@
 #define QM_LOAD4(buffer, i) vload4(0, buffer + (i))
 #define QM_LOAD_UV(buffer, i) QM_JOIN(vload, QM_VW)(0, buffer + (i))
 #define QM_STORE_FV(buffer, i, v) QM_JOIN(vstore, QM_VW)(v, 0, buffer + (i))
+#define QM_STORE_UV(buffer, i, v) QM_JOIN(vstore, QM_VW)(v, 0, buffer + (i))
+#define QM_STORE4(buffer, i, v) vstore4(v, 0, buffer + (i))
 #define QM_IV_BITS(x) QM_JOIN(as_int, QM_VW)(x)
 #define qm_i4 int4
 #define QM_F4_FROM_I4(x) convert_float4(x)
+#if QM_VW == 16 // processors, which convert binary16 themselves: exactly, as OpenCL has it
+#define QM_LOAD_HALVES(buffer, i, low, high) /* of 16 words */                                                         \
+    float16 low##_pairs = vload_half16(0, (__global const half *)(buffer + (i))),                                      \
+            high##_pairs = vload_half16(1, (__global const half *)(buffer + (i)));                                     \
+    float16 low = (float16)(low##_pairs.even, high##_pairs.even), high = (float16)(low##_pairs.odd, high##_pairs.odd);
+#define qm_f8 float8
+#define QM_LOAD_HALF8(buffer, i) vload_half8(0, (__global const half *)(buffer + (i)))
+#endif
 #define QM_I4_FROM_U4(x) as_int4(x)
 #define QM_PRIVATE_LOAD(array, i) QM_JOIN(vload, QM_VW)(0, array + (i))
 #define QM_PRIVATE_STORE(array, i, v) QM_JOIN(vstore, QM_VW)(v, 0, array + (i));
@@ -158,6 +180,7 @@
 #define QM_IN(number, type, name) __global const type *name,
 #define QM_IN4(number, name) __global const uint *name,
 #define QM_OUT(number, type, name) __global type *name,
+#define QM_OUT4(number, name) __global uint *name,
 #define QM_INOUT(number, type, name) __global type *name,
 #define QM_U32(name) const uint name,
 #define QM_F32(name) const float name,
@@ -190,6 +213,7 @@ typedef uint32_t qm_uv __attribute__((vector_size(4 * QM_VW)));
 QM_FUNCTION uint QM_FLOAT_BITS(float x) { uint bits; memcpy(&bits, &x, 4); return bits; }
 QM_FUNCTION float QM_BITS_FLOAT(uint x) { float value; memcpy(&value, &x, 4); return value; }
 #define QM_F4(a, b, c, d) ((qm_f4){a, b, c, d})
+#define QM_U4_FROM_F4(x) ((qm_u4)(x))
 #define QM_FV(x) ((qm_fv){0} + (x))
 #define QM_IV(x) ((qm_iv){0} + (x))
 #define QM_UV(x) ((qm_uv){0} + (x))
@@ -207,6 +231,8 @@ typedef uint32_t qm_u4 __attribute__((vector_size(16)));
 QM_FUNCTION qm_u4 QM_LOAD4(const uint *buffer, uint i) { qm_u4 v; memcpy(&v, buffer + i, sizeof(v)); return v; }
 QM_FUNCTION qm_uv QM_LOAD_UV(const uint *buffer, uint i) { qm_uv v; memcpy(&v, buffer + i, sizeof(v)); return v; }
 QM_FUNCTION void QM_STORE_FV(float *buffer, uint i, qm_fv v) { memcpy(buffer + i, &v, sizeof(v)); }
+QM_FUNCTION void QM_STORE_UV(uint *buffer, uint i, qm_uv v) { memcpy(buffer + i, &v, sizeof(v)); }
+QM_FUNCTION void QM_STORE4(uint *buffer, uint i, qm_u4 v) { memcpy(buffer + i, &v, sizeof(v)); }
 
 #define QM_GROUP_X qm_group_x
 #define QM_GROUP_Y qm_group_y
@@ -324,22 +350,19 @@ QM_FUNCTION float qm_log(float x)
 }
 
 // binary16 of a float, as bits: to nearest, ties to even; 65,520 and more in magnitude give infinity. In integers, for
-// GLSL's own conversion may round either way.
+// GLSL's own conversion may round either way. A normal number's mantissa is rounded in place and may carry up to infinity;
+// of a subnormal one, the sum's low bits are the multiple of 2^-24, rounded by the addition. The lesser of both is it.
+#define QM_TO_HALF(floats, uints, FLOAT_BITS, BITS_FLOAT)                                                               \
+    QM_PRECISE_SCOPE                                                                                                   \
+    uints bits = FLOAT_BITS(x), magnitude = bits & 0x7fffffffu;                                                        \
+    uints least = QM_MAX(magnitude, 0x38800000u); /* 2^-14 */                                                          \
+    uints normal = QM_MIN(((least + 0xfffu + ((least >> 13) & 1u)) >> 13) - 0x1c000u, 0x7c00u);                        \
+    QM_PRECISE floats shifted = BITS_FLOAT(magnitude) + 0.5f;                                                          \
+    uints beyond = magnitude - QM_MIN(magnitude, 0x7f800000u); /* 0 but for NaN */                                     \
+    return ((bits >> 16) & 0x8000u) | (QM_MIN(normal, FLOAT_BITS(shifted) - 0x3f000000u) + (QM_MIN(beyond, 1u) << 9));
 QM_FUNCTION uint qm_half_bits(float x)
 {
-    uint bits = QM_FLOAT_BITS(x);
-    uint sign = (bits >> 16) & 0x8000u;
-    uint magnitude = bits & 0x7fffffffu;
-    uint exponent = magnitude >> 23;
-    uint shift = exponent >= 113u ? 13u : QM_MIN(126u - QM_MIN(exponent, 126u), 25u);
-    uint mantissa = exponent >= 113u ? magnitude - 0x38000000u : ((magnitude & 0x7fffffu) | 0x800000u);
-    uint kept = mantissa >> shift;
-    uint rest = mantissa & ((1u << shift) - 1u);
-    uint tie = 1u << (shift - 1u);
-    kept = kept + QM_UINT(rest > tie || (rest == tie && (kept & 1u) == 1u));
-    kept = magnitude >= 0x477ff000u ? 0x7c00u : kept;
-    kept = magnitude > 0x7f800000u ? 0x7e00u : kept;
-    return sign | kept;
+    QM_TO_HALF(float, uint, QM_FLOAT_BITS, QM_BITS_FLOAT)
 }
 
 // ---- Small floats ----

@@ -66,12 +66,19 @@
 #elif defined(QM_ACTIVATION_F16)
 #define QM_UNIT_K 8
 #define QM_ACTIVATION_WORDS 4u
+#if defined(QM_LOAD_HALF8)
+#define QM_LOAD_ACTIVATIONS(base) qm_f8 c = QM_LOAD_HALF8(activations, base);
+#define QM_EIGHT_ACTIVATIONS(eight)                                                                                    \
+    float a0 = QM_LANE(c, 0), a1 = QM_LANE(c, 1), a2 = QM_LANE(c, 2), a3 = QM_LANE(c, 3), a4 = QM_LANE(c, 4),          \
+          a5 = QM_LANE(c, 5), a6 = QM_LANE(c, 6), a7 = QM_LANE(c, 7);
+#else
 #define QM_LOAD_ACTIVATIONS(base)                                                                                      \
     qm_u4 c = QM_LOAD4(activations, base);                                                                             \
     qm_f4 even = qm_half_low4(c), odd = qm_half_high4(c);
 #define QM_EIGHT_ACTIVATIONS(eight)                                                                                    \
     float a0 = QM_LANE(even, 0), a1 = QM_LANE(odd, 0), a2 = QM_LANE(even, 1), a3 = QM_LANE(odd, 1),                    \
           a4 = QM_LANE(even, 2), a5 = QM_LANE(odd, 2), a6 = QM_LANE(even, 3), a7 = QM_LANE(odd, 3);
+#endif
 #elif defined(QM_ACTIVATION_BF16)
 #define QM_UNIT_K 8
 #define QM_ACTIVATION_WORDS 4u

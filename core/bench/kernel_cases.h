@@ -29,7 +29,7 @@ uint32_t qm_case_position(const struct qm_case_builder *b, uint32_t row);
 // Puts value number `index` of `bits` bits into words, the lowest first.
 void qm_case_put(uint32_t *words, size_t index, uint32_t bits, uint32_t value);
 
-// What k of a kernel with weights must be a multiple of; 32 for the others.
+// What k of a kernel with weights, or of copy, must be a multiple of; 32 for the others.
 uint32_t qm_case_k_multiple(const char *name);
 
 // One function a kernel: kernel_cases_product.c for products and dequantize, kernel_cases.c for codes and attention,

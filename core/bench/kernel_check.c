@@ -426,7 +426,7 @@ enum qm_status qm_kernel_ceilings_measure(struct qm_device *device, uint64_t min
     while (words * 4 > device->info->max_binding_bytes || words * 16 > device->info->max_allocation_bytes)
         words /= 2;
     memset(out, 0, sizeof(*out));
-    struct qm_case_shape few = {.rows = 1, .k = 100003}, many = {.rows = 1, .k = (uint32_t)words};
+    struct qm_case_shape few = {.rows = 1, .k = 100004}, many = {.rows = 1, .k = (uint32_t)words};
     QM_TRY(ceiling(device, "copy", &few, &many, min_ns, &out->copy));
     struct qm_case_shape short_chain = {.rows = 250, .k = 100};
     struct qm_case_shape long_chain = {.rows = is_cpu ? 512 : 131072, .k = is_cpu ? 2000 : 512};
@@ -450,7 +450,8 @@ static enum qm_status add_case(struct list *list, const struct qm_case_shape *wa
                                bool timed)
 {
     struct qm_case_shape rounded = *wanted, *shape = &rounded;
-    if (strncmp(list->name, "mat", 3) == 0 || strcmp(list->variant->kernel, "dequantize") == 0)
+    if (strncmp(list->name, "mat", 3) == 0 || strcmp(list->variant->kernel, "dequantize") == 0 ||
+        strcmp(list->name, "copy") == 0)
         shape->k = (shape->k + qm_case_k_multiple(list->name) - 1) / qm_case_k_multiple(list->name) *
                    qm_case_k_multiple(list->name);
     struct qm_kernel_case *c = NULL;

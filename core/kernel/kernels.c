@@ -58,11 +58,11 @@ static void spread_groups(uint64_t count, uint32_t groups[3])
     groups[1] = divide_up(count, 32768);
 }
 
-// Where an invocation takes up to `most` tiles of columns one after another, it takes fewer while there are not 16 groups.
+// Where an invocation takes up to `most` tiles of columns one after another, it takes fewer while there are not 8 groups.
 static void share_tiles(uint32_t most, uint32_t groups[3])
 {
     uint32_t all = groups[1];
-    while (most > 1 && (uint64_t)groups[0] * divide_up(all, most) < 16)
+    while (most > 1 && (uint64_t)groups[0] * divide_up(all, most) < 8)
         most /= 2;
     groups[1] = divide_up(all, most);
 }

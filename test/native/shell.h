@@ -4,6 +4,7 @@
 #define QM_IN(number, type, name) const type *const name = (const type *)call->buffers[number];
 #define QM_IN4(number, name) QM_IN(number, uint, name)
 #define QM_OUT(number, type, name) type *const name = (type *)(uintptr_t)call->buffers[number];
+#define QM_OUT4(number, name) QM_OUT(number, uint, name)
 #define QM_INOUT(number, type, name) QM_OUT(number, type, name)
 #define QM_U32(name) const uint name = call->parameters[qm_parameter++];
 #define QM_F32(name) const float name = QM_BITS_FLOAT(call->parameters[qm_parameter++]);
