@@ -41,6 +41,11 @@
 #endif
         qm_fv x0 = QM_VALUE_OF(w0), x1 = QM_VALUE_OF(w1), x2 = QM_VALUE_OF(w2), x3 = QM_VALUE_OF(w3), x4 = QM_VALUE_OF(w4),
               x5 = QM_VALUE_OF(w5), x6 = QM_VALUE_OF(w6), x7 = QM_VALUE_OF(w7);
+#if defined(QM_STORE_TRANSPOSED)
+        if (column + QM_UINT(QM_VW) <= n)
+            QM_STORE_TRANSPOSED(result, column * k + unit * 8u, k, x0, x1, x2, x3, x4, x5, x6, x7)
+        else
+#endif
         QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {
             if (column + QM_UINT(lane) < n) {
                 uint to = (column + QM_UINT(lane)) * k + unit * 8u;

@@ -156,7 +156,32 @@
 #define QM_IV_BITS(x) QM_JOIN(as_int, QM_VW)(x)
 #define qm_i4 int4
 #define QM_F4_FROM_I4(x) convert_float4(x)
-#if QM_VW == 16 // processors, which convert binary16 themselves: exactly, as OpenCL has it
+// Processors convert binary16 themselves: exactly, as OpenCL has it.
+#if QM_VW == 8
+#define QM_LOAD_HALVES(buffer, i, low, high) /* of 8 words */                                                          \
+    float16 low##_pairs = vload_half16(0, (__global const half *)(buffer + (i)));                                      \
+    float8 low = low##_pairs.even, high = low##_pairs.odd;
+// Lane l of eight vectors, side by side, to buffer[to + l * stride]: transposed by shuffles of pairs, halves and quarters.
+#define QM_STORE_TRANSPOSED(buffer, to, stride, x0, x1, x2, x3, x4, x5, x6, x7)                                        \
+    {                                                                                                                  \
+        float8 t0 = (float8)(x0.lo, x4.lo), t1 = (float8)(x1.lo, x5.lo), t2 = (float8)(x2.lo, x6.lo),                  \
+               t3 = (float8)(x3.lo, x7.lo), t4 = (float8)(x0.hi, x4.hi), t5 = (float8)(x1.hi, x5.hi),                  \
+               t6 = (float8)(x2.hi, x6.hi), t7 = (float8)(x3.hi, x7.hi);                                               \
+        QM_STORE_FOUR_ROWS(buffer, to, stride, t0, t1, t2, t3)                                                         \
+        QM_STORE_FOUR_ROWS(buffer, (to) + 4u * (stride), stride, t4, t5, t6, t7)                                       \
+    }
+#define QM_STORE_FOUR_ROWS(buffer, to, stride, p, q, r, s)                                                             \
+    {                                                                                                                  \
+        float8 pq0 = (float8)(p.s0, q.s0, p.s1, q.s1, p.s4, q.s4, p.s5, q.s5),                                         \
+               rs0 = (float8)(r.s0, s.s0, r.s1, s.s1, r.s4, s.s4, r.s5, s.s5),                                         \
+               pq2 = (float8)(p.s2, q.s2, p.s3, q.s3, p.s6, q.s6, p.s7, q.s7),                                         \
+               rs2 = (float8)(r.s2, s.s2, r.s3, s.s3, r.s6, s.s6, r.s7, s.s7);                                         \
+        vstore8(as_uint8((float8)(pq0.s01, rs0.s01, pq0.s45, rs0.s45)), 0, buffer + (to));                             \
+        vstore8(as_uint8((float8)(pq0.s23, rs0.s23, pq0.s67, rs0.s67)), 0, buffer + (to) + (stride));                  \
+        vstore8(as_uint8((float8)(pq2.s01, rs2.s01, pq2.s45, rs2.s45)), 0, buffer + (to) + 2u * (stride));             \
+        vstore8(as_uint8((float8)(pq2.s23, rs2.s23, pq2.s67, rs2.s67)), 0, buffer + (to) + 3u * (stride));             \
+    }
+#elif QM_VW == 16
 #define QM_LOAD_HALVES(buffer, i, low, high) /* of 16 words */                                                         \
     float16 low##_pairs = vload_half16(0, (__global const half *)(buffer + (i))),                                      \
             high##_pairs = vload_half16(1, (__global const half *)(buffer + (i)));                                     \

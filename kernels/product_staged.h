@@ -6,9 +6,9 @@
     uint steps = k / 32u;
     uint row_words = steps * 4u * QM_ACTIVATION_WORDS;
     // The host may give a group fewer tiles than QM_TILES: it says so by the number of groups.
-    uint all_tiles = (n + QM_UINT(QM_VW - 1)) / QM_UINT(QM_VW), each = (all_tiles + QM_GROUPS_Y - 1u) / QM_GROUPS_Y;
-    uint first_tile = QM_GROUP_Y * each;
-    uint first_column = first_tile * QM_UINT(QM_VW);
+    uint all_tiles = (n + QM_UINT(QM_VW - 1)) / QM_UINT(QM_VW);
+    uint each = QM_MIN((all_tiles + QM_GROUPS_Y - 1u) / QM_GROUPS_Y, QM_UINT(QM_TILES));
+    uint first_tile = QM_GROUP_Y * each, first_column = first_tile * QM_UINT(QM_VW);
     uint tiles = QM_MIN(each, all_tiles - QM_MIN(first_tile, all_tiles));
     // Rows come in eights: 16 at a time, the last 8 alone.
     uint staged_rows = QM_MIN((rows - row0 + 7u) / 8u * 8u, QM_UINT(QM_ROWS));
