@@ -12,13 +12,10 @@
     QM_UNROLL for (int i = 0; i < QM_HEAD; i += QM_VW)                                                                 \
         QM_PRIVATE_STORE(to, (at) + QM_UINT(i), QM_FV_BITS(QM_LOAD_UV(cache, (from) + QM_UINT(i))))
 #elif defined(QM_KV_F16)
-#define QM_KV_PLACE(p) (((p) & ~31u) + 2u * ((p) & 15u) + (((p) >> 4) & 1u))
+#define QM_KV_PLACE(p) (p)
 #define QM_KV_STAGE(to, at, from)                                                                                      \
-    QM_UNROLL for (int i = 0; i < QM_HEAD / 2; i += QM_VW) {                                                           \
-        qm_uv words = QM_LOAD_UV(cache, (from) + QM_UINT(i));                                                          \
-        QM_PRIVATE_STORE(to, (at) + QM_UINT(2 * i), qm_half_low(words))                                                \
-        QM_PRIVATE_STORE(to, (at) + QM_UINT(2 * i + QM_VW), qm_half_high(words))                                       \
-    }
+    QM_UNROLL for (int i = 0; i < QM_HEAD / 2; i += 8)                                                                 \
+        QM_PRIVATE_STORE(to, (at) + QM_UINT(2 * i), QM_LOAD_HALF16(cache, (from) + QM_UINT(i)))
 #elif defined(QM_KV_KV4)
 #define QM_KV_PLACE(p) (((p) & ~31u) + 8u * ((p) & 3u) + (((p) >> 2) & 7u))
 #define QM_KV_STAGE(to, at, from)                                                                                      \

@@ -188,6 +188,7 @@
     float16 low = (float16)(low##_pairs.even, high##_pairs.even), high = (float16)(low##_pairs.odd, high##_pairs.odd);
 #define qm_f8 float8
 #define QM_LOAD_HALF8(buffer, i) vload_half8(0, (__global const half *)(buffer + (i)))
+#define QM_LOAD_HALF16(buffer, i) vload_half16(0, (__global const half *)(buffer + (i)))
 #endif
 #define QM_I4_FROM_U4(x) as_int4(x)
 #define QM_PRIVATE_LOAD(array, i) QM_JOIN(vload, QM_VW)(0, array + (i))

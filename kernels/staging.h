@@ -3,7 +3,7 @@
 //   QM_STAGE_STEP(to, at, from)   stores the 32 values whose first word is `from` at to[at] and what follows
 //   QM_STAGED_EIGHT(eight) + QM_STAGED_AT(j)   where value 8 eight + j of them is
 //
-// Vectors unpack the lowest value of each word, then the next: these lie side by side.
+// Where words are unpacked by vectors, the lowest values of all lie first, then the next. QM_VW is 16.
 #if defined(QM_ACTIVATION_F32)
 #define QM_STAGED_EIGHT(eight) (8u * (eight))
 #define QM_STAGED_AT(j) (j)
@@ -11,22 +11,20 @@
     QM_UNROLL for (int i = 0; i < 32; i += QM_VW)                                                                      \
         QM_PRIVATE_STORE(to, (at) + QM_UINT(i), QM_FV_BITS(QM_LOAD_UV(activations, (from) + QM_UINT(i))))
 
-#elif defined(QM_ACTIVATION_F16) || defined(QM_ACTIVATION_BF16)
-#if defined(QM_ACTIVATION_F16)
-#define QM_STAGED_LOW(u) qm_half_low(u)
-#define QM_STAGED_HIGH(u) qm_half_high(u)
-#else
-#define QM_STAGED_LOW(u) QM_FV_BITS((u) << 16)
-#define QM_STAGED_HIGH(u) QM_FV_BITS((u) & 0xffff0000u)
-#endif
+#elif defined(QM_ACTIVATION_F16)
+#define QM_STAGED_EIGHT(eight) (8u * (eight))
+#define QM_STAGED_AT(j) (j)
+#define QM_STAGE_STEP(to, at, from)                                                                                    \
+    QM_PRIVATE_STORE(to, at, QM_LOAD_HALF16(activations, from))                                                        \
+    QM_PRIVATE_STORE(to, (at) + 16u, QM_LOAD_HALF16(activations, (from) + 8u))
+
+#elif defined(QM_ACTIVATION_BF16)
 #define QM_STAGED_EIGHT(eight) (4u * (eight))
 #define QM_STAGED_AT(j) ((j) / 2 + 16 * ((j) % 2))
 #define QM_STAGE_STEP(to, at, from)                                                                                    \
-    QM_UNROLL for (int i = 0; i < 16; i += QM_VW) {                                                                    \
-        qm_uv words = QM_LOAD_UV(activations, (from) + QM_UINT(i));                                                    \
-        QM_PRIVATE_STORE(to, (at) + QM_UINT(i), QM_STAGED_LOW(words))                                                  \
-        QM_PRIVATE_STORE(to, (at) + QM_UINT(i) + 16u, QM_STAGED_HIGH(words))                                           \
-    }
+    qm_uv words = QM_LOAD_UV(activations, from);                                                                       \
+    QM_PRIVATE_STORE(to, at, QM_FV_BITS(words << 16))                                                                  \
+    QM_PRIVATE_STORE(to, (at) + 16u, QM_FV_BITS(words & 0xffff0000u))
 
 #elif defined(QM_ACTIVATION_A4)
 #define QM_STAGED_EIGHT(eight) (eight)
