@@ -22,6 +22,7 @@ set(native_table "")
 set(native_declarations "")
 set(QM_NATIVE_SOURCES)
 set(kernels)
+set(names)
 
 # file(WRITE) only where something changed, so that a new configuration does not rebuild everything.
 function(qm_write path content)
@@ -84,6 +85,10 @@ foreach(variant_row ${variant_rows})
         if(NOT is_wanted)
             continue()
         endif()
+        if(name IN_LIST names) # of the rows for it, the first counts
+            continue()
+        endif()
+        list(APPEND names ${name})
         string(REPLACE ";" " " definition_text "${definitions};${opencl_options}")
         string(STRIP "${definition_text}" definition_text)
         set(spirv_entry "NULL, 0")

@@ -15,11 +15,20 @@
 #include "quantize.h"
 #include "rows.h"
 #ifndef QM_BODY
+// QM_BY_VECTORS: f16, bf16 and a8 as vectors of QM_VW values. (For the host: which bindings may be read as texels.)
+#if defined(QM_BY_VECTORS) || defined(QM_HOST)
+#define QM_BUFFERS                                                                                                     \
+    QM_IN4(0, x)                                                                                                       \
+    QM_OUT4(1, codes)                                                                                                  \
+    QM_OUT(2, float, scales)                                                                                           \
+    QM_IN(3, float, static_scales)
+#else
 #define QM_BUFFERS                                                                                                     \
     QM_IN(0, float, x)                                                                                                 \
     QM_OUT(1, uint, codes)                                                                                             \
     QM_OUT(2, float, scales)                                                                                           \
     QM_IN(3, float, static_scales)
+#endif
 #define QM_PARAMETERS                                                                                                  \
     QM_U32(rows)                                                                                                       \
     QM_U32(width)                                                                                                      \
@@ -54,7 +63,28 @@ QM_FUNCTION uint qm_bf16_bits(float value)
     uint bits = QM_FLOAT_BITS(value);
     return (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
 }
+#if defined(QM_BY_VECTORS)
+QM_FUNCTION qm_uv qm_bf16_bits_v(qm_fv value)
+{
+    qm_uv bits = QM_UV_BITS(value);
+    return (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+}
+QM_FUNCTION qm_uv qm_half_bits_v(qm_fv x)
+{
+    QM_TO_HALF(qm_fv, qm_uv, QM_UV_BITS, QM_FV_BITS)
+}
+// As qm_integer_code(x, inverse, 127.0f) & 0xff: the low bits of what qm_round subtracts are 0.
+QM_FUNCTION qm_uv qm_byte_codes(qm_fv x, float inverse)
+{
+    QM_PRECISE_SCOPE
+    QM_PRECISE qm_fv scaled = x * inverse;
+    QM_PRECISE qm_fv shifted = QM_MIN(QM_MAX(scaled, -127.0f), 127.0f) + 12582912.0f;
+    return QM_UV_BITS(shifted) & 0xffu;
+}
 #endif
+#endif
+#elif defined(QM_BY_VECTORS)
+#include "activations_vectors.h"
 #else
 #ifndef QM_VALUE
 #define QM_ROW_BEGIN uint base = row * width;
@@ -80,10 +110,10 @@ QM_FUNCTION uint qm_bf16_bits(float value)
         uint groups = width / QM_UNIT;
         for (uint group = QM_LANE_FIRST(groups); group < QM_LANE_END(groups); group += QM_LANE_STRIDE) {
             uint first_word = group * (QM_UNIT / QM_PER_WORD), end_word = first_word + QM_UNIT / QM_PER_WORD, word_stride = 1u;
-            float amax = 0.0f;
+            uint amax = 0u; // magnitudes are in the order of their bits, and the largest integer needs no order of floats
             for (uint c = group * QM_UNIT; c < (group + 1u) * QM_UNIT; ++c)
-                amax = QM_MAX(amax, QM_ABS(QM_VALUE(c)));
-            float scale = qm_scale_of(amax, QM_INVERSE_LARGEST);
+                amax = QM_MAX(amax, QM_FLOAT_BITS(QM_VALUE(c)) & 0x7fffffffu);
+            float scale = qm_scale_of(QM_BITS_FLOAT(amax), QM_INVERSE_LARGEST);
             if (is_static != 0u)
                 scale = QM_STATIC_SCALE(group);
             scales[row * groups + group] = scale;
@@ -93,9 +123,10 @@ QM_FUNCTION uint qm_bf16_bits(float value)
                  word_stride = QM_LANE_STRIDE;
             float scale = QM_STATIC_SCALE(0u);
             if (is_static == 0u) {
-                float amax = 0.0f;
-#define QM_RAISE(c) amax = QM_MAX(amax, QM_ABS(QM_VALUE(c)));
+                uint bits = 0u; // magnitudes are in the order of their bits
+#define QM_RAISE(c) bits = QM_MAX(bits, QM_FLOAT_BITS(QM_VALUE(c)) & 0x7fffffffu);
                 QM_LANE_VALUES(width, QM_UNIT, QM_RAISE)
+                float amax = QM_BITS_FLOAT(bits);
                 QM_REDUCE_MAX(amax)
                 scale = qm_scale_of(amax, QM_INVERSE_LARGEST);
             }

@@ -9,7 +9,7 @@
 // j / 32 == p / 32. That depends on (p, j) alone, so that prefill and decode are the same function. It needs exact_first <=
 // exact_length, and exact_length == context where exact_last > 0 or for kivi.
 // Heads of QM_HEAD values; q is [rows][heads][QM_HEAD], y likewise with result_stride floats between rows. Softmax online (running maximum), in float32, qm_exp. QM_SPLIT invocations
-// share the positions of one (row, head), and are merged in their order.
+// share the positions of one (row, head), and are merged in their order. QM_QUERIES: attention_lanes.h, but for QM_KV_EXACT.
 // Bound: |error| <= (positions + 256) 2^-23 * max |v| + what the scores' error QM_HEAD / 64 * 2^-20 * max |s| does to the weights; of
 // minimum + scale * code, |minimum| + |scale * code| stands for the magnitude.
 #include "kv_format.h"
@@ -120,6 +120,8 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
 #define QM_KV_VALUES(words, i) qm_kv_nibbles(QM_LANE(words, (i) / 2) >> (16 * ((i) & 1)))
 #endif
 #endif
+#elif defined(QM_QUERIES) && !defined(QM_KV_EXACT)
+#include "attention_lanes.h"
 #else
     // QM_SPLIT == 1: an invocation is a (row, head); else a workgroup is.
 #if QM_SPLIT > 1
@@ -129,7 +131,11 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
     uint item = QM_GROUP_X * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X;
     uint slice = 0u;
 #endif
+#if defined(QM_QUERIES) // as many groups as the other body takes
+    for (; item < rows * heads; item += QM_GROUPS_X) {
+#else
     if (item < rows * heads) {
+#endif
         uint row = item / heads, head = item % heads;
         uint sequence = QM_ROW_SEQUENCE(row);
         uint position = QM_ROW_POSITION(row);

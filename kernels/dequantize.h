@@ -7,7 +7,7 @@
 #ifndef QM_BODY
 #define QM_BUFFERS                                                                                                     \
     QM_IN4(0, weights)                                                                                                 \
-    QM_OUT(1, float, result)
+    QM_OUT4(1, result)
 #define QM_PARAMETERS                                                                                                  \
     QM_U32(k)                                                                                                          \
     QM_U32(n)                                                                                                          \
@@ -33,25 +33,24 @@
         qm_fv scale = QM_FV(1.0f);
 #endif
         qm_fv factor = QM_FV(multiplier);
-        qm_fv w[8];
-        w[0] = w0;
-        w[1] = w1;
-        w[2] = w2;
-        w[3] = w3;
-        w[4] = w4;
-        w[5] = w5;
-        w[6] = w6;
-        w[7] = w7;
-        QM_UNROLL for (int j = 0; j < 8; ++j) {
-            // The factor comes first: twice a weight may be beyond the largest float.
-            qm_fv value = w[j] * QM_FV(QM_WEIGHT_FACTOR) * scale;
+        // The factor comes first: twice a weight may be beyond the largest float.
 #if defined(QM_WEIGHT_OFFSET)
-            value += offset;
+#define QM_VALUE_OF(w) ((w) * QM_FV(QM_WEIGHT_FACTOR) * scale + offset) * factor
+#else
+#define QM_VALUE_OF(w) (w) * QM_FV(QM_WEIGHT_FACTOR) * scale * factor
 #endif
-            value = value * factor;
-            QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {
-                if (column + QM_UINT(lane) < n)
-                    result[(column + QM_UINT(lane)) * k + unit * 8u + QM_UINT(j)] = QM_LANE(value, lane);
+        qm_fv x0 = QM_VALUE_OF(w0), x1 = QM_VALUE_OF(w1), x2 = QM_VALUE_OF(w2), x3 = QM_VALUE_OF(w3), x4 = QM_VALUE_OF(w4),
+              x5 = QM_VALUE_OF(w5), x6 = QM_VALUE_OF(w6), x7 = QM_VALUE_OF(w7);
+#if defined(QM_STORE_TRANSPOSED)
+        if (column + QM_UINT(QM_VW) <= n)
+            QM_STORE_TRANSPOSED(result, column * k + unit * 8u, k, x0, x1, x2, x3, x4, x5, x6, x7)
+        else
+#endif
+        QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {
+            if (column + QM_UINT(lane) < n) {
+                uint to = (column + QM_UINT(lane)) * k + unit * 8u;
+                QM_STORE4(result, to, QM_U4_FROM_F4(QM_F4(QM_LANE(x0, lane), QM_LANE(x1, lane), QM_LANE(x2, lane), QM_LANE(x3, lane))));
+                QM_STORE4(result, to + 4u, QM_U4_FROM_F4(QM_F4(QM_LANE(x4, lane), QM_LANE(x5, lane), QM_LANE(x6, lane), QM_LANE(x7, lane))));
             }
         }
     }

@@ -51,6 +51,7 @@
 #define QM_FLOAT_BITS(x) floatBitsToUint(x)
 #define QM_BITS_FLOAT(x) uintBitsToFloat(x)
 #define QM_F4(a, b, c, d) vec4(a, b, c, d)
+#define QM_U4_FROM_F4(x) floatBitsToUint(x)
 #define QM_FV(x) vec4(x)
 #define QM_IV(x) ivec4(x)
 #define QM_UV(x) uvec4(x)
@@ -58,6 +59,9 @@
 #define QM_IV_FROM_UV(x) ivec4(x)
 #define QM_FV_FROM_IV(x) vec4(x)
 #define QM_FV_BITS(x) uintBitsToFloat(x)
+#define QM_UV_BITS(x) floatBitsToUint(x)
+#define QM_EVENS(a, b) vec4(a.xz, b.xz)
+#define QM_ODDS(a, b) vec4(a.yw, b.yw)
 #define QM_UV_FROM_IV(x) uvec4(x)
 #define QM_DOT4(a, b) dot(a, b)
 #define QM_MAX(a, b) max(a, b)
@@ -82,9 +86,12 @@
     buffer[(i) + 2u] = v.z;                                                                                            \
     buffer[(i) + 3u] = v.w
 #define QM_STORE_UV(buffer, i, v) buffer[(i) >> 2] = v
+#define QM_STORE4(buffer, i, v) buffer[(i) >> 2] = v
 
 #define QM_GROUP_X gl_WorkGroupID.x
 #define QM_GROUP_Y gl_WorkGroupID.y
+#define QM_GROUPS_X gl_NumWorkGroups.x
+#define QM_GROUPS_Y gl_NumWorkGroups.y
 #define QM_LOCAL_X gl_LocalInvocationID.x
 #define QM_LOCAL_Y gl_LocalInvocationID.y
 #define QM_BARRIER barrier()
@@ -125,6 +132,7 @@
 #define QM_FLOAT_BITS(x) as_uint(x)
 #define QM_BITS_FLOAT(x) as_float(x)
 #define QM_F4(a, b, c, d) ((float4)(a, b, c, d))
+#define QM_U4_FROM_F4(x) as_uint4(x)
 #define QM_FV(x) ((qm_fv)(x))
 #define QM_IV(x) ((qm_iv)(x))
 #define QM_UV(x) ((qm_uv)(x))
@@ -132,6 +140,9 @@
 #define QM_IV_FROM_UV(x) QM_JOIN(as_int, QM_VW)(x)
 #define QM_FV_FROM_IV(x) QM_JOIN(convert_float, QM_VW)(x)
 #define QM_FV_BITS(x) QM_JOIN(as_float, QM_VW)(x)
+#define QM_UV_BITS(x) QM_JOIN(as_uint, QM_VW)(x)
+#define QM_EVENS(a, b) ((qm_fv)((a).even, (b).even))
+#define QM_ODDS(a, b) ((qm_fv)((a).odd, (b).odd))
 #define QM_UV_FROM_IV(x) QM_JOIN(as_uint, QM_VW)(x)
 #define QM_DOT4(a, b) dot(a, b)
 #define QM_MAX(a, b) max(a, b)
@@ -146,9 +157,53 @@
 #define QM_LOAD_UV(buffer, i) QM_JOIN(vload, QM_VW)(0, buffer + (i))
 #define QM_STORE_FV(buffer, i, v) QM_JOIN(vstore, QM_VW)(v, 0, buffer + (i))
 #define QM_STORE_UV(buffer, i, v) QM_JOIN(vstore, QM_VW)(v, 0, buffer + (i))
+#define QM_STORE4(buffer, i, v) vstore4(v, 0, buffer + (i))
+#define QM_IV_BITS(x) QM_JOIN(as_int, QM_VW)(x)
+#define qm_i4 int4
+#define QM_F4_FROM_I4(x) convert_float4(x)
+// Processors convert binary16 themselves: exactly, as OpenCL has it.
+#if QM_VW == 8
+#define QM_LOAD_HALVES(buffer, i, low, high) /* of 8 words */                                                          \
+    float16 low##_pairs = vload_half16(0, (__global const half *)(buffer + (i)));                                      \
+    float8 low = low##_pairs.even, high = low##_pairs.odd;
+// Lane l of eight vectors, side by side, to buffer[to + l * stride]: transposed by shuffles of pairs, halves and quarters.
+#define QM_STORE_TRANSPOSED(buffer, to, stride, x0, x1, x2, x3, x4, x5, x6, x7)                                        \
+    {                                                                                                                  \
+        float8 t0 = (float8)(x0.lo, x4.lo), t1 = (float8)(x1.lo, x5.lo), t2 = (float8)(x2.lo, x6.lo),                  \
+               t3 = (float8)(x3.lo, x7.lo), t4 = (float8)(x0.hi, x4.hi), t5 = (float8)(x1.hi, x5.hi),                  \
+               t6 = (float8)(x2.hi, x6.hi), t7 = (float8)(x3.hi, x7.hi);                                               \
+        QM_STORE_FOUR_ROWS(buffer, to, stride, t0, t1, t2, t3)                                                         \
+        QM_STORE_FOUR_ROWS(buffer, (to) + 4u * (stride), stride, t4, t5, t6, t7)                                       \
+    }
+#define QM_STORE_FOUR_ROWS(buffer, to, stride, p, q, r, s)                                                             \
+    {                                                                                                                  \
+        float8 pq0 = (float8)(p.s0, q.s0, p.s1, q.s1, p.s4, q.s4, p.s5, q.s5),                                         \
+               rs0 = (float8)(r.s0, s.s0, r.s1, s.s1, r.s4, s.s4, r.s5, s.s5),                                         \
+               pq2 = (float8)(p.s2, q.s2, p.s3, q.s3, p.s6, q.s6, p.s7, q.s7),                                         \
+               rs2 = (float8)(r.s2, s.s2, r.s3, s.s3, r.s6, s.s6, r.s7, s.s7);                                         \
+        vstore8(as_uint8((float8)(pq0.s01, rs0.s01, pq0.s45, rs0.s45)), 0, buffer + (to));                             \
+        vstore8(as_uint8((float8)(pq0.s23, rs0.s23, pq0.s67, rs0.s67)), 0, buffer + (to) + (stride));                  \
+        vstore8(as_uint8((float8)(pq2.s01, rs2.s01, pq2.s45, rs2.s45)), 0, buffer + (to) + 2u * (stride));             \
+        vstore8(as_uint8((float8)(pq2.s23, rs2.s23, pq2.s67, rs2.s67)), 0, buffer + (to) + 3u * (stride));             \
+    }
+#elif QM_VW == 16
+#define QM_LOAD_HALVES(buffer, i, low, high) /* of 16 words */                                                         \
+    float16 low##_pairs = vload_half16(0, (__global const half *)(buffer + (i))),                                      \
+            high##_pairs = vload_half16(1, (__global const half *)(buffer + (i)));                                     \
+    float16 low = (float16)(low##_pairs.even, high##_pairs.even), high = (float16)(low##_pairs.odd, high##_pairs.odd);
+#define qm_f8 float8
+#define QM_LOAD_HALF8(buffer, i) vload_half8(0, (__global const half *)(buffer + (i)))
+#define QM_LOAD_HALF16(buffer, i) vload_half16(0, (__global const half *)(buffer + (i)))
+#endif
+#define QM_I4_FROM_U4(x) as_int4(x)
+#define QM_PRIVATE_LOAD(array, i) QM_JOIN(vload, QM_VW)(0, array + (i))
+#define QM_PRIVATE_STORE(array, i, v) QM_JOIN(vstore, QM_VW)(v, 0, array + (i));
+#define QM_PRIVATE_STORE4(array, i, v) vstore4(v, 0, array + (i));
 
 #define QM_GROUP_X ((uint)get_group_id(0))
 #define QM_GROUP_Y ((uint)get_group_id(1))
+#define QM_GROUPS_X ((uint)get_num_groups(0))
+#define QM_GROUPS_Y ((uint)get_num_groups(1))
 #define QM_LOCAL_X ((uint)get_local_id(0))
 #define QM_LOCAL_Y ((uint)get_local_id(1))
 #define QM_BARRIER barrier(CLK_LOCAL_MEM_FENCE)
@@ -190,6 +245,7 @@ typedef uint32_t qm_uv __attribute__((vector_size(4 * QM_VW)));
 QM_FUNCTION uint QM_FLOAT_BITS(float x) { uint bits; memcpy(&bits, &x, 4); return bits; }
 QM_FUNCTION float QM_BITS_FLOAT(uint x) { float value; memcpy(&value, &x, 4); return value; }
 #define QM_F4(a, b, c, d) ((qm_f4){a, b, c, d})
+#define QM_U4_FROM_F4(x) ((qm_u4)(x))
 #define QM_FV(x) ((qm_fv){0} + (x))
 #define QM_IV(x) ((qm_iv){0} + (x))
 #define QM_UV(x) ((qm_uv){0} + (x))
@@ -208,6 +264,7 @@ QM_FUNCTION qm_u4 QM_LOAD4(const uint *buffer, uint i) { qm_u4 v; memcpy(&v, buf
 QM_FUNCTION qm_uv QM_LOAD_UV(const uint *buffer, uint i) { qm_uv v; memcpy(&v, buffer + i, sizeof(v)); return v; }
 QM_FUNCTION void QM_STORE_FV(float *buffer, uint i, qm_fv v) { memcpy(buffer + i, &v, sizeof(v)); }
 QM_FUNCTION void QM_STORE_UV(uint *buffer, uint i, qm_uv v) { memcpy(buffer + i, &v, sizeof(v)); }
+QM_FUNCTION void QM_STORE4(uint *buffer, uint i, qm_u4 v) { memcpy(buffer + i, &v, sizeof(v)); }
 
 #define QM_GROUP_X qm_group_x
 #define QM_GROUP_Y qm_group_y
@@ -282,25 +339,36 @@ QM_FUNCTION float qm_inverse_root(float x)
 
 // e^x, relative error below 2e-7 for -87 <= x <= 88; below it gives e^-87, above it e^88. x = n ln 2 + r, then the
 // Taylor series of e^r to r^7 (|r| <= 0.347: the rest is below 2^-27).
+#define QM_SIGNED_BITS(x) QM_INT(QM_FLOAT_BITS(x))
+#define QM_SIGNED_FLOAT(x) QM_BITS_FLOAT(QM_UINT(x))
+#define QM_EXPONENTIAL(floats, ints, FLOAT_BITS, FLOAT_OF_INT, BITS_FLOAT)                                               \
+    QM_PRECISE_SCOPE                                                                                                   \
+    QM_PRECISE floats bounded = QM_MIN(QM_MAX(x, -87.0f), 88.0f);                                                      \
+    QM_PRECISE floats shifted = bounded * 1.44269504f;                                                                 \
+    shifted = shifted + 12582912.0f; /* as in qm_round */                                                              \
+    ints n = FLOAT_BITS(shifted) - 0x4b400000;                                                                         \
+    QM_PRECISE floats count = FLOAT_OF_INT(n);                                                                         \
+    QM_PRECISE floats r = bounded - count * 0.693359375f; /* exact: 0.693359375 has 9 bits */                          \
+    r = r + count * 2.12194440e-4f;                                                                                    \
+    QM_PRECISE floats sum = r * (1.0f / 5040.0f) + 1.0f / 720.0f;                                                      \
+    sum = sum * r + 1.0f / 120.0f;                                                                                     \
+    sum = sum * r + 1.0f / 24.0f;                                                                                      \
+    sum = sum * r + 1.0f / 6.0f;                                                                                       \
+    sum = sum * r + 0.5f;                                                                                              \
+    sum = sum * r + 1.0f;                                                                                              \
+    sum = sum * r + 1.0f;                                                                                              \
+    QM_PRECISE floats power = BITS_FLOAT((n + 127) << 23);                                                             \
+    return sum * power;
 QM_FUNCTION float qm_exp(float x)
 {
-    QM_PRECISE_SCOPE
-    QM_PRECISE float bounded = QM_MIN(QM_MAX(x, -87.0f), 88.0f);
-    int n = qm_round(bounded * 1.44269504f);
-    QM_PRECISE float count = QM_FLOAT(n);
-    QM_PRECISE float r = bounded - count * 0.693359375f; // exact: 0.693359375 has 9 bits
-    r = r + count * 2.12194440e-4f;
-    QM_PRECISE float sum = 1.0f / 5040.0f;
-    sum = sum * r + 1.0f / 720.0f;
-    sum = sum * r + 1.0f / 120.0f;
-    sum = sum * r + 1.0f / 24.0f;
-    sum = sum * r + 1.0f / 6.0f;
-    sum = sum * r + 0.5f;
-    sum = sum * r + 1.0f;
-    sum = sum * r + 1.0f;
-    QM_PRECISE float power = QM_BITS_FLOAT(QM_UINT(n + 127) << 23);
-    return sum * power;
+    QM_EXPONENTIAL(float, int, QM_SIGNED_BITS, QM_FLOAT, QM_SIGNED_FLOAT)
 }
+#if defined(qm_i4)
+QM_FUNCTION qm_fv qm_exp_v(qm_fv x)
+{
+    QM_EXPONENTIAL(qm_fv, qm_iv, QM_IV_BITS, QM_FV_FROM_IV, QM_FV_BITS)
+}
+#endif
 
 // ln x for normal positive x, absolute error below 2e-7 + 1.5e-7 |ln x|. x = 2^e m, m in [2/3, 4/3);
 // ln m = 2 atanh(f), f = (m - 1) / (m + 1), |f| <= 1/5, odd series to f^9.
@@ -322,22 +390,19 @@ QM_FUNCTION float qm_log(float x)
 }
 
 // binary16 of a float, as bits: to nearest, ties to even; 65,520 and more in magnitude give infinity. In integers, for
-// GLSL's own conversion may round either way.
+// GLSL's own conversion may round either way. A normal number's mantissa is rounded in place and may carry up to infinity;
+// of a subnormal one, the sum's low bits are the multiple of 2^-24, rounded by the addition. The lesser of both is it.
+#define QM_TO_HALF(floats, uints, FLOAT_BITS, BITS_FLOAT)                                                               \
+    QM_PRECISE_SCOPE                                                                                                   \
+    uints bits = FLOAT_BITS(x), magnitude = bits & 0x7fffffffu;                                                        \
+    uints least = QM_MAX(magnitude, 0x38800000u); /* 2^-14 */                                                          \
+    uints normal = QM_MIN(((least + 0xfffu + ((least >> 13) & 1u)) >> 13) - 0x1c000u, 0x7c00u);                        \
+    QM_PRECISE floats shifted = BITS_FLOAT(magnitude) + 0.5f;                                                          \
+    uints beyond = magnitude - QM_MIN(magnitude, 0x7f800000u); /* 0 but for NaN */                                     \
+    return ((bits >> 16) & 0x8000u) | (QM_MIN(normal, FLOAT_BITS(shifted) - 0x3f000000u) + (QM_MIN(beyond, 1u) << 9));
 QM_FUNCTION uint qm_half_bits(float x)
 {
-    uint bits = QM_FLOAT_BITS(x);
-    uint sign = (bits >> 16) & 0x8000u;
-    uint magnitude = bits & 0x7fffffffu;
-    uint exponent = magnitude >> 23;
-    uint shift = exponent >= 113u ? 13u : QM_MIN(126u - QM_MIN(exponent, 126u), 25u);
-    uint mantissa = exponent >= 113u ? magnitude - 0x38000000u : ((magnitude & 0x7fffffu) | 0x800000u);
-    uint kept = mantissa >> shift;
-    uint rest = mantissa & ((1u << shift) - 1u);
-    uint tie = 1u << (shift - 1u);
-    kept = kept + QM_UINT(rest > tie || (rest == tie && (kept & 1u) == 1u));
-    kept = magnitude >= 0x477ff000u ? 0x7c00u : kept;
-    kept = magnitude > 0x7f800000u ? 0x7e00u : kept;
-    return sign | kept;
+    QM_TO_HALF(float, uint, QM_FLOAT_BITS, QM_BITS_FLOAT)
 }
 
 // ---- Small floats ----

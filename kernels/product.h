@@ -10,14 +10,14 @@
 //
 // Accumulation: integer codes with int8 or int4 activations: int32 within a block, converted once, float32 across blocks;
 // what an offset takes is the int32 sum of the block's activations. Else float32 throughout, the codes converted exactly,
-// four k per expression. Multiply-adds may contract. Each output's order of summation depends on QM_SPLIT alone: the
-// vector runs along columns.
+// four k per expression (QM_STAGE: k after k). Multiply-adds may contract. Each output's order of summation depends on
+// QM_STAGE and QM_SPLIT alone: the vector runs along columns.
 //
 // Bound against the oracle, for exactly represented inputs: |error| <= (K + 8) 2^-24 * multiplier * sum |a_scale a| (|w_scale
 // w| + |w_offset|); with integer products the inner sums are exact, and what is left is (blocks + 8) 2^-24 of it.
 //
 // One invocation computes QM_ROWS rows of QM_COLUMNS columns; QM_SPLIT invocations share the steps of 32 k of one tile and
-// add up in a fixed order through local memory.
+// add up in a fixed order through local memory. With QM_STAGE an invocation computes several such tiles: product_staged.h.
 #ifndef QM_PRODUCT_H
 #define QM_PRODUCT_H
 
@@ -66,12 +66,19 @@
 #elif defined(QM_ACTIVATION_F16)
 #define QM_UNIT_K 8
 #define QM_ACTIVATION_WORDS 4u
+#if defined(QM_LOAD_HALF8)
+#define QM_LOAD_ACTIVATIONS(base) qm_f8 c = QM_LOAD_HALF8(activations, base);
+#define QM_EIGHT_ACTIVATIONS(eight)                                                                                    \
+    float a0 = QM_LANE(c, 0), a1 = QM_LANE(c, 1), a2 = QM_LANE(c, 2), a3 = QM_LANE(c, 3), a4 = QM_LANE(c, 4),          \
+          a5 = QM_LANE(c, 5), a6 = QM_LANE(c, 6), a7 = QM_LANE(c, 7);
+#else
 #define QM_LOAD_ACTIVATIONS(base)                                                                                      \
     qm_u4 c = QM_LOAD4(activations, base);                                                                             \
     qm_f4 even = qm_half_low4(c), odd = qm_half_high4(c);
 #define QM_EIGHT_ACTIVATIONS(eight)                                                                                    \
     float a0 = QM_LANE(even, 0), a1 = QM_LANE(odd, 0), a2 = QM_LANE(even, 1), a3 = QM_LANE(odd, 1),                    \
           a4 = QM_LANE(even, 2), a5 = QM_LANE(odd, 2), a6 = QM_LANE(even, 3), a7 = QM_LANE(odd, 3);
+#endif
 #elif defined(QM_ACTIVATION_BF16)
 #define QM_UNIT_K 8
 #define QM_ACTIVATION_WORDS 4u
@@ -109,6 +116,10 @@
         a4 = QM_INT(c1 << 24) >> 24, a5 = QM_INT(c1 << 16) >> 24, a6 = QM_INT(c1 << 8) >> 24, a7 = QM_INT(c1) >> 24;
 #endif
 
+#if defined(QM_STAGE)
+#include "staging.h"
+#endif
+
 #define QM_BUFFERS                                                                                                     \
     QM_IN4(0, weights)                                                                                                 \
     QM_IN4(1, activations)                                                                                             \
@@ -127,6 +138,27 @@
     QM_U32(weight_shift)                                                                                               \
     QM_U32(activation_shift)                                                                                           \
     QM_U32(is_added)
+// A vector of results of one row to its place, or added to what is there; the last one may stand out over n.
+#define QM_STORE_RESULT(row, at, value)                                                                                \
+    {                                                                                                                  \
+        uint to = (row) * result_stride + (at);                                                                        \
+        qm_fv stored = value;                                                                                          \
+        if (is_added != 0u) {                                                                                          \
+            QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {                                                       \
+                if ((at) + QM_UINT(lane) < n)                                                                          \
+                    QM_LANE(stored, lane) = qm_sum_of(result[to + QM_UINT(lane)], QM_LANE(stored, lane));              \
+            }                                                                                                          \
+        }                                                                                                              \
+        if ((at) + QM_UINT(QM_VW) <= n) {                                                                              \
+            QM_STORE_FV(result, to, stored);                                                                           \
+        } else {                                                                                                       \
+            QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {                                                       \
+                if ((at) + QM_UINT(lane) < n)                                                                          \
+                    result[to + QM_UINT(lane)] = QM_LANE(stored, lane);                                                \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
 #if QM_SPLIT > 1
 #define QM_LOCALS QM_LOCAL_U32(partials, QM_WORKGROUP_X * QM_WORKGROUP_Y * QM_ROWS * QM_COLUMNS)
 #else
@@ -135,7 +167,9 @@
 
 #endif
 
-#ifdef QM_BODY
+#if defined(QM_BODY) && defined(QM_STAGE)
+#include "product_staged.h"
+#elif defined(QM_BODY)
     // Group x: row tile (fastest, so that neighbours share weights); group y and local x: column tile; where slices share
     // it, local y is the column tile and local x the slice.
     uint row0 = QM_GROUP_X * QM_UINT(QM_ROWS);
@@ -282,21 +316,7 @@
 #if defined(QM_ACTIVATION_SCALED)
                 value = value * activation_scales[row];
 #endif
-                uint to = row * result_stride + at;
-                if (is_added != 0u) {
-                    QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {
-                        if (at + QM_UINT(lane) < n)
-                            QM_LANE(value, lane) = qm_sum_of(result[to + QM_UINT(lane)], QM_LANE(value, lane));
-                    }
-                }
-                if (at + QM_UINT(QM_VW) <= n) {
-                    QM_STORE_FV(result, to, value);
-                } else {
-                    QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {
-                        if (at + QM_UINT(lane) < n)
-                            result[to + QM_UINT(lane)] = QM_LANE(value, lane);
-                    }
-                }
+                QM_STORE_RESULT(row, at, value)
             }
         }
     }

@@ -101,15 +101,7 @@
             uint row = row0 + QM_UINT(r * QM_TILE_Y) + tile_y;
             if (row < rows && at < n) {
                 qm_fv value = total[r * QM_VECTORS + v] * (multiplier * QM_WEIGHT_FACTOR);
-                uint to = row * result_stride + at;
-                if (at + QM_UINT(QM_VW) <= n) {
-                    QM_STORE_FV(result, to, value);
-                } else {
-                    QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {
-                        if (at + QM_UINT(lane) < n)
-                            result[to + QM_UINT(lane)] = QM_LANE(value, lane);
-                    }
-                }
+                QM_STORE_RESULT(row, at, value)
             }
         }
     }

@@ -284,15 +284,7 @@ QM_FUNCTION qm_iv qm_byte_lanes(qm_u4 words, int shift)
 #if defined(QM_ACTIVATION_SCALED)
                 value = value * activation_scales[row];
 #endif
-                uint to = row * result_stride + at;
-                if (at + QM_UINT(QM_VW) <= n) {
-                    QM_STORE_FV(result, to, value);
-                } else {
-                    QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {
-                        if (at + QM_UINT(lane) < n)
-                            result[to + QM_UINT(lane)] = QM_LANE(value, lane);
-                    }
-                }
+                QM_STORE_RESULT(row, at, value)
             }
         }
     }

@@ -166,14 +166,6 @@
 #if defined(QM_ACTIVATION_SCALED)
         value = value * activation_scales[row];
 #endif
-        uint to = row * result_stride + at;
-        if (at + 4u <= n) {
-            QM_STORE_FV(result, to, value);
-        } else {
-            QM_UNROLL for (int lane = 0; lane < 4; ++lane) {
-                if (at + QM_UINT(lane) < n)
-                    result[to + QM_UINT(lane)] = QM_LANE(value, lane);
-            }
-        }
+        QM_STORE_RESULT(row, at, value)
     }
 #endif

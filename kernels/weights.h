@@ -31,6 +31,17 @@
 
 // ---- Codes --------------------------------------------------------------------------------------------------------
 
+// Floats of unsigned codes without a conversion, exactly: code c at bit `at` of x, put into the mantissa of 2^(23 - at), is
+// 2^(23 - at) + c, of which 2^(23 - at) + offset is taken. Two operations where and-or is one; at most 23 - at bits.
+#define QM_BITS_CODE(x, mask, at, offset)                                                                              \
+    (QM_FV_BITS(((x) & ((mask) << (at))) | ((150u - (at)) << 23)) - QM_FV(QM_FLOAT(1u << (23u - (at))) + (offset)))
+#define QM_NIBBLE_CODES(u, offset)                                                                                     \
+    qm_uv upper = (u) >> 20;                                                                                          \
+    qm_fv w0 = QM_BITS_CODE(u, 15u, 0u, offset), w1 = QM_BITS_CODE(u, 15u, 4u, offset),                                \
+          w2 = QM_BITS_CODE(u, 15u, 8u, offset), w3 = QM_BITS_CODE(u, 15u, 12u, offset),                              \
+          w4 = QM_BITS_CODE(u, 15u, 16u, offset), w5 = QM_BITS_CODE(upper, 15u, 0u, offset),                            \
+          w6 = QM_BITS_CODE(upper, 15u, 4u, offset), w7 = QM_BITS_CODE(upper, 15u, 8u, offset);
+
 #if defined(QM_WEIGHT_F32)
 #define QM_CODE_WORDS 32u
 #define QM_DECODE_EIGHT(base, eight)                                                                                   \
@@ -48,34 +59,67 @@
 #define QM_LOW(u) QM_FV_BITS((u) << 16)
 #define QM_HIGH(u) QM_FV_BITS((u) & 0xffff0000u)
 #endif
+#if defined(QM_WEIGHT_F16) && defined(QM_LOAD_HALVES)
+#define QM_HALVES_WORD(base, i, low, high) QM_LOAD_HALVES(weights, (base) + QM_UINT(i) * QM_PANEL, low, high)
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    QM_HALVES_WORD(base, 4 * (eight), w0, w1)                                                                          \
+    QM_HALVES_WORD(base, 4 * (eight) + 1, w2, w3)                                                                      \
+    QM_HALVES_WORD(base, 4 * (eight) + 2, w4, w5)                                                                      \
+    QM_HALVES_WORD(base, 4 * (eight) + 3, w6, w7)
+#else
 #define QM_DECODE_EIGHT(base, eight)                                                                                   \
     qm_uv u0 = QM_WORD(base, 4 * (eight)), u1 = QM_WORD(base, 4 * (eight) + 1), u2 = QM_WORD(base, 4 * (eight) + 2),   \
           u3 = QM_WORD(base, 4 * (eight) + 3);                                                                         \
     qm_fv w0 = QM_LOW(u0), w1 = QM_HIGH(u0), w2 = QM_LOW(u1), w3 = QM_HIGH(u1), w4 = QM_LOW(u2), w5 = QM_HIGH(u2),     \
           w6 = QM_LOW(u3), w7 = QM_HIGH(u3);
+#endif
 
 #elif defined(QM_WEIGHT_W8) || defined(QM_WEIGHT_W8G)
 #define QM_CODE_WORDS 8u
+#if !defined(QM_INTEGER_PRODUCT)
+// Signed codes are moved by 128.
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    qm_uv u0 = QM_WORD(base, 2 * (eight)) ^ 0x80808080u, u1 = QM_WORD(base, 2 * (eight) + 1) ^ 0x80808080u;            \
+    qm_uv high0 = u0 >> 16, high1 = u1 >> 16;                                                                          \
+    qm_fv w0 = QM_BITS_CODE(u0, 255u, 0u, 128.0f), w1 = QM_BITS_CODE(u0, 255u, 8u, 128.0f),                            \
+          w2 = QM_BITS_CODE(high0, 255u, 0u, 128.0f), w3 = QM_BITS_CODE(high0, 255u, 8u, 128.0f),                      \
+          w4 = QM_BITS_CODE(u1, 255u, 0u, 128.0f), w5 = QM_BITS_CODE(u1, 255u, 8u, 128.0f),                            \
+          w6 = QM_BITS_CODE(high1, 255u, 0u, 128.0f), w7 = QM_BITS_CODE(high1, 255u, 8u, 128.0f);
+#else
 #define QM_DECODE_EIGHT(base, eight)                                                                                   \
     qm_iv u0 = QM_SIGNED_WORD(base, 2 * (eight)), u1 = QM_SIGNED_WORD(base, 2 * (eight) + 1);                          \
     qm_acc w0 = QM_CODE((u0 << 24) >> 24), w1 = QM_CODE((u0 << 16) >> 24), w2 = QM_CODE((u0 << 8) >> 24),              \
            w3 = QM_CODE(u0 >> 24), w4 = QM_CODE((u1 << 24) >> 24), w5 = QM_CODE((u1 << 16) >> 24),                     \
            w6 = QM_CODE((u1 << 8) >> 24), w7 = QM_CODE(u1 >> 24);
+#endif
 
 #elif defined(QM_WEIGHT_W4)
 #define QM_CODE_WORDS 4u
+#if !defined(QM_INTEGER_PRODUCT)
+// Signed codes are moved by 8.
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    qm_uv u0 = QM_WORD(base, eight) ^ 0x88888888u;                                                                     \
+    QM_NIBBLE_CODES(u0, 8.0f)
+#else
 #define QM_DECODE_EIGHT(base, eight)                                                                                   \
     qm_iv u0 = QM_SIGNED_WORD(base, eight);                                                                            \
     qm_acc w0 = QM_CODE((u0 << 28) >> 28), w1 = QM_CODE((u0 << 24) >> 28), w2 = QM_CODE((u0 << 20) >> 28),             \
            w3 = QM_CODE((u0 << 16) >> 28), w4 = QM_CODE((u0 << 12) >> 28), w5 = QM_CODE((u0 << 8) >> 28),              \
            w6 = QM_CODE((u0 << 4) >> 28), w7 = QM_CODE(u0 >> 28);
+#endif
 
 #elif defined(QM_WEIGHT_W4Z) || defined(QM_WEIGHT_W4M) || defined(QM_WEIGHT_Q4_K)
 #define QM_CODE_WORDS 4u
+#if !defined(QM_INTEGER_PRODUCT)
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    qm_uv u0 = QM_WORD(base, eight);                                                                                   \
+    QM_NIBBLE_CODES(u0, 0.0f)
+#else
 #define QM_NIBBLE(j) QM_CODE((u0 >> (4 * (j))) & 15)
 #define QM_DECODE_EIGHT(base, eight)                                                                                   \
     qm_iv u0 = QM_SIGNED_WORD(base, eight);                                                                            \
     QM_EIGHT(QM_NIBBLE)
+#endif
 
 #elif defined(QM_WEIGHT_W3) || defined(QM_WEIGHT_W3Z)
 #define QM_CODE_WORDS 3u

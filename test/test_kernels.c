@@ -5,6 +5,7 @@
 #include "bench/kernel_check.h"
 #include "bench/selftest.h"
 #include "kernel/kernels.h"
+#include "kernel_arguments.h"
 #include "test/native/native.h"
 
 #include <setjmp.h>
@@ -485,6 +486,30 @@ static void test_bad_cases(void **state)
     assert_int_equal(qm_kernel_case_create("rmsnorm", "narrow", &shape, QM_CASE_RANDOM, &c), QM_INVALID);
 }
 
+// An invocation that takes several tiles has room for so many: the groups of every shape cover all columns without more,
+// and are eight at least where there are as many tiles.
+static void test_shared_tiles(void **state)
+{
+    (void)state;
+    static const uint32_t rows[] = {1, 16, 17, 100}, n[] = {1, 16, 17, 250, 768, 4096, 151936};
+    const struct qm_kernel_variant *variant = qm_kernel_find("matmul-w4-a8", "vector");
+    assert_non_null(variant);
+    uint32_t most = qm_kernel_definition(variant, "QM_TILES", 1),
+             columns = qm_kernel_definition(variant, "QM_COLUMNS", 0),
+             each_rows = qm_kernel_definition(variant, "QM_ROWS", 0);
+    assert_in_range(most, 2, 64);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) * (sizeof(n) / sizeof(n[0])); ++i) {
+        struct qm_matmul_parameters p = {.rows = rows[i % 4], .k = 64, .n = n[i / 4]};
+        uint32_t parameters[QM_MAX_PARAMETERS] = {0}, groups[3];
+        memcpy(parameters, &p, sizeof(p));
+        qm_kernel_groups(variant, parameters, groups);
+        uint32_t tiles = (p.n + columns - 1) / columns, row_tiles = (p.rows + each_rows - 1) / each_rows;
+        assert_int_equal(groups[0], row_tiles);
+        assert_in_range((tiles + groups[1] - 1) / groups[1], 1, most);
+        assert_in_range(groups[0] * groups[1], row_tiles * tiles < 8 ? row_tiles * tiles : 8, row_tiles * tiles);
+    }
+}
+
 // A driver of the list passes; what it cannot do is a note, and a loop that ends early is noticed.
 static void test_selftest(void **state)
 {
@@ -548,6 +573,7 @@ int main(void)
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_detour_differs);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_wrong_kernel_on_native);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_overrun);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_shared_tiles);
     for (size_t t = 0; t < sizeof(on_each) / sizeof(on_each[0]); ++t) {
         for (size_t s = 0; s < subject_count; ++s) {
             snprintf(names[count], sizeof(names[count]), "%s: %.60s (%.23s)", on_each[t].name, subjects[s].name,

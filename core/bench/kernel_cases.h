@@ -42,7 +42,7 @@ void qm_case_fill_row(struct qm_case_builder *b, float *x, uint32_t width, uint3
 void qm_case_mark_ties(uint8_t *near_tie, size_t first, const float *x, uint32_t width, double maximum_code,
                        float inverse_maximum, float static_scale);
 
-// What k of a kernel with weights must be a multiple of; 32 for the others.
+// What k of a kernel with weights, or of copy, must be a multiple of; 32 for the others.
 uint32_t qm_case_k_multiple(const char *name);
 
 // ---- Products -----------------------------------------------------------------------------------------------------

@@ -35,6 +35,8 @@ enum qm_weight_format qm_case_format_of(const char *name, uint32_t k)
 
 uint32_t qm_case_k_multiple(const char *name)
 {
+    if (strcmp(name, "copy") == 0)
+        return 4;
     enum qm_weight_format format = qm_case_format_of(name, 0);
     uint32_t multiple = format < QM_WEIGHT_FORMAT_COUNT ? qm_format_column_multiple(format) : 1;
     return multiple > 32 ? multiple : 32;

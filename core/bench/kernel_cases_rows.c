@@ -298,9 +298,10 @@ static void write_shape(char *text, size_t room, const struct builder *builder, 
 static enum qm_status check_shape(const char *name, const struct qm_case_shape *s)
 {
     bool has_weights = strncmp(name, "mat", 3) == 0 || strncmp(name, "dequantize", 10) == 0;
-    uint32_t multiple = has_weights || strstr(name, "activations-") ? qm_case_k_multiple(name)
-                        : strncmp(name, "embedding", 9) == 0        ? 2
-                                                                    : 1;
+    bool has_vectors = strstr(name, "activations-") != NULL || strcmp(name, "copy") == 0;
+    uint32_t multiple = has_weights || has_vectors           ? qm_case_k_multiple(name)
+                        : strncmp(name, "embedding", 9) == 0 ? 2
+                                                             : 1;
     if (s->k % multiple != 0 || s->k == 0 || s->rows == 0 || s->n == 0 || s->kv_heads == 0 ||
         (s->n % s->kv_heads != 0 && strncmp(name, "attention", 9) == 0))
         return QM_FAIL(QM_INVALID, "%s has no case of rows %u, n %u, k %u; k must be a multiple of %u", name, s->rows,

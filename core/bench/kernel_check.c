@@ -415,7 +415,8 @@ static enum qm_status add_case(struct list *list, const struct qm_case_shape *wa
                                bool timed)
 {
     struct qm_case_shape rounded = *wanted, *shape = &rounded;
-    if (strncmp(list->name, "mat", 3) == 0 || strcmp(list->variant->kernel, "dequantize") == 0)
+    if (strncmp(list->name, "mat", 3) == 0 || strcmp(list->variant->kernel, "dequantize") == 0 ||
+        strcmp(list->name, "copy") == 0)
         shape->k = (shape->k + qm_case_k_multiple(list->name) - 1) / qm_case_k_multiple(list->name) *
                    qm_case_k_multiple(list->name);
     struct qm_kernel_case *c = NULL;

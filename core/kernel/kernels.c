@@ -27,6 +27,15 @@ static void spread_groups(uint64_t count, uint32_t groups[3])
     groups[1] = divide_up(count, 32768);
 }
 
+// Where an invocation takes up to `most` tiles of columns one after another, it takes fewer while there are not 8 groups.
+static void share_tiles(uint32_t most, uint32_t groups[3])
+{
+    uint32_t all = groups[1];
+    while (most > 1 && (uint64_t)groups[0] * divide_up(all, most) < 8)
+        most /= 2;
+    groups[1] = divide_up(all, most);
+}
+
 void qm_kernel_groups(const struct qm_kernel_variant *variant, const uint32_t *parameters, uint32_t groups[3])
 {
     const char *kernel = variant->kernel;
@@ -41,6 +50,7 @@ void qm_kernel_groups(const struct qm_kernel_variant *variant, const uint32_t *p
         uint32_t tiles = variant->workgroup[qm_kernel_definition(variant, "QM_SPLIT", 1) > 1 ? 1 : 0];
         groups[1] = divide_up(p.n, tile_rows > 0 ? qm_kernel_definition(variant, "QM_TILE_COLUMNS", 1)
                                                  : (uint64_t)qm_kernel_definition(variant, "QM_COLUMNS", 1) * tiles);
+        share_tiles(qm_kernel_definition(variant, "QM_TILES", 1), groups);
     } else if (strcmp(kernel, "embedding") == 0) {
         struct qm_embedding_parameters p;
         memcpy(&p, parameters, sizeof(p));
@@ -64,6 +74,10 @@ void qm_kernel_groups(const struct qm_kernel_variant *variant, const uint32_t *p
         struct qm_attention_parameters p;
         memcpy(&p, parameters, sizeof(p));
         uint64_t items = (uint64_t)p.rows * p.heads;
+        uint32_t queries = qm_kernel_definition(variant, "QM_QUERIES", 1); // of a group: of one sequence and kv head
+        if (queries > 1)
+            items = (uint64_t)divide_up(p.rows, p.tokens_per_sequence) * p.kv_heads *
+                    divide_up((uint64_t)p.tokens_per_sequence * (p.heads / p.kv_heads), queries);
         groups[0] = qm_kernel_definition(variant, "QM_SPLIT", 1) > 1 ? (uint32_t)items : divide_up(items, workgroup);
     } else if (strcmp(kernel, "swiglu") == 0 || strcmp(kernel, "residual") == 0 || strcmp(kernel, "bias") == 0) {
         spread_groups(divide_up(parameters[0], workgroup), groups);

@@ -70,8 +70,11 @@
         for (uint item = lane; item < 256u; item += 32u) {
             uint row = row0 + own_rows + QM_UINT(i / 2 * 16) + item / 16u;
             uint column = column0 + own_columns + QM_UINT(i % 2 * 16) + item % 16u;
-            if (row < rows && column < n)
-                result[row * result_stride + column] = result_tile[scratch + item] * (multiplier * QM_WEIGHT_FACTOR);
+            if (row < rows && column < n) {
+                float value = result_tile[scratch + item] * (multiplier * QM_WEIGHT_FACTOR);
+                uint to = row * result_stride + column;
+                result[to] = is_added != 0u ? qm_sum_of(result[to], value) : value;
+            }
         }
         QM_BARRIER;
     }
