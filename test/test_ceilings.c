@@ -1,8 +1,9 @@
 // Ceilings on every driver: that there are some, that what is wrong gives none, and the formula of the roofline.
 #include "test/each_device.h"
 
-#include "bench/ceilings.h"
+#include "bench/ceilings_node.h"
 #include "bench/kernel_check.h"
+#include "report/show_roofline.h"
 
 #define KIND(kind) (1u << (kind))
 #define MEMORY (KIND(QM_CEILING_READ) | KIND(QM_CEILING_WRITE) | KIND(QM_CEILING_COPY))
@@ -23,8 +24,11 @@ static const struct qm_ceilings *measure(struct qm_device *device, uint32_t kind
 
 // ---- On every driver ----------------------------------------------------------------------------------------------
 
-static bool is_optional(int kind)
+// The C target has no local memory.
+static bool is_optional(const struct qm_device *device, int kind)
 {
+    if (kind == QM_CEILING_LOCAL)
+        return strcmp(device->info->api, "native") == 0;
     return kind == QM_CEILING_FP16 || kind == QM_CEILING_DOT8 || kind == QM_CEILING_MATRIX;
 }
 
@@ -33,7 +37,7 @@ static void check_ceiling(const struct qm_device *device, const struct qm_ceilin
 {
     const struct qm_ceiling *ceiling = &c->of[kind];
     const char *name = qm_ceiling_name((enum qm_ceiling_kind)kind);
-    if (is_optional(kind) && ceiling->status == QM_UNSUPPORTED) {
+    if (is_optional(device, kind) && ceiling->status == QM_UNSUPPORTED) {
         assert_true(ceiling->reason[0] != '\0' && ceiling->rate == 0);
         return;
     }
@@ -186,7 +190,7 @@ static void check_early_end(struct qm_device *device, const char *tile, const vo
     const struct qm_ceilings *c = measure(device, kinds, 0);
     device->fns = honest;
     for (int kind = 0; kind <= QM_CEILING_LOCAL; ++kind)
-        if (!is_optional(kind) || c->of[kind].status != QM_UNSUPPORTED)
+        if (!is_optional(device, kind) || c->of[kind].status != QM_UNSUPPORTED)
             expect_wrong(device, c, (enum qm_ceiling_kind)kind, "probe_");
 }
 
@@ -272,11 +276,128 @@ static void test_arithmetic_of_kernels(void **state)
     }
 }
 
+// ---- In results ---------------------------------------------------------------------------------------------------
+
+static void test_nodes(void **state)
+{
+    (void)state;
+    struct qm_ceilings c = {.sizes = {{1 << 16, 4e11, 1e11, 1.2e11}, {1 << 20, 9e10, 0, 5e10}}, .size_count = 2}, back;
+    for (int kind = 0; kind < QM_CEILING_COUNT; ++kind)
+        c.of[kind] = (struct qm_ceiling){.rate = 1e10 + kind, .candidates = 1, .samples = 3};
+    c.of[QM_CEILING_DOT8] = (struct qm_ceiling){.status = QM_WRONG_RESULT, .reason = "it lies"};
+    struct qm_node *node = qm_ceilings_node(&c);
+    assert_true(qm_node_ok(node) && qm_ceilings_of_node(node, &back));
+    for (int kind = 0; kind < QM_CEILING_COUNT; ++kind) {
+        assert_true((back.of[kind].status == QM_OK) == (kind != QM_CEILING_DOT8));
+        double difference = back.of[kind].rate - c.of[kind].rate;
+        assert_true(difference < 1e-3 && difference > -1e-3);
+    }
+    assert_true(back.size_count == 2 && back.sizes[1].bytes == 1 << 20 && back.sizes[1].write == 0);
+    assert_true(back.sizes[1].read > 8.9999e10 && back.sizes[1].read < 9.0001e10);
+    qm_node_destroy(&node);
+    // What a stranger may write: no rates, other kinds, more sizes than there can be.
+    static const char too_many[] =
+        "bandwidth: [{bytes: -1, read: 5}, {read: 5}, {bytes: 1, read: -5}, {bytes: 2}, {bytes: 3}, {bytes: 4}, "
+        "{bytes: 5}, {bytes: 6}, {bytes: 7}, {bytes: 8}, {bytes: 9}, {bytes: 10}, {bytes: 11}, {bytes: 12}, "
+        "{bytes: 13}, {bytes: 14}, {bytes: 15}, {bytes: 16}, {bytes: 17}, {bytes: 18}]\n";
+    static const char no_rates[] =
+        "kinds: [{kind: fp32, rate: -1}, {kind: fp33, rate: 5}, {kind: int32, rate: fast}, {rate: 7}, 3, []]\n";
+    static const char *const hostile[] = {no_rates, "kinds: 5\nbandwidth: {bytes: 3}\n", too_many};
+    for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); ++i) {
+        enum qm_ceiling_kind limit;
+        assert_int_equal(qm_node_parse(hostile[i], strlen(hostile[i]), "hostile", &qm_node_result_limits, &node),
+                         QM_OK);
+        assert_true(qm_ceilings_of_node(node, &back));
+        assert_true(back.size_count <= QM_CEILING_SIZES_MAX);
+        assert_true(qm_ceilings_bound_ns(&back, QM_CEILING_FP32, QM_CEILING_READ, 1e9, 1e6, &limit) == 0);
+        qm_node_destroy(&node);
+    }
+    assert_false(qm_ceilings_of_node(NULL, &back));
+}
+
+static const char shown_text[] =
+    "profile: {baseline: f16}\n"
+    "ceilings:\n  seconds: 1\n  kinds:\n"
+    "  - {kind: fp32, rate: 200, unit: GFLOP/s, probe: probe_arithmetic-f32-v16c8, tile: vector, workgroup: 1, "
+    "vector_width: "
+    "16, chains: 8}\n"
+    "  - {kind: fp16, rate: 50, unit: GFLOP/s, probe: p, tile: t, workgroup: 1, note: \"slower than fp32: 0.25 of its "
+    "rate\"}\n"
+    "  - {kind: dot8, status: unsupported, reason: the device does not offer it}\n"
+    "  - {kind: read, rate: 40, unit: GB/s, probe: probe_read, tile: vector, workgroup: 1, bytes: 65536}\n"
+    "  bandwidth:\n  - {bytes: 65536, read: 40, write: 20}\n"
+    "schemes:\n- name: f16\n  kernels:\n"
+    // 100 us at 60 % and 300 us at 20 %: the least time is 120 of 400 us.
+    "  - {name: matmul-f16-f16, shape: a, tile: vector, time_us: 100, rate: 120, unit: GOP/s, intensity: 90, ceiling: "
+    "fp32, "
+    "share: 0.6, checked_error: 0, bound: 1}\n"
+    "  - {name: matmul-f16-f16, shape: b, tile: vector, time_us: 300, rate: 40, unit: GOP/s, intensity: 90, ceiling: "
+    "fp32, "
+    "share: 0.2, checked_error: 0, bound: 1}\n"
+    "  - {name: matvec-f16-f16, shape: c, tile: vector, time_us: 10, rate: 40, unit: GOP/s, intensity: 1, ceiling: "
+    "read, "
+    "share: 0.8, checked_error: 0, bound: 1}\n"
+    "- name: w8a8\n  kernels:\n"
+    "  - {name: matmul-w8-a8, shape: a, tile: vector, time_us: 100, rate: 40, unit: GOP/s, intensity: 90, ceiling: "
+    "int32, "
+    "share: 0.1, checked_error: 0, bound: 1}\n"
+    "  - {name: matvec-f16-f16, shape: c, tile: vector, time_us: 10, rate: 40, unit: GOP/s, intensity: 1, ceiling: "
+    "read, "
+    "share: 0.8, checked_error: 0, bound: 1}\n"
+    "  - {name: rope, shape: d, tile: narrow, time_us: 10, rate: 4, unit: GB/s, intensity: 0}\n";
+
+static char *shown(const struct qm_node *result)
+{
+    static char text[8192];
+    const struct qm_show_style style = {0};
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    qm_show_weak_baseline(result, file);
+    qm_show_ceilings(result, file);
+    assert_int_equal(qm_show_roofline(result, &style, file), QM_OK);
+    rewind(file);
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    fclose(file);
+    return text;
+}
+
+static void test_shown(void **state)
+{
+    (void)state;
+    struct qm_node *result = NULL;
+    assert_int_equal(qm_node_parse(shown_text, strlen(shown_text), "shown", &qm_node_result_limits, &result), QM_OK);
+    const char *text = shown(result);
+    static const char warning[] = "  WARNING: prefill of the baseline f16 reaches 30 % of its ceiling: gains over it "
+                                  "may come from its slow kernels\n";
+    static const char *const lines[] = {
+        warning,
+        "  ceilings: fp32 200 GFLOP/s, fp16 50 GFLOP/s, read 40 GB/s; --kernels lists all\n",
+        "  products reach of them: prefill f16 30 %, w8a8 10 %; decode f16 80 %, w8a8 80 %\n",
+        "unsupported: the device does not offer it",
+        "slower than fp32",
+        "not measured",
+    };
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); ++i)
+        if (!strstr(text, lines[i]))
+            fail_msg("not shown: %s in\n%s", lines[i], text);
+    assert_null(strstr(text, "decode of the baseline")); // which is above half
+    // A kernel that two schemes share is listed once.
+    const char *once = strstr(text, "matvec-f16-f16");
+    assert_true(once && !strstr(once + 1, "matvec-f16-f16"));
+    qm_node_remove(result, "ceilings");
+    text = shown(result);
+    assert_non_null(strstr(text, "ceilings: not measured"));
+    assert_null(strstr(text, "products reach"));
+    qm_node_destroy(&result);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_roofline),
         cmocka_unit_test(test_arithmetic_of_kernels),
+        cmocka_unit_test(test_nodes),
+        cmocka_unit_test(test_shown),
         cmocka_unit_test(test_the_reference_has_none),
         cmocka_unit_test(test_every_driver_has_ceilings),
         cmocka_unit_test(test_a_planted_kernel_gives_no_ceiling),

@@ -203,7 +203,7 @@ static enum qm_status run_round(struct race *race)
     const double best = rate_of(&fastest(race)->probe);
     for (size_t i = 0; i < race->count; ++i) {
         struct qm_ceiling_probe *p = &race->candidates[i].probe;
-        p->is_out |= rate_of(p) < 0.5 * best;
+        p->is_out = p->is_out || rate_of(p) < 0.5 * best;
         if (!p->is_out)
             QM_TRY(qm_ceiling_probe_sample(race->work, p));
     }
@@ -216,8 +216,17 @@ static enum qm_status admit(struct race *race, uint32_t width, double least_ns)
     size_t first = race->count;
     QM_TRY(enter(race, width));
     for (size_t i = first; i < race->count; ++i) {
-        QM_TRY(calibrate(race, &race->candidates[i], least_ns));
-        QM_TRY(check(race, &race->candidates[i]));
+        struct candidate *c = &race->candidates[i];
+        enum qm_status status = calibrate(race, c, least_ns);
+        if (status == QM_OK)
+            status = check(race, c);
+        if (status == QM_WRONG_RESULT)
+            return status;
+        if (status != QM_OK) { // it drops out, and is a reason where nothing else is left
+            c->probe.best_ns = 0;
+            c->probe.is_out = true;
+            QM_TRY(qm_ceiling_answer(race->ceiling, status));
+        }
     }
     return QM_OK;
 }
@@ -238,7 +247,7 @@ static enum qm_status run(struct race *race)
     for (size_t i = 0; i < race->count; ++i) {
         const struct candidate *c = &race->candidates[i];
         double before = race->ceiling->rate;
-        ++race->ceiling->candidates;
+        race->ceiling->candidates += rate_of(&c->probe) > 0;
         qm_ceiling_offer(race->ceiling, &c->probe, rate_of(&c->probe));
         if (race->ceiling->rate > before) {
             race->ceiling->vector_width = c->width;

@@ -6,7 +6,7 @@
 
 enum {
     QM_CEILING_ROUNDS_LEAST = 3,
-    QM_CEILING_ROUNDS_MOST = 12
+    QM_CEILING_ROUNDS_MOST = 48
 };
 
 struct qm_ceilings_work {
