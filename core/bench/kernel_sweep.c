@@ -231,6 +231,7 @@ static void set_facts(struct subject *s)
         qm_node_set_text(row, "variant", variant);
         qm_node_set_text(row, "tier", text_of(a, "tier"));
         qm_node_set_text(row, "tile", text_of(a, "tile"));
+        qm_node_set_text(row, "definitions", text_of(a, "definitions"));
         qm_node_set_text(row, "kernel_hash", text_of(a, "kernel_hash"));
         qm_node_set_text(row, "binary_hash", *text_of(a, "binary_hash") ? text_of(a, "binary_hash") : "undisclosed");
     }
