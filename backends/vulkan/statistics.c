@@ -71,8 +71,8 @@ static void add_hash(struct qm_vk_device *device, const VkPipelineExecutableInfo
         list[i].pData = has_all ? calloc(1, list[i].dataSize + 1) : NULL;
         has_all = has_all && list[i].pData;
     }
-    if (has_all &&
-        device->vk.vkGetPipelineExecutableInternalRepresentationsKHR(device->handle, info, &count, list) == VK_SUCCESS) {
+    if (has_all && device->vk.vkGetPipelineExecutableInternalRepresentationsKHR(device->handle, info, &count, list) ==
+                       VK_SUCCESS) {
         qm_hash_begin(&hash);
         for (uint32_t i = 0; i < count; ++i)
             qm_hash_add(&hash, list[i].pData, list[i].dataSize);
