@@ -629,6 +629,89 @@ static void validation_is_counted(void **state)
     }
 }
 
+// ---- What a driver says of a pipeline: no driver that runs on the processor says anything --------------------------------
+
+static const char machine_code[] = "mov r0, r1";
+static bool is_short_of_memory;
+static uint32_t statistic_count = 4;
+
+static VkResult tell_executables(VkDevice device, const VkPipelineInfoKHR *info, uint32_t *count,
+                                 VkPipelineExecutablePropertiesKHR *list)
+{
+    (void)device;
+    assert_int_equal(info->sType, VK_STRUCTURE_TYPE_PIPELINE_INFO_KHR);
+    assert_true(*count >= 1 && list[0].sType == VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_PROPERTIES_KHR);
+    *count = 1;
+    return is_short_of_memory ? VK_ERROR_OUT_OF_HOST_MEMORY : VK_SUCCESS;
+}
+
+static VkResult tell_statistics(VkDevice device, const VkPipelineExecutableInfoKHR *info, uint32_t *count,
+                                VkPipelineExecutableStatisticKHR *list)
+{
+    (void)device;
+    assert_int_equal(info->executableIndex, 0);
+    assert_true(*count >= statistic_count);
+    *count = statistic_count;
+    for (uint32_t i = 0; i < statistic_count; ++i) {
+        assert_int_equal(list[i].sType, VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_STATISTIC_KHR);
+        snprintf(list[i].name, sizeof(list[i].name), "statistic %u%0200u", i, i); // longer than is kept
+        list[i].format = VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_UINT64_KHR;
+        list[i].value.u64 = UINT64_MAX;
+    }
+    list[1].format = VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_BOOL32_KHR;
+    list[1].value.b32 = VK_TRUE;
+    list[2].format = VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_INT64_KHR;
+    list[2].value.i64 = -3;
+    list[3].format = VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_FLOAT64_KHR;
+    list[3].value.f64 = 0.5;
+    return VK_SUCCESS;
+}
+
+static VkResult tell_representations(VkDevice device, const VkPipelineExecutableInfoKHR *info, uint32_t *count,
+                                     VkPipelineExecutableInternalRepresentationKHR *list)
+{
+    (void)device;
+    (void)info;
+    assert_true(*count >= 1);
+    *count = 1;
+    if (!list[0].pData)
+        list[0].dataSize = sizeof(machine_code);
+    else
+        memcpy(list[0].pData, machine_code, sizeof(machine_code));
+    return VK_SUCCESS;
+}
+
+static void a_driver_may_tell_of_pipelines(void **state)
+{
+    (void)state;
+    static struct qm_vk_device device;
+    const struct qm_kernel kernel = {.pipeline = VK_NULL_HANDLE};
+    struct qm_kernel_statistics said = {.count = 7};
+    char hash[QM_HASH_TEXT_BYTES];
+    qm_vk_kernel_statistics(&device.base, &kernel, &said); // it was not opened for it
+    assert_int_equal(said.count, 0);
+    device.statistics = true;
+    device.vk.vkGetPipelineExecutablePropertiesKHR = tell_executables;
+    device.vk.vkGetPipelineExecutableStatisticsKHR = tell_statistics;
+    device.vk.vkGetPipelineExecutableInternalRepresentationsKHR = tell_representations;
+    qm_vk_kernel_statistics(&device.base, &kernel, &said);
+    assert_int_equal(said.count, 5);
+    static const char *const values[] = {"18446744073709551615", "true", "-3", "0.5"};
+    for (size_t i = 0; i < 4; ++i)
+        assert_string_equal(said.of[i].value, values[i]);
+    assert_memory_equal(said.of[3].name, "statistic 30000", 15);
+    qm_hash_bytes(machine_code, sizeof(machine_code), hash);
+    assert_string_equal(said.of[4].name, "ISA hash");
+    assert_string_equal(said.of[4].value, hash);
+    statistic_count = 40; // more than are kept
+    qm_vk_kernel_statistics(&device.base, &kernel, &said);
+    assert_int_equal(said.count, QM_KERNEL_STATISTICS_MAX);
+    is_short_of_memory = true;
+    qm_vk_kernel_statistics(&device.base, &kernel, &said);
+    assert_int_equal(said.count, 0);
+    is_short_of_memory = false;
+}
+
 int main(void)
 {
     static struct qm_device_info all[MAX_DEVICES];
@@ -660,6 +743,7 @@ int main(void)
         cmocka_unit_test(validation_has_nothing_to_say),
         cmocka_unit_test(validation_is_counted),
         cmocka_unit_test(a_hanging_device_is_left_alone),
+        cmocka_unit_test(a_driver_may_tell_of_pipelines),
     };
     return cmocka_run_group_tests_name("vulkan", tests, NULL, NULL);
 }

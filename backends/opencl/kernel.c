@@ -312,9 +312,8 @@ void opencl_kernel_statistics(struct qm_device *handle, const struct qm_kernel *
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); ++i) {
         cl_ulong wide = 0;
         size_t size = 0;
-        error = rows[i].is_size
-                    ? cl.GetKernelWorkGroupInfo(trial, device->id, rows[i].what, sizeof(size), &size, NULL)
-                    : cl.GetKernelWorkGroupInfo(trial, device->id, rows[i].what, sizeof(wide), &wide, NULL);
+        error = rows[i].is_size ? cl.GetKernelWorkGroupInfo(trial, device->id, rows[i].what, sizeof(size), &size, NULL)
+                                : cl.GetKernelWorkGroupInfo(trial, device->id, rows[i].what, sizeof(wide), &wide, NULL);
         if (error != CL_SUCCESS)
             continue;
         snprintf(out->of[out->count].name, sizeof(out->of[0].name), "%s", rows[i].name);

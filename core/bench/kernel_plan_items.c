@@ -200,7 +200,9 @@ static enum qm_status add_model(struct list *list, const struct qm_known_model *
         QM_TRY(add_rows(list, "swiglu", "swiglu", "", m, 1, 1, rows * m->intermediate));
         QM_TRY(add_rows(list, "residual", "residual", "", m, 1, 1, rows * m->hidden));
         QM_TRY(add_rows(list, "copy", "copy", "", m, 1, 1, rows * m->hidden));
-        QM_TRY(add_rows(list, "embedding-f16", "embedding", "f16", m, rows, m->vocabulary, m->hidden));
+        // As much of the table as every device binds: a model's lies in parts.
+        uint32_t entries = (1u << 26) / m->hidden < m->vocabulary ? (1u << 26) / m->hidden : m->vocabulary;
+        QM_TRY(add_rows(list, "embedding-f16", "embedding", "f16", m, rows, entries, m->hidden));
         QM_TRY(add_rows(list, "log_softmax", "log_softmax", "", m, rows, m->vocabulary, 1));
         QM_TRY(add_rows(list, "argmax", "argmax", "", m, rows, m->vocabulary, 1));
     }

@@ -315,15 +315,14 @@ static struct qm_dispatch product_dispatch(const struct qm_kernel_problem *probl
 {
     const struct qm_kernel_item *item = &problem->item;
     uint64_t row_bytes = (uint64_t)item->k * problem->activation_bits / 8, scale_bytes = 4 * problem->activation_groups;
-    struct qm_matmul_parameters p = {rows,
-                                     item->k,
-                                     part->rows,
-                                     part->scale_offset,
-                                     item->n,
-                                     problem->weights.tensor_scale,
-                                     problem->weight_shift,
-                                     problem->activation_shift,
-                                     0};
+    struct qm_matmul_parameters p = {.rows = rows,
+                                     .k = item->k,
+                                     .n = part->rows,
+                                     .scale_offset = part->scale_offset,
+                                     .result_stride = item->n,
+                                     .multiplier = problem->weights.tensor_scale,
+                                     .weight_shift = problem->weight_shift,
+                                     .activation_shift = problem->activation_shift};
     struct qm_dispatch d = {
         .kernel = problem->kernel,
         .bindings = {{part->weights, 0, part->bytes},
@@ -339,8 +338,11 @@ static struct qm_dispatch product_dispatch(const struct qm_kernel_problem *probl
 static struct qm_dispatch dequantize_dispatch(const struct qm_kernel_problem *problem,
                                               const struct qm_problem_part *part)
 {
-    struct qm_dequantize_parameters p = {problem->item.k, part->rows, part->scale_offset, problem->weight_shift,
-                                         problem->weights.tensor_scale};
+    struct qm_dequantize_parameters p = {.k = problem->item.k,
+                                         .n = part->rows,
+                                         .scale_offset = part->scale_offset,
+                                         .weight_shift = problem->weight_shift,
+                                         .multiplier = problem->weights.tensor_scale};
     struct qm_dispatch d = {.kernel = problem->kernel,
                             .bindings = {{part->weights, 0, part->bytes},
                                          {part->result, problem->guard, (uint64_t)part->rows * problem->item.k * 4}}};

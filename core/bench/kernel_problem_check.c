@@ -260,15 +260,14 @@ static enum qm_status check_product(struct qm_kernel_problem *problem, struct qm
                                             {activations, s.row_count * row_words, NULL},
                                             {scales, s.row_count * groups, NULL},
                                             {NULL, (size_t)s.row_count * s.n, expected}};
-    struct qm_matmul_parameters p = {s.row_count,
-                                     item->k,
-                                     s.n,
-                                     (uint32_t)s.layout.scale_offset_words,
-                                     s.n,
-                                     problem->weights.tensor_scale,
-                                     problem->weight_shift,
-                                     problem->activation_shift,
-                                     0};
+    struct qm_matmul_parameters p = {.rows = s.row_count,
+                                     .k = item->k,
+                                     .n = s.n,
+                                     .scale_offset = (uint32_t)s.layout.scale_offset_words,
+                                     .result_stride = s.n,
+                                     .multiplier = problem->weights.tensor_scale,
+                                     .weight_shift = problem->weight_shift,
+                                     .activation_shift = problem->activation_shift};
     QM_GUARD(run_reference(problem->right, buffers, 4, &p, sizeof(p), NULL));
     QM_GUARD(look_at_all(problem, problem->parts[0].result, row->outputs, row));
     if (row->status == QM_OK)
@@ -332,8 +331,11 @@ static enum qm_status check_dequantize(struct qm_kernel_problem *problem, struct
         goto done;
     }
     const struct sample_buffer buffers[] = {{s.weights, s.layout.words, NULL}, {NULL, (size_t)s.n * item->k, expected}};
-    struct qm_dequantize_parameters p = {item->k, s.n, (uint32_t)s.layout.scale_offset_words, problem->weight_shift,
-                                         problem->weights.tensor_scale};
+    struct qm_dequantize_parameters p = {.k = item->k,
+                                         .n = s.n,
+                                         .scale_offset = (uint32_t)s.layout.scale_offset_words,
+                                         .weight_shift = problem->weight_shift,
+                                         .multiplier = problem->weights.tensor_scale};
     QM_GUARD(run_reference(problem->right, buffers, 2, &p, sizeof(p), NULL));
     for (uint32_t i = 0; i < problem->part_count; ++i)
         QM_GUARD(look_at_all(problem, problem->parts[i].result, (uint64_t)problem->parts[i].rows * item->k, row));

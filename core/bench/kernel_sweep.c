@@ -175,9 +175,9 @@ static void write_shape(const struct qm_kernel_plan_item *item, char text[64])
         snprintf(text, 64, "%ux%u", i->n, i->k);
     else if (strcmp(item->kernel, "attention") == 0 || strcmp(item->kernel, "kv_write") == 0)
         snprintf(text, 64, "%u@%u h%u/%u", i->rows, i->position, i->n, i->kv_heads);
-    else if (i->n > 1)
-        snprintf(text, 64, "%ux%u", i->rows, i->n > i->k ? i->n : i->k);
-    else if (i->rows > 1)
+    else if (i->n > 1 && i->k == 1)
+        snprintf(text, 64, "%ux%u", i->rows, i->n);
+    else if (i->rows > 1 || i->n > 1)
         snprintf(text, 64, "%ux%u", i->rows, i->k);
     else
         snprintf(text, 64, "%u", i->k);
@@ -231,6 +231,7 @@ static void set_facts(struct subject *s)
         qm_node_set_text(row, "variant", variant);
         qm_node_set_text(row, "tier", text_of(a, "tier"));
         qm_node_set_text(row, "tile", text_of(a, "tile"));
+        qm_node_set_text(row, "definitions", text_of(a, "definitions"));
         qm_node_set_text(row, "kernel_hash", text_of(a, "kernel_hash"));
         qm_node_set_text(row, "binary_hash", *text_of(a, "binary_hash") ? text_of(a, "binary_hash") : "undisclosed");
     }

@@ -16,10 +16,11 @@ struct qm_kernel_weights {
     uint32_t unit;       // columns of a piece
     uint32_t code_words; // of a piece
     uint32_t scale_bytes;
-    uint32_t *codes;   // [pieces][code_words], as a device has them
-    uint8_t *scales;   // [pieces][scale_bytes], likewise
-    float *row_scales; // [pieces], of formats with one a row; else NULL. Powers of two, so that products of int8 are exact
-    double *squares;   // [pieces], sum of (|scale code| + |offset|)^2; without the scale where rows have one
+    uint32_t *codes; // [pieces][code_words], as a device has them
+    uint8_t *scales; // [pieces][scale_bytes], likewise
+    float *
+        row_scales; // [pieces], of formats with one a row; else NULL. Powers of two, so that products of int8 are exact
+    double *squares; // [pieces], sum of (|scale code| + |offset|)^2; without the scale where rows have one
 };
 
 // QM_INVALID where k is not a multiple of what the format takes.

@@ -51,6 +51,7 @@ static void answer_row(const struct qm_kernel_row *row, json_t *answer)
     const char *tile = row->variant ? strrchr(row->variant->name, '-') + 1 : "";
     json_object_set_new(answer, "variant", json_string(row->variant ? row->variant->name : ""));
     json_object_set_new(answer, "tile", json_string(tile));
+    json_object_set_new(answer, "definitions", json_string(row->variant ? row->variant->definitions : ""));
     json_object_set_new(answer, "tier", json_string(row->variant ? qm_kernel_tier(row->variant) : ""));
     json_object_set_new(answer, "shape", json_string(row->shape));
     json_object_set_new(answer, "weights", json_string(row->format_title));

@@ -12,7 +12,7 @@ enum {
 };
 
 // As many rows as a sweep has, with their samples.
-static const struct qm_node_limits limits = {.bytes = 64u << 20, .depth = 16, .nodes = 1000000, .alias_nodes = 0};
+static const struct qm_node_limits limits = {.bytes = 64u << 20, .depth = 16, .nodes = 4000000, .alias_nodes = 0};
 
 static const char *text_at(const struct qm_node *row, const char *key)
 {
