@@ -24,6 +24,7 @@ static inline bool is_wanted_driver(const char *driver_name)
 }
 
 // Opens the C target and every driver that is wanted, lavapipe with validation where that can be had, one after the other.
+// QM_TEST_TILE names a tile in place of the device's own, such as "large+dot+subgroup" on lavapipe.
 // `is_short`: of the drivers one of each API. Validation must have found nothing.
 static inline void with_each_device(bool is_short,
                                     void (*check)(struct qm_device *device, const char *tile, const void *context),
@@ -49,7 +50,8 @@ static inline void with_each_device(bool is_short,
             if ((*backend)->open(&infos[i], &(struct qm_open_params){.debug = debug}, &device) != QM_OK &&
                 (*backend)->open(&infos[i], &(struct qm_open_params){0}, &device) != QM_OK)
                 fail_msg("%s: %s", infos[i].id, qm_error_text());
-            check(device, qm_kernel_tile(&infos[i], (uint64_t)16 << 20), context);
+            const char *tile = getenv("QM_TEST_TILE");
+            check(device, tile ? tile : qm_kernel_tile(&infos[i], (uint64_t)16 << 20), context);
             device->fns->destroy(&device);
         }
     }

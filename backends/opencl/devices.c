@@ -332,18 +332,25 @@ static void describe_capabilities(struct qm_device_info *out, cl_device_id id, c
         ask(id, CL_DEVICE_INTEGER_DOT_PRODUCT_ACCELERATION_PROPERTIES_4x8BIT_PACKED_KHR, &dot, sizeof(dot));
     }
     out->has_fast_dot = dot.signed_accelerated != 0;
-    bool has_dot = (packed & CL_DEVICE_INTEGER_DOT_PRODUCT_INPUT_4x8BIT_PACKED_KHR) != 0;
+    // Their functions are OpenCL C 3.0's.
+    const char *too_old = version < 300 ? "not in OpenCL C 3.0" : "";
+    bool offers_dot = (packed & CL_DEVICE_INTEGER_DOT_PRODUCT_INPUT_4x8BIT_PACKED_KHR) != 0;
+    bool has_dot = offers_dot && version >= 300;
     add_capability(out, "packed_dot", has_dot,
-                   !has_dot                 ? ""
+                   !offers_dot              ? ""
+                   : !has_dot               ? too_old
                    : dot.signed_accelerated ? "accelerated"
                                             : "not accelerated");
 
     add_capability(out, "fp16", has_extension(extensions, "cl_khr_fp16"), "");
 
     uint32_t subgroups = version >= 210 ? ask_u32(id, DEVICE_SUB_GROUP_COUNT) : 0;
-    bool has_subgroups = subgroups > 0 || has_extension(extensions, "cl_khr_subgroups");
+    bool offers_subgroups = subgroups > 0 || has_extension(extensions, "cl_khr_subgroups");
+    bool has_subgroups = offers_subgroups && version >= 300 && has_extension(extensions, "cl_khr_subgroup_shuffle");
     text[0] = '\0';
-    if (out->subgroup_size > 0)
+    if (offers_subgroups && !has_subgroups)
+        snprintf(text, sizeof(text), "%s", version < 300 ? too_old : "without cl_khr_subgroup_shuffle");
+    else if (out->subgroup_size > 0)
         snprintf(text, sizeof(text), "size %" PRIu32, out->subgroup_size);
     else if (subgroups > 0)
         snprintf(text, sizeof(text), "up to %" PRIu32 " in a workgroup", subgroups);
