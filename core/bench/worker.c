@@ -16,6 +16,7 @@
 #include "bench/worker_generate.h"
 #include "bench/worker_kernels.h"
 #include "bench/worker_serve.h"
+#include "bench/worker_start.h"
 #include "kernel/kernels.h"
 #include "model/engine.h"
 #include "model/random_weight.h"
@@ -37,6 +38,7 @@ struct worker {
     struct qm_engine *narrow; // beside a widened engine: the model as it is, with the same kernels
     const char *tile;         // of its kernels
     bool has_texels;          // as the self-test found
+    struct qm_worker_start start;
     struct qm_model_config config;
     uint64_t limit_ns;
     uint32_t most_dispatches, slots, sequences;
@@ -135,7 +137,9 @@ static enum qm_status do_open(struct worker *worker, json_t *request, json_t *an
             worker->info = infos[i];
             struct qm_open_params params = {.debug = json_is_true(json_object_get(request, "debug")),
                                             .cache_dir = json_string_value(json_object_get(request, "cache"))};
+            uint64_t begin_ns = qm_clock_ns();
             QM_TRY((*backend)->open(&worker->info, &params, &worker->device));
+            worker->start.open_ns = qm_clock_ns() - begin_ns;
             qm_fault_plant(worker->device);
             qm_worker_device_watch(worker->device, qm_fault_value("delay") ? strtod(qm_fault_value("delay"), NULL) : 0);
             QM_TRY(begin_simulation(worker, number_of(request, "opening")));
@@ -203,18 +207,13 @@ static bool reads_texels(const struct worker *worker, json_t *request)
     return worker->has_texels && !json_is_true(json_object_get(request, "base_tier"));
 }
 
-static enum qm_status load_config(struct worker *worker, const char *path)
-{
-    return qm_artifact_load_config(path, &worker->config);
-}
-
 static enum qm_status do_engine(struct worker *worker, json_t *request, json_t *answer)
 {
     struct qm_engine_params params;
     bool is_narrow = json_is_true(json_object_get(request, "narrow"));
     if (is_narrow ? !worker->engine || worker->narrow : worker->engine != NULL)
         return QM_FAIL(QM_INVALID, "one engine, then one that is not widened");
-    QM_TRY(load_config(worker, text_of(request, "artifact")));
+    QM_TRY(qm_artifact_load_config(text_of(request, "artifact"), &worker->config));
     read_engine_params(worker, request, &params);
     if (params.context > worker->config.context)
         return QM_FAIL(QM_INVALID, "%u positions exceed the model's context of %u", params.context,
@@ -236,7 +235,10 @@ static enum qm_status do_engine(struct worker *worker, json_t *request, json_t *
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for tokens");
     params.tile = worker->tile = qm_fit_tile(&params, reads_texels(worker, request));
     json_object_set_new(answer, "tile", json_string(worker->tile));
-    return qm_engine_create(&params, &worker->engine);
+    uint64_t begin_ns = qm_clock_ns();
+    QM_TRY(qm_engine_create(&params, &worker->engine));
+    worker->start.engine_ns = qm_clock_ns() - begin_ns;
+    return QM_OK;
 }
 
 static enum qm_status do_load(struct worker *worker, json_t *request, json_t *answer)
@@ -253,7 +255,10 @@ static enum qm_status do_load(struct worker *worker, json_t *request, json_t *an
     struct qm_network *network = NULL;
     if (qm_fault_value("wrong-widen") && !is_narrow)
         artifact->tensors[qm_weight_index(&worker->config, QM_ROLE_UP, 0)].encoded.tensor_scale *= 2;
+    uint64_t begin_ns = qm_clock_ns();
     enum qm_status status = qm_network_create(engine, artifact, &scheme, &network);
+    if (status == QM_OK && !worker->is_simulated)
+        status = qm_worker_start_tell(&worker->start, network, qm_clock_ns() - begin_ns, answer);
     if (status == QM_OK) {
         struct qm_network_memory memory;
         qm_network_memory(network, &memory);
@@ -266,6 +271,8 @@ static enum qm_status do_load(struct worker *worker, json_t *request, json_t *an
         snprintf(worker->networks[worker->network_count].name, QM_SCHEME_NAME_BYTES, "%s", scheme.name);
         worker->networks[worker->network_count].is_narrow = is_narrow;
         worker->networks[worker->network_count++].network = network;
+    } else {
+        qm_network_destroy(&network);
     }
     qm_artifact_destroy(&artifact);
     return status;

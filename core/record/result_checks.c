@@ -29,6 +29,7 @@ static const struct qm_result_check_rule rules[] = {
     {"device.self_test.status", RELATED, "no scheme is ok where it is wrong"},
     {"device.timer", PROFILE, "device.self_test.timer"},
     {"compile", RAW, "seen by the run alone"},
+    {"start", RAW, "seen by the run alone"},
     {"telemetry", RAW, "seen by the run alone"},
     {"conditions", RAW, "seen by the run alone"},
     {"timing", SAMPLES, "times, pairs of clock readings, and the baseline against itself"},
