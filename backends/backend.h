@@ -53,8 +53,9 @@ struct qm_device_info {
     char driver_name[64]; // "lavapipe", "swiftshader", "pocl", "rusticl" or the driver's own short name, lower case
     char api_version[48]; // "1.3.230", "OpenCL 3.0 PoCL 3.1", compiler in `compiler`
     char compiler[96];    // who compiles for the device, as far as it is told; "undisclosed" otherwise
-    char submission[24];  // of an opened device: "recorded", "command buffer" or "enqueued"; "" where nothing is submitted
-    char loader[96];      // loader's name and version, "undisclosed" where it does not tell
+    char submission
+        [24];        // of an opened device: "recorded", "command buffer" or "enqueued"; "" where nothing is submitted
+    char loader[96]; // loader's name and version, "undisclosed" where it does not tell
     enum qm_device_type type;
     uint32_t vendor_id, device_id; // PCI ids, 0 where unknown
     bool has_uuid;
@@ -228,5 +229,9 @@ extern const struct qm_backend *const qm_backends[];
 
 // Messages of validation layers since the process started; 0 where they are off. The texts went to stderr.
 uint32_t qm_device_log_count(void);
+
+// Kernels that this process has created from what a cache_dir held, whole. Backends count them.
+uint32_t qm_kernels_from_cache(void);
+void qm_kernels_count_cached(void);
 
 #endif

@@ -413,6 +413,10 @@ static void test_wrong_kernel_on_native(void **state)
         {"matmul-w4-f16", "matmul-w4-a8", "word "}, // reads bytes where binary16 is
         {"kv_write-kv8", "kv_write-kv4", "word "},  // writes half of the words
         {"argmax", "checksum", "word "},
+        {"norm_activations-a8", "norm_activations-f8", "word "}, // codes of another kind
+        {"norm_activations-f16", "norm_activations-bf16", "word "},
+        {"swiglu_activations-a8", "swiglu_activations-f8", "word "},
+        {"swiglu_activations-f16", "swiglu_activations-bf16", "word "},
     };
     struct qm_device *device = NULL;
     assert_int_equal(qm_native_device_open(&device), QM_OK);

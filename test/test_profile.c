@@ -93,6 +93,24 @@ static void test_expand(void **state)
     qm_node_destroy(&read);
 }
 
+// Fusions are on unless a profile turns them off, which makes it another one; said or not, on is the same.
+static void test_fusions(void **state)
+{
+    (void)state;
+    char hash[QM_HASH_TEXT_BYTES];
+    assert_int_equal(qm_profile_load("quick", &profile), QM_OK);
+    assert_false(profile.is_unfused);
+    memcpy(hash, profile.hash, sizeof(hash));
+    assert_int_equal(load("f.yaml", "schema: 1\nname: quick\nextends: quick\nfusions: on\n"), QM_OK);
+    assert_string_equal(profile.hash, hash);
+    assert_int_equal(load("f.yaml", "schema: 1\nname: quick\nextends: quick\nfusions: off\n"), QM_OK);
+    assert_true(profile.is_unfused);
+    assert_false(profile.is_stock);
+    struct qm_node *node = qm_profile_expand(&profile);
+    assert_string_equal(qm_node_text_at(node, "fusions", ""), "off");
+    qm_node_destroy(&node);
+}
+
 // Another model is another profile; the built-in one, said or not, is the same.
 static void test_model(void **state)
 {
@@ -256,6 +274,7 @@ static void test_mistakes(void **state)
         {"openings: 16", "openings: many", "'openings' is 'many'; expected a number"},
         {"tier: best", "tier: fast",
          "'tier' is 'fast'; expected base or texel or f16 or dot or subgroup or matrix or best"},
+        {"tiles: fixed", "tiles: fixed\nfusions: some", "'fusions' is 'some'; expected on or off"},
         {"tiles: fixed", "tiles: [fixed]", "'tiles' is 'no text'; expected fixed or tuned"},
         {"widen: 1", "widen: 3", "'widen' is 3; expected a power of two"},
         {"submission_ms: 200", "submission_ms: 2000", "'submission_ms' is 2000; expected 1 to 200"},
@@ -311,10 +330,15 @@ static void test_truncated(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stock),    cmocka_unit_test(test_expand),
-        cmocka_unit_test(test_model),    cmocka_unit_test(test_sets_and_exact_match),
-        cmocka_unit_test(test_select),   cmocka_unit_test(test_extends),
-        cmocka_unit_test(test_mistakes), cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_stock),
+        cmocka_unit_test(test_expand),
+        cmocka_unit_test(test_model),
+        cmocka_unit_test(test_fusions),
+        cmocka_unit_test(test_sets_and_exact_match),
+        cmocka_unit_test(test_select),
+        cmocka_unit_test(test_extends),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_truncated),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -59,6 +59,24 @@ static void expect_left_out_heeded(const struct qm_node *result, double left_out
     release(&child);
 }
 
+// The way to the first token: its parts, and where the kernels came from.
+static void expect_start(const struct qm_node *result, const char *caches)
+{
+    static const char *const parts[] = {"open_ms", "scratch_ms", "upload_ms", "compile_ms", "pass_ms"};
+    const struct qm_node *row = qm_node_get(result, "start");
+    double sum = 0, value = 0;
+    assert_non_null(row);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); ++i) {
+        assert_int_equal(qm_node_read_double(qm_node_get(row, parts[i]), &value), QM_OK);
+        assert_true(value > 0);
+        sum += value;
+    }
+    assert_int_equal(qm_node_read_double(qm_node_get(row, "first_token_ms"), &value), QM_OK);
+    assert_true(fabs(value - sum) < 1e-3 * sum);
+    if (caches)
+        expect_text(qm_node_text_at(row, "caches", ""), caches);
+}
+
 // The fp32 reference by the host's pass, as models of real size have it: the same scores; and with the 8 likeliest tokens
 // kept of 512, a KL divergence that is not above the true one and what is added for the rest not below it.
 static void test_reference_on_the_host(void **state)
@@ -74,6 +92,7 @@ static void test_reference_on_the_host(void **state)
     double kl = number_of(result, "w8a8", "accuracy.kl_divergence.mean");
     double perplexity = number_of(result, "w8a8", "accuracy.perplexity.ratio.value");
     assert_null(qm_node_get(row_of(result, "w8a8"), "disclosure.reference"));
+    expect_start(result, NULL);
     qm_node_destroy(&result);
     release(&child);
     for (int i = 0; i < 2; ++i) {
@@ -82,6 +101,7 @@ static void test_reference_on_the_host(void **state)
         expect_text(child.output, "fp32 reference: host, ");
         result = need_result("opencl");
         expect_whole(result, "w8a8");
+        expect_start(result, "warm"); // by the run before
         double low = number_of(result, "w8a8", "accuracy.kl_divergence.mean");
         double left_out = number_of(result, "w8a8", "disclosure.reference.kl_left_out");
         assert_true(number_of(result, "w8a8", "disclosure.reference.difference") < 1e-3);

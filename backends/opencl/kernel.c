@@ -173,8 +173,10 @@ static enum qm_status load_or_build(struct opencl_device *device, const struct q
     if (device->cache_dir != NULL) {
         QM_TRY(cache_path(device, variant, options, path));
         kernel->program = load_cached(device, variant, options, path, kernel->binary_hash);
-        if (kernel->program != NULL)
+        if (kernel->program != NULL) {
+            qm_kernels_count_cached();
             return QM_OK;
+        }
     }
     cl_int error;
     kernel->program =

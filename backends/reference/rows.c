@@ -128,6 +128,8 @@ struct conversion {
 
 static void convert_rows(const struct qm_kernel_variant *variant, const struct conversion *to, const float *x)
 {
+    if (to->width == 0) // no caller has such rows
+        return;
     bool is_f16 = qm_oracle_has(variant, "QM_ACTIVATION_F16");
     bool is_bf16 = qm_oracle_has(variant, "QM_ACTIVATION_BF16");
     bool is_f8 = qm_oracle_has(variant, "QM_ACTIVATION_F8");
@@ -137,7 +139,7 @@ static void convert_rows(const struct qm_kernel_variant *variant, const struct c
     uint32_t width = is_grouped ? 32u << to->shift : to->width, groups = to->width / width;
     float inverse_largest = qm_float_from_bits(is_f8 ? 0x3b124927u : is_a4 ? 0x3e124927u : 0x3c010206u);
     memset(to->codes, 0, (size_t)to->rows * to->width / per * sizeof(*to->codes));
-    for (uint32_t item = 0; item < to->rows * groups; ++item) {
+    for (uint32_t item = 0, group = 0; item < to->rows * groups; ++item, group = group + 1 < groups ? group + 1 : 0) {
         const float *from = x + (size_t)item * width;
         float amax = 0;
         for (uint32_t c = 0; c < width; ++c) {
@@ -146,7 +148,7 @@ static void convert_rows(const struct qm_kernel_variant *variant, const struct c
         }
         float scale = amax < 0x1p-100f ? 0.0f : amax * inverse_largest;
         if (to->is_static)
-            scale = to->static_scales[item % groups];
+            scale = to->static_scales[group];
         to->scales[item] = bits == 16 ? 1.0f : scale;
         for (uint32_t c = 0; c < width; ++c) {
             size_t at = (size_t)item * width + c;

@@ -211,6 +211,8 @@ static enum qm_status create_pipeline(struct qm_vk_device *device, VkShaderModul
     };
     enum qm_status status =
         VK_STATUS(device->vk.vkCreateComputePipelines(device->handle, cache, 1, &create, NULL, &kernel->pipeline));
+    if (status == QM_OK && cache && cache_info.pInitialData)
+        qm_kernels_count_cached();
     if (status == QM_OK && cache)
         cache_write(device, path, cache, cache_info.pInitialData, cache_info.initialDataSize);
     device->vk.vkDestroyPipelineCache(device->handle, cache, NULL);

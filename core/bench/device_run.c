@@ -366,6 +366,8 @@ static enum qm_status load_schemes(struct qm_session *session)
         run->weight_bytes = (uint64_t)json_integer_value(json_object_get(answer, "weight_bytes"));
         run->cache_bytes = (uint64_t)json_integer_value(json_object_get(answer, "cache_bytes"));
         run->variants = json_incref(json_object_get(answer, "variants"));
+        if (!session->run->start)
+            session->run->start = json_incref(json_object_get(answer, "start"));
         json_decref(answer);
     }
     return QM_OK;
@@ -637,6 +639,7 @@ void qm_device_run_destroy(struct qm_device_run **run)
     free(r->clock_device_ns);
     json_decref(r->info);
     json_decref(r->selftest);
+    json_decref(r->start);
     json_decref(r->kernels);
     json_decref(r->ceilings);
     free(r);

@@ -89,6 +89,7 @@ struct qm_device_run {
     uint64_t peak_bytes, log_count;
     double compile_ns; // all kernels that were created, from source, SPIR-V or the driver's cache
     uint32_t compiled;
+    json_t *start; // from nothing to the first token, as the worker gave it (worker_start.c); NULL: not measured
     // The baseline against itself, in turns, before anything else was timed: ln of the ratio of each block.
     double *noise;
     size_t noise_count;

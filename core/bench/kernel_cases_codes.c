@@ -146,7 +146,7 @@ void qm_case_norm_activations(struct qm_case_builder *b)
     const struct conversion v = conversion_of(b);
     float *x = (float *)qm_case_add(b, (size_t)s->rows * s->k, false);
     float *gain = (float *)qm_case_add(b, (size_t)s->k + v.groups, false);
-    double *rows = malloc((size_t)s->rows * s->k * sizeof(*rows));
+    double *rows = calloc((size_t)s->rows * s->k + 1, sizeof(*rows));
     struct qm_norm_activations_parameters p = {
         .rows = s->rows, .width = s->k, .inverse_width = 1.0f / (float)s->k, .epsilon = 1e-5f, .shift = v.shift};
     p.is_static = v.is_static;
@@ -182,7 +182,7 @@ void qm_case_swiglu_activations(struct qm_case_builder *b)
     float *x = (float *)qm_case_add(b, gated_from + (size_t)s->rows * s->k, true);
     double *bounds = qm_case_absolute(b);
     b->c->buffers[0].relative = 0x1p-20;
-    double *rows = malloc((size_t)s->rows * s->k * sizeof(*rows));
+    double *rows = calloc((size_t)s->rows * s->k + 1, sizeof(*rows));
     b->c->failed = b->c->failed || !rows;
     for (uint32_t at = 0; at < s->rows * s->k && !b->c->failed; ++at) {
         float *gate = x + (size_t)(at / s->k) * stride + at % s->k, *up = gate + up_from;

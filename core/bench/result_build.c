@@ -277,6 +277,30 @@ static void add_tool_chain(struct qm_node *disclosure, const struct qm_result_sc
                           scheme->points[scheme->point_count - 1].repeats_per_submission);
 }
 
+// From nothing to the first token, in a new process.
+static void add_start(struct qm_node *root, const json_t *start)
+{
+    static const struct {
+        const char *key, *from;
+    } times[] = {{"open_ms", "open_ns"},
+                 {"scratch_ms", "engine_ns"},
+                 {"upload_ms", "load_ns"},
+                 {"compile_ms", "compile_ns"},
+                 {"pass_ms", "pass_ns"}};
+    if (!start)
+        return;
+    struct qm_node *node = qm_node_add_mapping(root, "start");
+    double sum = 0, compiled = number(start, "compiled"), cached = number(start, "cached");
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); ++i) {
+        qm_node_set_double(node, times[i].key, number(start, times[i].from) * 1e-6);
+        sum += number(start, times[i].from) * 1e-6;
+    }
+    qm_node_set_double(node, "first_token_ms", sum);
+    qm_node_set_u64(node, "compiled", (uint64_t)compiled);
+    qm_node_set_u64(node, "cached", (uint64_t)cached);
+    qm_node_set_text(node, "caches", cached <= 0 ? "cold" : cached < compiled ? "mixed" : "warm");
+}
+
 // How far the shape could go, and how far it went.
 static void add_roofline(struct qm_node *kernel, const json_t *report, const struct qm_kernel_variant *variant,
                          const struct qm_ceilings *ceilings)
@@ -462,6 +486,7 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
     }
     if (run->ceilings)
         qm_node_set_node(root, "ceilings", node_of_json(run->ceilings));
+    add_start(root, run->start);
     qm_speed_add_timing(root, raw);
     struct qm_node *model = qm_node_add_mapping(root, "model");
     qm_node_set_text(model, "name", qm_path_name(prepared->model_directory));

@@ -13,9 +13,11 @@
 #include "bench/simulate.h"
 #include "bench/worker_device.h"
 #include "bench/worker_fault.h"
+#include "bench/worker_fit.h"
 #include "bench/worker_generate.h"
 #include "bench/worker_kernels.h"
 #include "bench/worker_serve.h"
+#include "bench/worker_start.h"
 #include "bench/worker_sweep.h"
 #include "bench/worker_tune.h"
 #include "kernel/configure.h"
@@ -42,6 +44,7 @@ struct worker {
     char tuned_tile[QM_TILE_BYTES];
     struct qm_capability capabilities[QM_MAX_CAPABILITIES]; // as the self-test left them
     size_t capability_count;
+    struct qm_worker_start start;
     struct qm_model_config config;
     uint64_t limit_ns;
     uint32_t most_dispatches, slots, sequences;
@@ -134,7 +137,9 @@ static enum qm_status do_open(struct worker *worker, json_t *request, json_t *an
             struct qm_open_params params = {.debug = json_is_true(json_object_get(request, "debug")),
                                             .statistics = json_is_true(json_object_get(request, "statistics")),
                                             .cache_dir = json_string_value(json_object_get(request, "cache"))};
+            uint64_t begin_ns = qm_clock_ns();
             QM_TRY((*backend)->open(&worker->info, &params, &worker->device));
+            worker->start.open_ns = qm_clock_ns() - begin_ns;
             qm_fault_plant(worker->device);
             qm_worker_device_watch(worker->device, qm_fault_value("delay") ? strtod(qm_fault_value("delay"), NULL) : 0);
             QM_TRY(begin_simulation(worker, number_of(request, "opening")));
@@ -202,18 +207,13 @@ static struct qm_fit_tiers tiers_of(const struct worker *worker, json_t *request
     return (struct qm_fit_tiers){worker->capabilities, worker->capability_count, tier[0] ? tier : "best"};
 }
 
-static enum qm_status load_config(struct worker *worker, const char *path)
-{
-    return qm_artifact_load_config(path, &worker->config);
-}
-
 static enum qm_status do_engine(struct worker *worker, json_t *request, json_t *answer)
 {
     struct qm_engine_params params;
     bool is_narrow = json_is_true(json_object_get(request, "narrow"));
     if (is_narrow ? !worker->engine || worker->narrow : worker->engine != NULL)
         return QM_FAIL(QM_INVALID, "one engine, then one that is not widened");
-    QM_TRY(load_config(worker, text_of(request, "artifact")));
+    QM_TRY(qm_artifact_load_config(text_of(request, "artifact"), &worker->config));
     read_engine_params(worker, request, &params);
     if (params.context > worker->config.context)
         return QM_FAIL(QM_INVALID, "%u positions exceed the model's context of %u", params.context,
@@ -242,7 +242,10 @@ static enum qm_status do_engine(struct worker *worker, json_t *request, json_t *
     }
     params.tile = worker->tile;
     json_object_set_new(answer, "tile", json_string(worker->tile));
-    return qm_engine_create(&params, &worker->engine);
+    uint64_t begin_ns = qm_clock_ns();
+    QM_TRY(qm_engine_create(&params, &worker->engine));
+    worker->start.engine_ns = qm_clock_ns() - begin_ns;
+    return QM_OK;
 }
 
 static enum qm_status do_load(struct worker *worker, json_t *request, json_t *answer)
@@ -259,7 +262,10 @@ static enum qm_status do_load(struct worker *worker, json_t *request, json_t *an
     struct qm_network *network = NULL;
     if (qm_fault_value("wrong-widen") && !is_narrow)
         artifact->tensors[qm_weight_index(&worker->config, QM_ROLE_UP, 0)].encoded.tensor_scale *= 2;
+    uint64_t begin_ns = qm_clock_ns();
     enum qm_status status = qm_network_create(engine, artifact, &scheme, &network);
+    if (status == QM_OK && !worker->is_simulated)
+        status = qm_worker_start_tell(&worker->start, network, qm_clock_ns() - begin_ns, answer);
     if (status == QM_OK) {
         struct qm_network_memory memory;
         qm_network_memory(network, &memory);
@@ -272,6 +278,8 @@ static enum qm_status do_load(struct worker *worker, json_t *request, json_t *an
         snprintf(worker->networks[worker->network_count].name, QM_SCHEME_NAME_BYTES, "%s", scheme.name);
         worker->networks[worker->network_count].is_narrow = is_narrow;
         worker->networks[worker->network_count++].network = network;
+    } else {
+        qm_network_destroy(&network);
     }
     qm_artifact_destroy(&artifact);
     return status;
@@ -305,57 +313,11 @@ static enum qm_status do_random(struct worker *worker, json_t *request, json_t *
     return QM_OK;
 }
 
-// Reads what the request lists; the caller frees it all, whatever the status.
-static enum qm_status read_fit(json_t *request, struct qm_fit_params *params, struct qm_scheme *schemes,
-                               struct qm_artifact **artifacts, struct qm_pass_params *passes)
-{
-    json_t *scheme_list = json_object_get(request, "schemes"), *pass_list = json_object_get(request, "passes"), *row;
-    size_t index;
-    if (json_array_size(scheme_list) == 0)
-        return QM_FAIL(QM_INVALID, "no scheme to fit");
-    params->schemes = schemes;
-    params->artifacts = artifacts;
-    params->passes = passes;
-    json_array_foreach(scheme_list, index, row)
-    {
-        QM_TRY(qm_scheme_parse(text_of(row, "scheme"), &schemes[index]));
-        QM_TRY(qm_artifact_load(text_of(row, "artifact"), &artifacts[index]));
-        params->engine.config = artifacts[index]->config;
-        ++params->scheme_count;
-    }
-    json_array_foreach(pass_list, index, row)
-    {
-        passes[index] = (struct qm_pass_params){number_of(row, "batch"), number_of(row, "tokens"), 0, 0};
-        ++params->pass_count;
-    }
-    return QM_OK;
-}
-
 static enum qm_status do_fit(struct worker *worker, json_t *request, json_t *answer)
 {
-    size_t scheme_count = json_array_size(json_object_get(request, "schemes")),
-           pass_count = json_array_size(json_object_get(request, "passes"));
-    struct qm_scheme *schemes = calloc(scheme_count + 1, sizeof(*schemes));
-    struct qm_artifact **artifacts = calloc(scheme_count + 1, sizeof(*artifacts));
-    struct qm_pass_params *passes = calloc(pass_count + 1, sizeof(*passes));
     struct qm_fit_params params = {.tiers = tiers_of(worker, request), .most = number_of(request, "most")};
-    struct qm_width_fit fit;
-    enum qm_status status =
-        schemes && artifacts && passes ? QM_OK : QM_FAIL(QM_OUT_OF_MEMORY, "no host memory to find what fits");
-    QM_GUARD(status);
     read_engine_params(worker, request, &params.engine);
-    QM_GUARD(read_fit(request, &params, schemes, artifacts, passes));
-    QM_GUARD(qm_fit_find(&params, &fit));
-    json_object_set_new(answer, "widen", json_integer(fit.widen));
-    json_object_set_new(answer, "bytes", json_integer((json_int_t)fit.bytes));
-    json_object_set_new(answer, "reason", json_string(fit.reason));
-done:
-    for (size_t s = 0; artifacts && s < scheme_count; ++s)
-        qm_artifact_destroy(&artifacts[s]);
-    free(schemes);
-    free(artifacts);
-    free(passes);
-    return status;
+    return qm_worker_fit(&params, request, answer);
 }
 
 // Rows of the token table from sequence `base` on, each from position 0; what stood behind a short row stays.

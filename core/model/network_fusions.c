@@ -3,8 +3,8 @@
 #include "model/engine_internal.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/numeric.h"
 #include "sys/heartbeat.h"
 
 enum {
@@ -75,7 +75,7 @@ static bool can_follow(const struct qm_artifact_tensor *tensor, const struct qm_
 {
     return tensor->format == first->format && tensor->activations == first->activations &&
            tensor->columns == first->columns && tensor->rows % QM_PANEL_ROWS == 0 &&
-           memcmp(&tensor->encoded.tensor_scale, &first->encoded.tensor_scale, sizeof(float)) == 0 &&
+           qm_bits_from_float(tensor->encoded.tensor_scale) == qm_bits_from_float(first->encoded.tensor_scale) &&
            tensor->activation_scale_count == first->activation_scale_count;
 }
 

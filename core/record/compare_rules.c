@@ -40,6 +40,9 @@ static const struct rule {
     {"ceilings.seconds", IGNORED, "it is no property of the device"},
     {"ceilings.**", SUBJECT, "the devices that are compared"},
 
+    {"start", NOTE, "the way to the first token was measured on one side only"},
+    {"start.caches", NOTE, "kernels were compiled on one side, and taken from a cache on the other"},
+    {"start.**", SUBJECT, "the way to the first token that is compared"},
     {"compile", NOTE, "the time of compilers was told on one side only"},
     {"compile.**", SUBJECT, "the compilers that are compared"},
     {"timing", NOTE, "what the clock and the noise are worth was looked at on one side only"},

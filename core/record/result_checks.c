@@ -30,6 +30,7 @@ static const struct qm_result_check_rule rules[] = {
     {"device.timer", PROFILE, "device.self_test.timer"},
     {"compile", RAW, "seen by the run alone"},
     {"ceilings", RAW, "samples of them are not kept"},
+    {"start", RAW, "seen by the run alone"},
     {"telemetry", RAW, "seen by the run alone"},
     {"conditions", RAW, "seen by the run alone"},
     {"timing", SAMPLES, "times, pairs of clock readings, and the baseline against itself"},
