@@ -294,9 +294,12 @@
                 value = value * activation_scales[row];
 #endif
                 uint to = row * result_stride + at;
+#if !defined(QM_GLSL) // where a vector is stored lane by lane, both sides of a condition may be carried out
                 if (at + QM_UINT(QM_VW) <= n) {
                     QM_STORE_FV(result, to, value);
-                } else {
+                } else
+#endif
+                {
                     QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {
                         if (at + QM_UINT(lane) < n)
                             result[to + QM_UINT(lane)] = QM_LANE(value, lane);
