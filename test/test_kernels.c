@@ -54,7 +54,7 @@ static int open_subjects(void)
 {
     static const char *const expected[] = {"reference", "lavapipe", "swiftshader", "pocl", "rusticl"};
     static const char *const narrow[4] = {"narrow"}, *const vulkan[4] = {"narrow", "wide", "texel"},
-                             *const opencl[4] = {"narrow", "wide", "vector"};
+                             *const opencl[4] = {"narrow", "wide", "vector"}, *const rusticl[4] = {"narrow", "wide"};
     struct qm_device *device;
     if (is_wanted("native") && qm_native_device_open(&device) == QM_OK)
         add_subject("native", device, narrow);
@@ -72,10 +72,12 @@ static int open_subjects(void)
                 printf("  %s (%s) cannot be opened: %s\n", info->driver_name, info->id, qm_error_text());
                 continue;
             }
+            // `vector` is never chosen for rusticl, whose lanes are invocations: each would have a private memory of 50 KB.
             add_subject(info->driver_name, device,
-                        b == 0                             ? narrow
-                        : strcmp(info->api, "opencl") == 0 ? opencl
-                                                           : vulkan);
+                        b == 0                                      ? narrow
+                        : strcmp(info->driver_name, "rusticl") == 0 ? rusticl
+                        : strcmp(info->api, "opencl") == 0          ? opencl
+                                                                    : vulkan);
         }
     }
     int missing = 0;
