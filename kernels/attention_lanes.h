@@ -4,7 +4,7 @@
 // A query is a (row, head); those of a kv head are numbered row by row. Keys and values of a block are unpacked once for all
 // queries, in private memory, vectors side by side: place p holds value QM_KV_PLACE(p). Scores are sums over places one
 // after another; a block's largest score joins the running maximum, then its weights are taken, token after token. A lane
-// whose query must not see a token has weight 0 there.
+// whose query must not see a token has weight 0 there: what is in the cache has to be finite.
 #define QM_TOKENS 16
 #if defined(QM_KV_F32)
 #define QM_KV_PLACE(p) (p)

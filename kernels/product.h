@@ -138,7 +138,22 @@
     QM_U32(weight_shift)                                                                                               \
     QM_U32(activation_shift)                                                                                           \
     QM_U32(is_added)
-// A vector of results of one row to its place, or added to what is there; the last one may stand out over n.
+// A vector of results of one row to its place, or added to what is there; the last one may stand out over n. GLSL stores lane
+// by lane, and there both sides of a condition may be carried out: it has one side alone.
+#if defined(QM_GLSL)
+#define QM_STORE_RESULT(row, at, value)                                                                                \
+    {                                                                                                                  \
+        uint to = (row) * result_stride + (at);                                                                        \
+        QM_UNROLL for (int lane = 0; lane < QM_VW; ++lane) {                                                           \
+            if ((at) + QM_UINT(lane) < n) {                                                                            \
+                float stored = QM_LANE(value, lane);                                                                   \
+                if (is_added != 0u)                                                                                    \
+                    stored = qm_sum_of(result[to + QM_UINT(lane)], stored);                                            \
+                result[to + QM_UINT(lane)] = stored;                                                                   \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+#else
 #define QM_STORE_RESULT(row, at, value)                                                                                \
     {                                                                                                                  \
         uint to = (row) * result_stride + (at);                                                                        \
@@ -158,6 +173,7 @@
             }                                                                                                          \
         }                                                                                                              \
     }
+#endif
 
 #if QM_SPLIT > 1
 #define QM_LOCALS QM_LOCAL_U32(partials, QM_WORKGROUP_X * QM_WORKGROUP_Y * QM_ROWS * QM_COLUMNS)
