@@ -91,13 +91,15 @@ QM_FUNCTION uint qm_bf16_bits(float value)
         {
             uint words = width / QM_PER_WORD, first_word = QM_LANE_FIRST(words), end_word = QM_LANE_END(words),
                  word_stride = QM_LANE_STRIDE;
-            float scale = QM_STATIC_SCALE(0u);
+            float scale;
             if (is_static == 0u) {
                 float amax = 0.0f;
 #define QM_RAISE(c) amax = QM_MAX(amax, QM_ABS(QM_VALUE(c)));
                 QM_LANE_VALUES(width, QM_UNIT, QM_RAISE)
                 QM_REDUCE_MAX(amax)
                 scale = qm_scale_of(amax, QM_INVERSE_LARGEST);
+            } else {
+                scale = QM_STATIC_SCALE(0u); // nothing need be there otherwise
             }
             if (QM_LANE_INDEX == 0u)
                 scales[row] = scale;
