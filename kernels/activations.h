@@ -121,7 +121,7 @@ QM_FUNCTION qm_uv qm_byte_codes(qm_fv x, float inverse)
         {
             uint words = width / QM_PER_WORD, first_word = QM_LANE_FIRST(words), end_word = QM_LANE_END(words),
                  word_stride = QM_LANE_STRIDE;
-            float scale = QM_STATIC_SCALE(0u);
+            float scale;
             if (is_static == 0u) {
                 uint bits = 0u; // magnitudes are in the order of their bits
 #define QM_RAISE(c) bits = QM_MAX(bits, QM_FLOAT_BITS(QM_VALUE(c)) & 0x7fffffffu);
@@ -129,6 +129,8 @@ QM_FUNCTION qm_uv qm_byte_codes(qm_fv x, float inverse)
                 float amax = QM_BITS_FLOAT(bits);
                 QM_REDUCE_MAX(amax)
                 scale = qm_scale_of(amax, QM_INVERSE_LARGEST);
+            } else {
+                scale = QM_STATIC_SCALE(0u); // nothing need be there otherwise
             }
             if (QM_LANE_INDEX == 0u)
                 scales[row] = scale;

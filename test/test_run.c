@@ -62,7 +62,7 @@ static void expect_left_out_heeded(const struct qm_node *result, double left_out
 // The way to the first token: its parts, and where the kernels came from.
 static void expect_start(const struct qm_node *result, const char *caches)
 {
-    static const char *const parts[] = {"open_ms", "scratch_ms", "upload_ms", "compile_ms", "pass_ms"};
+    static const char *const parts[] = {"open_ms", "scratch_ms", "load_ms", "upload_ms", "pass_ms"};
     const struct qm_node *row = qm_node_get(result, "start");
     double sum = 0, value = 0;
     assert_non_null(row);

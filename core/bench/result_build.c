@@ -284,8 +284,8 @@ static void add_start(struct qm_node *root, const json_t *start)
         const char *key, *from;
     } times[] = {{"open_ms", "open_ns"},
                  {"scratch_ms", "engine_ns"},
-                 {"upload_ms", "load_ns"},
-                 {"compile_ms", "compile_ns"},
+                 {"load_ms", "load_ns"},
+                 {"upload_ms", "upload_ns"},
                  {"pass_ms", "pass_ns"}};
     if (!start)
         return;
@@ -296,6 +296,7 @@ static void add_start(struct qm_node *root, const json_t *start)
         sum += number(start, times[i].from) * 1e-6;
     }
     qm_node_set_double(node, "first_token_ms", sum);
+    qm_node_set_double(node, "compile_ms", number(start, "compile_ns") * 1e-6);
     qm_node_set_u64(node, "compiled", (uint64_t)compiled);
     qm_node_set_u64(node, "cached", (uint64_t)cached);
     qm_node_set_text(node, "caches", cached <= 0 ? "cold" : cached < compiled ? "mixed" : "warm");

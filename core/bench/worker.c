@@ -258,7 +258,8 @@ static enum qm_status do_load(struct worker *worker, json_t *request, json_t *an
     QM_TRY(qm_scheme_parse(text_of(request, "scheme"), &scheme));
     QM_TRY(qm_fault_scheme(scheme.name, 123456789));
     struct qm_artifact *artifact = NULL;
-    QM_TRY(qm_artifact_load(text_of(request, "artifact"), &artifact));
+    QM_TRY(qm_worker_start_load(&worker->start, engine, &worker->config, &scheme, text_of(request, "artifact"),
+                                &artifact));
     struct qm_network *network = NULL;
     if (qm_fault_value("wrong-widen") && !is_narrow)
         artifact->tensors[qm_weight_index(&worker->config, QM_ROLE_UP, 0)].encoded.tensor_scale *= 2;

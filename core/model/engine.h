@@ -134,6 +134,11 @@ QM_MUST_USE enum qm_status qm_pass_observe(struct qm_pass *pass, const struct qm
 // "matmul-w8-a8". Ends with NULL; static storage of the network.
 const char *const *qm_network_variants(const struct qm_network *network);
 
+// Compiles what decode steps of such a network need, from the outline of its artifact, so that it is done while the artifact is
+// read: nothing else may use the device meanwhile. What cannot be had is left to who needs it.
+void qm_engine_compile_ahead(struct qm_engine *engine, const struct qm_artifact *outline,
+                             const struct qm_scheme *scheme);
+
 // Of the kernels of such a network before there is a device, from an artifact or its outline; of a scheme whose activations
 // are float. `bodies` is over their names and texts, as a result's kernel_hash; `tiles` over all that any device is
 // given of them (qm_kernel_hash, in every tile).

@@ -1,5 +1,6 @@
 // Which kernels a network's passes use, by their names.
 #include "model/engine_internal.h"
+#include "model/need.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,4 +212,37 @@ enum qm_status qm_network_kernel_hashes(const struct qm_artifact *outline, const
     free(network);
     free(weights);
     return QM_OK;
+}
+
+void qm_engine_compile_ahead(struct qm_engine *engine, const struct qm_artifact *outline,
+                             const struct qm_scheme *scheme)
+{
+    struct qm_network *network = calloc(1, sizeof(*network));
+    struct qm_network_weight *weights = calloc(outline->tensor_count + 1, sizeof(*weights));
+    struct qm_cache_plan plan;
+    if (!network || !weights)
+        goto done;
+    network->engine = engine;
+    network->scheme = *scheme;
+    network->weights = weights;
+    network->weight_count = outline->tensor_count;
+    qm_cache_plan(&engine->config, scheme, engine->params.sequences, &plan);
+    network->exact_length = plan.exact_length;
+    for (size_t i = 0; i < outline->tensor_count; ++i) {
+        weights[i].format = outline->tensors[i].format;
+        weights[i].activations = outline->tensors[i].activations;
+        weights[i].has_activation_groups = weights[i].activations == QM_ACTIVATION_A4;
+    }
+    qm_network_list_variants(network, outline);
+    for (size_t i = 0; i < network->variant_count; ++i) {
+        const struct qm_kernel_variant *variant = NULL;
+        struct qm_kernel *kernel = NULL;
+        const char *name = network->variants[i];
+        if (strncmp(name, "matmul", 6) != 0 && strncmp(name, "dequantize", 10) != 0 &&
+            qm_engine_kernel(engine, name, &variant, &kernel) != QM_OK)
+            break;
+    }
+done:
+    free(network);
+    free(weights);
 }
