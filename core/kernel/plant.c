@@ -43,6 +43,10 @@ static char *wrong_text(const char *text)
     memcpy(copy, text, size);
     for (char *at = copy; (at = strstr(at, right)) != NULL;)
         memcpy(at, wrong, sizeof(wrong) - 1);
+    // Codes that become floats: weights.h.
+    static const char right_half[] = "high0 = u0 >> 16", wrong_half[] = "high0 = u0 >>  8";
+    for (char *at = copy; (at = strstr(at, right_half)) != NULL;)
+        memcpy(at, wrong_half, sizeof(wrong_half) - 1);
     return copy;
 }
 
