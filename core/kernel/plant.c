@@ -43,6 +43,13 @@ static uint32_t *wrong_spirv(const struct mistake *mistake, const uint32_t *word
     return copy;
 }
 
+// Both texts are as long.
+static void replace_all(char *text, const char *right, const char *wrong)
+{
+    for (char *at = text; (at = strstr(at, right)) != NULL;)
+        memcpy(at, wrong, strlen(wrong));
+}
+
 static char *wrong_text(const struct mistake *mistake, const char *text)
 {
     size_t size = strlen(text) + 1;
@@ -50,8 +57,9 @@ static char *wrong_text(const struct mistake *mistake, const char *text)
     if (!copy)
         return NULL;
     memcpy(copy, text, size);
-    for (char *at = copy; (at = strstr(at, mistake->right_text)) != NULL;)
-        memcpy(at, mistake->wrong_text, strlen(mistake->wrong_text));
+    replace_all(copy, mistake->right_text, mistake->wrong_text);
+    if (mistake->is_signed) // codes that become floats: weights.h
+        replace_all(copy, "high0 = u0 >> 16", "high0 = u0 >>  8");
     return copy;
 }
 
