@@ -112,7 +112,11 @@ static void check_device(struct qm_device *device, const char *tile, const void 
         check_pytorch(device->info->driver_name, check->entry, vocabulary, logits, decoded);
     double prefill = mean_logits_kl(check->reference, logits, vocabulary, 0, TOKENS);
     double decode = mean_logits_kl(check->reference_decoded, decoded, vocabulary, FIRST_STEP, TOKENS);
-    double bound = check->scheme->activations == QM_ACTIVATION_A8 ? 2e-3 : check->scheme->kv >= QM_KV_KV8 ? 5e-4 : 1e-6;
+    // A code of two bits that falls on the other side of a tie moves a third of its range.
+    double bound = check->scheme->activations == QM_ACTIVATION_A8 ? 2e-3
+                   : check->scheme->kv == QM_KV_KIVI2             ? 1e-3
+                   : check->scheme->kv >= QM_KV_KV8               ? 5e-4
+                                                                  : 1e-6;
     print_message("%-12s %-7s %-22s KL(reference || device) prefill %.2e decode %.2e\n", device->info->driver_name,
                   tile, check->scheme->name, prefill, decode);
     assert_true(prefill <= bound && decode <= bound);

@@ -458,6 +458,7 @@ static void test_fit(void **state)
                                         make_artifact("w4a16-g32", &scheme_list[1])};
     const struct qm_pass_params passes[] = {{1, TOKENS, 0, 0}, {1, 1, 0, 0}};
     struct qm_fit_params params = {.engine = engine_params(device, 1),
+                                   .tiers = {.wanted = "best"},
                                    .schemes = scheme_list,
                                    .artifacts = artifacts,
                                    .scheme_count = 2,

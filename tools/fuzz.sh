@@ -33,6 +33,7 @@ readers() { # readers TARGET: the files that it is to cover; none: no least cove
     case $1 in
     deployment) echo core/workload/deployment.c core/workload/deployment_trace.c ;;
     jsonl) echo core/workload/examples.c core/workload/examples_harness.c core/workload/answers.c core/workload/lines.c ;;
+    tuned) echo core/bench/tune_store.c core/kernel/configure.c ;;
     artifact) echo core/quant/artifact_file.c core/quant/artifact_text.c ;;
     journal) echo core/bench/journal_read.c ;;
     kernel_plan) echo core/bench/kernel_plan.c core/bench/kernel_plan_items.c ;;

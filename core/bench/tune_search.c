@@ -7,6 +7,9 @@
 
 // A candidate must be faster by this to take the best's place during the search, where pairs are few.
 #define STEP 1.02
+enum {
+    ROUNDS_MAX = 4
+};
 
 static bool is_over(const struct qm_tune_search_params *p)
 {
@@ -46,9 +49,10 @@ enum qm_status qm_tune_search(const struct qm_tune_search_params *p, struct qm_t
     const size_t knobs = p->space->knob_count;
     *out = (struct qm_tune_found){.over_fixed = {.ratio = 1, .low = 1, .high = 1}};
     qm_tune_fixed(p->space, &best);
-    // Round and round, until every other knob has been tried since the last change.
-    size_t quiet = 0;
-    for (size_t k = 0; quiet < knobs && !is_over(p); k = (k + 1) % knobs) {
+    // Round and round, until every other knob has been tried since the last change. Luck could lead in circles.
+    size_t quiet = 0, visits = 0;
+    for (; quiet < knobs && visits < ROUNDS_MAX * knobs && !is_over(p); ++visits) {
+        const size_t k = visits % knobs;
         const struct qm_tune_knob *knob = &p->space->knobs[k];
         const uint32_t begun_at = best.values[k];
         bool moved = false;

@@ -175,7 +175,7 @@ enum qm_status qm_tuned_put(struct qm_tuned *tuned, const struct qm_tuned_entry 
     return QM_OK;
 }
 
-enum qm_status qm_tuned_save(const struct qm_tuned *tuned, const char *path)
+char *qm_tuned_write(const struct qm_tuned *tuned)
 {
     json_t *root = json_object(), *list = json_array();
     json_object_set_new(root, "schema", json_integer(SCHEMA));
@@ -195,6 +195,12 @@ enum qm_status qm_tuned_save(const struct qm_tuned *tuned, const char *path)
     json_object_set_new(root, "entries", list);
     char *text = json_dumps(root, JSON_INDENT(1));
     json_decref(root);
+    return text;
+}
+
+enum qm_status qm_tuned_save(const struct qm_tuned *tuned, const char *path)
+{
+    char *text = qm_tuned_write(tuned);
     if (!text)
         return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory to write %zu tuned kernels", path, tuned->count);
     enum qm_status status = qm_file_write(path, text, strlen(text));

@@ -59,6 +59,8 @@ QM_MUST_USE enum qm_status qm_tuned_text(const struct qm_tuned *tuned, const str
 
 // In place of the entry of the same variant, api, device and driver, or behind the others.
 QM_MUST_USE enum qm_status qm_tuned_put(struct qm_tuned *tuned, const struct qm_tuned_entry *entry);
+// The file's text; free() it. NULL without memory.
+QM_MUST_USE char *qm_tuned_write(const struct qm_tuned *tuned);
 QM_MUST_USE enum qm_status qm_tuned_save(const struct qm_tuned *tuned, const char *path);
 
 #endif
