@@ -498,9 +498,10 @@ static void test_elementwise(void **state)
     RUN("residual", r, three, 0);
     assert_true(x[0] == 1.5f && x[1] == 0 && x[2] == 0x1p24f); // 2^24 + 1 is a tie to even
 
-    uint32_t from[] = {1, 0xffffffff, 7}, to[3] = {0};
+    uint32_t from[] = {1, 0xffffffff, 7, 0x80000000}, to[4] = {0}; // whole vectors
     struct buffer c[] = {BUFFER(from), BUFFER(to)};
-    RUN("copy", c, three, 0);
+    struct qm_copy_parameters four = {4};
+    RUN("copy", c, four, 0);
     assert_memory_equal(from, to, sizeof(to));
 
     uint32_t steps[] = {5, 6, 7, 8};
