@@ -33,8 +33,8 @@ struct qm_kernel_item {
     char name[QM_PROBLEM_NAME_BYTES]; // "matmul-w4-f16": the variant without its tile
     enum qm_weight_format weights;    // of those that the kernel decodes; QM_WEIGHT_FORMAT_COUNT: the table's first
     uint32_t rows, n, k, kv_heads, position;
-    char tier[12]; // "base", "texel", ...; "": the best that the device proved
-    char tile[48]; // "narrow", ...; "": that of the tier for the device
+    char tier[12];                    // "base", "texel", ...; "": the best that the device proved
+    char tile[48];                    // "narrow", ...; "": that of the tier for the device
     char settings[QM_SETTINGS_BYTES]; // what is changed of its definitions (kernel/configure.h); "": nothing
 };
 

@@ -141,8 +141,10 @@ static void tell(void *context, const char *candidate, const struct qm_tune_tria
 enum qm_status qm_tune_kernel(const struct qm_tune_params *params, struct qm_tuned_kernel *out)
 {
     struct tuning t = {.params = params, .end_ns = params->limit_ns ? qm_clock_ns() + params->limit_ns : 0};
-    struct qm_kernel_bench_params bench = {
-        .device = params->device, .capabilities = params->capabilities, .capability_count = params->capability_count, .seed = params->seed};
+    struct qm_kernel_bench_params bench = {.device = params->device,
+                                           .capabilities = params->capabilities,
+                                           .capability_count = params->capability_count,
+                                           .seed = params->seed};
     struct qm_tune_space space;
     enum qm_status status, answer = QM_OK;
     memset(out, 0, sizeof(*out));

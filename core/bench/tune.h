@@ -16,7 +16,7 @@ enum {
 };
 
 struct qm_tune_params {
-    struct qm_device *device; // not owned
+    struct qm_device *device;                 // not owned
     const struct qm_capability *capabilities; // as the self-test left them; not owned
     size_t capability_count;
     uint64_t seed;
