@@ -2,7 +2,6 @@
 
 #include "kernel/kernels.h"
 #include "model/json_bound.h"
-#include "sys/file.h"
 
 #include <jansson.h>
 #include <math.h> // isfinite only
@@ -11,8 +10,7 @@
 #include <string.h>
 
 enum {
-    SCHEMA = 1,
-    FILE_BYTES_MAX = 16 << 20
+    SCHEMA = 1
 };
 
 // The texts of an entry, by their keys.
@@ -92,19 +90,6 @@ done:
     return status;
 }
 
-enum qm_status qm_tuned_load(const char *path, struct qm_tuned *out)
-{
-    void *bytes;
-    size_t count;
-    *out = (struct qm_tuned){0};
-    if (!qm_file_exists(path))
-        return QM_OK;
-    QM_TRY(qm_file_read(path, FILE_BYTES_MAX, &bytes, &count));
-    enum qm_status status = qm_tuned_parse(bytes, count, path, out);
-    free(bytes);
-    return status;
-}
-
 void qm_tuned_free(struct qm_tuned *tuned)
 {
     free(tuned->entries);
@@ -115,14 +100,15 @@ enum qm_tuned_match qm_tuned_find(const struct qm_tuned *tuned, const struct qm_
                                   const struct qm_device_info *info, const struct qm_tuned_entry **out)
 {
     enum qm_tuned_match best = QM_TUNED_NONE;
-    char hash[QM_HASH_TEXT_BYTES];
-    qm_kernel_hash(right, hash);
+    char hash[QM_HASH_TEXT_BYTES] = ""; // made where it is needed: a kernel's text is long
     *out = NULL;
     for (size_t i = 0; i < tuned->count; ++i) {
         const struct qm_tuned_entry *e = &tuned->entries[i];
         if (strcmp(e->variant, right->name) != 0 || strcmp(e->api, info->api) != 0 ||
             strcmp(e->device, info->name) != 0)
             continue;
+        if (!hash[0])
+            qm_kernel_hash(right, hash);
         enum qm_tuned_match match = strcmp(e->driver, info->driver) != 0 ? QM_TUNED_OTHER_DRIVER
                                     : strcmp(e->kernel_hash, hash) != 0  ? QM_TUNED_OTHER_KERNEL
                                                                          : QM_TUNED_CURRENT;
@@ -196,14 +182,4 @@ char *qm_tuned_write(const struct qm_tuned *tuned)
     char *text = json_dumps(root, JSON_INDENT(1));
     json_decref(root);
     return text;
-}
-
-enum qm_status qm_tuned_save(const struct qm_tuned *tuned, const char *path)
-{
-    char *text = qm_tuned_write(tuned);
-    if (!text)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory to write %zu tuned kernels", path, tuned->count);
-    enum qm_status status = qm_file_write(path, text, strlen(text));
-    free(text);
-    return status;
 }
