@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bench/client_answers.h"
+#include "bench/request.h"
 #include "bench/tune_store.h"
 #include "kernel/configure.h"
 #include "sys/file.h"
@@ -161,12 +162,6 @@ json_t *qm_session_engine_request(const struct qm_session *session, const char *
                      qm_profile_tier_name(profile->tier), "unfused", (int)profile->is_unfused);
 }
 
-static const char *text_of(const json_t *json, const char *key)
-{
-    const char *text = json_string_value(json_object_get(json, key));
-    return text ? text : "";
-}
-
 // What `qmark tune` found for the device, where the profile wants it.
 static enum qm_status find_tuned(struct qm_session *session)
 {
@@ -183,9 +178,9 @@ static enum qm_status find_tuned(struct qm_session *session)
         return QM_OK;
     }
     const json_t *node = session->run->info;
-    snprintf(info.api, sizeof(info.api), "%s", text_of(node, "api"));
-    snprintf(info.name, sizeof(info.name), "%s", text_of(node, "name"));
-    snprintf(info.driver, sizeof(info.driver), "%s", text_of(node, "driver_version"));
+    snprintf(info.api, sizeof(info.api), "%s", qm_request_text(node, "api"));
+    snprintf(info.name, sizeof(info.name), "%s", qm_request_text(node, "name"));
+    snprintf(info.driver, sizeof(info.driver), "%s", qm_request_text(node, "driver_version"));
     enum qm_status status = qm_tuned_text(&tuned, &info, &session->run->tuned, &ignored);
     qm_tuned_free(&tuned);
     if (status == QM_OK) // for what this process says of the kernels

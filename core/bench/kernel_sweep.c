@@ -2,6 +2,7 @@
 
 #include "bench/ceilings_node.h"
 #include "bench/client.h"
+#include "bench/request.h"
 #include "bench/worker_sweep.h"
 #include "record/node.h"
 #include "score/ordered.h"
@@ -47,12 +48,6 @@ struct sweep {
 
 // ---- Workers ------------------------------------------------------------------------------------------------------
 
-static const char *text_of(const json_t *json, const char *key)
-{
-    const char *text = json_string_value(json_object_get(json, key));
-    return text ? text : "";
-}
-
 static uint64_t whole_of(const json_t *json, const char *key)
 {
     json_int_t value = json_integer_value(json_object_get(json, key));
@@ -83,16 +78,16 @@ static void start(struct sweep *sweep, struct subject *s)
                             sweep->params->cache_dir ? json_string(sweep->params->cache_dir) : json_null());
         status = qm_client_ask(s->client, sweep->timeout_s, request, &answer);
     }
-    const char *name = text_of(json_object_get(answer, "info"), "name");
+    const char *name = qm_request_text(json_object_get(answer, "info"), "name");
     if (*name) // a simulated device says so here alone
         qm_node_set_text(node, "name", name);
     json_decref(answer);
     answer = NULL;
     if (status == QM_OK)
         status = qm_client_ask(s->client, sweep->timeout_s, json_pack("{s:s}", "do", "selftest"), &answer);
-    if (status == QM_OK && strcmp(text_of(json_object_get(answer, "selftest"), "status"), "ok") != 0)
+    if (status == QM_OK && strcmp(qm_request_text(json_object_get(answer, "selftest"), "status"), "ok") != 0)
         status = QM_FAIL(QM_WRONG_RESULT, "the device fails its self-test: %s",
-                         text_of(json_object_get(answer, "selftest"), "reason"));
+                         qm_request_text(json_object_get(answer, "selftest"), "reason"));
     json_decref(answer);
     if (status != QM_OK) {
         snprintf(s->failure, sizeof(s->failure), "%s", qm_error_text());
@@ -225,19 +220,20 @@ static void set_facts(struct subject *s)
 {
     const json_t *a = s->answer;
     struct qm_node *row = s->row;
-    const char *variant = text_of(a, "variant");
+    const char *variant = qm_request_text(a, "variant");
     uint64_t checked = whole_of(a, "checked"), outputs = whole_of(a, "outputs");
     if (*variant) {
         qm_node_set_text(row, "variant", variant);
-        qm_node_set_text(row, "tier", text_of(a, "tier"));
-        qm_node_set_text(row, "tile", text_of(a, "tile"));
-        qm_node_set_text(row, "definitions", text_of(a, "definitions"));
-        qm_node_set_text(row, "kernel_hash", text_of(a, "kernel_hash"));
-        qm_node_set_text(row, "binary_hash", *text_of(a, "binary_hash") ? text_of(a, "binary_hash") : "undisclosed");
+        qm_node_set_text(row, "tier", qm_request_text(a, "tier"));
+        qm_node_set_text(row, "tile", qm_request_text(a, "tile"));
+        qm_node_set_text(row, "definitions", qm_request_text(a, "definitions"));
+        qm_node_set_text(row, "kernel_hash", qm_request_text(a, "kernel_hash"));
+        qm_node_set_text(row, "binary_hash",
+                         *qm_request_text(a, "binary_hash") ? qm_request_text(a, "binary_hash") : "undisclosed");
     }
-    if (*text_of(a, "shape"))
-        qm_node_set_text(row, "sizes", text_of(a, "shape"));
-    qm_node_set_text(row, "weights", *text_of(a, "weights") ? text_of(a, "weights") : "none");
+    if (*qm_request_text(a, "shape"))
+        qm_node_set_text(row, "sizes", qm_request_text(a, "shape"));
+    qm_node_set_text(row, "weights", *qm_request_text(a, "weights") ? qm_request_text(a, "weights") : "none");
     set_known(row, "error", real_of(a, "row_error"), checked > 0, "not checked");
     set_known(row, "bound", real_of(a, "bound"), checked > 0 && !json_is_true(json_object_get(a, "exact")),
               checked > 0 ? "equal bits" : "not checked");
@@ -323,12 +319,13 @@ static void begin_item(struct sweep *sweep, struct subject *s, const struct qm_k
         return;
     }
     set_facts(s);
-    const char *row_status = text_of(s->answer, "row_status");
+    const char *row_status = qm_request_text(s->answer, "row_status");
     if (strcmp(row_status, "ok") == 0)
         return;
     bool is_wrong = strcmp(row_status, "wrong") == 0;
-    bool has_none = strcmp(row_status, "unsupported") == 0 && !*text_of(s->answer, "variant"); // no such tier or tile
-    end_row(sweep, s, is_wrong ? "WRONG" : has_none ? "unsupported" : "failed", text_of(s->answer, "reason"));
+    bool has_none =
+        strcmp(row_status, "unsupported") == 0 && !*qm_request_text(s->answer, "variant"); // no such tier or tile
+    end_row(sweep, s, is_wrong ? "WRONG" : has_none ? "unsupported" : "failed", qm_request_text(s->answer, "reason"));
 }
 
 static void time_round(struct sweep *sweep, struct subject *s)

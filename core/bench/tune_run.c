@@ -1,6 +1,7 @@
 #include "bench/tune_run.h"
 
 #include "bench/client.h"
+#include "bench/request.h"
 #include "bench/tune.h"
 #include "bench/worker_tune.h"
 #include "kernel/kernels.h"
@@ -34,12 +35,6 @@ struct tuning {
     uint64_t began_ns;
     size_t done, all;
 };
-
-static const char *text_of(const json_t *json, const char *key)
-{
-    const char *text = json_string_value(json_object_get(json, key));
-    return text ? text : "";
-}
 
 static bool is_of(const struct group *group, const struct qm_kernel_item *item)
 {
@@ -86,9 +81,9 @@ static enum qm_status start(struct tuning *t)
     answer = NULL;
     if (status == QM_OK)
         status = qm_client_ask(t->client, qm_client_timeout_s(), json_pack("{s:s}", "do", "selftest"), &answer);
-    if (status == QM_OK && strcmp(text_of(json_object_get(answer, "selftest"), "status"), "ok") != 0)
+    if (status == QM_OK && strcmp(qm_request_text(json_object_get(answer, "selftest"), "status"), "ok") != 0)
         status = QM_FAIL(QM_WRONG_RESULT, "the device fails its self-test: %s",
-                         text_of(json_object_get(answer, "selftest"), "reason"));
+                         qm_request_text(json_object_get(answer, "selftest"), "reason"));
     json_decref(answer);
     if (status != QM_OK)
         qm_client_end(&t->client);

@@ -9,6 +9,7 @@
 #include "bench/clock_probe.h"
 #include "bench/device_node.h"
 #include "bench/fit.h"
+#include "bench/request.h"
 #include "bench/selftest.h"
 #include "bench/simulate.h"
 #include "bench/worker_device.h"
@@ -75,17 +76,6 @@ struct worker {
     struct qm_heartbeat *heartbeat;
 };
 
-static const char *text_of(json_t *request, const char *key)
-{
-    const char *text = json_string_value(json_object_get(request, key));
-    return text ? text : "";
-}
-
-static uint32_t number_of(json_t *request, const char *key)
-{
-    return (uint32_t)json_integer_value(json_object_get(request, key));
-}
-
 static uint64_t large_of(json_t *request, const char *key)
 {
     return (uint64_t)json_integer_value(json_object_get(request, key));
@@ -93,7 +83,7 @@ static uint64_t large_of(json_t *request, const char *key)
 
 static enum qm_status find_network(const struct worker *worker, json_t *request, struct qm_network **out)
 {
-    const char *name = text_of(request, "scheme");
+    const char *name = qm_request_text(request, "scheme");
     bool is_narrow = json_is_true(json_object_get(request, "narrow"));
     for (size_t i = 0; i < worker->network_count; ++i) {
         if (worker->networks[i].is_narrow == is_narrow && strcmp(worker->networks[i].name, name) == 0) {
@@ -123,7 +113,7 @@ static enum qm_status begin_simulation(struct worker *worker, uint32_t opening)
 
 static enum qm_status do_open(struct worker *worker, json_t *request, json_t *answer)
 {
-    const char *id = text_of(request, "device");
+    const char *id = qm_request_text(request, "device");
     for (const struct qm_backend *const *backend = qm_backends; *backend; ++backend) {
         if (strncmp(id, (*backend)->name, strlen((*backend)->name)) != 0)
             continue;
@@ -142,7 +132,7 @@ static enum qm_status do_open(struct worker *worker, json_t *request, json_t *an
             worker->start.open_ns = qm_clock_ns() - begin_ns;
             qm_fault_plant(worker->device);
             qm_worker_device_watch(worker->device, qm_fault_value("delay") ? strtod(qm_fault_value("delay"), NULL) : 0);
-            QM_TRY(begin_simulation(worker, number_of(request, "opening")));
+            QM_TRY(begin_simulation(worker, qm_request_number(request, "opening")));
             json_object_set_new(answer, "info", qm_worker_json(qm_device_node(worker->device->info)));
             return QM_OK;
         }
@@ -155,7 +145,7 @@ static enum qm_status do_list(json_t *request, json_t *answer)
     json_t *list = json_array();
     json_object_set_new(answer, "devices", list);
     for (const struct qm_backend *const *backend = qm_backends; *backend; ++backend) {
-        if (strcmp(text_of(request, "api"), (*backend)->name) != 0)
+        if (strcmp(qm_request_text(request, "api"), (*backend)->name) != 0)
             continue;
         static struct qm_device_info infos[32];
         size_t count = 0;
@@ -167,7 +157,8 @@ static enum qm_status do_list(json_t *request, json_t *answer)
         }
         return QM_OK;
     }
-    return QM_FAIL(QM_INVALID, "there is no API '%s'; use vulkan, opencl or reference", text_of(request, "api"));
+    return QM_FAIL(QM_INVALID, "there is no API '%s'; use vulkan, opencl or reference",
+                   qm_request_text(request, "api"));
 }
 
 static enum qm_status do_selftest(struct worker *worker, json_t *answer)
@@ -193,17 +184,17 @@ static void read_engine_params(struct worker *worker, json_t *request, struct qm
 {
     *params = (struct qm_engine_params){.device = worker->device,
                                         .config = worker->config,
-                                        .widen = number_of(request, "widen"),
-                                        .context = number_of(request, "context"),
-                                        .rows = number_of(request, "rows"),
-                                        .sequences = number_of(request, "sequences"),
-                                        .slots = number_of(request, "slots"),
+                                        .widen = qm_request_number(request, "widen"),
+                                        .context = qm_request_number(request, "context"),
+                                        .rows = qm_request_number(request, "rows"),
+                                        .sequences = qm_request_number(request, "sequences"),
+                                        .slots = qm_request_number(request, "slots"),
                                         .is_unfused = json_is_true(json_object_get(request, "unfused"))};
 }
 
 static struct qm_fit_tiers tiers_of(const struct worker *worker, json_t *request)
 {
-    const char *tier = text_of(request, "tier");
+    const char *tier = qm_request_text(request, "tier");
     return (struct qm_fit_tiers){worker->capabilities, worker->capability_count, tier[0] ? tier : "best"};
 }
 
@@ -213,7 +204,7 @@ static enum qm_status do_engine(struct worker *worker, json_t *request, json_t *
     bool is_narrow = json_is_true(json_object_get(request, "narrow"));
     if (is_narrow ? !worker->engine || worker->narrow : worker->engine != NULL)
         return QM_FAIL(QM_INVALID, "one engine, then one that is not widened");
-    QM_TRY(qm_artifact_load_config(text_of(request, "artifact"), &worker->config));
+    QM_TRY(qm_artifact_load_config(qm_request_text(request, "artifact"), &worker->config));
     read_engine_params(worker, request, &params);
     if (params.context > worker->config.context)
         return QM_FAIL(QM_INVALID, "%u positions exceed the model's context of %u", params.context,
@@ -227,7 +218,7 @@ static enum qm_status do_engine(struct worker *worker, json_t *request, json_t *
     }
     QM_TRY(qm_fault_engine(params.sequences));
     worker->limit_ns = large_of(request, "limit_ns");
-    worker->most_dispatches = number_of(request, "most_dispatches");
+    worker->most_dispatches = qm_request_number(request, "most_dispatches");
     worker->slots = params.slots;
     worker->sequences = params.sequences;
     worker->tokens = calloc((size_t)worker->sequences * (worker->config.context + 1), sizeof(uint32_t));
@@ -235,8 +226,8 @@ static enum qm_status do_engine(struct worker *worker, json_t *request, json_t *
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for tokens");
     struct qm_fit_tiers tiers = tiers_of(worker, request);
     QM_TRY(qm_fit_tile(&params, &tiers, &worker->tile));
-    if (text_of(request, "tuned")[0]) {
-        QM_TRY(qm_kernel_tuned_set(text_of(request, "tuned")));
+    if (qm_request_text(request, "tuned")[0]) {
+        QM_TRY(qm_kernel_tuned_set(qm_request_text(request, "tuned")));
         snprintf(worker->tuned_tile, sizeof(worker->tuned_tile), "%s+tuned", worker->tile);
         worker->tile = worker->tuned_tile;
     }
@@ -255,10 +246,10 @@ static enum qm_status do_load(struct worker *worker, json_t *request, json_t *an
     if (!engine || worker->network_count == NETWORKS_MAX)
         return QM_FAIL(QM_INVALID, "no engine, or more than %d schemes", NETWORKS_MAX);
     struct qm_scheme scheme;
-    QM_TRY(qm_scheme_parse(text_of(request, "scheme"), &scheme));
+    QM_TRY(qm_scheme_parse(qm_request_text(request, "scheme"), &scheme));
     QM_TRY(qm_fault_scheme(scheme.name, 123456789));
     struct qm_artifact *artifact = NULL;
-    QM_TRY(qm_worker_start_load(&worker->start, engine, &worker->config, &scheme, text_of(request, "artifact"),
+    QM_TRY(qm_worker_start_load(&worker->start, engine, &worker->config, &scheme, qm_request_text(request, "artifact"),
                                 &artifact));
     struct qm_network *network = NULL;
     if (qm_fault_value("wrong-widen") && !is_narrow)
@@ -300,7 +291,7 @@ static enum qm_status do_random(struct worker *worker, json_t *request, json_t *
     struct qm_artifact *artifact = NULL;
     struct qm_random_weight_times times;
     QM_TRY(find_network(worker, request, &network));
-    QM_TRY(qm_artifact_load(text_of(request, "artifact"), &artifact));
+    QM_TRY(qm_artifact_load(qm_request_text(request, "artifact"), &artifact));
     enum qm_status status = qm_network_time_random(network, artifact, worker->limit_ns, &times);
     qm_artifact_destroy(&artifact);
     QM_TRY(status);
@@ -316,7 +307,7 @@ static enum qm_status do_random(struct worker *worker, json_t *request, json_t *
 
 static enum qm_status do_fit(struct worker *worker, json_t *request, json_t *answer)
 {
-    struct qm_fit_params params = {.tiers = tiers_of(worker, request), .most = number_of(request, "most")};
+    struct qm_fit_params params = {.tiers = tiers_of(worker, request), .most = qm_request_number(request, "most")};
     read_engine_params(worker, request, &params.engine);
     return qm_worker_fit(&params, request, answer);
 }
@@ -325,7 +316,7 @@ static enum qm_status do_fit(struct worker *worker, json_t *request, json_t *ans
 static enum qm_status do_tokens(struct worker *worker, json_t *request)
 {
     json_t *rows = json_object_get(request, "tokens"), *row, *token;
-    uint32_t base = number_of(request, "base"), stride = worker->config.context + 1;
+    uint32_t base = qm_request_number(request, "base"), stride = worker->config.context + 1;
     size_t i, p;
     if (!worker->engine || json_array_size(rows) > worker->sequences ||
         base > worker->sequences - json_array_size(rows))
@@ -546,12 +537,13 @@ static enum qm_status do_run(struct worker *worker, json_t *request, json_t *ans
 {
     struct qm_network *network = NULL;
     QM_TRY(find_network(worker, request, &network));
-    struct qm_pass_params params = {.batch = number_of(request, "batch"), .tokens = number_of(request, "tokens")};
+    struct qm_pass_params params = {.batch = qm_request_number(request, "batch"),
+                                    .tokens = qm_request_number(request, "tokens")};
     params.position_increment = params.tokens == 1 ? 1 : 0;
     params.sequence_increment = params.tokens == 1 ? 0 : params.batch;
-    struct qm_pass_start start = {number_of(request, "position"), number_of(request, "sequence")};
-    uint32_t repeats = number_of(request, "repeats");
-    worker->scheme = text_of(request, "scheme");
+    struct qm_pass_start start = {qm_request_number(request, "position"), qm_request_number(request, "sequence")};
+    uint32_t repeats = qm_request_number(request, "repeats");
+    worker->scheme = qm_request_text(request, "scheme");
     size_t index = 0;
     QM_TRY(find_pass(worker, network, &params, &index));
     if (!worker->passes[index].has_policy) {
@@ -570,9 +562,9 @@ static enum qm_status do_run(struct worker *worker, json_t *request, json_t *ans
                         json_integer(worker->passes[index].policy.repeats_per_submission));
     const char *path = json_string_value(json_object_get(request, "logits"));
     if (path)
-        return run_and_keep(worker, text_of(request, "scheme"), worker->passes[index].pass, &params, start, repeats,
-                            &worker->passes[index].policy, path, checksums);
-    uint32_t blocks = number_of(request, "blocks");
+        return run_and_keep(worker, qm_request_text(request, "scheme"), worker->passes[index].pass, &params, start,
+                            repeats, &worker->passes[index].policy, path, checksums);
+    uint32_t blocks = qm_request_number(request, "blocks");
     if (blocks > 0)
         return run_blocks(worker, index, &start, repeats, blocks, answer, checksums);
     return run_timed(worker, index, &start, repeats, answer, checksums);
@@ -586,8 +578,9 @@ static enum qm_status do_generate(struct worker *worker, json_t *request, json_t
     if (json_is_true(json_object_get(request, "narrow")))
         return QM_FAIL(QM_INVALID, "answers are those of the model as it was timed");
     QM_TRY(find_network(worker, request, &params.network));
-    return is_likelihood ? qm_worker_likelihood(&worker->generator, &params, request, answer)
-                         : qm_worker_generate(&worker->generator, &params, text_of(request, "scheme"), request, answer);
+    return is_likelihood
+               ? qm_worker_likelihood(&worker->generator, &params, request, answer)
+               : qm_worker_generate(&worker->generator, &params, qm_request_text(request, "scheme"), request, answer);
 }
 
 static uint64_t serve_now(void *context)
@@ -609,24 +602,26 @@ static enum qm_status do_serve(struct worker *worker, json_t *request, json_t *a
     if (worker->is_simulated)
         hooks.spend = serve_spend;
     QM_TRY(find_network(worker, request, &params.network));
-    return qm_worker_serve(&worker->server, &params, &hooks, text_of(request, "scheme"), request, answer);
+    return qm_worker_serve(&worker->server, &params, &hooks, qm_request_text(request, "scheme"), request, answer);
 }
 
 static void note_request(json_t *request, const char *verb)
 {
     if (strcmp(verb, "run") == 0) {
-        struct qm_pass_params params = {.batch = number_of(request, "batch"), .tokens = number_of(request, "tokens")};
-        struct qm_pass_start start = {.position = number_of(request, "position")};
-        note_pass(text_of(request, "scheme"), &params, &start, 0, number_of(request, "repeats"));
+        struct qm_pass_params params = {.batch = qm_request_number(request, "batch"),
+                                        .tokens = qm_request_number(request, "tokens")};
+        struct qm_pass_start start = {.position = qm_request_number(request, "position")};
+        note_pass(qm_request_text(request, "scheme"), &params, &start, 0, qm_request_number(request, "repeats"));
         return;
     }
-    const char *of = strcmp(verb, "open") == 0 ? text_of(request, "device") : text_of(request, "scheme");
+    const char *of =
+        strcmp(verb, "open") == 0 ? qm_request_text(request, "device") : qm_request_text(request, "scheme");
     qm_heartbeat_note("%s%s%s", verb, *of ? " of " : "", of);
 }
 
 static enum qm_status do_request(struct worker *worker, json_t *request, json_t *answer, bool *is_mute)
 {
-    const char *verb = text_of(request, "do");
+    const char *verb = qm_request_text(request, "do");
     note_request(request, verb);
     QM_TRY(qm_fault_request(verb, worker->heartbeat, is_mute));
     if (strcmp(verb, "open") == 0)
@@ -748,7 +743,7 @@ int qm_worker_main(uint32_t parent)
     while (getline(&line, &capacity, stdin) > 0) {
         if (is_first) { // the first request opens the device: now it is known whether a fault is for us
             json_t *request = json_loads(line, 0, NULL);
-            qm_fault_read(text_of(request, "device"), number_of(request, "attempt"));
+            qm_fault_read(qm_request_text(request, "device"), qm_request_number(request, "attempt"));
             json_decref(request);
             is_first = false;
         }

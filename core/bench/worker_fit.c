@@ -1,18 +1,8 @@
 #include "bench/worker_fit.h"
+#include "bench/request.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static const char *text_of(json_t *request, const char *key)
-{
-    const char *text = json_string_value(json_object_get(request, key));
-    return text ? text : "";
-}
-
-static uint32_t number_of(json_t *request, const char *key)
-{
-    return (uint32_t)json_integer_value(json_object_get(request, key));
-}
 
 // Reads what the request lists; the caller frees it all, whatever the status.
 static enum qm_status read_fit(json_t *request, struct qm_fit_params *params, struct qm_scheme *schemes,
@@ -27,14 +17,15 @@ static enum qm_status read_fit(json_t *request, struct qm_fit_params *params, st
     params->passes = passes;
     json_array_foreach(scheme_list, index, row)
     {
-        QM_TRY(qm_scheme_parse(text_of(row, "scheme"), &schemes[index]));
-        QM_TRY(qm_artifact_load(text_of(row, "artifact"), &artifacts[index]));
+        QM_TRY(qm_scheme_parse(qm_request_text(row, "scheme"), &schemes[index]));
+        QM_TRY(qm_artifact_load(qm_request_text(row, "artifact"), &artifacts[index]));
         params->engine.config = artifacts[index]->config;
         ++params->scheme_count;
     }
     json_array_foreach(pass_list, index, row)
     {
-        passes[index] = (struct qm_pass_params){number_of(row, "batch"), number_of(row, "tokens"), 0, 0};
+        passes[index] =
+            (struct qm_pass_params){qm_request_number(row, "batch"), qm_request_number(row, "tokens"), 0, 0};
         ++params->pass_count;
     }
     return QM_OK;

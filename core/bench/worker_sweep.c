@@ -1,4 +1,5 @@
 #include "bench/worker_sweep.h"
+#include "bench/request.h"
 
 #include <string.h>
 
@@ -8,17 +9,6 @@ enum {
     SAMPLES_MAX = 256 // of one request
 };
 #define SEED 20261129u
-
-static const char *text_of(const json_t *request, const char *key)
-{
-    const char *text = json_string_value(json_object_get(request, key));
-    return text ? text : "";
-}
-
-static uint32_t number_of(const json_t *request, const char *key)
-{
-    return (uint32_t)json_integer_value(json_object_get(request, key));
-}
 
 // ---- Items --------------------------------------------------------------------------------------------------------
 
@@ -33,17 +23,17 @@ json_t *qm_kernel_item_json(const struct qm_kernel_item *item)
 void qm_kernel_item_read(const json_t *request, struct qm_kernel_item *item)
 {
     *item = (struct qm_kernel_item){.weights = QM_WEIGHT_FORMAT_COUNT,
-                                    .rows = number_of(request, "rows"),
-                                    .n = number_of(request, "n"),
-                                    .k = number_of(request, "k"),
-                                    .kv_heads = number_of(request, "kv_heads"),
-                                    .position = number_of(request, "position")};
-    uint32_t weights = number_of(request, "weights");
+                                    .rows = qm_request_number(request, "rows"),
+                                    .n = qm_request_number(request, "n"),
+                                    .k = qm_request_number(request, "k"),
+                                    .kv_heads = qm_request_number(request, "kv_heads"),
+                                    .position = qm_request_number(request, "position")};
+    uint32_t weights = qm_request_number(request, "weights");
     if (weights < QM_WEIGHT_FORMAT_COUNT)
         item->weights = (enum qm_weight_format)weights;
-    snprintf(item->name, sizeof(item->name), "%s", text_of(request, "name"));
-    snprintf(item->tier, sizeof(item->tier), "%s", text_of(request, "tier"));
-    snprintf(item->tile, sizeof(item->tile), "%s", text_of(request, "tile"));
+    snprintf(item->name, sizeof(item->name), "%s", qm_request_text(request, "name"));
+    snprintf(item->tier, sizeof(item->tier), "%s", qm_request_text(request, "tier"));
+    snprintf(item->tile, sizeof(item->tile), "%s", qm_request_text(request, "tile"));
 }
 
 static void answer_row(const struct qm_kernel_row *row, json_t *answer)
@@ -100,7 +90,7 @@ static enum qm_status make_item(struct qm_worker_sweep *worker, struct qm_device
 static enum qm_status time_item(struct qm_worker_sweep *worker, const json_t *request, json_t *answer)
 {
     double samples[SAMPLES_MAX];
-    size_t count = 0, most = number_of(request, "most");
+    size_t count = 0, most = qm_request_number(request, "most");
     uint32_t batch = 0;
     bool device_time = false;
     if (!worker->problem)
@@ -127,7 +117,7 @@ static enum qm_status time_item(struct qm_worker_sweep *worker, const json_t *re
 enum qm_status qm_worker_sweep(struct qm_worker_sweep *worker, struct qm_device *device, const json_t *request,
                                json_t *answer)
 {
-    const char *step = text_of(request, "step");
+    const char *step = qm_request_text(request, "step");
     if (strcmp(step, "item") == 0)
         return make_item(worker, device, request, answer);
     if (strcmp(step, "time") == 0)

@@ -1,17 +1,12 @@
 #include "bench/worker_tune.h"
 
+#include "bench/request.h"
 #include "bench/worker_sweep.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define SEED 20261129u
-
-static const char *text_of(const json_t *json, const char *key)
-{
-    const char *text = json_string_value(json_object_get(json, key));
-    return text ? text : "";
-}
 
 json_t *qm_tune_request(const struct qm_kernel_item *items, size_t count, uint64_t limit_ns)
 {
@@ -76,12 +71,12 @@ enum qm_status qm_worker_tune(struct qm_device *device, const struct qm_capabili
 enum qm_status qm_tune_answer(const json_t *answer, struct qm_tuned_entry *out)
 {
     memset(out, 0, sizeof(*out));
-    snprintf(out->variant, sizeof(out->variant), "%s", text_of(answer, "variant"));
-    snprintf(out->kernel_hash, sizeof(out->kernel_hash), "%s", text_of(answer, "kernel_hash"));
-    snprintf(out->api, sizeof(out->api), "%s", text_of(answer, "api"));
-    snprintf(out->device, sizeof(out->device), "%s", text_of(answer, "device"));
-    snprintf(out->driver, sizeof(out->driver), "%s", text_of(answer, "driver"));
-    snprintf(out->settings, sizeof(out->settings), "%s", text_of(answer, "settings"));
+    snprintf(out->variant, sizeof(out->variant), "%s", qm_request_text(answer, "variant"));
+    snprintf(out->kernel_hash, sizeof(out->kernel_hash), "%s", qm_request_text(answer, "kernel_hash"));
+    snprintf(out->api, sizeof(out->api), "%s", qm_request_text(answer, "api"));
+    snprintf(out->device, sizeof(out->device), "%s", qm_request_text(answer, "device"));
+    snprintf(out->driver, sizeof(out->driver), "%s", qm_request_text(answer, "driver"));
+    snprintf(out->settings, sizeof(out->settings), "%s", qm_request_text(answer, "settings"));
     out->ratio = json_number_value(json_object_get(answer, "ratio"));
     out->low = json_number_value(json_object_get(answer, "low"));
     out->high = json_number_value(json_object_get(answer, "high"));

@@ -1,4 +1,5 @@
 #include "bench/kernel_sweep.h"
+#include "cli/kernel_options.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/verbs.h"
@@ -21,14 +22,6 @@ struct kernels_options {
     uint64_t context, seconds, row_ms;
     bool no_ceilings;
 };
-
-static enum qm_status set_list(struct qm_kernel_plan *plan, const char *option, const char *key, const char *list)
-{
-    if (!list || qm_kernel_plan_set(plan, key, list) == QM_OK)
-        return QM_OK;
-    qm_error_prefix("--%s: ", option);
-    return QM_INVALID;
-}
 
 static enum qm_status set_number(const char *option, uint64_t value, uint64_t low, uint64_t high, uint32_t *out)
 {
@@ -53,35 +46,21 @@ static enum qm_status read_plan(const struct kernels_options *o, struct qm_kerne
         plan->growth_models.count = plan->growth_layers.count = plan->growth_sizes.count = plan->growth_rows.count = 0;
     if (o->shapes && !o->models)
         plan->models.count = 0;
-    QM_TRY(set_list(plan, "model", "models", o->models));
-    QM_TRY(set_list(plan, "layer", "layers", o->layers));
-    QM_TRY(set_list(plan, "shape", "shapes", o->shapes));
-    QM_TRY(set_list(plan, "rows", "rows", o->rows));
-    QM_TRY(set_list(plan, "kernel", "kernels", o->kernels));
-    QM_TRY(set_list(plan, "format", "formats", o->formats));
-    QM_TRY(set_list(plan, "scheme", "formats", o->schemes));
-    QM_TRY(set_list(plan, "kv", "kv", o->kv));
-    QM_TRY(set_list(plan, "tier", "tiers", o->tiers));
-    QM_TRY(set_list(plan, "tile", "tiles", o->tiles));
+    QM_TRY(qm_kernel_option_list(plan, "model", "models", o->models));
+    QM_TRY(qm_kernel_option_list(plan, "layer", "layers", o->layers));
+    QM_TRY(qm_kernel_option_list(plan, "shape", "shapes", o->shapes));
+    QM_TRY(qm_kernel_option_list(plan, "rows", "rows", o->rows));
+    QM_TRY(qm_kernel_option_list(plan, "kernel", "kernels", o->kernels));
+    QM_TRY(qm_kernel_option_list(plan, "format", "formats", o->formats));
+    QM_TRY(qm_kernel_option_list(plan, "scheme", "formats", o->schemes));
+    QM_TRY(qm_kernel_option_list(plan, "kv", "kv", o->kv));
+    QM_TRY(qm_kernel_option_list(plan, "tier", "tiers", o->tiers));
+    QM_TRY(qm_kernel_option_list(plan, "tile", "tiles", o->tiles));
     QM_TRY(set_number("context", o->context, 2, 131072, &plan->context));
     QM_TRY(set_number("row-ms", o->row_ms, 1, 600000, &plan->row_ms));
     QM_TRY(set_number("seconds", o->seconds, 0, 1000000, &seconds));
     if (o->seconds != UINT64_MAX)
         plan->seconds = seconds;
-    return QM_OK;
-}
-
-static enum qm_status choose_devices(const char *names, struct qm_device_list *list)
-{
-    QM_TRY(qm_device_list_make(NULL, names, list));
-    for (size_t i = 0; i < list->api_count; ++i)
-        if (list->apis[i].reason[0])
-            fprintf(stderr, "%s: %s\n", list->apis[i].api, list->apis[i].reason);
-    if (list->count == 0 && list->found == 0)
-        return QM_FAIL(QM_UNAVAILABLE,
-                       "no device was found through Vulkan or OpenCL; 'qmark devices --check' says why");
-    if (list->count == 0)
-        return QM_FAIL(QM_INVALID, "--device %s names no device of this machine; there are %s", names, list->known);
     return QM_OK;
 }
 
@@ -160,7 +139,7 @@ static int run(const struct kernels_options *o)
     QM_GUARD(qm_kernel_plan_items(&plan, &items, &count));
     if (o->compare)
         QM_GUARD(qm_kernel_sweep_load(o->compare, &before));
-    QM_GUARD(choose_devices(o->devices, &list));
+    QM_GUARD(qm_kernel_option_devices(o->devices, &list));
     QM_GUARD(qm_cache_directory(cache));
     struct qm_progress_line line;
     qm_progress_begin(&line, "kernels", 0);

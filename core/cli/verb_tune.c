@@ -1,4 +1,5 @@
 #include "bench/tune_run.h"
+#include "cli/kernel_options.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/verbs.h"
@@ -15,14 +16,6 @@ struct tune_options {
     bool is_anew, shows_candidates;
 };
 
-static enum qm_status set_list(struct qm_kernel_plan *plan, const char *option, const char *key, const char *list)
-{
-    if (!list || qm_kernel_plan_set(plan, key, list) == QM_OK)
-        return QM_OK;
-    qm_error_prefix("--%s: ", option);
-    return QM_INVALID;
-}
-
 static enum qm_status read_plan(const struct tune_options *o, struct qm_kernel_plan *plan)
 {
     QM_TRY(qm_kernel_plan_load(o->profile ? o->profile : "tune", plan));
@@ -33,14 +26,14 @@ static enum qm_status read_plan(const struct tune_options *o, struct qm_kernel_p
         plan->models.count = 0;
     if (o->models && !o->shapes)
         plan->shape_count = 0;
-    QM_TRY(set_list(plan, "model", "models", o->models));
-    QM_TRY(set_list(plan, "shape", "shapes", o->shapes));
-    QM_TRY(set_list(plan, "rows", "rows", o->rows));
-    QM_TRY(set_list(plan, "kernel", "kernels", o->kernels));
-    QM_TRY(set_list(plan, "format", "formats", o->formats));
-    QM_TRY(set_list(plan, "scheme", "formats", o->schemes));
-    QM_TRY(set_list(plan, "kv", "kv", o->kv));
-    return set_list(plan, "tier", "tiers", o->tiers);
+    QM_TRY(qm_kernel_option_list(plan, "model", "models", o->models));
+    QM_TRY(qm_kernel_option_list(plan, "shape", "shapes", o->shapes));
+    QM_TRY(qm_kernel_option_list(plan, "rows", "rows", o->rows));
+    QM_TRY(qm_kernel_option_list(plan, "kernel", "kernels", o->kernels));
+    QM_TRY(qm_kernel_option_list(plan, "format", "formats", o->formats));
+    QM_TRY(qm_kernel_option_list(plan, "scheme", "formats", o->schemes));
+    QM_TRY(qm_kernel_option_list(plan, "kv", "kv", o->kv));
+    return qm_kernel_option_list(plan, "tier", "tiers", o->tiers);
 }
 
 static void tell(void *context, const struct qm_device_entry *device, const struct qm_tuned_entry *entry, bool is_kept,
@@ -68,17 +61,6 @@ static int exit_of(const struct qm_tune_tally *tally)
     return tally->failed ? QM_EXIT_SOME_FAILED : QM_EXIT_OK;
 }
 
-static enum qm_status choose_devices(const char *names, struct qm_device_list *list)
-{
-    QM_TRY(qm_device_list_make(NULL, names, list));
-    if (list->count > 0)
-        return QM_OK;
-    if (list->found == 0)
-        return QM_FAIL(QM_UNAVAILABLE,
-                       "no device was found through Vulkan or OpenCL; 'qmark devices --check' says why");
-    return QM_FAIL(QM_INVALID, "--device %s names no device of this machine; there are %s", names, list->known);
-}
-
 static int run(struct tune_options *o)
 {
     static struct qm_kernel_plan plan;
@@ -93,7 +75,7 @@ static int run(struct tune_options *o)
     QM_GUARD(qm_progress_choose(o->progress));
     QM_GUARD(read_plan(o, &plan));
     QM_GUARD(qm_kernel_plan_items(&plan, &items, &count));
-    QM_GUARD(choose_devices(o->devices, &list));
+    QM_GUARD(qm_kernel_option_devices(o->devices, &list));
     QM_GUARD(qm_cache_directory(cache));
     QM_GUARD(qm_path_join(store, cache, QM_TUNED_FILE));
     struct qm_progress_line line;
