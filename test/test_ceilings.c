@@ -173,7 +173,7 @@ static enum qm_status record_less(struct qm_device *device, const struct qm_prog
     if (dispatch.parameters[2] == 0) // arithmetic and local memory: count, trips
         dispatch.parameters[1] -= dispatch.parameters[1] > 1;
     else // memory: count, shift, passes; the last parameters of all others are 0
-        dispatch.parameters[2] -= dispatch.parameters[2] > 1;
+        dispatch.parameters[2] -= 1; // where a slow machine needs a single one, none is left
     return honest->program_create(device, &less, out);
 }
 
