@@ -6,6 +6,7 @@
 // after another; a block's largest score joins the running maximum, then its weights are taken, token after token. A lane
 // whose query must not see a token has weight 0 there: what is in the cache has to be finite.
 #define QM_TOKENS 16
+#define QM_FEW 4
 #if defined(QM_KV_F32)
 #define QM_KV_PLACE(p) (p)
 #define QM_KV_STAGE(to, at, from)                                                                                      \
@@ -52,6 +53,11 @@
     uint lanes = QM_MIN(queries - QM_MIN(first_query, queries), QM_UINT(QM_VW));
     uint first_slot = (QM_ROW_SEQUENCE(first_row) * kv_heads + kv_head) * context;
 
+    if (queries <= QM_UINT(QM_FEW)) {
+        if (first_query == 0u) {
+#include "attention_few.h"
+        }
+    } else {
     // Lanes without a query do as the first one, with scores of 0, and store nothing.
     float query[QM_HEAD * QM_VW], sum[QM_HEAD * QM_VW], earliest[QM_VW], latest[QM_VW];
     uint begin = 0xffffffffu, end = 0u, begin_all = 0u, end_all = 0xffffffffu; // of any query, and of all of them
@@ -138,4 +144,5 @@
         float inverse = qm_reciprocal(latest[lane]);
         for (uint p = 0u; p < QM_HEAD_VALUES; ++p)
             result[to + QM_KV_PLACE(p)] = sum[p * QM_UINT(QM_VW) + lane] * inverse;
+    }
     }

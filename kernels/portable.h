@@ -194,6 +194,26 @@
 #define qm_f8 float8
 #define QM_LOAD_HALF8(buffer, i) vload_half8(0, (__global const half *)(buffer + (i)))
 #define QM_LOAD_HALF16(buffer, i) vload_half16(0, (__global const half *)(buffer + (i)))
+#define QM_F8(x) ((float8)(x))
+#define QM_PAIR_LANES(array, i) vload2(0, array + (i)).xyxyxyxy
+#define QM_PAIR_SUMS(a, b, c, d) ((float16)(a.even + a.odd, b.even + b.odd, c.even + c.odd, d.even + d.odd))
+// Trees over lanes: those that are eight apart first.
+QM_FUNCTION float qm_lanes_sum(float16 x)
+{
+    float8 eight = x.lo + x.hi;
+    float4 four = eight.lo + eight.hi;
+    float2 two = four.lo + four.hi;
+    return two.x + two.y;
+}
+QM_FUNCTION float qm_lanes_max(float16 x)
+{
+    float8 eight = max(x.lo, x.hi);
+    float4 four = max(eight.lo, eight.hi);
+    float2 two = max(four.lo, four.hi);
+    return max(two.x, two.y);
+}
+#define QM_LANES_SUM(x) qm_lanes_sum(x)
+#define QM_LANES_MAX(x) qm_lanes_max(x)
 #endif
 #define QM_I4_FROM_U4(x) as_int4(x)
 #define QM_PRIVATE_LOAD(array, i) QM_JOIN(vload, QM_VW)(0, array + (i))

@@ -116,8 +116,20 @@
         a4 = QM_INT(c1 << 24) >> 24, a5 = QM_INT(c1 << 16) >> 24, a6 = QM_INT(c1 << 8) >> 24, a7 = QM_INT(c1) >> 24;
 #endif
 
-#if defined(QM_STAGE)
+#if defined(QM_STAGE) || defined(QM_ROW_STAGE)
 #include "staging.h"
+#endif
+#if defined(QM_ROW_STAGE)
+#undef QM_UNIT_K
+#undef QM_LOAD_ACTIVATIONS
+#undef QM_EIGHT_ACTIVATIONS
+#define QM_UNIT_K 8
+#define QM_LOAD_ACTIVATIONS(base)
+#define QM_EIGHT_ACTIVATIONS(eight)                                                                                    \
+    uint at = step % QM_UINT(QM_ROW_STAGE / 32) * 32u + QM_STAGED_EIGHT(QM_UINT(first_eight));                         \
+    qm_scalar a0 = staged[at + QM_STAGED_AT(0)], a1 = staged[at + QM_STAGED_AT(1)], a2 = staged[at + QM_STAGED_AT(2)], \
+              a3 = staged[at + QM_STAGED_AT(3)], a4 = staged[at + QM_STAGED_AT(4)], a5 = staged[at + QM_STAGED_AT(5)], \
+              a6 = staged[at + QM_STAGED_AT(6)], a7 = staged[at + QM_STAGED_AT(7)];
 #endif
 
 #define QM_BUFFERS                                                                                                     \
@@ -218,9 +230,25 @@
 #define inner total
 #endif
 
+#if defined(QM_ROW_STAGE)
+    qm_scalar staged[QM_ROW_STAGE];
+#endif
+#if defined(QM_PAIRS)
+    qm_f8 pairs[4];
+    QM_UNROLL for (int i = 0; i < 4; ++i)
+        pairs[i] = QM_F8(0.0f);
+#endif
     // 32 k a trip, unrolled: a trip blends every accumulator by the mask of lanes where lanes are invocations.
     for (uint step = first_step; step < end_step; ++step) {
         uint step_base = weight_base + step * (QM_CODE_WORDS * QM_PANEL);
+#if defined(QM_ROW_STAGE)
+        if (step % QM_UINT(QM_ROW_STAGE / 32) == 0u) {
+            uint count = QM_MIN(end_step - step, QM_UINT(QM_ROW_STAGE / 32));
+            for (uint i = 0u; i < count; ++i) {
+                QM_STAGE_STEP(staged, i * 32u, activation_base[0] + (step + i) * (4u * QM_ACTIVATION_WORDS))
+            }
+        }
+#endif
         QM_UNROLL for (int part = 0; part < 32 / QM_BLOCK_K; ++part) {
 #if defined(QM_BLOCKS)
             QM_UNROLL for (int i = 0; i < QM_ROWS * QM_VECTORS; ++i)
@@ -231,6 +259,13 @@
             QM_UNROLL for (int r = 0; r < QM_ROWS; ++r)
                 activation_sum[r] = QM_SCALAR_ZERO;
 #endif
+#if defined(QM_PAIRS)
+            QM_UNROLL for (int word = 0; word < 16; ++word) {
+                qm_f8 pair = QM_PAIR_LANES(staged, step % QM_UINT(QM_ROW_STAGE / 32) * 32u + QM_UINT(2 * word));
+                QM_UNROLL for (int i = 0; i < 4; ++i)
+                    pairs[i] += QM_LOAD_HALF8(weights, step_base + QM_UINT(word) * QM_PANEL + QM_UINT(4 * i)) * pair;
+            }
+#else
             QM_UNROLL for (int unit = 0; unit < QM_BLOCK_K; unit += QM_UNIT_K) {
                 int first_eight = part * (QM_BLOCK_K / 8) + unit / 8;
                 qm_acc w[QM_UNIT_K * QM_VECTORS];
@@ -262,6 +297,7 @@
                     }
                 }
             }
+#endif
 #if defined(QM_BLOCKS)
             QM_UNROLL for (int v = 0; v < QM_VECTORS; ++v) {
 #if defined(QM_WEIGHT_GROUPS)
@@ -286,6 +322,9 @@
         }
     }
 
+#if defined(QM_PAIRS)
+    total[0] = QM_PAIR_SUMS(pairs[0], pairs[1], pairs[2], pairs[3]);
+#endif
 #if QM_SPLIT > 1
     // Every slice leaves its sums; slice 0 adds them in order.
     uint mine = (QM_LOCAL_Y * QM_UINT(QM_SPLIT) + QM_LOCAL_X) * QM_UINT(QM_ROWS * QM_COLUMNS);
