@@ -10,8 +10,8 @@
     uint each = QM_MIN((all_tiles + QM_GROUPS_Y - 1u) / QM_GROUPS_Y, QM_UINT(QM_TILES));
     uint first_tile = QM_GROUP_Y * each, first_column = first_tile * QM_UINT(QM_VW);
     uint tiles = QM_MIN(each, all_tiles - QM_MIN(first_tile, all_tiles));
-    // Rows come in eights: 16 at a time, the last 8 alone.
-    uint staged_rows = QM_MIN((rows - row0 + 7u) / 8u * 8u, QM_UINT(QM_ROWS));
+    // Rows come in fours: 16 at a time, what is left by 8 and by 4.
+    uint staged_rows = QM_MIN((rows - row0 + 3u) / 4u * 4u, QM_UINT(QM_ROWS));
 
     qm_scalar staged[QM_ROWS * QM_STAGE];
     qm_fv total[QM_TILES * QM_ROWS];
@@ -51,13 +51,19 @@
             uint kept = tile * QM_UINT(QM_ROWS);
             uint step_base = (panel * steps + first) * (QM_CODE_WORDS * QM_PANEL) + column % QM_PANEL;
             uint r0 = 0u;
-            for (; r0 + 8u < staged_rows; r0 += 16u) {
+            for (; r0 + 12u < staged_rows; r0 += 16u) {
 #define QM_BODY_ROWS 16
 #include "product_tile.h"
 #undef QM_BODY_ROWS
             }
-            if (r0 < staged_rows) {
+            if (r0 + 4u < staged_rows) {
 #define QM_BODY_ROWS 8
+#include "product_tile.h"
+#undef QM_BODY_ROWS
+                r0 += 8u;
+            }
+            if (r0 < staged_rows) {
+#define QM_BODY_ROWS 4
 #include "product_tile.h"
 #undef QM_BODY_ROWS
             }
