@@ -120,6 +120,8 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
 #define QM_KV_VALUES(words, i) qm_kv_nibbles(QM_LANE(words, (i) / 2) >> (16 * ((i) & 1)))
 #endif
 #endif
+#elif defined(QM_TOKENS_EACH) && !defined(QM_KV_EXACT)
+#include "attention_tokens.h"
 #elif defined(QM_QUERIES) && !defined(QM_KV_EXACT)
 #include "attention_lanes.h"
 #else
@@ -132,7 +134,7 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
     uint slice = 0u;
 #endif
 #if defined(QM_QUERIES) // as many groups as the other body takes
-    for (; item < rows * heads; item += QM_GROUPS_X) {
+    for (; item < rows * heads; item += QM_GROUPS_X * QM_UINT(QM_WORKGROUP_X)) {
 #else
     if (item < rows * heads) {
 #endif
