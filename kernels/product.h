@@ -14,7 +14,7 @@
 // QM_STAGE and QM_SPLIT alone: the vector runs along columns.
 //
 // Bound against the oracle, for exactly represented inputs: |error| <= (K + 8) 2^-24 * multiplier * sum |a_scale a| (|w_scale
-// w| + |w_offset|); with integer products the inner sums are exact, and what is left is (blocks + 8) 2^-24 of it.
+// w| + |w_offset|), where with QM_PLACED_NIBBLES a signed format has an offset of -8 w_scale; with integer products the inner sums are exact, and what is left is (blocks + 8) 2^-24 of it.
 //
 // One invocation computes QM_ROWS rows of QM_COLUMNS columns; QM_SPLIT invocations share the steps of 32 k of one tile and
 // add up in a fixed order through local memory. With QM_STAGE an invocation computes several such tiles: product_staged.h.
@@ -288,6 +288,10 @@
                         QM_EIGHT_ACTIVATIONS(eight)
 #if defined(QM_WEIGHT_OFFSET)
                         activation_sum[r] += ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7));
+#endif
+#if defined(QM_PLACED_NIBBLES)
+                        a1 *= 6.25e-2f, a2 *= 3.90625e-3f, a3 *= 2.44140625e-4f, a4 *= 1.52587890625e-5f,
+                            a5 *= 9.5367431640625e-7f, a6 *= 5.9604644775390625e-8f; // 16^-1, 16^-2, ...
 #endif
                         QM_UNROLL for (int v = 0; v < QM_VECTORS; ++v) {
                             int i = 8 * (eight * QM_VECTORS + v);

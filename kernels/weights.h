@@ -35,12 +35,23 @@
 // 2^(23 - at) + c, of which 2^(23 - at) + offset is taken. Two operations where and-or is one; at most 23 - at bits.
 #define QM_BITS_CODE(x, mask, at, offset)                                                                              \
     (QM_FV_BITS(((x) & ((mask) << (at))) | ((150u - (at)) << 23)) - QM_FV(QM_FLOAT(1u << (23u - (at))) + (offset)))
+// With QM_PLACED_NIBBLES a code stays at its place, where it counts 16 to the power of its number as much, for which
+// activations make up; the last one is moved down. Codes are unsigned, and what is taken from them is the block's offset: one
+// operation fewer a weight.
+#if defined(QM_PLACED_NIBBLES)
+#define QM_PLACED_CODE(u, at) QM_FV_FROM_IV(QM_IV_FROM_UV((u) & (15u << (at))))
+#define QM_NIBBLE_CODES(u, offset)                                                                                     \
+    qm_fv w0 = QM_PLACED_CODE(u, 0), w1 = QM_PLACED_CODE(u, 4), w2 = QM_PLACED_CODE(u, 8), w3 = QM_PLACED_CODE(u, 12),  \
+          w4 = QM_PLACED_CODE(u, 16), w5 = QM_PLACED_CODE(u, 20), w6 = QM_PLACED_CODE(u, 24),                          \
+          w7 = QM_FV_FROM_IV(QM_IV_FROM_UV((u) >> 28));
+#else
 #define QM_NIBBLE_CODES(u, offset)                                                                                     \
     qm_uv upper = (u) >> 20;                                                                                          \
     qm_fv w0 = QM_BITS_CODE(u, 15u, 0u, offset), w1 = QM_BITS_CODE(u, 15u, 4u, offset),                                \
           w2 = QM_BITS_CODE(u, 15u, 8u, offset), w3 = QM_BITS_CODE(u, 15u, 12u, offset),                              \
           w4 = QM_BITS_CODE(u, 15u, 16u, offset), w5 = QM_BITS_CODE(upper, 15u, 0u, offset),                            \
           w6 = QM_BITS_CODE(upper, 15u, 4u, offset), w7 = QM_BITS_CODE(upper, 15u, 8u, offset);
+#endif
 
 #if defined(QM_WEIGHT_F32)
 #define QM_CODE_WORDS 32u
@@ -203,10 +214,18 @@
 
 #elif defined(QM_WEIGHT_W8G) || defined(QM_WEIGHT_W4) || defined(QM_WEIGHT_W3) || defined(QM_WEIGHT_W2)
 #define QM_WEIGHT_GROUPS
+#if defined(QM_PLACED_NIBBLES)
+#define QM_WEIGHT_OFFSET
+#define QM_SCALES(steps, step, part)                                                                                   \
+    uint group = (step) >> weight_shift;                                                                               \
+    qm_uv pair = QM_SCALE_WORD((((steps) >> weight_shift) + 1u) / 2u, group / 2u);                                     \
+    qm_fv scale = qm_half_low(pair >> (16u * (group & 1u))), offset = scale * -8.0f;
+#else
 #define QM_SCALES(steps, step, part)                                                                                   \
     uint group = (step) >> weight_shift;                                                                               \
     qm_uv pair = QM_SCALE_WORD((((steps) >> weight_shift) + 1u) / 2u, group / 2u);                                     \
     qm_fv scale = qm_half_low(pair >> (16u * (group & 1u)));
+#endif
 
 #elif defined(QM_WEIGHT_W4Z) || defined(QM_WEIGHT_W3Z) || defined(QM_WEIGHT_W2Z)
 #define QM_WEIGHT_GROUPS
