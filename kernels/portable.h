@@ -175,16 +175,22 @@
         QM_STORE_FOUR_ROWS(buffer, to, stride, t0, t1, t2, t3)                                                         \
         QM_STORE_FOUR_ROWS(buffer, (to) + 4u * (stride), stride, t4, t5, t6, t7)                                       \
     }
+// What is written once and read by nobody here need not be fetched before, nor kept.
+#if defined(__has_builtin) && __has_builtin(__builtin_nontemporal_store)
+#define QM_STORE_EIGHT(x, to) __builtin_nontemporal_store(as_uint8(x), (__global uint8 *)(to))
+#else
+#define QM_STORE_EIGHT(x, to) vstore8(as_uint8(x), 0, to)
+#endif
 #define QM_STORE_FOUR_ROWS(buffer, to, stride, p, q, r, s)                                                             \
     {                                                                                                                  \
         float8 pq0 = (float8)(p.s0, q.s0, p.s1, q.s1, p.s4, q.s4, p.s5, q.s5),                                         \
                rs0 = (float8)(r.s0, s.s0, r.s1, s.s1, r.s4, s.s4, r.s5, s.s5),                                         \
                pq2 = (float8)(p.s2, q.s2, p.s3, q.s3, p.s6, q.s6, p.s7, q.s7),                                         \
                rs2 = (float8)(r.s2, s.s2, r.s3, s.s3, r.s6, s.s6, r.s7, s.s7);                                         \
-        vstore8(as_uint8((float8)(pq0.s01, rs0.s01, pq0.s45, rs0.s45)), 0, buffer + (to));                             \
-        vstore8(as_uint8((float8)(pq0.s23, rs0.s23, pq0.s67, rs0.s67)), 0, buffer + (to) + (stride));                  \
-        vstore8(as_uint8((float8)(pq2.s01, rs2.s01, pq2.s45, rs2.s45)), 0, buffer + (to) + 2u * (stride));             \
-        vstore8(as_uint8((float8)(pq2.s23, rs2.s23, pq2.s67, rs2.s67)), 0, buffer + (to) + 3u * (stride));             \
+        QM_STORE_EIGHT((float8)(pq0.s01, rs0.s01, pq0.s45, rs0.s45), buffer + (to));                             \
+        QM_STORE_EIGHT((float8)(pq0.s23, rs0.s23, pq0.s67, rs0.s67), buffer + (to) + (stride));                  \
+        QM_STORE_EIGHT((float8)(pq2.s01, rs2.s01, pq2.s45, rs2.s45), buffer + (to) + 2u * (stride));             \
+        QM_STORE_EIGHT((float8)(pq2.s23, rs2.s23, pq2.s67, rs2.s67), buffer + (to) + 3u * (stride));             \
     }
 #elif QM_VW == 16
 #define QM_LOAD_HALVES(buffer, i, low, high) /* of 16 words */                                                         \
