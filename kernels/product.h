@@ -244,8 +244,8 @@
 #if defined(QM_ROW_STAGE)
         if (step % QM_UINT(QM_ROW_STAGE / 32) == 0u) {
             uint count = QM_MIN(end_step - step, QM_UINT(QM_ROW_STAGE / 32));
-            for (uint i = 0u; i < count; ++i) {
-                QM_STAGE_STEP(staged, i * 32u, activation_base[0] + (step + i) * (4u * QM_ACTIVATION_WORDS))
+            for (uint next = 0u; next < count; ++next) {
+                QM_STAGE_STEP(staged, next * 32u, activation_base[0] + (step + next) * (4u * QM_ACTIVATION_WORDS))
             }
         }
 #endif
