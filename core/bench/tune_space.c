@@ -10,7 +10,8 @@ enum {
     REGISTERS_CPU = 1024,  // floats that an invocation of a processor may hold in sums: half of its first cache
     REGISTERS_GPU = 128,   // of a GPU, beside what it loads: more are spilled
     PRIVATE_WORDS = 16384, // staged rows of one invocation
-    STAGED_ROWS = 8,       // that product_staged.h unpacks at a time
+    STAGED_ROWS = 4,       // that product_staged.h unpacks at a time
+    UNROLLED_MOST = 4,     // queries times tokens of a trip of attention_tokens.h
 };
 
 static const struct {
@@ -128,12 +129,15 @@ bool qm_tune_possible(const struct qm_tune_space *space, const struct qm_tune_po
     reason[0] = '\0';
     if (group > info->max_workgroup_invocations)
         return refuse(reason, "invocations of a workgroup", group, info->max_workgroup_invocations);
+    uint32_t unrolled = value_of(space, point, "QM_QUERIES", 1) * value_of(space, point, "QM_TOKENS_EACH", 0);
+    if (unrolled > UNROLLED_MOST) // lavapipe compiles eight for minutes
+        return refuse(reason, "queries and tokens of a trip", unrolled, UNROLLED_MOST);
     if (!is_product)
         return true;
     if (columns % width != 0 || PANEL % columns != 0)
         return refuse(reason, "columns must be whole vectors and divide a panel", columns, PANEL);
     if (value_of(space, point, "QM_STAGE", 0) > 0 && rows % STAGED_ROWS != 0)
-        return refuse(reason, "staged rows come in eights", rows, STAGED_ROWS);
+        return refuse(reason, "staged rows come in fours", rows, STAGED_ROWS);
     uint32_t most = is_cpu ? REGISTERS_CPU : REGISTERS_GPU;
     if (tiles == 1 && rows * columns > (is_cpu ? 256u : most))
         return refuse(reason, "sums of an invocation", rows * columns, is_cpu ? 256u : most);
