@@ -315,6 +315,12 @@ static void summarize(struct qm_kernel_timing *out)
     out->median_ns = (sorted[(out->count - 1) / 2] + sorted[out->count / 2]) / 2;
 }
 
+double qm_kernel_sample_ns(const struct qm_device_info *info)
+{
+    double ticks_ns = 1000.0 * info->timestamp_period_ns, awake_ns = info->type == QM_DEVICE_CPU ? 10e6 : 1e6;
+    return ticks_ns > awake_ns ? ticks_ns : awake_ns;
+}
+
 static enum qm_status time_compiled(struct qm_device *device, const struct qm_kernel_variant *variant,
                                     const struct qm_kernel *compiled, const struct qm_kernel_case *c, uint64_t min_ns,
                                     struct qm_kernel_timing *out)
@@ -329,10 +335,7 @@ static enum qm_status time_compiled(struct qm_device *device, const struct qm_ke
         compiled = kernel;
     }
     QM_GUARD(setup_create(&s, device, variant, compiled, c));
-    double least_ns = 1000.0 * device->info->timestamp_period_ns, ns = 0, total_ns = 0;
-    // On a processor the driver's threads may all wake up on one core, and are spread within some milliseconds.
-    double awake_ns = device->info->type == QM_DEVICE_CPU ? 10e6 : 1e6;
-    least_ns = least_ns > awake_ns ? least_ns : awake_ns;
+    double least_ns = qm_kernel_sample_ns(device->info), ns = 0, total_ns = 0;
     for (;;) { // the first run of each program warms up and says how long a sample would be
         QM_GUARD(batch_create(&s, out->batch, &program));
         QM_GUARD(time_batch(&s, program, &out->device_time, &ns));

@@ -153,8 +153,11 @@ struct qm_kernel_timing {
     double operations, bytes; // of one dispatch
 };
 
-// Times one dispatch of the case: programs of as many as take 1 ms or 1,000 ticks of the device's clock, whichever is
-// more, repeated until `min_ns` have passed and at least five times. Results are not looked at: check first.
+// The shortest sample of a kernel alone: 1,000 ticks of the device's clock, and at least 1 ms. On a processor at least 10 ms: a
+// driver's threads may all wake up on one core, and are spread within some milliseconds.
+double qm_kernel_sample_ns(const struct qm_device_info *info);
+
+// Times one dispatch of the case: programs of as many as take qm_kernel_sample_ns, repeated until `min_ns` have passed and at least five times. Results are not looked at: check first.
 QM_MUST_USE enum qm_status qm_kernel_time(struct qm_device *device, const struct qm_kernel_variant *variant,
                                           const struct qm_kernel_case *c, uint64_t min_ns,
                                           struct qm_kernel_timing *out);

@@ -18,7 +18,6 @@ enum {
     CHUNK_WORDS = 1 << 18,
     BATCH_MAX = 4096
 };
-#define SAMPLE_NS 1e6
 #define SUBMISSION_NS 200000000u
 
 bool qm_problem_is_product(const struct qm_kernel_problem *problem)
@@ -492,8 +491,7 @@ static enum qm_status choose_dispatch_rows(struct qm_kernel_problem *problem, st
 enum qm_status qm_kernel_problem_time(struct qm_kernel_problem *problem, uint64_t ns, size_t most, double *samples,
                                       size_t *count, uint32_t *batch, bool *device_time)
 {
-    double least_ns = 1000.0 * problem->device->info->timestamp_period_ns, sample_ns = 0, total_ns = 0;
-    least_ns = least_ns > SAMPLE_NS ? least_ns : SAMPLE_NS;
+    double least_ns = qm_kernel_sample_ns(problem->device->info), sample_ns = 0, total_ns = 0;
     qm_heartbeat_note("timing of kernel %s", problem->variant->name);
     // One run is long enough, and the one that was checked has warmed up.
     if (problem->batch == 0 && problem->first_ns >= 20 * least_ns)
