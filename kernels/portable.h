@@ -155,6 +155,7 @@
 #define QM_LOAD1(buffer, i) buffer[i]
 #define QM_LOAD4(buffer, i) vload4(0, buffer + (i))
 #define QM_LOAD_UV(buffer, i) QM_JOIN(vload, QM_VW)(0, buffer + (i))
+#define QM_LOAD_FV(buffer, i) QM_JOIN(vload, QM_VW)(0, buffer + (i))
 #define QM_STORE_FV(buffer, i, v) QM_JOIN(vstore, QM_VW)(v, 0, buffer + (i))
 #define QM_STORE_UV(buffer, i, v) QM_JOIN(vstore, QM_VW)(v, 0, buffer + (i))
 #define QM_STORE4(buffer, i, v) vstore4(v, 0, buffer + (i))
@@ -197,23 +198,35 @@
 #define QM_F8(x) ((float8)(x))
 #define QM_PAIR_LANES(array, i) vload2(0, array + (i)).xyxyxyxy
 #define QM_PAIR_SUMS(a, b, c, d) ((float16)(a.even + a.odd, b.even + b.odd, c.even + c.odd, d.even + d.odd))
+#endif
+#if QM_VW == 16
+#define QM_LANE_NUMBERS ((uint16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+#define QM_EIGHT_LANES(scalar, OF) scalar##8 eight = OF(x.lo, x.hi);
+#elif QM_VW == 8
+#define QM_LANE_NUMBERS ((uint8)(0, 1, 2, 3, 4, 5, 6, 7))
+#define QM_EIGHT_LANES(scalar, OF) scalar##8 eight = x;
+#endif
+#if QM_VW == 16 || QM_VW == 8
 // Trees over lanes: those that are eight apart first.
-QM_FUNCTION float qm_lanes_sum(float16 x)
-{
-    float8 eight = x.lo + x.hi;
-    float4 four = eight.lo + eight.hi;
-    float2 two = four.lo + four.hi;
-    return two.x + two.y;
-}
-QM_FUNCTION float qm_lanes_max(float16 x)
-{
-    float8 eight = max(x.lo, x.hi);
-    float4 four = max(eight.lo, eight.hi);
-    float2 two = max(four.lo, four.hi);
-    return max(two.x, two.y);
-}
+#define QM_LANES_TREE(name, scalar, OF)                                                                                \
+    QM_FUNCTION scalar name(QM_JOIN(scalar, QM_VW) x)                                                                  \
+    {                                                                                                                  \
+        QM_EIGHT_LANES(scalar, OF)                                                                                     \
+        scalar##4 four = OF(eight.lo, eight.hi);                                                                       \
+        scalar##2 two = OF(four.lo, four.hi);                                                                          \
+        return OF(two.x, two.y);                                                                                       \
+    }
+#define QM_ADDED(a, b) ((a) + (b))
+QM_LANES_TREE(qm_lanes_sum, float, QM_ADDED)
+QM_LANES_TREE(qm_lanes_max, float, max)
+QM_LANES_TREE(qm_lanes_sum_u, uint, QM_ADDED)
+QM_LANES_TREE(qm_lanes_max_u, uint, max)
+QM_LANES_TREE(qm_lanes_min_u, uint, min)
 #define QM_LANES_SUM(x) qm_lanes_sum(x)
 #define QM_LANES_MAX(x) qm_lanes_max(x)
+#define QM_LANES_SUM_U(x) qm_lanes_sum_u(x)
+#define QM_LANES_MAX_U(x) qm_lanes_max_u(x)
+#define QM_LANES_MIN_U(x) qm_lanes_min_u(x)
 #endif
 #define QM_I4_FROM_U4(x) as_int4(x)
 #define QM_PRIVATE_LOAD(array, i) QM_JOIN(vload, QM_VW)(0, array + (i))
@@ -327,18 +340,26 @@ QM_FUNCTION int qm_round(float x)
 
 // 1 / x for 2^-107 <= x <= 2^100, within 2 units in the last place: an integer seed and Newton's steps. Above that y *
 // error is subnormal, and a device that flushes it (SwiftShader does) is off by 0.3 %, up to 2^120.
+#define QM_RECIPROCAL(floats, FLOAT_BITS, BITS_FLOAT)                                                                  \
+    QM_PRECISE_SCOPE                                                                                                   \
+    QM_PRECISE floats y = BITS_FLOAT(0x7ef311c7u - FLOAT_BITS(x));                                                     \
+    QM_PRECISE floats error = 1.0f - x * y;                                                                            \
+    y = y + y * error;                                                                                                 \
+    error = 1.0f - x * y;                                                                                              \
+    y = y + y * error;                                                                                                 \
+    error = 1.0f - x * y;                                                                                              \
+    y = y + y * error;                                                                                                 \
+    return y;
 QM_FUNCTION float qm_reciprocal(float x)
 {
-    QM_PRECISE_SCOPE
-    QM_PRECISE float y = QM_BITS_FLOAT(0x7ef311c7u - QM_FLOAT_BITS(x));
-    QM_PRECISE float error = 1.0f - x * y;
-    y = y + y * error;
-    error = 1.0f - x * y;
-    y = y + y * error;
-    error = 1.0f - x * y;
-    y = y + y * error;
-    return y;
+    QM_RECIPROCAL(float, QM_FLOAT_BITS, QM_BITS_FLOAT)
 }
+#if defined(qm_i4)
+QM_FUNCTION qm_fv qm_reciprocal_v(qm_fv x)
+{
+    QM_RECIPROCAL(qm_fv, QM_UV_BITS, QM_FV_BITS)
+}
+#endif
 
 // 1 / sqrt(x) for 2^-100 <= x <= 2^100, within 3 units in the last place.
 QM_FUNCTION float qm_inverse_root(float x)
