@@ -16,6 +16,9 @@
 #include "rows.h"
 #ifndef QM_BODY
 // QM_BY_VECTORS: f16, bf16 and a8 as vectors of QM_VW values. (For the host: which bindings may be read as texels.)
+#if defined(QM_BY_VECTORS) && !defined(QM_ACTIVATION_F8) && !defined(QM_ACTIVATION_A4)
+#define QM_CODES_BY_VECTORS
+#endif
 #if defined(QM_BY_VECTORS) || defined(QM_HOST)
 #define QM_BUFFERS                                                                                                     \
     QM_IN4(0, x)                                                                                                       \
@@ -83,7 +86,7 @@ QM_FUNCTION qm_uv qm_byte_codes(qm_fv x, float inverse)
 }
 #endif
 #endif
-#elif defined(QM_BY_VECTORS)
+#elif defined(QM_CODES_BY_VECTORS)
 #include "activations_vectors.h"
 #else
 #ifndef QM_VALUE

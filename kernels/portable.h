@@ -200,6 +200,8 @@
 #define QM_PAIR_SUMS(a, b, c, d) ((float16)(a.even + a.odd, b.even + b.odd, c.even + c.odd, d.even + d.odd))
 #endif
 #if QM_VW == 16
+// The lowest byte of each lane, four to a word.
+#define QM_STORE_BYTES(buffer, i, v) vstore4(as_uint4(convert_uchar16(v)), 0, buffer + (i))
 #define QM_LANE_NUMBERS ((uint16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
 #define QM_EIGHT_LANES(scalar, OF) scalar##8 eight = OF(x.lo, x.hi);
 #elif QM_VW == 8
@@ -216,6 +218,13 @@
         scalar##2 two = OF(four.lo, four.hi);                                                                          \
         return OF(two.x, two.y);                                                                                       \
     }
+// Binary16 of QM_VW values, two to a word: the bits of qm_half_bits. A NaN is made one without a payload before.
+#define QM_STORE_HALVES(buffer, i, v)                                                                                  \
+    QM_JOIN(QM_JOIN(vstore_half, QM_VW), _rte)(qm_plain_nans(v), 0, (__global half *)(buffer + (i)))
+QM_FUNCTION qm_fv qm_plain_nans(qm_fv x)
+{
+    return QM_FV_BITS(select(QM_UV_BITS(x), (QM_UV_BITS(x) & 0x80000000u) | 0x7fc00000u, x != x));
+}
 #define QM_ADDED(a, b) ((a) + (b))
 QM_LANES_TREE(qm_lanes_sum, float, QM_ADDED)
 QM_LANES_TREE(qm_lanes_max, float, max)
@@ -329,6 +338,14 @@ QM_FUNCTION float qm_sum_of(float a, float b)
     QM_PRECISE float sum = a + b;
     return sum;
 }
+#if defined(qm_i4)
+QM_FUNCTION qm_fv qm_sum_of_v(qm_fv a, qm_fv b)
+{
+    QM_PRECISE_SCOPE
+    qm_fv sum = a + b;
+    return sum;
+}
+#endif
 
 // Nearest integer, ties to even, for |x| <= 2^21: the sum's low mantissa bits are the integer.
 QM_FUNCTION int qm_round(float x)
