@@ -76,13 +76,9 @@ QM_FUNCTION qm_uv qm_half_bits_v(qm_fv x)
 {
     QM_TO_HALF(qm_fv, qm_uv, QM_UV_BITS, QM_FV_BITS)
 }
-// As qm_integer_code(x, inverse, 127.0f) & 0xff: the low bits of what qm_round subtracts are 0.
 QM_FUNCTION qm_uv qm_byte_codes(qm_fv x, float inverse)
 {
-    QM_PRECISE_SCOPE
-    QM_PRECISE qm_fv scaled = x * inverse;
-    QM_PRECISE qm_fv shifted = QM_MIN(QM_MAX(scaled, -127.0f), 127.0f) + 12582912.0f;
-    return QM_UV_BITS(shifted) & 0xffu;
+    return qm_integer_codes(x, inverse, 127.0f) & 0xffu;
 }
 #endif
 #endif

@@ -202,6 +202,12 @@
 #if QM_VW == 16
 // The lowest byte of each lane, four to a word.
 #define QM_STORE_BYTES(buffer, i, v) vstore4(as_uint4(convert_uchar16(v)), 0, buffer + (i))
+// The lowest four bits of each lane, eight to a word.
+#define QM_STORE_NIBBLES(buffer, i, v) vstore2(qm_nibbles(as_ushort8(convert_uchar16((v)&0xfu))), 0, buffer + (i))
+QM_FUNCTION uint2 qm_nibbles(ushort8 pairs)
+{
+    return as_uint2(convert_uchar8((pairs | (pairs >> (ushort8)(4))) & (ushort8)(0xff)));
+}
 #define QM_LANE_NUMBERS ((uint16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
 #define QM_EIGHT_LANES(scalar, OF) scalar##8 eight = OF(x.lo, x.hi);
 #elif QM_VW == 8
