@@ -16,6 +16,9 @@
 #include "rows.h"
 #ifndef QM_BODY
 // QM_BY_VECTORS: f16, bf16 and a8 as vectors of QM_VW values. (For the host: which bindings may be read as texels.)
+#if defined(QM_BY_VECTORS) && !defined(QM_ACTIVATION_F8) && !defined(QM_ACTIVATION_A4)
+#define QM_CODES_BY_VECTORS
+#endif
 #if defined(QM_BY_VECTORS) || defined(QM_HOST)
 #define QM_BUFFERS                                                                                                     \
     QM_IN4(0, x)                                                                                                       \
@@ -73,17 +76,13 @@ QM_FUNCTION qm_uv qm_half_bits_v(qm_fv x)
 {
     QM_TO_HALF(qm_fv, qm_uv, QM_UV_BITS, QM_FV_BITS)
 }
-// As qm_integer_code(x, inverse, 127.0f) & 0xff: the low bits of what qm_round subtracts are 0.
 QM_FUNCTION qm_uv qm_byte_codes(qm_fv x, float inverse)
 {
-    QM_PRECISE_SCOPE
-    QM_PRECISE qm_fv scaled = x * inverse;
-    QM_PRECISE qm_fv shifted = QM_MIN(QM_MAX(scaled, -127.0f), 127.0f) + 12582912.0f;
-    return QM_UV_BITS(shifted) & 0xffu;
+    return qm_integer_codes(x, inverse, 127.0f) & 0xffu;
 }
 #endif
 #endif
-#elif defined(QM_BY_VECTORS)
+#elif defined(QM_CODES_BY_VECTORS)
 #include "activations_vectors.h"
 #else
 #ifndef QM_VALUE

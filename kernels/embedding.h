@@ -4,7 +4,8 @@
 // cache sequence = step_sequence + s + the pair's first word, position = step_position + r % tokens_per_sequence + its second;
 // the token is tokens[sequence * token_stride + position]. The table is row-major, f32 or binary16 (two to a word, even
 // columns low). It holds the rows of `count` tokens from token `first` on: rows of other tokens are left as they are, for
-// another dispatch. One invocation per pair of columns. Exact.
+// another dispatch. One invocation per pair of columns, or per row (QM_BY_VECTORS). Exact.
+#include "rows.h"
 #ifndef QM_BODY
 #define QM_BUFFERS                                                                                                     \
     QM_IN(0, uint, tokens)                                                                                             \
@@ -17,14 +18,31 @@
     QM_U32(token_stride)                                                                                               \
     QM_U32(first)                                                                                                      \
     QM_U32(count)
-#define QM_LOCALS
+#else
+#if defined(QM_BY_VECTORS)
+    uint row = QM_ROW;
+    if (row < rows) {
 #else
     uint pair = QM_GROUP_X * QM_UINT(QM_WORKGROUP_X) + QM_LOCAL_X;
     uint row = QM_GROUP_Y;
     if (pair < width / 2u && row < rows) {
+#endif
         uint sequence = QM_ROW_SEQUENCE(row);
         uint position = QM_ROW_POSITION(row);
         uint token = tokens[sequence * token_stride + position] - first;
+#if defined(QM_BY_VECTORS)
+        if (token < count) {
+            uint from = token * width, to = row * width;
+#if defined(QM_WEIGHT_F32)
+#define QM_TAKE_VALUES(c, i) QM_STORE_FV(result, to + (c), QM_FV_BITS(QM_LOAD_UV(table, from + (c))));
+#define QM_TAKE_VALUE(c) result[to + (c)] = QM_BITS_FLOAT(table[from + (c)]);
+#else
+#define QM_TAKE_VALUES(c, i) QM_STORE_FV(result, to + (c), QM_LOAD_HALF16(table, (from + (c)) / 2u));
+#define QM_TAKE_VALUE(c) result[to + (c)] = qm_half_value((table[(from + (c)) / 2u] >> (16u * ((c)&1u))) & 0xffffu);
+#endif
+            QM_ALL_VECTORS(width, QM_TAKE_VALUES, QM_TAKE_VALUE)
+        }
+#else
         uint to = row * width + 2u * pair;
         if (token < count) {
 #if defined(QM_WEIGHT_F32)
@@ -37,5 +55,6 @@
             result[to + 1u] = qm_half_value(both >> 16);
 #endif
         }
+#endif
     }
 #endif

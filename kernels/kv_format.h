@@ -21,6 +21,7 @@
 #elif defined(QM_KV_KV8)
 #define QM_KV_BITS 8
 #define QM_KV_SCALED
+#define QM_KV_INVERSE_LARGEST QM_INVERSE_127
 #elif defined(QM_KV_E4M3) || defined(QM_KV_E5M2)
 #define QM_KV_BITS 8
 #define QM_KV_FLOAT8
@@ -37,6 +38,7 @@
 #else
 #define QM_KV_BITS 4
 #define QM_KV_SCALED
+#define QM_KV_INVERSE_LARGEST QM_INVERSE_7
 #endif
 #define QM_KV_WORDS QM_UINT(QM_HEAD * QM_KV_BITS / 32) // of a token and head
 #if defined(QM_KV_AFFINE) && !defined(QM_KV_EXACT)

@@ -63,6 +63,20 @@
         uint from = row * (is_query ? q_stride : kv_stride) + (is_query ? 0u : is_key ? k_from : v_from) + head * QM_HEAD_VALUES;
         if (is_turned != 0u && (is_query || is_key)) {
             uint angle = position * QM_HEAD_VALUES;
+#if defined(QM_BY_VECTORS)
+            for (uint i = 0u; i < QM_HEAD_HALF; i += QM_UINT(QM_VW)) {
+                qm_fv c = QM_LOAD_FV(table, angle + i), s = QM_LOAD_FV(table, angle + QM_HEAD_HALF + i);
+                qm_fv first = QM_LOAD_FV(x, from + i), second = QM_LOAD_FV(x, from + QM_HEAD_HALF + i);
+                qm_fv turned = qm_turned_v(first, second, c, s), other = qm_turned_v(second, -first, c, s);
+                if (is_query) {
+                    QM_STORE_FV(q, number * QM_HEAD_VALUES + i, turned);
+                    QM_STORE_FV(q, number * QM_HEAD_VALUES + QM_HEAD_HALF + i, other);
+                } else {
+                    QM_STORE_FV(x, from + i, turned);
+                    QM_STORE_FV(x, from + QM_HEAD_HALF + i, other);
+                }
+            }
+#else
             for (uint i = 0u; i < QM_HEAD_HALF; ++i) {
                 float c = table[angle + i], s = table[angle + QM_HEAD_HALF + i];
                 float first = x[from + i], second = x[from + QM_HEAD_HALF + i];
@@ -75,12 +89,35 @@
                     x[from + QM_HEAD_HALF + i] = other;
                 }
             }
+#endif
         }
         if (!is_query) {
             uint slot = (QM_ROW_SEQUENCE(row) * kv_heads + head) * context + position;
             uint to = (is_key ? k_base : v_base) + slot * QM_KV_WORDS, scale_base = is_key ? k_scale_base : v_scale_base;
             float inverse_scale = is_key ? k_inverse_scale : v_inverse_scale;
+#if defined(QM_BY_VECTORS)
+#define QM_ALL_OF_HEAD for (uint i = 0u; i < QM_HEAD_VALUES; i += QM_UINT(QM_VW))
 #if defined(QM_KV_F32)
+            QM_ALL_OF_HEAD
+                QM_STORE_UV(cache, to + i, QM_UV_BITS(QM_LOAD_FV(x, from + i)));
+#elif defined(QM_KV_F16)
+            QM_ALL_OF_HEAD
+                QM_STORE_HALVES(cache, to + i / 2u, QM_LOAD_FV(x, from + i));
+#else
+            qm_uv largest = QM_UV(0u); // magnitudes are in the order of their bits
+            QM_ALL_OF_HEAD
+                largest = QM_MAX(largest, QM_UV_BITS(QM_LOAD_FV(x, from + i)) & 0x7fffffffu);
+            float scale = qm_scale_of(QM_BITS_FLOAT(QM_LANES_MAX_U(largest)), QM_KV_INVERSE_LARGEST);
+            float inverse = qm_inverse_scale(scale);
+            cache[scale_base + slot] = QM_FLOAT_BITS(scale);
+            QM_ALL_OF_HEAD
+#if defined(QM_KV_KV8)
+                QM_STORE_BYTES(cache, to + i / 4u, qm_integer_codes(QM_LOAD_FV(x, from + i), inverse, 127.0f));
+#else
+                QM_STORE_NIBBLES(cache, to + i / 8u, qm_integer_codes(QM_LOAD_FV(x, from + i), inverse, 7.0f));
+#endif
+#endif
+#elif defined(QM_KV_F32)
             for (uint i = 0u; i < QM_HEAD_VALUES; ++i)
                 cache[to + i] = QM_FLOAT_BITS(x[from + i]);
 #elif defined(QM_KV_F16)
@@ -117,11 +154,7 @@
             float amax = 0.0f;
             for (uint i = 0u; i < QM_HEAD_VALUES; ++i)
                 amax = QM_MAX(amax, QM_ABS(x[from + i]));
-#if defined(QM_KV_KV8)
-            float scale = qm_scale_of(amax, QM_INVERSE_127);
-#else
-            float scale = qm_scale_of(amax, QM_INVERSE_7);
-#endif
+            float scale = qm_scale_of(amax, QM_KV_INVERSE_LARGEST);
             float inverse = qm_inverse_scale(scale);
             cache[scale_base + slot] = QM_FLOAT_BITS(scale);
             for (uint i = 0u; i < QM_KV_WORDS; ++i) {
@@ -140,8 +173,13 @@
             if (position < exact_length) {
                 uint exact = (is_key ? k_exact_base : v_exact_base) +
                              ((QM_ROW_SEQUENCE(row) * kv_heads + head) * exact_length + position) * QM_HEAD_HALF;
+#if defined(QM_BY_VECTORS)
+                QM_ALL_OF_HEAD
+                    QM_STORE_HALVES(cache, exact + i / 2u, QM_LOAD_FV(x, from + i));
+#else
                 for (uint i = 0u; i < QM_HEAD_HALF; ++i)
                     cache[exact + i] = qm_half_bits(x[from + 2u * i]) | (qm_half_bits(x[from + 2u * i + 1u]) << 16);
+#endif
             }
 #endif
         }

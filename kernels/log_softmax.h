@@ -20,11 +20,20 @@
     if (row < rows) {
         uint base = row * vocabulary;
         float maximum = -3.0e38f;
+#if defined(QM_BY_VECTORS)
+#define QM_ADD_EXPONENTIALS(at, i) sums[i] += qm_exp_v(QM_LOAD_FV(logits, base + (at)) - maximum);
+        QM_MAXIMUM_BY_VECTORS(vocabulary)
+        float sum = 0.0f;
+        qm_fv sums[4] = {QM_FV(0.0f), QM_FV(0.0f), QM_FV(0.0f), QM_FV(0.0f)};
+        QM_ALL_VECTORS(vocabulary, QM_ADD_EXPONENTIALS, QM_ADD_EXPONENTIAL)
+        sum += QM_LANES_SUM((sums[0] + sums[1]) + (sums[2] + sums[3]));
+#else
         QM_LANE_ELEMENTS(vocabulary, QM_RAISE_MAXIMUM)
         QM_REDUCE_MAX(maximum)
         float sum = 0.0f;
         QM_LANE_ELEMENTS(vocabulary, QM_ADD_EXPONENTIAL)
         QM_REDUCE_ADD(sum)
+#endif
         if (QM_LANE_INDEX == 0u) {
             uint sequence = QM_ROW_SEQUENCE(row);
             uint position = QM_ROW_POSITION(row);

@@ -23,6 +23,9 @@
 #define QM_ROW_BEGIN                                                                                                   \
     uint base = row * width;                                                                                           \
     QM_RMS_FACTOR
+#if defined(QM_CODES_BY_VECTORS)
+#define QM_VALUES(c) (QM_LOAD_FV(x, base + (c)) * factor * QM_LOAD_FV(gain, c))
+#endif
 #define QM_VALUE(c) (x[base + (c)] * factor * gain[c])
 #define QM_STATIC_SCALE(group) gain[width + (group)]
 #include "activations.h"

@@ -155,6 +155,7 @@
 #define QM_LOAD1(buffer, i) buffer[i]
 #define QM_LOAD4(buffer, i) vload4(0, buffer + (i))
 #define QM_LOAD_UV(buffer, i) QM_JOIN(vload, QM_VW)(0, buffer + (i))
+#define QM_LOAD_FV(buffer, i) QM_JOIN(vload, QM_VW)(0, buffer + (i))
 #define QM_STORE_FV(buffer, i, v) QM_JOIN(vstore, QM_VW)(v, 0, buffer + (i))
 #define QM_STORE_UV(buffer, i, v) QM_JOIN(vstore, QM_VW)(v, 0, buffer + (i))
 #define QM_STORE4(buffer, i, v) vstore4(v, 0, buffer + (i))
@@ -203,23 +204,50 @@
 #define QM_F8(x) ((float8)(x))
 #define QM_PAIR_LANES(array, i) vload2(0, array + (i)).xyxyxyxy
 #define QM_PAIR_SUMS(a, b, c, d) ((float16)(a.even + a.odd, b.even + b.odd, c.even + c.odd, d.even + d.odd))
+#endif
+#if QM_VW == 16
+// The lowest byte of each lane, four to a word.
+#define QM_STORE_BYTES(buffer, i, v) vstore4(as_uint4(convert_uchar16(v)), 0, buffer + (i))
+// The lowest four bits of each lane, eight to a word.
+#define QM_STORE_NIBBLES(buffer, i, v) vstore2(qm_nibbles(as_ushort8(convert_uchar16((v)&0xfu))), 0, buffer + (i))
+QM_FUNCTION uint2 qm_nibbles(ushort8 pairs)
+{
+    return as_uint2(convert_uchar8((pairs | (pairs >> (ushort8)(4))) & (ushort8)(0xff)));
+}
+#define QM_LANE_NUMBERS ((uint16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+#define QM_EIGHT_LANES(scalar, OF) scalar##8 eight = OF(x.lo, x.hi);
+#elif QM_VW == 8
+#define QM_LANE_NUMBERS ((uint8)(0, 1, 2, 3, 4, 5, 6, 7))
+#define QM_EIGHT_LANES(scalar, OF) scalar##8 eight = x;
+#endif
+#if QM_VW == 16 || QM_VW == 8
 // Trees over lanes: those that are eight apart first.
-QM_FUNCTION float qm_lanes_sum(float16 x)
+#define QM_LANES_TREE(name, scalar, OF)                                                                                \
+    QM_FUNCTION scalar name(QM_JOIN(scalar, QM_VW) x)                                                                  \
+    {                                                                                                                  \
+        QM_EIGHT_LANES(scalar, OF)                                                                                     \
+        scalar##4 four = OF(eight.lo, eight.hi);                                                                       \
+        scalar##2 two = OF(four.lo, four.hi);                                                                          \
+        return OF(two.x, two.y);                                                                                       \
+    }
+// Binary16 of QM_VW values, two to a word: the bits of qm_half_bits. A NaN is made one without a payload before.
+#define QM_STORE_HALVES(buffer, i, v)                                                                                  \
+    QM_JOIN(QM_JOIN(vstore_half, QM_VW), _rte)(qm_plain_nans(v), 0, (__global half *)(buffer + (i)))
+QM_FUNCTION qm_fv qm_plain_nans(qm_fv x)
 {
-    float8 eight = x.lo + x.hi;
-    float4 four = eight.lo + eight.hi;
-    float2 two = four.lo + four.hi;
-    return two.x + two.y;
+    return QM_FV_BITS(select(QM_UV_BITS(x), (QM_UV_BITS(x) & 0x80000000u) | 0x7fc00000u, x != x));
 }
-QM_FUNCTION float qm_lanes_max(float16 x)
-{
-    float8 eight = max(x.lo, x.hi);
-    float4 four = max(eight.lo, eight.hi);
-    float2 two = max(four.lo, four.hi);
-    return max(two.x, two.y);
-}
+#define QM_ADDED(a, b) ((a) + (b))
+QM_LANES_TREE(qm_lanes_sum, float, QM_ADDED)
+QM_LANES_TREE(qm_lanes_max, float, max)
+QM_LANES_TREE(qm_lanes_sum_u, uint, QM_ADDED)
+QM_LANES_TREE(qm_lanes_max_u, uint, max)
+QM_LANES_TREE(qm_lanes_min_u, uint, min)
 #define QM_LANES_SUM(x) qm_lanes_sum(x)
 #define QM_LANES_MAX(x) qm_lanes_max(x)
+#define QM_LANES_SUM_U(x) qm_lanes_sum_u(x)
+#define QM_LANES_MAX_U(x) qm_lanes_max_u(x)
+#define QM_LANES_MIN_U(x) qm_lanes_min_u(x)
 #endif
 #define QM_I4_FROM_U4(x) as_int4(x)
 #define QM_PRIVATE_LOAD(array, i) QM_JOIN(vload, QM_VW)(0, array + (i))
@@ -322,6 +350,14 @@ QM_FUNCTION float qm_sum_of(float a, float b)
     QM_PRECISE float sum = a + b;
     return sum;
 }
+#if defined(qm_i4)
+QM_FUNCTION qm_fv qm_sum_of_v(qm_fv a, qm_fv b)
+{
+    QM_PRECISE_SCOPE
+    qm_fv sum = a + b;
+    return sum;
+}
+#endif
 
 // Nearest integer, ties to even, for |x| <= 2^21: the sum's low mantissa bits are the integer.
 QM_FUNCTION int qm_round(float x)
@@ -333,18 +369,26 @@ QM_FUNCTION int qm_round(float x)
 
 // 1 / x for 2^-107 <= x <= 2^100, within 2 units in the last place: an integer seed and Newton's steps. Above that y *
 // error is subnormal, and a device that flushes it (SwiftShader does) is off by 0.3 %, up to 2^120.
+#define QM_RECIPROCAL(floats, FLOAT_BITS, BITS_FLOAT)                                                                  \
+    QM_PRECISE_SCOPE                                                                                                   \
+    QM_PRECISE floats y = BITS_FLOAT(0x7ef311c7u - FLOAT_BITS(x));                                                     \
+    QM_PRECISE floats error = 1.0f - x * y;                                                                            \
+    y = y + y * error;                                                                                                 \
+    error = 1.0f - x * y;                                                                                              \
+    y = y + y * error;                                                                                                 \
+    error = 1.0f - x * y;                                                                                              \
+    y = y + y * error;                                                                                                 \
+    return y;
 QM_FUNCTION float qm_reciprocal(float x)
 {
-    QM_PRECISE_SCOPE
-    QM_PRECISE float y = QM_BITS_FLOAT(0x7ef311c7u - QM_FLOAT_BITS(x));
-    QM_PRECISE float error = 1.0f - x * y;
-    y = y + y * error;
-    error = 1.0f - x * y;
-    y = y + y * error;
-    error = 1.0f - x * y;
-    y = y + y * error;
-    return y;
+    QM_RECIPROCAL(float, QM_FLOAT_BITS, QM_BITS_FLOAT)
 }
+#if defined(qm_i4)
+QM_FUNCTION qm_fv qm_reciprocal_v(qm_fv x)
+{
+    QM_RECIPROCAL(qm_fv, QM_UV_BITS, QM_FV_BITS)
+}
+#endif
 
 // 1 / sqrt(x) for 2^-100 <= x <= 2^100, within 3 units in the last place.
 QM_FUNCTION float qm_inverse_root(float x)

@@ -31,6 +31,16 @@ QM_FUNCTION uint qm_integer_code(float x, float inverse, float largest)
     QM_PRECISE float scaled = x * inverse;
     return QM_UINT(qm_round(QM_MIN(QM_MAX(scaled, -largest), largest)));
 }
+#if defined(QM_BY_VECTORS)
+// As that of each lane, in its low bits: what qm_round subtracts has none there.
+QM_FUNCTION qm_uv qm_integer_codes(qm_fv x, float inverse, float largest)
+{
+    QM_PRECISE_SCOPE
+    QM_PRECISE qm_fv scaled = x * inverse;
+    QM_PRECISE qm_fv shifted = QM_MIN(QM_MAX(scaled, -largest), largest) + 12582912.0f;
+    return QM_UV_BITS(shifted);
+}
+#endif
 QM_FUNCTION uint qm_e4m3_code(float x, float inverse)
 {
     QM_PRECISE_SCOPE

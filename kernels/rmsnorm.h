@@ -19,7 +19,14 @@
     if (row < rows) {
         uint base = row * width;
         QM_RMS_FACTOR
-        for (uint c = QM_LANE_INDEX; c < width; c += QM_UINT(QM_LANES))
-            result[base + c] = x[base + c] * factor * gain[c];
+#define QM_NORM(c) result[base + (c)] = x[base + (c)] * factor * gain[c];
+#if defined(QM_BY_VECTORS)
+#define QM_NORMS(c, i) QM_STORE_FV(result, base + (c), QM_LOAD_FV(x, base + (c)) * factor * QM_LOAD_FV(gain, c));
+        QM_ALL_VECTORS(width, QM_NORMS, QM_NORM)
+#else
+        for (uint c = QM_LANE_INDEX; c < width; c += QM_UINT(QM_LANES)) {
+            QM_NORM(c)
+        }
+#endif
     }
 #endif

@@ -9,14 +9,22 @@
 #define QM_ROPE_H
 #if !defined(QM_HOST)
 // The first value of a pair, turned; the second one is that of (second, -first).
+#define QM_TURNED(floats)                                                                                              \
+    QM_PRECISE_SCOPE                                                                                                   \
+    QM_PRECISE floats along = first * c;                                                                               \
+    QM_PRECISE floats across = second * s;                                                                             \
+    QM_PRECISE floats turned = along - across;                                                                         \
+    return turned;
 QM_FUNCTION float qm_turned(float first, float second, float c, float s)
 {
-    QM_PRECISE_SCOPE
-    QM_PRECISE float along = first * c;
-    QM_PRECISE float across = second * s;
-    QM_PRECISE float turned = along - across;
-    return turned;
+    QM_TURNED(float)
 }
+#if defined(qm_i4)
+QM_FUNCTION qm_fv qm_turned_v(qm_fv first, qm_fv second, qm_fv c, qm_fv s)
+{
+    QM_TURNED(qm_fv)
+}
+#endif
 #endif
 #endif
 #ifndef QM_BODY

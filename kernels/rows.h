@@ -35,6 +35,35 @@
         }                                                                                                              \
     }
 
+// QM_BY_VECTORS (one invocation a row): STEP(v, i) for vectors that begin at v, REST(v) for what is behind the last whole
+// one. i, which of four vectors of a trip it is, is for as many sums or maxima beside each other.
+#define QM_ALL_VECTORS(count, STEP, REST)                                                                              \
+    {                                                                                                                  \
+        uint v = 0u;                                                                                                   \
+        for (; v + QM_UINT(4 * QM_VW) <= count; v += QM_UINT(4 * QM_VW)) {                                             \
+            STEP(v, 0)                                                                                                 \
+            STEP(v + QM_UINT(QM_VW), 1)                                                                                \
+            STEP(v + QM_UINT(2 * QM_VW), 2)                                                                            \
+            STEP(v + QM_UINT(3 * QM_VW), 3)                                                                            \
+        }                                                                                                              \
+        for (; v + QM_UINT(QM_VW) <= count; v += QM_UINT(QM_VW)) {                                                     \
+            STEP(v, 0)                                                                                                 \
+        }                                                                                                              \
+        for (; v < count; ++v) {                                                                                       \
+            REST(v)                                                                                                    \
+        }                                                                                                              \
+    }
+
+// Raises `maximum` to the largest of logits[base], ...: `count` of them. QM_RAISE_MAXIMUM(at) does so for one.
+#define QM_MAXIMUM_BY_VECTORS(count)                                                                                   \
+    {                                                                                                                  \
+        qm_fv maxima[4] = {QM_FV(-3.0e38f), QM_FV(-3.0e38f), QM_FV(-3.0e38f), QM_FV(-3.0e38f)};                        \
+        QM_ALL_VECTORS(count, QM_RAISE_MAXIMA, QM_RAISE_MAXIMUM)                                                       \
+        qm_fv pair = QM_MAX(maxima[0], maxima[1]), other = QM_MAX(maxima[2], maxima[3]);                               \
+        maximum = QM_MAX(maximum, QM_LANES_MAX(QM_MAX(pair, other)));                                                  \
+    }
+#define QM_RAISE_MAXIMA(at, i) maxima[i] = QM_MAX(maxima[i], QM_LOAD_FV(logits, base + (at)));
+
 #ifndef QM_LANES
 #define QM_LANES 1
 #endif

@@ -3,13 +3,14 @@
 //   QM_STAGE_STEP(to, at, from)   stores the 32 values whose first word is `from` at to[at] and what follows
 //   QM_STAGED_EIGHT(eight) + QM_STAGED_AT(j)   where value 8 eight + j of them is
 //
-// Where words are unpacked by vectors, the lowest values of all lie first, then the next. QM_VW is 16.
+// Where words are unpacked by vectors, the lowest values of all lie first, then the next. QM_VW is 16. Callers count with i,
+// so no loop here may.
 #if defined(QM_ACTIVATION_F32)
 #define QM_STAGED_EIGHT(eight) (8u * (eight))
 #define QM_STAGED_AT(j) (j)
 #define QM_STAGE_STEP(to, at, from)                                                                                    \
-    QM_UNROLL for (int i = 0; i < 32; i += QM_VW)                                                                      \
-        QM_PRIVATE_STORE(to, (at) + QM_UINT(i), QM_FV_BITS(QM_LOAD_UV(activations, (from) + QM_UINT(i))))
+    QM_UNROLL for (int first = 0; first < 32; first += QM_VW)                                                          \
+        QM_PRIVATE_STORE(to, (at) + QM_UINT(first), QM_FV_BITS(QM_LOAD_UV(activations, (from) + QM_UINT(first))))
 
 #elif defined(QM_ACTIVATION_F16)
 #define QM_STAGED_EIGHT(eight) (8u * (eight))
@@ -47,9 +48,9 @@
 #define qm_staged_words qm_i4
 #endif
 #define QM_STAGE_STEP(to, at, from)                                                                                    \
-    QM_UNROLL for (int i = 0; i < 2; ++i) {                                                                            \
-        qm_staged_words words = QM_STAGED_WORDS(QM_LOAD4(activations, (from) + QM_UINT(4 * i)));                       \
+    QM_UNROLL for (int four = 0; four < 2; ++four) {                                                                   \
+        qm_staged_words words = QM_STAGED_WORDS(QM_LOAD4(activations, (from) + QM_UINT(4 * four)));                    \
         QM_UNROLL for (int byte = 0; byte < 4; ++byte)                                                                 \
-            QM_PRIVATE_STORE4(to, (at) + QM_UINT(16 * i + 4 * byte), QM_STAGED_BYTE(words, byte))                      \
+            QM_PRIVATE_STORE4(to, (at) + QM_UINT(16 * four + 4 * byte), QM_STAGED_BYTE(words, byte))                   \
     }
 #endif

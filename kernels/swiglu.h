@@ -4,14 +4,22 @@
 #ifndef QM_SWIGLU_H
 #define QM_SWIGLU_H
 #if !defined(QM_HOST)
+#define QM_SWIGLU(floats, EXPONENTIAL, RECIPROCAL)                                                                     \
+    QM_PRECISE_SCOPE                                                                                                   \
+    QM_PRECISE floats power = EXPONENTIAL(QM_MIN(-gate, 80.0f));                                                       \
+    QM_PRECISE floats below = 1.0f + power;                                                                            \
+    QM_PRECISE floats product = gate * RECIPROCAL(below) * up;                                                         \
+    return product;
 QM_FUNCTION float qm_swiglu(float gate, float up)
 {
-    QM_PRECISE_SCOPE
-    QM_PRECISE float power = qm_exp(QM_MIN(-gate, 80.0f));
-    QM_PRECISE float below = 1.0f + power;
-    QM_PRECISE float product = gate * qm_reciprocal(below) * up;
-    return product;
+    QM_SWIGLU(float, qm_exp, qm_reciprocal)
 }
+#if defined(qm_i4)
+QM_FUNCTION qm_fv qm_swiglu_v(qm_fv gate, qm_fv up)
+{
+    QM_SWIGLU(qm_fv, qm_exp_v, qm_reciprocal_v)
+}
+#endif
 #endif
 #endif
 #ifndef QM_BODY

@@ -25,11 +25,20 @@
     QM_U32(up_from)                                                                                                    \
     QM_U32(gated_from)
 #else
+#if defined(QM_BY_VECTORS)
+#define QM_ROW_BEGIN                                                                                                   \
+    uint base = gated_from + row * width, gate = row * row_stride;                                                     \
+    for (uint c = 0u; c < width; c += QM_UINT(QM_VW)) {                                                                \
+        QM_STORE_FV(x, base + c, qm_swiglu_v(QM_LOAD_FV(x, gate + c), QM_LOAD_FV(x, up_from + gate + c)));             \
+    }
+#define QM_VALUES(c) QM_LOAD_FV(x, base + (c))
+#else
 #define QM_GATE(c) x[base + (c)] = qm_swiglu(x[gate + (c)], x[up_from + gate + (c)]);
 #define QM_ROW_BEGIN                                                                                                   \
     uint base = gated_from + row * width, gate = row * row_stride;                                                     \
     QM_LANE_VALUES(width, QM_UNIT, QM_GATE)
 #define QM_VALUE(c) x[base + (c)]
+#endif
 #define QM_STATIC_SCALE(group) static_scales[group]
 #include "activations.h"
 #endif

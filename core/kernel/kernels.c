@@ -51,7 +51,7 @@ void qm_kernel_groups(const struct qm_kernel_variant *variant, const uint32_t *p
         groups[1] = divide_up(p.n, tile_rows > 0 ? qm_kernel_definition(variant, "QM_TILE_COLUMNS", 1)
                                                  : (uint64_t)qm_kernel_definition(variant, "QM_COLUMNS", 1) * tiles);
         share_tiles(qm_kernel_definition(variant, "QM_TILES", 1), groups);
-    } else if (strcmp(kernel, "embedding") == 0) {
+    } else if (strcmp(kernel, "embedding") == 0 && qm_kernel_definition(variant, "QM_LANES", 0) == 0) {
         struct qm_embedding_parameters p;
         memcpy(&p, parameters, sizeof(p));
         groups[0] = divide_up(p.width / 2, workgroup);
