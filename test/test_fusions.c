@@ -9,10 +9,13 @@
 
 #include <cmocka.h>
 
+#include "bench/selftest.h"
 #include "kernel_arguments.h"
 #include "model/engine.h"
 #include "model/need.h"
 #include "test/each_device.h"
+#include "test/odd_shapes.h"
+#include "test/one_kernel.h"
 #include "test/random_model.h"
 
 // ---- Kernels ------------------------------------------------------------------------------------------------------
@@ -24,44 +27,36 @@ enum {
     WORDS = 3 * VALUES + 64
 };
 
-struct memory {
-    struct qm_buffer *buffers[QM_MAX_BINDINGS];
-    uint32_t *words[QM_MAX_BINDINGS]; // before, then after
-    uint32_t count;
-};
+// Kernels of one device, each compiled once.
+static struct {
+    const struct qm_kernel_variant *variant;
+    struct qm_kernel *kernel;
+} compiled[96];
+static size_t compiled_count;
+
+static void forget_kernels(struct qm_device *device)
+{
+    while (compiled_count > 0)
+        device->fns->kernel_destroy(device, &compiled[--compiled_count].kernel);
+}
 
 static void run_kernel(struct qm_device *device, const char *name, const char *tile, const void *parameters,
-                       size_t parameter_bytes, struct memory *memory)
+                       size_t parameter_bytes, const uint32_t *step, const struct one_binding bindings[QM_MAX_BINDINGS])
 {
     const struct qm_kernel_variant *variant = qm_kernel_find(name, tile);
-    const struct qm_run_policy policy = {0, 1};
-    struct qm_dispatch dispatch = {0};
-    struct qm_kernel *kernel = NULL;
-    struct qm_program *program = NULL;
-    struct qm_buffer *step = NULL;
-    struct qm_timing timing = {0};
+    uint32_t words[QM_MAX_PARAMETERS] = {0};
+    size_t i = 0;
     assert_non_null(variant);
     assert_int_equal(variant->parameter_count * 4, parameter_bytes);
-    assert_int_equal(variant->binding_count, memory->count);
-    CHECK(device->fns->kernel_create(device, variant, &kernel));
-    CHECK(device->fns->buffer_create(device, QM_STEP_WORDS * 4, &step));
-    dispatch.kernel = kernel;
-    memcpy(dispatch.parameters, parameters, parameter_bytes);
-    qm_kernel_groups(variant, dispatch.parameters, dispatch.groups);
-    for (uint32_t i = 0; i < memory->count; ++i) {
-        CHECK(device->fns->buffer_create(device, WORDS * 4, &memory->buffers[i]));
-        CHECK(device->fns->buffer_write(device, memory->buffers[i], 0, memory->words[i], WORDS * 4));
-        dispatch.bindings[i] = (struct qm_binding){memory->buffers[i], 0, WORDS * 4};
+    memcpy(words, parameters, parameter_bytes);
+    while (i < compiled_count && compiled[i].variant != variant)
+        ++i;
+    assert_true(i < COUNT(compiled));
+    if (i == compiled_count) {
+        CHECK(device->fns->kernel_create(device, variant, &compiled[i].kernel));
+        compiled[compiled_count++].variant = variant;
     }
-    CHECK(device->fns->program_create(device, &(struct qm_program_params){&dispatch, 1, step}, &program));
-    CHECK(device->fns->run(device, program, 1, &policy, &timing));
-    for (uint32_t i = 0; i < memory->count; ++i) {
-        CHECK(device->fns->buffer_read(device, memory->buffers[i], 0, memory->words[i], WORDS * 4));
-        device->fns->buffer_destroy(device, &memory->buffers[i]);
-    }
-    device->fns->program_destroy(device, &program);
-    device->fns->kernel_destroy(device, &kernel);
-    device->fns->buffer_destroy(device, &step);
+    CHECK(run_one_kernel(device, variant, compiled[i].kernel, words, step, bindings));
 }
 
 static uint32_t x[WORDS], gain[WORDS], floats[WORDS], codes[2][WORDS], factors[2][WORDS], static_scales[WORDS];
@@ -101,8 +96,9 @@ static void convert(struct qm_device *device, const char *tile, const char *kind
     char name[40];
     struct qm_activations_parameters p = {s->rows, s->width, s->is_static, 0};
     snprintf(name, sizeof(name), "activations-%s", kind);
-    run_kernel(device, name, tile, &p, sizeof(p),
-               &(struct memory){.words = {floats, codes[0], factors[0], static_scales}, .count = 4});
+    run_kernel(device, name, tile, &p, sizeof(p), NULL,
+               (struct one_binding[QM_MAX_BINDINGS]){
+                   {floats, WORDS}, {codes[0], WORDS}, {factors[0], WORDS}, {static_scales, WORDS}});
 }
 
 static void expect_equal(const struct qm_device *device, const char *name, const struct shape *s)
@@ -129,12 +125,13 @@ static void check_kernels(struct qm_device *device, const char *tile, const void
             struct qm_norm_activations_parameters fused = {s->rows,      s->width,     norm.inverse_width,
                                                            norm.epsilon, s->is_static, 0};
             prepare(s);
-            run_kernel(device, "rmsnorm", tile, &norm, sizeof(norm),
-                       &(struct memory){.words = {x, gain, floats}, .count = 3});
+            run_kernel(device, "rmsnorm", tile, &norm, sizeof(norm), NULL,
+                       (struct one_binding[QM_MAX_BINDINGS]){{x, WORDS}, {gain, WORDS}, {floats, WORDS}});
             convert(device, tile, kinds[k], s);
             snprintf(name, sizeof(name), "norm_activations-%s", kinds[k]);
-            run_kernel(device, name, tile, &fused, sizeof(fused),
-                       &(struct memory){.words = {x, gain, codes[1], factors[1]}, .count = 4});
+            run_kernel(device, name, tile, &fused, sizeof(fused), NULL,
+                       (struct one_binding[QM_MAX_BINDINGS]){
+                           {x, WORDS}, {gain, WORDS}, {codes[1], WORDS}, {factors[1], WORDS}});
             expect_equal(device, name, s);
 
             // Gate and up side by side, and one after the other.
@@ -143,15 +140,17 @@ static void check_kernels(struct qm_device *device, const char *tile, const void
             struct qm_swiglu_activations_parameters both = {s->rows,           s->width,       s->is_static,          0,
                                                             swiglu.row_stride, swiglu.up_from, 2 * s->rows * s->width};
             prepare(s);
-            run_kernel(device, "swiglu", tile, &swiglu, sizeof(swiglu),
-                       &(struct memory){.words = {x, floats}, .count = 2});
+            run_kernel(device, "swiglu", tile, &swiglu, sizeof(swiglu), NULL,
+                       (struct one_binding[QM_MAX_BINDINGS]){{x, WORDS}, {floats, WORDS}});
             convert(device, tile, kinds[k], s);
             snprintf(name, sizeof(name), "swiglu_activations-%s", kinds[k]);
-            run_kernel(device, name, tile, &both, sizeof(both),
-                       &(struct memory){.words = {x, codes[1], factors[1], static_scales}, .count = 4});
+            run_kernel(device, name, tile, &both, sizeof(both), NULL,
+                       (struct one_binding[QM_MAX_BINDINGS]){
+                           {x, WORDS}, {codes[1], WORDS}, {factors[1], WORDS}, {static_scales, WORDS}});
             expect_equal(device, name, s);
         }
     }
+    forget_kernels(device);
     print_message("  %-12s %s\n", device->info->driver_name, tile);
 }
 
@@ -159,6 +158,255 @@ static void test_kernels(void **state)
 {
     (void)state;
     with_each_device(false, check_kernels, NULL);
+}
+
+// ---- Odd shapes, every tile ---------------------------------------------------------------------------------------
+
+// Where a comparison is made, and how many were.
+struct at {
+    struct qm_device *device;
+    const char *tile, *shape;
+    size_t compared;
+};
+
+static void expect_bits(struct at *at, const char *what, const uint32_t *fused, const uint32_t *apart, size_t count)
+{
+    for (size_t i = 0; i < count; ++i) {
+        if (fused[i] != apart[i])
+            fail_msg(
+                "%s on %s %s: %s, QM_TEST_SEED=%llu: word %zu of %zu is 0x%08x, and 0x%08x of the kernels one by one",
+                what, at->device->info->driver_name, at->tile, at->shape, (unsigned long long)odd_seed, i, count,
+                fused[i], apart[i]);
+    }
+    ++at->compared;
+}
+
+static uint32_t *copy_of(const struct qm_case_buffer *buffer)
+{
+    uint32_t *copy = malloc(buffer->count * sizeof(*copy));
+    assert_non_null(copy);
+    memcpy(copy, buffer->words, buffer->count * sizeof(*copy));
+    return copy;
+}
+
+static struct qm_kernel_case *case_of(struct at *at, const char *name, uint32_t number, bool is_static)
+{
+    const struct name *n = find_name(name);
+    struct qm_kernel_case *c = NULL;
+    assert_non_null(n);
+    const struct qm_case_shape shape = shape_of(n, n->draw->first + number % n->draw->count);
+    CHECK(qm_kernel_case_create(name, at->tile, &shape, is_static ? QM_CASE_STATIC : QM_CASE_RANDOM, &c));
+    at->shape = c->shape;
+    return c;
+}
+
+// The case as it is; its buffers' words are then what it gave.
+static void run_fused(struct at *at, const char *name, struct qm_kernel_case *c)
+{
+    struct one_binding bindings[QM_MAX_BINDINGS] = {{NULL, 0}};
+    for (uint32_t i = 0; i < c->buffer_count; ++i)
+        bindings[i] = (struct one_binding){c->buffers[i].words, c->buffers[i].count};
+    run_kernel(at->device, name, at->tile, c->parameters, qm_kernel_find(name, at->tile)->parameter_count * 4, c->step,
+               bindings);
+}
+
+// rmsnorm or swiglu, then activations.
+static void check_rows(struct at *at, bool is_norm, const char *kind, uint32_t number)
+{
+    bool is_static = number % 2 == 1 && !strstr(kind, "f16") && strcmp(kind, "a4") != 0;
+    char name[40], conversion[40];
+    snprintf(name, sizeof(name), "%s_activations-%s", is_norm ? "norm" : "swiglu", kind);
+    snprintf(conversion, sizeof(conversion), "activations-%s", kind);
+    struct qm_kernel_case *c = case_of(at, name, number, is_static);
+    const uint32_t first = is_norm ? 2 : 1; // the binding of codes; scales follow
+    uint32_t *apart[2] = {copy_of(&c->buffers[first]), copy_of(&c->buffers[first + 1])};
+    uint32_t rows = c->parameters[0], width = c->parameters[1], shift;
+    size_t values = (size_t)rows * width, groups = c->buffers[first + 1].count / rows;
+    uint32_t *rows_apart = calloc(values, sizeof(*rows_apart)), *scales;
+    if (is_norm) {
+        struct qm_norm_activations_parameters p;
+        memcpy(&p, c->parameters, sizeof(p));
+        struct qm_rmsnorm_parameters norm = {rows, width, p.inverse_width, p.epsilon};
+        run_kernel(at->device, "rmsnorm", at->tile, &norm, sizeof(norm), NULL,
+                   (struct one_binding[QM_MAX_BINDINGS]){
+                       {c->buffers[0].words, c->buffers[0].count}, {c->buffers[1].words, width}, {rows_apart, values}});
+        shift = p.shift;
+        scales = c->buffers[1].words + width;
+    } else {
+        struct qm_swiglu_activations_parameters p;
+        memcpy(&p, c->parameters, sizeof(p));
+        struct qm_swiglu_parameters swiglu = {rows * width, width, p.row_stride, p.up_from};
+        run_kernel(
+            at->device, "swiglu", at->tile, &swiglu, sizeof(swiglu), NULL,
+            (struct one_binding[QM_MAX_BINDINGS]){{c->buffers[0].words, c->buffers[0].count}, {rows_apart, values}});
+        shift = p.shift;
+        scales = c->buffers[3].words;
+    }
+    struct qm_activations_parameters p = {rows, width, is_static, shift};
+    run_kernel(at->device, conversion, at->tile, &p, sizeof(p), NULL,
+               (struct one_binding[QM_MAX_BINDINGS]){{rows_apart, values},
+                                                     {apart[0], c->buffers[first].count},
+                                                     {apart[1], c->buffers[first + 1].count},
+                                                     {scales, groups}});
+    run_fused(at, name, c);
+    expect_bits(at, name, c->buffers[first].words, apart[0], c->buffers[first].count);
+    expect_bits(at, name, c->buffers[first + 1].words, apart[1], c->buffers[first + 1].count);
+    free(apart[0]);
+    free(apart[1]);
+    free(rows_apart);
+    qm_kernel_case_destroy(&c);
+}
+
+// Moves heads of every row between where a merged product leaves them and rows of their own.
+static void move_heads(uint32_t *merged, uint32_t rows, uint32_t stride, uint32_t from, uint32_t words, uint32_t *own,
+                       bool is_back)
+{
+    for (uint32_t row = 0; row < rows; ++row) {
+        uint32_t *there = merged + (size_t)row * stride + from, *here = own + (size_t)row * words;
+        memcpy(is_back ? there : here, is_back ? here : there, words * sizeof(*own));
+    }
+}
+
+// rope of queries and of keys, then kv_write.
+static void check_turned(struct at *at, const char *name, uint32_t number)
+{
+    struct qm_kernel_case *c = NULL;
+    struct qm_kv_write_parameters p;
+    do { // some cases turn nothing
+        qm_kernel_case_destroy(&c);
+        c = case_of(at, name, number++, false);
+        memcpy(&p, c->parameters, sizeof(p));
+    } while (!p.is_turned);
+    // Angles of all kinds, where the case has quarters.
+    fill(c->buffers[0].words, c->buffers[0].count, 2, number);
+    const char *rope = strstr(name, "-h128") ? "rope-h128" : "rope";
+    uint32_t head = strstr(name, "-h128") ? 128 : 64, q_words = p.q_heads * head, k_words = p.k_heads * head;
+    uint32_t *apart = copy_of(&c->buffers[1]), *cache = copy_of(&c->buffers[3]), unused[4] = {0};
+    uint32_t *q = calloc((size_t)p.rows * q_words, sizeof(*q)), *k = calloc((size_t)p.rows * k_words, sizeof(*k));
+    const struct one_binding table = {c->buffers[0].words, c->buffers[0].count};
+    struct qm_rope_parameters of_q = {p.rows, p.q_heads, p.tokens_per_sequence},
+                              of_k = {p.rows, p.k_heads, p.tokens_per_sequence};
+    move_heads(apart, p.rows, p.q_stride, 0, q_words, q, false);
+    move_heads(apart, p.rows, p.kv_stride, p.k_from, k_words, k, false);
+    run_kernel(at->device, rope, at->tile, &of_q, sizeof(of_q), c->step,
+               (struct one_binding[QM_MAX_BINDINGS]){table, {q, (size_t)p.rows * q_words}});
+    run_kernel(at->device, rope, at->tile, &of_k, sizeof(of_k), c->step,
+               (struct one_binding[QM_MAX_BINDINGS]){table, {k, (size_t)p.rows * k_words}});
+    move_heads(apart, p.rows, p.kv_stride, p.k_from, k_words, k, true);
+    p.is_turned = 0;
+    p.q_heads = 0;
+    run_kernel(at->device, name, at->tile, &p, sizeof(p), c->step,
+               (struct one_binding[QM_MAX_BINDINGS]){
+                   table, {apart, c->buffers[1].count}, {unused, COUNT(unused)}, {cache, c->buffers[3].count}});
+    run_fused(at, name, c);
+    expect_bits(at, name, c->buffers[2].words, q, (size_t)p.rows * q_words);
+    expect_bits(at, name, c->buffers[3].words, cache, c->buffers[3].count);
+    free(apart);
+    free(cache);
+    free(q);
+    free(k);
+    qm_kernel_case_destroy(&c);
+}
+
+// A product, then residual.
+static void check_added(struct at *at, const char *name, uint32_t number)
+{
+    struct qm_kernel_case *c = case_of(at, name, number, false);
+    struct qm_matmul_parameters p;
+    memcpy(&p, c->parameters, sizeof(p));
+    p.is_added = 1;
+    memcpy(c->parameters, &p, sizeof(p));
+    p.is_added = 0;
+    size_t count = c->buffers[3].count;
+    uint32_t *sum = copy_of(&c->buffers[3]), *product = calloc(count, sizeof(*product));
+    struct qm_residual_parameters residual = {(uint32_t)count};
+    for (size_t i = 0; i < count; ++i) { // the case of an even n takes the place of what is no number
+        if ((sum[i] & 0x7f800000u) == 0x7f800000u)
+            sum[i] = c->buffers[3].words[i] = 0x40490fdbu + (uint32_t)i;
+    }
+    run_kernel(at->device, name, at->tile, &p, sizeof(p), NULL,
+               (struct one_binding[QM_MAX_BINDINGS]){{c->buffers[0].words, c->buffers[0].count},
+                                                     {c->buffers[1].words, c->buffers[1].count},
+                                                     {c->buffers[2].words, c->buffers[2].count},
+                                                     {product, count}});
+    run_kernel(at->device, "residual", at->tile, &residual, sizeof(residual), NULL,
+               (struct one_binding[QM_MAX_BINDINGS]){{sum, count}, {product, count}});
+    run_fused(at, name, c);
+    expect_bits(at, name, c->buffers[3].words, sum, count);
+    free(sum);
+    free(product);
+    qm_kernel_case_destroy(&c);
+}
+
+// Every tile that the device can run. Kinds take turns; the C target has them all, and QM_TEST_FULL=1.
+static void check_odd(struct qm_device *device, const char *unused, const void *context)
+{
+    static const char *const kinds[] = {"a8", "f16", "a8g", "bf16", "a4", "f8", "f8g"};
+    static const char *const caches[] = {"kv8", "f16", "kv4x-h128", "e4m3", "kivi4", "f32-h128", "kv8x", "kivi2-h128"};
+    static const char *const products[] = {"matmul-w8-a8",  "matvec-w4-a8", "matmul-f16-f16",   "matvec-f16-f16",
+                                           "matmul-w4-f16", "matvec-w8-a8", "matmul-nvfp4-f16", "matvec-w8-f16"};
+    // Of larger tiles norms and conversions are those of `wide`, of others the cache's are those of `narrow`.
+    static const struct {
+        const char *name;
+        enum qm_tier tier;
+        bool has_rows, has_cache;
+    } tiles[] = {
+        {"narrow", QM_TIER_BASE, true, true},
+        {"texel", QM_TIER_TEXEL, true, false},
+        {"vector", QM_TIER_BASE, true, false},
+        {"wide", QM_TIER_BASE, true, true},
+        {"wide+subgroup", QM_TIER_SUBGROUP, true, false},
+        {"large+dot", QM_TIER_DOT, false, false},
+        {"compact+texel", QM_TIER_TEXEL, false, false},
+    };
+    const char *text = getenv("QM_TEST_TURN");
+    const size_t turn = text ? strtoul(text, NULL, 10) : 0;
+    bool is_native = strcmp(device->info->driver_name, "native") == 0, is_full = is_native || getenv("QM_TEST_FULL");
+    struct qm_selftest selftest = {0};
+    uint32_t tiers = 1;
+    (void)unused;
+    (void)context;
+    if (!is_native) {
+        CHECK(qm_selftest_run(device, &selftest));
+        tiers = qm_tiers_working(selftest.capabilities, selftest.capability_count);
+    }
+    for (size_t t = 0; t < (is_native ? 1 : COUNT(tiles)); ++t) {
+        struct at at = {.device = device, .tile = tiles[t].name};
+        char name[40];
+        if (!(tiers & 1u << tiles[t].tier) || (strcmp(at.tile, "vector") == 0 && device->info->vector_width < 4))
+            continue;
+        // Where norms have a tier's variant and what is made of them has none, sums are of another order.
+        bool has_norms = strcmp(qm_kernel_tier(qm_kernel_find("rmsnorm", at.tile)),
+                                qm_kernel_tier(qm_kernel_find("norm_activations-f16", at.tile))) == 0;
+        for (size_t i = 0; i < COUNT(kinds); ++i) {
+            for (uint32_t j = 0; j < 4 && tiles[t].has_rows && (is_full || i == turn % COUNT(kinds)); ++j) {
+                if (j % 2 != 0 || has_norms)
+                    check_rows(&at, j % 2 == 0, kinds[i], (uint32_t)i + 3 * j / 2);
+            }
+        }
+        for (size_t i = 0; i < COUNT(caches); ++i) {
+            snprintf(name, sizeof(name), "kv_write-%s", caches[i]);
+            for (uint32_t j = 0; j < 2 && tiles[t].has_cache && (is_full || i == turn % COUNT(caches)); ++j)
+                check_turned(&at, name, (uint32_t)(2 * i) + j);
+        }
+        for (size_t i = 0; i < COUNT(products); ++i) {
+            for (uint32_t j = 0; j < 3 && (is_full || i / 2 == turn % (COUNT(products) / 2)); ++j)
+                check_added(&at, products[i], (uint32_t)(3 * i) + j);
+        }
+        print_message("  %-12s %-14s %zu outputs compared%s\n", device->info->driver_name, at.tile, at.compared,
+                      has_norms ? "" : ", not those of norms");
+        assert_true(at.compared > 0);
+        forget_kernels(device);
+    }
+}
+
+static void test_odd_shapes(void **state)
+{
+    (void)state;
+    list_names();
+    draw_shapes();
+    print_message("  QM_TEST_SEED=%llu\n", (unsigned long long)odd_seed);
+    with_each_device(false, check_odd, NULL);
 }
 
 // ---- Whole models -------------------------------------------------------------------------------------------------
@@ -370,6 +618,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kernels),
+        cmocka_unit_test(test_odd_shapes),
         cmocka_unit_test(test_llama),
         cmocka_unit_test(test_others),
     };

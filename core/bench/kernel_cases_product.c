@@ -293,7 +293,7 @@ void qm_case_product(struct qm_case_builder *b)
         for (uint32_t n = 0; bounds && n < s->n; ++n) {
             double lost = is_half ? 0x1p-14 * sqrt(s->k) * (sqrt(sum) + w.norms[n]) + s->k * 0x1p-24 : 0;
             bounds[(size_t)row * stride + n] =
-                (double)multiplier * (relative * sqrt(sum) * w.norms[n] + lost) + (is_added ? 0x1p-24 * 100 : 0x1p-120);
+                (double)multiplier * (relative * sqrt(sum) * w.norms[n] + lost) + (is_added ? 0x1p-23 * 100 : 0x1p-120);
         }
     }
     weights_free(&w);
