@@ -170,10 +170,12 @@ static enum qm_status record_less(struct qm_device *device, const struct qm_prog
     if (params->count != 1)
         return honest->program_create(device, params, out);
     less.dispatches = &dispatch;
-    if (dispatch.parameters[2] == 0) // arithmetic and local memory: count, trips
+    // Arithmetic and local memory: count, trips; the last parameters are 0. Memory: count, shift, passes: where a slow machine
+    // needs a single one, none is left.
+    if (dispatch.parameters[2] == 0)
         dispatch.parameters[1] -= dispatch.parameters[1] > 1;
-    else // memory: count, shift, passes; the last parameters of all others are 0
-        dispatch.parameters[2] -= 1; // where a slow machine needs a single one, none is left
+    else
+        dispatch.parameters[2] -= 1;
     return honest->program_create(device, &less, out);
 }
 
