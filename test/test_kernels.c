@@ -183,8 +183,8 @@ static const char *const firsts[] = {"native", "lavapipe"};
 // tile has from another one is tried there alone. The tiles of larger and of mobile GPUs take turns on lavapipe and PoCL;
 // test_tiers tries a kernel of each tier every time. Under the sanitizers, which see only the C target and our own side of a
 // driver, all are tried there, and on drivers what sums; the oracle, which answers for every case, is not compared with
-// itself. Of what does not sum, a driver gets one half, chosen by QM_TEST_TURN: test/run counts commits in it, so that the
-// next one gets the other half. QM_TEST_FULL=1 leaves nothing out.
+// itself. Of what does not sum, a driver gets a quarter, chosen by QM_TEST_TURN: test/run counts commits in it, so that the
+// next one gets another (and test_odd_shapes draws more of them). QM_TEST_FULL=1 leaves nothing out.
 static bool is_left_out(const char *name, size_t index, const struct subject *s, size_t tile)
 {
     for (size_t t = 0; t < tile; ++t) {
@@ -198,13 +198,13 @@ static bool is_left_out(const char *name, size_t index, const struct subject *s,
         return false;
     if (is_any(s, on_host))
         return is_sanitized && strcmp(s->name, "reference") == 0 && index % 16 != 0;
-    if (!is_sum && ((index >> 1) + (size_t)(s - subjects) + turn_of_run()) % 2 != 0)
+    if (!is_sum && ((index >> 1) + (size_t)(s - subjects) + turn_of_run()) % 4 != 0)
         return true;
     if (strstr(name, "-h128")) // the same body as that of heads of 64
         return is_sanitized || (tile > 0 ? turn % 9 != 0 : turn % (is_any(s, seconds) ? 4 : 2) != 0);
     if (is_sanitized)
         return tile > 0 || (is_product && !is_sum);
-    if (tile > 2 && (is_any(s, seconds) || (tile + turn_of_run()) % 2 != 0))
+    if (tile > 2 && (is_any(s, seconds) || (tile + turn_of_run() / 4) % 2 != 0))
         return true;
     if (tile > 0 && is_any(s, seconds))
         return !is_sum;
