@@ -9,12 +9,12 @@
         uint queries = QM_MIN(tokens_per_sequence, rows - first_row) * heads_each, first_query = item % units * QM_UINT(QM_QUERIES);
         uint first_slot = (QM_ROW_SEQUENCE(first_row) * kv_heads + kv_head) * context;
         uint begin = 0xffffffffu, end = 0u; // of any of its queries
-        uint oldest[QM_QUERIES], newest[QM_QUERIES], from[QM_QUERIES];
+        uint oldest[QM_QUERIES], newest[QM_QUERIES];
         qm_f4 query[QM_QUERIES * QM_QUADS], sum[QM_QUERIES * QM_QUADS];
         float maximum[QM_QUERIES], weight_sum[QM_QUERIES];
         QM_UNROLL for (int e = 0; e < QM_QUERIES; ++e) {
             uint number = QM_MIN(first_query + QM_UINT(e), queries - 1u), row = first_row + number / heads_each;
-            from[e] = (row * heads + kv_head * heads_each + number % heads_each) * QM_HEAD_VALUES;
+            uint from = (row * heads + kv_head * heads_each + number % heads_each) * QM_HEAD_VALUES;
             newest[e] = QM_ROW_POSITION(row);
             oldest[e] = newest[e] - QM_MIN(window - 1u, newest[e]);
             begin = QM_MIN(begin, oldest[e]);
@@ -22,7 +22,7 @@
             maximum[e] = -3.0e38f;
             weight_sum[e] = 0.0f;
             QM_UNROLL for (int i = 0; i < QM_QUADS; ++i) {
-                uint at = from[e] + 4u * QM_UINT(i);
+                uint at = from + 4u * QM_UINT(i);
                 query[e * QM_QUADS + i] = QM_F4(q[at], q[at + 1u], q[at + 2u], q[at + 3u]) * score_scale;
                 sum[e * QM_QUADS + i] = QM_F4(0.0f, 0.0f, 0.0f, 0.0f);
             }

@@ -188,10 +188,10 @@
                rs0 = (float8)(r.s0, s.s0, r.s1, s.s1, r.s4, s.s4, r.s5, s.s5),                                         \
                pq2 = (float8)(p.s2, q.s2, p.s3, q.s3, p.s6, q.s6, p.s7, q.s7),                                         \
                rs2 = (float8)(r.s2, s.s2, r.s3, s.s3, r.s6, s.s6, r.s7, s.s7);                                         \
-        QM_STORE_EIGHT((float8)(pq0.s01, rs0.s01, pq0.s45, rs0.s45), buffer + (to));                             \
-        QM_STORE_EIGHT((float8)(pq0.s23, rs0.s23, pq0.s67, rs0.s67), buffer + (to) + (stride));                  \
-        QM_STORE_EIGHT((float8)(pq2.s01, rs2.s01, pq2.s45, rs2.s45), buffer + (to) + 2u * (stride));             \
-        QM_STORE_EIGHT((float8)(pq2.s23, rs2.s23, pq2.s67, rs2.s67), buffer + (to) + 3u * (stride));             \
+        QM_STORE_EIGHT((float8)(pq0.s01, rs0.s01, pq0.s45, rs0.s45), buffer + (to));                                   \
+        QM_STORE_EIGHT((float8)(pq0.s23, rs0.s23, pq0.s67, rs0.s67), buffer + (to) + (stride));                        \
+        QM_STORE_EIGHT((float8)(pq2.s01, rs2.s01, pq2.s45, rs2.s45), buffer + (to) + 2u * (stride));                   \
+        QM_STORE_EIGHT((float8)(pq2.s23, rs2.s23, pq2.s67, rs2.s67), buffer + (to) + 3u * (stride));                   \
     }
 #elif QM_VW == 16
 #define QM_LOAD_HALVES(buffer, i, low, high) /* of 16 words */                                                         \

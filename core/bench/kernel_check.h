@@ -157,7 +157,8 @@ struct qm_kernel_timing {
 // driver's threads may all wake up on one core, and are spread within some milliseconds.
 double qm_kernel_sample_ns(const struct qm_device_info *info);
 
-// Times one dispatch of the case: programs of as many as take qm_kernel_sample_ns, repeated until `min_ns` have passed and at least five times. Results are not looked at: check first.
+// Times one dispatch of the case: programs of as many as take qm_kernel_sample_ns, repeated until `min_ns` have passed and at
+// least five times. Results are not looked at: check first.
 QM_MUST_USE enum qm_status qm_kernel_time(struct qm_device *device, const struct qm_kernel_variant *variant,
                                           const struct qm_kernel_case *c, uint64_t min_ns,
                                           struct qm_kernel_timing *out);

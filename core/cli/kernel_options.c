@@ -1,7 +1,5 @@
 #include "cli/kernel_options.h"
 
-#include <stdio.h>
-
 enum qm_status qm_kernel_option_list(struct qm_kernel_plan *plan, const char *option, const char *key, const char *list)
 {
     if (!list || qm_kernel_plan_set(plan, key, list) == QM_OK)
@@ -10,16 +8,18 @@ enum qm_status qm_kernel_option_list(struct qm_kernel_plan *plan, const char *op
     return QM_INVALID;
 }
 
-enum qm_status qm_kernel_option_devices(const char *names, struct qm_device_list *list)
+enum qm_status qm_kernel_options_read(const struct qm_kernel_options *options, struct qm_kernel_plan *plan)
 {
-    QM_TRY(qm_device_list_make(NULL, names, list));
-    for (size_t i = 0; i < list->api_count; ++i)
-        if (list->apis[i].reason[0])
-            fprintf(stderr, "%s: %s\n", list->apis[i].api, list->apis[i].reason);
-    if (list->count == 0 && list->found == 0)
-        return QM_FAIL(QM_UNAVAILABLE,
-                       "no device was found through Vulkan or OpenCL; 'qmark devices --check' says why");
-    if (list->count == 0)
-        return QM_FAIL(QM_INVALID, "--device %s names no device of this machine; there are %s", names, list->known);
-    return QM_OK;
+    if (options->formats && options->schemes)
+        return QM_FAIL(QM_INVALID, "--format and --scheme name the same; give one of them");
+    if (options->shapes && !options->models)
+        plan->models.count = 0;
+    QM_TRY(qm_kernel_option_list(plan, "model", "models", options->models));
+    QM_TRY(qm_kernel_option_list(plan, "shape", "shapes", options->shapes));
+    QM_TRY(qm_kernel_option_list(plan, "rows", "rows", options->rows));
+    QM_TRY(qm_kernel_option_list(plan, "kernel", "kernels", options->kernels));
+    QM_TRY(qm_kernel_option_list(plan, "format", "formats", options->formats));
+    QM_TRY(qm_kernel_option_list(plan, "scheme", "formats", options->schemes));
+    QM_TRY(qm_kernel_option_list(plan, "kv", "kv", options->kv));
+    return qm_kernel_option_list(plan, "tier", "tiers", options->tiers);
 }

@@ -1,4 +1,5 @@
 #include "bench/kernel_sweep.h"
+#include "cli/chosen_devices.h"
 #include "cli/kernel_options.h"
 #include "cli/options.h"
 #include "cli/progress.h"
@@ -18,7 +19,8 @@
 
 struct kernels_options {
     const char *profile, *devices, *out, *compare, *print, *progress;
-    const char *models, *layers, *shapes, *rows, *kernels, *formats, *schemes, *kv, *tiers, *tiles;
+    const char *layers, *tiles;
+    struct qm_kernel_options lists;
     uint64_t context, seconds, row_ms;
     bool no_ceilings;
 };
@@ -40,21 +42,10 @@ static enum qm_status read_plan(const struct kernels_options *o, struct qm_kerne
 {
     uint32_t seconds = 0;
     QM_TRY(qm_kernel_plan_load(o->profile ? o->profile : "llm-shapes", plan));
-    if (o->formats && o->schemes)
-        return QM_FAIL(QM_INVALID, "--format and --scheme name the same; give one of them");
-    if (o->shapes || o->models || o->layers || o->rows)
+    if (o->lists.shapes || o->lists.models || o->layers || o->lists.rows)
         plan->growth_models.count = plan->growth_layers.count = plan->growth_sizes.count = plan->growth_rows.count = 0;
-    if (o->shapes && !o->models)
-        plan->models.count = 0;
-    QM_TRY(qm_kernel_option_list(plan, "model", "models", o->models));
+    QM_TRY(qm_kernel_options_read(&o->lists, plan));
     QM_TRY(qm_kernel_option_list(plan, "layer", "layers", o->layers));
-    QM_TRY(qm_kernel_option_list(plan, "shape", "shapes", o->shapes));
-    QM_TRY(qm_kernel_option_list(plan, "rows", "rows", o->rows));
-    QM_TRY(qm_kernel_option_list(plan, "kernel", "kernels", o->kernels));
-    QM_TRY(qm_kernel_option_list(plan, "format", "formats", o->formats));
-    QM_TRY(qm_kernel_option_list(plan, "scheme", "formats", o->schemes));
-    QM_TRY(qm_kernel_option_list(plan, "kv", "kv", o->kv));
-    QM_TRY(qm_kernel_option_list(plan, "tier", "tiers", o->tiers));
     QM_TRY(qm_kernel_option_list(plan, "tile", "tiles", o->tiles));
     QM_TRY(set_number("context", o->context, 2, 131072, &plan->context));
     QM_TRY(set_number("row-ms", o->row_ms, 1, 600000, &plan->row_ms));
@@ -139,7 +130,7 @@ static int run(const struct kernels_options *o)
     QM_GUARD(qm_kernel_plan_items(&plan, &items, &count));
     if (o->compare)
         QM_GUARD(qm_kernel_sweep_load(o->compare, &before));
-    QM_GUARD(qm_kernel_option_devices(o->devices, &list));
+    QM_GUARD(qm_chosen_devices(o->devices, &list));
     QM_GUARD(qm_cache_directory(cache));
     struct qm_progress_line line;
     qm_progress_begin(&line, "kernels", 0);
@@ -179,15 +170,15 @@ int qm_verb_kernels(int argc, char **argv)
         {"profile", QM_OPTION_TEXT, &o.profile, "NAME|FILE", "what to run; llm-shapes if not given"},
         {"device", QM_OPTION_TEXT, &o.devices, "LIST",
          "only these: ids (vulkan:0), APIs or drivers, with commas between"},
-        {"model", QM_OPTION_TEXT, &o.models, "LIST", "whose layers: 1b, 3b, 8b, 70b (Llama 3.x)"},
+        {"model", QM_OPTION_TEXT, &o.lists.models, "LIST", "whose layers: 1b, 3b, 8b, 70b (Llama 3.x)"},
         {"layer", QM_OPTION_TEXT, &o.layers, "LIST", "which of them: q, kv, up, down, head"},
-        {"shape", QM_OPTION_TEXT, &o.shapes, "LIST", "in place of models: MxNxK, rows x outputs x inputs"},
-        {"rows", QM_OPTION_TEXT, &o.rows, "LIST", "rows of activations: 1,8,512"},
-        {"kernel", QM_OPTION_TEXT, &o.kernels, "LIST", "matvec, matmul, dequantize, attention, activations, ..."},
-        {"format", QM_OPTION_TEXT, &o.formats, "LIST", "of weights and activations: w4-f16, w8-a8, w4-f16-g64"},
-        {"scheme", QM_OPTION_TEXT, &o.schemes, "LIST", "the same by names of schemes: w4a16-g32"},
-        {"kv", QM_OPTION_TEXT, &o.kv, "LIST", "formats of the cache, of attention: f16, kv8"},
-        {"tier", QM_OPTION_TEXT, &o.tiers, "LIST", "best, base, texel, ...; best if not given"},
+        {"shape", QM_OPTION_TEXT, &o.lists.shapes, "LIST", "in place of models: MxNxK, rows x outputs x inputs"},
+        {"rows", QM_OPTION_TEXT, &o.lists.rows, "LIST", "rows of activations: 1,8,512"},
+        {"kernel", QM_OPTION_TEXT, &o.lists.kernels, "LIST", "matvec, matmul, dequantize, attention, activations, ..."},
+        {"format", QM_OPTION_TEXT, &o.lists.formats, "LIST", "of weights and activations: w4-f16, w8-a8, w4-f16-g64"},
+        {"scheme", QM_OPTION_TEXT, &o.lists.schemes, "LIST", "the same by names of schemes: w4a16-g32"},
+        {"kv", QM_OPTION_TEXT, &o.lists.kv, "LIST", "formats of the cache, of attention: f16, kv8"},
+        {"tier", QM_OPTION_TEXT, &o.lists.tiers, "LIST", "best, base, texel, ...; best if not given"},
         {"tile", QM_OPTION_TEXT, &o.tiles, "LIST", "these tiles in place of those of a tier: narrow, wide"},
         {"context", QM_OPTION_WHOLE, &o.context, "N", "positions of attention"},
         {"row-ms", QM_OPTION_WHOLE, &o.row_ms, "N", "about how long a row is timed; five samples at least"},

@@ -9,6 +9,7 @@
 #include "bench/prepare.h"
 #include "bench/result_build.h"
 #include "bench/samples.h"
+#include "cli/chosen_devices.h"
 #include "cli/flips.h"
 #include "cli/options.h"
 #include "cli/progress.h"
@@ -43,22 +44,6 @@ struct going {
     bool has_no_journal; // it cannot be written any more
     struct outcome outcome;
 };
-
-static enum qm_status choose_devices(const struct qm_run_options *options, struct qm_device_list *list)
-{
-    QM_TRY(qm_device_list_make(NULL, options->devices, list));
-    for (size_t i = 0; i < list->api_count; ++i) {
-        if (list->apis[i].reason[0])
-            fprintf(stderr, "%s: %s\n", list->apis[i].api, list->apis[i].reason);
-    }
-    if (list->count == 0 && list->found == 0)
-        return QM_FAIL(QM_UNAVAILABLE,
-                       "no device was found through Vulkan or OpenCL; 'qmark devices --check' says why");
-    if (list->count == 0)
-        return QM_FAIL(QM_INVALID, "--device %s names no device of this machine; there are %s", options->devices,
-                       list->known);
-    return QM_OK;
-}
 
 // ---- Estimates: the seconds that a profile took on a device last time -----------------------------------------------
 
@@ -427,7 +412,7 @@ static int run(struct qm_run_options *options)
         status = QM_FAIL(QM_INVALID, "--show-flips lists answers to examples; give them with --eval FILE.jsonl");
         goto done;
     }
-    QM_GUARD(choose_devices(options, &list));
+    QM_GUARD(qm_chosen_devices(options->devices, &list));
     QM_GUARD(choose_reference_devices(&going));
     QM_GUARD(qm_directory_make(going.cache));
     QM_GUARD(qm_directory_make(options->directory));

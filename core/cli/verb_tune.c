@@ -1,4 +1,5 @@
 #include "bench/tune_run.h"
+#include "cli/chosen_devices.h"
 #include "cli/kernel_options.h"
 #include "cli/options.h"
 #include "cli/progress.h"
@@ -11,7 +12,8 @@
 #include <string.h>
 
 struct tune_options {
-    const char *profile, *devices, *shapes, *models, *rows, *kernels, *formats, *schemes, *kv, *tiers, *progress;
+    const char *profile, *devices, *progress;
+    struct qm_kernel_options lists;
     uint64_t seconds;
     bool is_anew, shows_candidates;
 };
@@ -19,21 +21,10 @@ struct tune_options {
 static enum qm_status read_plan(const struct tune_options *o, struct qm_kernel_plan *plan)
 {
     QM_TRY(qm_kernel_plan_load(o->profile ? o->profile : "tune", plan));
-    if (o->formats && o->schemes)
-        return QM_FAIL(QM_INVALID, "--format and --scheme name the same; give one of them");
     plan->growth_models.count = plan->growth_layers.count = plan->growth_sizes.count = plan->growth_rows.count = 0;
-    if (o->shapes && !o->models)
-        plan->models.count = 0;
-    if (o->models && !o->shapes)
+    if (o->lists.models && !o->lists.shapes)
         plan->shape_count = 0;
-    QM_TRY(qm_kernel_option_list(plan, "model", "models", o->models));
-    QM_TRY(qm_kernel_option_list(plan, "shape", "shapes", o->shapes));
-    QM_TRY(qm_kernel_option_list(plan, "rows", "rows", o->rows));
-    QM_TRY(qm_kernel_option_list(plan, "kernel", "kernels", o->kernels));
-    QM_TRY(qm_kernel_option_list(plan, "format", "formats", o->formats));
-    QM_TRY(qm_kernel_option_list(plan, "scheme", "formats", o->schemes));
-    QM_TRY(qm_kernel_option_list(plan, "kv", "kv", o->kv));
-    return qm_kernel_option_list(plan, "tier", "tiers", o->tiers);
+    return qm_kernel_options_read(&o->lists, plan);
 }
 
 static void tell(void *context, const struct qm_device_entry *device, const struct qm_tuned_entry *entry, bool is_kept,
@@ -75,7 +66,7 @@ static int run(struct tune_options *o)
     QM_GUARD(qm_progress_choose(o->progress));
     QM_GUARD(read_plan(o, &plan));
     QM_GUARD(qm_kernel_plan_items(&plan, &items, &count));
-    QM_GUARD(qm_kernel_option_devices(o->devices, &list));
+    QM_GUARD(qm_chosen_devices(o->devices, &list));
     QM_GUARD(qm_cache_directory(cache));
     QM_GUARD(qm_path_join(store, cache, QM_TUNED_FILE));
     struct qm_progress_line line;
@@ -109,15 +100,15 @@ int qm_verb_tune(int argc, char **argv)
     const struct qm_option options[] = {
         {"device", QM_OPTION_TEXT, &o.devices, "LIST",
          "only these: ids (vulkan:0), APIs or drivers, with commas between"},
-        {"scheme", QM_OPTION_TEXT, &o.schemes, "LIST", "kernels of these schemes: f16,w8a8"},
-        {"format", QM_OPTION_TEXT, &o.formats, "LIST", "or of these weights and activations: w4-f16"},
-        {"kernel", QM_OPTION_TEXT, &o.kernels, "LIST", "only these: matmul, matvec, attention, ..."},
-        {"kv", QM_OPTION_TEXT, &o.kv, "LIST", "formats of the cache, of attention: f16, kv8"},
-        {"shape", QM_OPTION_TEXT, &o.shapes, "LIST", "at these shapes: MxNxK, rows x outputs x inputs"},
-        {"model", QM_OPTION_TEXT, &o.models, "LIST",
+        {"scheme", QM_OPTION_TEXT, &o.lists.schemes, "LIST", "kernels of these schemes: f16,w8a8"},
+        {"format", QM_OPTION_TEXT, &o.lists.formats, "LIST", "or of these weights and activations: w4-f16"},
+        {"kernel", QM_OPTION_TEXT, &o.lists.kernels, "LIST", "only these: matmul, matvec, attention, ..."},
+        {"kv", QM_OPTION_TEXT, &o.lists.kv, "LIST", "formats of the cache, of attention: f16, kv8"},
+        {"shape", QM_OPTION_TEXT, &o.lists.shapes, "LIST", "at these shapes: MxNxK, rows x outputs x inputs"},
+        {"model", QM_OPTION_TEXT, &o.lists.models, "LIST",
          "or at those of layers of 1b, 3b, 8b, 70b; the built-in model's if not given"},
-        {"rows", QM_OPTION_TEXT, &o.rows, "LIST", "rows of activations: 1,8,512"},
-        {"tier", QM_OPTION_TEXT, &o.tiers, "LIST", "of these tiers; the best if not given"},
+        {"rows", QM_OPTION_TEXT, &o.lists.rows, "LIST", "rows of activations: 1,8,512"},
+        {"tier", QM_OPTION_TEXT, &o.lists.tiers, "LIST", "of these tiers; the best if not given"},
         {"profile", QM_OPTION_TEXT, &o.profile, "NAME|FILE", "another profile of kernels; tune if not given"},
         {"seconds", QM_OPTION_WHOLE, &o.seconds, "N", "of the whole search; 600 if not given, 0: no limit"},
         {"again", QM_OPTION_FLAG, &o.is_anew, NULL, "tune what was tuned before, too"},
