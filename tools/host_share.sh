@@ -39,7 +39,8 @@ perf record -q -e task-clock -F 199 --call-graph dwarf,4096 -o "$work/perf.data"
     exit 2
 }
 end=$(date +%s.%N)
-perf script -i "$work/perf.data" -F ip,sym,dso 2>/dev/null >"$work/script"
+# Without --no-inline perf asks addr2line for every address of every frame: minutes for nothing that is read here.
+perf script --no-inline -i "$work/perf.data" -F ip,sym,dso 2>/dev/null >"$work/script"
 
 awk -v begin="$begin" -v end="$end" -v most="${QM_MOST:-2}" '
 function library(dso) { n = split(dso, parts, "/"); return parts[n] }
