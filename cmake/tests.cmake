@@ -66,6 +66,11 @@ foreach(source ${QM_TEST_SOURCES})
     add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900)
 endforeach()
+# Another's reader of XML looks at the pictures.
+find_library(QM_EXPAT expat)
+find_path(QM_EXPAT_HEADERS expat.h)
+target_link_libraries(test_pictures PRIVATE ${QM_EXPAT})
+target_include_directories(test_pictures PRIVATE ${QM_EXPAT_HEADERS})
 add_dependencies(test_telemetry fake_nvml fake_nvml_old)
 target_compile_definitions(test_telemetry PRIVATE QM_FAKE_NVML="$<TARGET_FILE:fake_nvml>"
     QM_FAKE_NVML_OLD="$<TARGET_FILE:fake_nvml_old>")

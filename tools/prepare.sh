@@ -31,6 +31,8 @@ packages_to_run='libvulkan1|lib:libvulkan.so.1|Vulkan loader
 ocl-icd-libopencl1|lib:libOpenCL.so.1|OpenCL loader'
 
 packages_to_test='libcmocka-dev|hdr:cmocka.h|test framework
+libexpat1-dev|hdr:expat.h|reads pictures as a stranger would
+librsvg2-2|lib:librsvg-2.so.2|pictures as PNG
 libopenblas0-pthread|lib:libopenblas.so.0|products of the fp32 reference at real sizes
 mesa-vulkan-drivers|file:/usr/share/vulkan/icd.d/lvp_icd.*json|lavapipe: Vulkan on the processor
 chromium-common|file:/usr/lib/chromium/vk_swiftshader_icd.json|SwiftShader: a second Vulkan on the processor

@@ -27,7 +27,11 @@ void qm_picture_keys(struct qm_picture_sheet *sheet, const struct qm_picture_key
 {
     double x = sheet->left, y = sheet->y + 4;
     for (size_t i = 0; i < count; i++) {
-        double mark = is_bar ? 26 : 18, width = mark + qm_svg_text_width(keys[i].name, 11.5) + 16;
+        char name[QM_PICTURE_LABEL_BYTES + 8];
+        snprintf(name, sizeof(name), "%s", keys[i].name);
+        double mark = is_bar ? 26 : 18;
+        qm_svg_fit(name, 11.5, sheet->right - sheet->left - mark);
+        double width = mark + qm_svg_text_width(name, 11.5) + 16;
         if (x > sheet->left && x + width > sheet->right) {
             x = sheet->left;
             y += 19;
@@ -36,7 +40,7 @@ void qm_picture_keys(struct qm_picture_sheet *sheet, const struct qm_picture_key
             qm_svg_bar(&sheet->svg, keys[i].hue, keys[i].pattern, x, y - 9, 20, 11);
         else
             qm_svg_mark(&sheet->svg, keys[i].shape, keys[i].hue, keys[i].is_open, x + 6, y - 4, 5);
-        qm_svg_text(&sheet->svg, "lab", QM_SVG_START, x + mark, y, "%s", keys[i].name);
+        qm_svg_text(&sheet->svg, "lab", QM_SVG_START, x + mark, y, "%s", name);
         x += width;
     }
     sheet->y = y + (count > 0 ? 14 : 0);

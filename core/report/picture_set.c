@@ -10,6 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    LABEL_PIXELS = 228 // of a label; rows leave so much for it
+};
+
 bool qm_picture_read(const struct qm_node *holder, const char *key, struct qm_picture_value *out)
 {
     *out = (struct qm_picture_value){0};
@@ -102,31 +106,31 @@ static bool has_label(const struct qm_picture_set *set, const char *label)
     return false;
 }
 
+// Name and API, the width of a widened model, and what else tells one from those before: its driver, else a number. What
+// tells them apart is never cut, the name is.
 static void make_label(const struct qm_picture_set *set, struct qm_picture_entry *entry)
 {
-    char name[QM_PICTURE_LABEL_BYTES], base[QM_PICTURE_LABEL_BYTES], driver[40], api[16];
-    copy_cut(name, sizeof(name), qm_node_text_at(entry->result, "device.name", "?"), 1e9);
-    char *detail = strstr(name, " (");
-    if (detail && detail != name && !strstr(name, "simulated"))
-        *detail = '\0';
-    qm_svg_fit(name, 11.5, 200);
+    char name[QM_PICTURE_LABEL_BYTES], full[QM_PICTURE_LABEL_BYTES], driver[40], api[16], widened[24] = "";
+    copy_cut(full, sizeof(full), qm_node_text_at(entry->result, "device.name", "?"), 1e9);
+    copy_cut(driver, sizeof(driver), qm_node_text_at(entry->result, "device.driver", "?"), 70);
     copy_cut(api, sizeof(api), qm_node_text_at(entry->result, "device.api", "?"), 60);
+    char *detail = strstr(full, " (");
+    if (detail && detail != full && !strstr(full, "simulated"))
+        *detail = '\0';
     const char *widen = qm_node_text_at(entry->result, "model.widen", "1");
-    if (strcmp(widen, "1") == 0)
-        snprintf(base, sizeof(base), "%.60s, %.12s", name, api);
-    else
-        snprintf(base, sizeof(base), "%.60s, %.12s, widen %.4s", name, api, widen);
-    snprintf(entry->label, sizeof(entry->label), "%s", base);
-    if (has_label(set, entry->label)) {
-        copy_cut(driver, sizeof(driver), qm_node_text_at(entry->result, "device.driver", "?"), 80);
-        if (!strstr(base, driver)) {
-            size_t used = strlen(base);
-            snprintf(base + used, sizeof(base) - used, ", %.16s", driver);
-        }
-        snprintf(entry->label, sizeof(entry->label), "%s", base);
+    if (strcmp(widen, "1") != 0)
+        snprintf(widened, sizeof(widened), ", widen %.4s", widen);
+    for (size_t n = 0; n == 0 || has_label(set, entry->label); n++) {
+        char end[QM_PICTURE_NAME_BYTES];
+        if (n < 2)
+            snprintf(end, sizeof(end), ", %s%s%s%s", api, widened, n ? ", " : "", n ? driver : "");
+        else
+            snprintf(end, sizeof(end), ", %s%s #%zu", api, widened, n);
+        snprintf(name, sizeof(name), "%s", full);
+        qm_svg_fit(name, 11.5, fmax(LABEL_PIXELS - qm_svg_text_width(end, 11.5), 50));
+        snprintf(entry->label, sizeof(entry->label), "%.*s%s", QM_PICTURE_LABEL_BYTES - QM_PICTURE_NAME_BYTES - 1, name,
+                 end);
     }
-    for (size_t n = 2; has_label(set, entry->label); n++)
-        snprintf(entry->label, sizeof(entry->label), "%.80s #%zu", base, n);
 }
 
 static bool same_text(const struct qm_node *a, const struct qm_node *b, const char *path)

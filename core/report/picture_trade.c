@@ -35,7 +35,7 @@ struct plot {
     size_t unscored, not_ok, no_gain;
     double bounds[BOUNDS_MAX];
     size_t bound_count;
-    struct box boxes[3 * MARKS_MAX + LABELS_MAX + BOUNDS_MAX]; // what labels must not touch
+    struct box boxes[3 * MARKS_MAX + LABELS_MAX + BOUNDS_MAX + 1]; // what labels must not touch
     size_t box_count, label_count, named; // named: marks that have a name, or share one beside them
     struct qm_axis x, y;
     char at[96]; // of the points: ", 64 tokens in the cache"
@@ -353,6 +353,8 @@ static void draw_plot(struct plot *plot, struct qm_picture_sheet *sheet)
         draw_front(plot, svg, e, &ground, sheet->set->count == 1);
     for (size_t i = 0; i < plot->count; i++)
         draw_mark(plot, sheet, &plot->marks[i]);
+    plot->boxes[plot->box_count++] =
+        (struct box){ground.right - 60, ground.bottom - 22, ground.right, ground.bottom}; // "better"
     draw_labels(plot, sheet, &ground);
     qm_svg_text_up(svg, "tick", sheet->left + 9, (ground.top + ground.bottom) / 2,
                    "accuracy cost: KL to fp32, nats a token");

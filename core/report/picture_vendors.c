@@ -342,10 +342,11 @@ static void draw_block(struct qm_picture_sheet *sheet, const struct bars *bars, 
         return;
     make_columns(bars, block, sheet, &columns);
     if (*reason) {
-        char title[QM_PICTURE_LABEL_BYTES + 16];
+        char title[QM_PICTURE_LABEL_BYTES + 20];
         sheet->y += 12;
         qm_svg_line(&sheet->svg, "grid", sheet->left, sheet->y, sheet->right, sheet->y);
         snprintf(title, sizeof(title), "Apart: %s", sheet->set->entries[bars->blocks[block].first].label);
+        qm_svg_fit(title, 13.5, sheet->right - sheet->left);
         qm_svg_text(&sheet->svg, "head", QM_SVG_START, sheet->left, sheet->y + 20, "%s", title);
         sheet->y = qm_svg_paragraph(&sheet->svg, "cap", 11, sheet->left, sheet->y + 36, sheet->right - sheet->left, 5,
                                     reason) -
