@@ -124,7 +124,7 @@ static void add_roofs(struct device *device, size_t api)
             const struct qm_node *row = qm_node_at(rows, i);
             double rate = 0;
             if (strcmp(qm_node_text_at(row, "kind", ""), kinds[k]) == 0 && qm_node_double_at(row, "rate", &rate))
-                add_roof(device, api, kinds[k], rate, "GOP/s", false);
+                add_roof(device, api, kinds[k], rate, qm_node_text_at(row, "unit", "GOP/s"), false);
         }
     }
     for (size_t i = 0; i < qm_node_count(sizes); i++) {

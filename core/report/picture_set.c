@@ -114,8 +114,9 @@ static void make_label(const struct qm_picture_set *set, struct qm_picture_entry
     copy_cut(full, sizeof(full), qm_node_text_at(entry->result, "device.name", "?"), 1e9);
     copy_cut(driver, sizeof(driver), qm_node_text_at(entry->result, "device.driver", "?"), 70);
     copy_cut(api, sizeof(api), qm_node_text_at(entry->result, "device.api", "?"), 60);
+    const char *simulated = strstr(full, "(simulated clock)") ? ", simulated" : ""; // never left out
     char *detail = strstr(full, " (");
-    if (detail && detail != full && !strstr(full, "simulated"))
+    if (detail && detail != full)
         *detail = '\0';
     const char *widen = qm_node_text_at(entry->result, "model.widen", "1");
     if (strcmp(widen, "1") != 0)
@@ -123,9 +124,9 @@ static void make_label(const struct qm_picture_set *set, struct qm_picture_entry
     for (size_t n = 0; n == 0 || has_label(set, entry->label); n++) {
         char end[QM_PICTURE_NAME_BYTES];
         if (n < 2)
-            snprintf(end, sizeof(end), ", %s%s%s%s", api, widened, n ? ", " : "", n ? driver : "");
+            snprintf(end, sizeof(end), ", %s%s%s%s%s", api, simulated, widened, n ? ", " : "", n ? driver : "");
         else
-            snprintf(end, sizeof(end), ", %s%s #%zu", api, widened, n);
+            snprintf(end, sizeof(end), ", %s%s%s #%zu", api, simulated, widened, n);
         snprintf(name, sizeof(name), "%s", full);
         qm_svg_fit(name, 11.5, fmax(LABEL_PIXELS - qm_svg_text_width(end, 11.5), 50));
         snprintf(entry->label, sizeof(entry->label), "%.*s%s", QM_PICTURE_LABEL_BYTES - QM_PICTURE_NAME_BYTES - 1, name,

@@ -140,7 +140,7 @@ static size_t front_of(struct plot *plot, size_t entry, struct mark *front[MARKS
 
 static void make_axes(struct plot *plot, double left, double right, double top, double bottom, bool is_narrow)
 {
-    double gain_low = 1, gain_high = 1, kl_low = INFINITY, kl_high = 0;
+    double gain_low = 0.96, gain_high = 1.1, kl_low = INFINITY, kl_high = 0;
     for (size_t i = 0; i < plot->count; i++) {
         const struct mark *mark = &plot->marks[i];
         gain_low = fmin(gain_low, fmax(mark->gain.low, mark->gain.value / 4));

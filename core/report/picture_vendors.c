@@ -116,8 +116,9 @@ static void add_group(struct bars *bars, const struct qm_picture_set *set, size_
             is_compared[e] = qm_compare(set->entries[first].result, set->entries[e].result, &comparisons[e]) == QM_OK;
         for (size_t i = 0; is_compared[e] && i < comparisons[e].count && bars->note_count < NOTES_MAX; i++) {
             char text[400];
-            if (comparisons[e].differences[i].class != QM_DIFFERENCE_NOTE)
-                continue;
+            const char *path = comparisons[e].differences[i].path, *end = strrchr(path, '.');
+            if (comparisons[e].differences[i].class != QM_DIFFERENCE_NOTE || (end && strcmp(end, ".status") == 0))
+                continue; // a status is told of below the bars
             tell_difference(&comparisons[e].differences[i], text);
             qm_text_append(&bars->notes, "%s%s beside %s: %s.",
                            bars->note_count++ ? " " : "Note: ", set->entries[first].label, set->entries[e].label, text);
