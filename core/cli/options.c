@@ -96,12 +96,13 @@ enum qm_status qm_command_parse(const struct qm_command *command, int argc, char
             *done = true;
             return QM_OK;
         }
-        if (word[1] != '-')
+        bool is_out = strcmp(word, "-o") == 0; // the one short option besides -h, of verbs that have --out
+        if (word[1] != '-' && !is_out)
             return QM_FAIL(QM_INVALID,
                            "%s: unknown option '%.40s'; options begin with two dashes, 'qmark help %s' "
                            "lists them",
                            command->verb, word, command->verb);
-        const char *name = word + 2;
+        const char *name = is_out ? "out" : word + 2;
         size_t length = strcspn(name, "=");
         QM_TRY(find(command, name, length, &index));
         const struct qm_option *option = &command->options[index];

@@ -23,6 +23,7 @@ const struct qm_verb qm_verbs[] = {
     {"audit", QM_VERB_JUDGE, "say what a claim discloses, what follows from each gap, and what it is worth",
      qm_verb_audit},
     {"history", QM_VERB_JUDGE, "keep results, list them, show what changed over time", qm_verb_history},
+    {"report", QM_VERB_PUBLISH, "write results as one page to publish, with pictures", qm_verb_report},
     {"claim", QM_VERB_PUBLISH, "write the deployment-grade statement that a result supports", qm_verb_claim},
     {"sign", QM_VERB_PUBLISH, "vouch for a result with your key", qm_verb_sign},
     {"explain", QM_VERB_HELP, "say what a metric, a word or a scheme means", qm_verb_explain},

@@ -6,6 +6,7 @@
 #include "record/node.h"
 #include "record/result.h"
 #include "report/statement.h"
+#include "sys/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,8 +36,8 @@ static void shell_word(struct qm_text *out, const char *word)
 
 static const char *file_of(const struct qm_result_entry *entry)
 {
-    const char *slash = strrchr(entry->path, '/');
-    return slash && slash[1] ? slash + 1 : entry->path;
+    const char *name = qm_path_name(entry->path);
+    return *name ? name : entry->path;
 }
 
 static void command(struct qm_text *out, const char *verb, const char *file, const char *scheme)
@@ -75,12 +76,16 @@ static void component_row(struct qm_report *report, struct qm_html_table *table,
         qm_html_lines(report->out, qm_text_bytes(&text), false);
     for (size_t i = 0; i < row->gap_count && row->level != QM_UNDISCLOSED; i++) {
         const struct qm_gap *gap = &row->gaps[i];
-        qm_text_append(report->out, "<p class=\"gap\"><strong>%s</strong>: %s; so: %s</p>",
-                       gap->kind == QM_GAP_MISSING ? "undisclosed" : qm_gap_kind_name(gap->kind), gap->title,
-                       gap->follows);
+        qm_text_append(report->out, "<p class=\"gap\"><strong>%s</strong>: ",
+                       gap->kind == QM_GAP_MISSING ? "undisclosed" : qm_gap_kind_name(gap->kind));
+        qm_html_textf(report->out, "%s; so: %s", gap->title, gap->follows);
+        qm_text_append(report->out, "</p>");
     }
-    if (row->level == QM_UNDISCLOSED)
-        qm_text_append(report->out, "<p class=\"gap\">so: %s</p>", row->component->follows);
+    if (row->level == QM_UNDISCLOSED) {
+        qm_text_append(report->out, "<p class=\"gap\">so: ");
+        qm_html_text(report->out, row->component->follows);
+        qm_text_append(report->out, "</p>");
+    }
     qm_html_cell_close(table);
     report->out->failed = report->out->failed || text.failed;
     qm_text_free(&text);
@@ -183,10 +188,11 @@ enum qm_status qm_report_disclosure(struct qm_report *report)
     struct qm_html_table table;
     struct qm_text details = {0};
     enum qm_status status = QM_OK;
-    qm_report_section_begin(report, "disclosure", 7, "What is disclosed",
-                            "Each component of the trade, for every scheme of every result: told, partly told, or "
-                            "<strong>undisclosed</strong>. Below the table each scheme opens to all that it states, its "
-                            "hashes, and the command that runs it again.");
+    qm_report_section_begin(
+        report, "disclosure", 7, "What is disclosed",
+        "Each component of the trade, for every scheme of every result: told, partly told, or "
+        "<strong>undisclosed</strong>. Below the table each scheme opens to all that it states, its "
+        "hashes, and the command that runs it again.");
     qm_html_table_begin(&table, report->out, ++report->tables, "Disclosure of every scheme", true);
     qm_html_table_column(&table, "result", 0);
     qm_html_table_column(&table, "scheme", 0);
@@ -208,8 +214,9 @@ enum qm_status qm_report_disclosure(struct qm_report *report)
         qm_text_append(report->out, "<p>No scheme is ok, so that nothing is claimed of any.</p>\n");
     report->out->failed = report->out->failed || details.failed;
     qm_text_free(&details);
-    qm_report_beware(report, "a disclosure that is full is not thereby true. <code>qmark verify</code> recomputes a "
-                             "result from its raw samples, <code>qmark reproduce</code> runs it again on your own card.");
+    qm_report_beware(report,
+                     "a disclosure that is full is not thereby true. <code>qmark verify</code> recomputes a "
+                     "result from its raw samples, <code>qmark reproduce</code> runs it again on your own card.");
     qm_report_section_end(report);
     return status;
 }
@@ -242,10 +249,11 @@ enum qm_status qm_report_files(struct qm_report *report)
     static const char *const titles[] = {"result", "file", "hash", "content", "raw samples", "profile", "qmark"};
     struct qm_html_table table;
     struct qm_text *out = report->out;
-    qm_report_section_begin(report, "files", 8, "Take it away",
-                            "Every picture can be saved by the buttons below it, and each carries its caption inside: "
-                            "schemes, accuracy, calibration, device, model and hash. The files themselves say more than "
-                            "this page.");
+    qm_report_section_begin(
+        report, "files", 8, "Take it away",
+        "Every picture can be saved by the buttons below it, and each carries its caption inside: "
+        "schemes, accuracy, calibration, device, model and hash. The files themselves say more than "
+        "this page.");
     qm_text_append(out, "<p>The same pictures without a browser, and the three ways to check a result:</p>\n");
     const char *first = file_of(&report->set->entries[0]);
     command(out, "report --only trade --out trade.svg", first, NULL);

@@ -2,7 +2,6 @@
 #include "report/report_sections.h"
 
 #include "record/node.h"
-#include "report/sentence.h"
 #include "report/show.h"
 
 #include <stdarg.h>
@@ -50,27 +49,18 @@ static void facts(struct qm_text *out, const struct qm_result_entry *entry)
 
 static void card(struct qm_report *report, size_t index)
 {
-    const struct qm_result_entry *entry = &report->set->entries[index];
-    struct qm_text quote = {0}, cautions = {0};
+    const struct qm_report_words *words = &report->words[index];
     struct qm_text *out = report->out;
-    qm_sentence_quote(&quote, entry->result);
-    qm_sentence_cautions(&cautions, entry->result);
     qm_text_append(out, "<article class=\"card\" data-d=\"%zu\">\n", index);
     qm_html_element(out, "h3", NULL, report->labels[index]);
-    qm_html_element(out, "blockquote", NULL, qm_text_bytes(&quote));
-    if (!entry->is_intact)
-        qm_text_append(out, "<p class=\"bad\">CHANGED: the hash in the file is not that of its content. Somebody edited "
-                            "it; nothing of it should be quoted.</p>\n");
-    if (cautions.used > 0) {
+    qm_html_element(out, "blockquote", NULL, qm_text_bytes(&words->quote));
+    if (words->cautions.used > 0) {
         qm_text_append(out, "<p class=\"label\">Beware</p>\n<ul class=\"cautions\">");
-        qm_html_lines(out, qm_text_bytes(&cautions), true);
+        qm_html_lines(out, qm_text_bytes(&words->cautions), true);
         qm_text_append(out, "</ul>\n");
     }
-    facts(out, entry);
+    facts(out, &report->set->entries[index]);
     qm_text_append(out, "</article>\n");
-    out->failed = out->failed || quote.failed || cautions.failed;
-    qm_text_free(&quote);
-    qm_text_free(&cautions);
 }
 
 // ---- Comparability ------------------------------------------------------------------------------------------------
@@ -295,7 +285,8 @@ static enum qm_status comparability(struct qm_report *report)
     size_t count = report->set->count;
     qm_text_append(report->out, "<h3 id=\"comparable\">May these be compared?</h3>\n");
     if (count < 2) {
-        qm_text_append(report->out, "<p class=\"verdict\">One result alone: there is nothing to compare it with.</p>\n");
+        qm_text_append(report->out,
+                       "<p class=\"verdict\">One result alone: there is nothing to compare it with.</p>\n");
         return QM_OK;
     }
     if (count <= QM_REPORT_MATRIX)
@@ -314,9 +305,10 @@ static enum qm_status comparability(struct qm_report *report)
 
 enum qm_status qm_report_head(struct qm_report *report)
 {
-    qm_report_section_begin(report, "results", 1, "What may be quoted",
-                            "For each result the sentence that it supports, with the accuracy inside, and what a reader "
-                            "should beware of. Quote it whole.");
+    qm_report_section_begin(
+        report, "results", 1, "What may be quoted",
+        "For each result the sentence that it supports, with the accuracy inside, and what a reader "
+        "should beware of. Quote it whole.");
     qm_text_append(report->out, "<div class=\"cards\">\n");
     for (size_t i = 0; i < report->set->count; i++)
         card(report, i);

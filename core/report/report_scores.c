@@ -12,7 +12,7 @@
 enum {
     PIVOT_SCHEMES = 12, // beside each other in a table of tasks
     TASKS_MAX = 60,
-    FORMATS_MAX = 40,   // rows of one artifact
+    FORMATS_MAX = 40, // rows of one artifact
     ARTIFACTS_MAX = 120,
 };
 
@@ -65,9 +65,10 @@ static void tails_row(struct qm_report *report, struct qm_html_table *table, siz
 
 static void tails(struct qm_report *report)
 {
-    static const char *const titles[] = {"KL mean, nats", "median",        "p90",       "p99",
-                                         "p99.9",         "largest",       "over 0.1",  "RMS of dp",
-                                         "decode KL",     "KL to reference backend", "its bound", "tokens"};
+    static const char *const titles[] = {
+        "KL mean, nats", "median",   "p90",       "p99",       "p99.9",
+        "largest",       "over 0.1", "RMS of dp", "decode KL", "KL to reference backend",
+        "its bound",     "tokens"};
     struct qm_html_table table;
     qm_html_table_begin(&table, report->out, ++report->tables, "Tails: how divergence from fp32 is spread over tokens",
                         true);
@@ -151,8 +152,8 @@ static void answers(struct qm_report *report)
 {
     static const char *const shares[] = {"accuracy", "reference", "difference"};
     static const char *const counts[] = {"right_to_wrong", "wrong_to_right", "unjudged", "examples"};
-    static const char *const titles[] = {"right",          "fp32's right",   "difference", "right to wrong",
-                                         "wrong to right", "unjudged",       "examples"};
+    static const char *const titles[] = {"right",          "fp32's right", "difference", "right to wrong",
+                                         "wrong to right", "unjudged",     "examples"};
     struct qm_html_table table;
     bool is_begun = false;
     for (size_t i = 0; i < report->set->count; i++) {
@@ -235,8 +236,9 @@ struct artifact {
 static void note_artifact(struct artifact *list, size_t *count, const struct qm_node *scheme, size_t index)
 {
     size_t i = 0;
-    while (i < *count && (strcmp(artifact_of(list[i].scheme), artifact_of(scheme)) != 0 ||
-                          strcmp(qm_node_text_at(list[i].scheme, "name", ""), qm_node_text_at(scheme, "name", "")) != 0))
+    while (i < *count &&
+           (strcmp(artifact_of(list[i].scheme), artifact_of(scheme)) != 0 ||
+            strcmp(qm_node_text_at(list[i].scheme, "name", ""), qm_node_text_at(scheme, "name", "")) != 0))
         i++;
     if (i == ARTIFACTS_MAX || (i < *count && list[i].count > 0 && list[i].last == index))
         return;
@@ -251,8 +253,8 @@ static void note_artifact(struct artifact *list, size_t *count, const struct qm_
 
 static enum qm_status calibration(struct qm_report *report)
 {
-    static const char *const titles[] = {"tensors", "weights",   "group size",  "activations", "bound",
-                                         "scale, least", "scale, largest", "clipped", "worst error, steps", "bytes"};
+    static const char *const titles[] = {"tensors",      "weights",        "group size", "activations",        "bound",
+                                         "scale, least", "scale, largest", "clipped",    "worst error, steps", "bytes"};
     static const unsigned flags[] = {QM_HTML_WRAP, 0, 1, 0, 0, 1, 1, 1, 1, 1};
     struct artifact *list = calloc(ARTIFACTS_MAX + 1, sizeof(*list));
     size_t artifacts = 0;
@@ -291,10 +293,11 @@ static enum qm_status calibration(struct qm_report *report)
 
 enum qm_status qm_report_accuracy(struct qm_report *report)
 {
-    qm_report_section_begin(report, "accuracy", 6, "What stands behind the accuracy",
-                            "Divergence from the fp32 reference token by token, tasks whose answers are exact, and how "
-                            "each tensor was calibrated. Every score is of the artifact that was timed, through the same "
-                            "kernels on the same device.");
+    qm_report_section_begin(
+        report, "accuracy", 6, "What stands behind the accuracy",
+        "Divergence from the fp32 reference token by token, tasks whose answers are exact, and how "
+        "each tensor was calibrated. Every score is of the artifact that was timed, through the same "
+        "kernels on the same device.");
     QM_TRY(qm_report_pictures(report, QM_PICTURE_ACCURACY, 2));
     tails(report);
     for (size_t i = 0; i < report->set->count; i++) {

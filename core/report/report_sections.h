@@ -10,8 +10,8 @@
 struct qm_node;
 
 enum {
-    QM_REPORT_SCHEMES = 40,   // rows of one result in a table; what is beyond is counted
-    QM_REPORT_MATRIX = 20,    // results of which every pair is compared
+    QM_REPORT_SCHEMES = 40, // rows of one result in a table; what is beyond is counted
+    QM_REPORT_MATRIX = 20,  // results of which every pair is compared
     QM_REPORT_LABEL_BYTES = 200,
 };
 
@@ -19,11 +19,14 @@ struct qm_report {
     const struct qm_result_set *set;
     struct qm_picture_set *pictures;
     struct qm_text *out;
-    unsigned tables;                      // begun so far
-    bool with_narrow;                     // pictures are drawn for phones, too
+    unsigned tables;                       // begun so far
+    bool with_narrow;                      // pictures are drawn for phones, too
     char (*labels)[QM_REPORT_LABEL_BYTES]; // of each result: "2 · RTX 3060 · vulkan"
-    struct qm_compare_key *keys;          // of each result
-    size_t *groups, group_count;          // of those that are comparable with each other
+    struct qm_report_words {               // of each result (sentence.h)
+        struct qm_text quote, cautions;
+    } * words;
+    struct qm_compare_key *keys; // of each result
+    size_t *groups, group_count; // of those that are comparable with each other
 };
 
 // Each appends one <section> with its heading.

@@ -11,7 +11,8 @@
 void qm_report_section_begin(struct qm_report *report, const char *id, int number, const char *title, const char *says)
 {
     qm_text_append(report->out, "\n<section id=\"%s\" aria-labelledby=\"%s-h\">\n<h2 id=\"%s-h\">", id, id, id);
-    qm_text_append(report->out, "<span class=\"no\">%d</span> %s</h2>\n<p class=\"says\">%s</p>\n", number, title, says);
+    qm_text_append(report->out, "<span class=\"no\">%d</span> %s</h2>\n<p class=\"says\">%s</p>\n", number, title,
+                   says);
 }
 
 void qm_report_beware(struct qm_report *report, const char *text)

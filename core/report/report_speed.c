@@ -101,9 +101,9 @@ static void not_sustained(struct qm_report *report)
 
 static void sustained_table(struct qm_report *report)
 {
-    static const char *const titles[] = {"case",    "seconds", "burst t/s", "last third t/s", "over burst",
-                                         "verdict", "throttling", "p50 ms", "p95 ms",       "p99 ms",
-                                         "clock MHz", "power W", "temperature C", "tokens per joule"};
+    static const char *const titles[] = {"case",      "seconds",    "burst t/s",     "last third t/s",  "over burst",
+                                         "verdict",   "throttling", "p50 ms",        "p95 ms",          "p99 ms",
+                                         "clock MHz", "power W",    "temperature C", "tokens per joule"};
     static const unsigned flags[] = {0, 1, 1, 1, 1, 0, 2, 1, 1, 1, 1, 1, 1, 1};
     struct qm_html_table table;
     bool is_any = false;

@@ -12,7 +12,8 @@
 
 // ---- The trade ----------------------------------------------------------------------------------------------------
 
-static void cell_gain(struct qm_html_table *table, const struct qm_node *scheme, const char *phase, const char *baseline)
+static void cell_gain(struct qm_html_table *table, const struct qm_node *scheme, const char *phase,
+                      const char *baseline)
 {
     const struct qm_node *gain = qm_report_gain(scheme, phase);
     bool is_baseline = strcmp(qm_node_text_at(scheme, "name", ""), baseline) == 0;
@@ -46,9 +47,7 @@ static void cell_memory(struct qm_html_table *table, const struct qm_node *schem
 static void cell_verdict(struct qm_html_table *table, const struct qm_node *scheme)
 {
     const char *verdict = qm_node_text_at(scheme, "accuracy.acceptance.verdict", "not stated");
-    qm_html_cell_open(table, strcmp(verdict, "pass") == 0   ? "yes"
-                             : strcmp(verdict, "fail") == 0 ? "no"
-                                                            : "notes");
+    qm_html_cell_open(table, strcmp(verdict, "pass") == 0 ? "yes" : strcmp(verdict, "fail") == 0 ? "no" : "notes");
     qm_html_text(table->out, verdict);
     qm_html_cell_close(table);
 }
@@ -237,7 +236,8 @@ static enum qm_status apart(struct qm_report *report, size_t largest)
         if (report->groups[i] != largest)
             QM_TRY(apart_row(report, &table, i, against));
     qm_html_table_end(&table);
-    qm_text_append(report->out, "<p class=\"left\">Held against result <b>%zu</b>, the first of the largest group.</p>\n",
+    qm_text_append(report->out,
+                   "<p class=\"left\">Held against result <b>%zu</b>, the first of the largest group.</p>\n",
                    against + 1);
     return QM_OK;
 }
