@@ -113,13 +113,13 @@ void qm_html_lines(struct qm_text *out, const char *lines, bool as_list)
 // ---- Tables -------------------------------------------------------------------------------------------------------
 
 void qm_html_table_begin(struct qm_html_table *table, struct qm_text *out, unsigned id, const char *caption,
-                         bool is_sortable)
+                         const char *class)
 {
     *table = (struct qm_html_table){.out = out, .id = id};
     qm_text_append(out,
                    "\n<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-labelledby=\"t%u\">"
-                   "<table%s><caption id=\"t%u\">",
-                   id, is_sortable ? " class=\"sortable\"" : "", id);
+                   "<table class=\"%s\"><caption id=\"t%u\">",
+                   id, class, id);
     qm_html_text(out, caption);
     qm_text_append(out, "</caption>\n<thead><tr>");
 }

@@ -43,9 +43,9 @@ enum qm_html_column {
     QM_HTML_UNSORTED = 4,
 };
 
-// `caption` is ours or cleaned by this. With `is_sortable` the page's script adds sorting.
+// `caption` is cleaned by this. `class` is ours: of one that is "sortable" the page's script adds sorting.
 void qm_html_table_begin(struct qm_html_table *table, struct qm_text *out, unsigned id, const char *caption,
-                         bool is_sortable);
+                         const char *class);
 void qm_html_table_column(struct qm_html_table *table, const char *title, unsigned flags);
 // After the columns. `device` is the number of the result that the row is of, by which the page filters; -1: of none.
 void qm_html_table_row(struct qm_html_table *table, int device, const char *class);

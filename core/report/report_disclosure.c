@@ -131,7 +131,7 @@ static enum qm_status scheme_details(struct qm_report *report, size_t index, con
     out->failed = out->failed || paragraph.failed;
     qm_text_free(&paragraph);
     snprintf(caption, sizeof(caption), "The trade of %.80s on %s", name, report->labels[index]);
-    qm_html_table_begin(&table, out, ++report->tables, caption, false);
+    qm_html_table_begin(&table, out, ++report->tables, caption, "plain");
     qm_html_table_column(&table, "component", 0);
     qm_html_table_column(&table, "disclosure", 0);
     qm_html_table_column(&table, "what is stated", QM_HTML_WRAP);
@@ -193,7 +193,7 @@ enum qm_status qm_report_disclosure(struct qm_report *report)
         "Each component of the trade, for every scheme of every result: told, partly told, or "
         "<strong>undisclosed</strong>. Below the table each scheme opens to all that it states, its "
         "hashes, and the command that runs it again.");
-    qm_html_table_begin(&table, report->out, ++report->tables, "Disclosure of every scheme", true);
+    qm_html_table_begin(&table, report->out, ++report->tables, "Disclosure of every scheme", "sortable");
     qm_html_table_column(&table, "result", 0);
     qm_html_table_column(&table, "scheme", 0);
     for (size_t i = 0; i < QM_COMPONENT_COUNT; i++)
@@ -260,7 +260,7 @@ enum qm_status qm_report_files(struct qm_report *report)
     command(out, "verify", first, NULL);
     command(out, "reproduce", first, NULL);
     command(out, "claim", first, NULL);
-    qm_html_table_begin(&table, out, ++report->tables, "Files and hashes", false);
+    qm_html_table_begin(&table, out, ++report->tables, "Files and hashes", "plain");
     for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
         qm_html_table_column(&table, titles[i], 0);
     for (size_t i = 0; i < report->set->count; i++)

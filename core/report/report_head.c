@@ -55,9 +55,9 @@ static void card(struct qm_report *report, size_t index)
     qm_html_element(out, "h3", NULL, report->labels[index]);
     qm_html_element(out, "blockquote", NULL, qm_text_bytes(&words->quote));
     if (words->cautions.used > 0) {
-        qm_text_append(out, "<p class=\"label\">Beware</p>\n<ul class=\"cautions\">");
+        qm_text_append(out, "<div class=\"beside\"><p class=\"label\">Beware</p>\n<ul class=\"cautions\">");
         qm_html_lines(out, qm_text_bytes(&words->cautions), true);
-        qm_text_append(out, "</ul>\n");
+        qm_text_append(out, "</ul></div>\n");
     }
     facts(out, &report->set->entries[index]);
     qm_text_append(out, "</article>\n");
@@ -155,7 +155,7 @@ static void matrix(struct qm_report *report, const struct told_list *list)
     struct qm_html_table table;
     size_t count = report->set->count;
     char title[24];
-    qm_html_table_begin(&table, report->out, ++report->tables, "Which results may be compared with which", false);
+    qm_html_table_begin(&table, report->out, ++report->tables, "Which results may be compared with which", "square");
     qm_html_table_column(&table, "result", 0);
     for (size_t i = 0; i < count; i++) {
         snprintf(title, sizeof(title), "%zu", i + 1);
@@ -191,7 +191,7 @@ static void differences(struct qm_report *report, const struct told_list *list)
     size_t shown = list->count < DIFFERENCES_MAX ? list->count : DIFFERENCES_MAX;
     if (shown == 0)
         return;
-    qm_html_table_begin(&table, report->out, ++report->tables, "What differs, and why it matters", true);
+    qm_html_table_begin(&table, report->out, ++report->tables, "What differs, and why it matters", "sortable");
     qm_html_table_column(&table, "weight", 0);
     qm_html_table_column(&table, "field", 0);
     qm_html_table_column(&table, "why it matters", QM_HTML_WRAP);
@@ -211,9 +211,9 @@ static void differences(struct qm_report *report, const struct told_list *list)
         qm_html_text(report->out, item->difference.why);
         qm_html_cell_close(&table);
         qm_html_cell_open(&table, "w");
-        qm_html_short(report->out, item->difference.a, 40);
+        qm_html_short(report->out, item->difference.a, 28);
         qm_text_append(report->out, " &harr; ");
-        qm_html_short(report->out, item->difference.b, 40);
+        qm_html_short(report->out, item->difference.b, 28);
         qm_html_cell_close(&table);
         snprintf(pairs, sizeof(pairs), "%zu", item->pairs);
         qm_html_cell_number(&table, pairs, true, (double)item->pairs);

@@ -71,7 +71,7 @@ static void tails(struct qm_report *report)
         "its bound",     "tokens"};
     struct qm_html_table table;
     qm_html_table_begin(&table, report->out, ++report->tables, "Tails: how divergence from fp32 is spread over tokens",
-                        true);
+                        "sortable");
     qm_html_table_column(&table, "result", 0);
     qm_html_table_column(&table, "scheme", 0);
     for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
@@ -134,7 +134,7 @@ static void tasks_of(struct qm_report *report, size_t index)
         size_t now = scored_count - from < PIVOT_SCHEMES ? scored_count - from : PIVOT_SCHEMES;
         struct qm_html_table table;
         snprintf(caption, sizeof(caption), "Exact match by task and difficulty: %s", report->labels[index]);
-        qm_html_table_begin(&table, report->out, ++report->tables, caption, true);
+        qm_html_table_begin(&table, report->out, ++report->tables, caption, "sortable");
         qm_html_table_column(&table, "task, difficulty", 0);
         qm_html_table_column(&table, "examples", QM_HTML_RIGHT);
         qm_html_table_column(&table, "graded", 0);
@@ -164,7 +164,8 @@ static void answers(struct qm_report *report)
             if (!qm_result_row_is_ok(list[k]) || !qm_node_is_mapping(own))
                 continue;
             if (!is_begun) {
-                qm_html_table_begin(&table, report->out, ++report->tables, "Answers to the user's own examples", true);
+                qm_html_table_begin(&table, report->out, ++report->tables, "Answers to the user's own examples",
+                                    "sortable");
                 qm_html_table_column(&table, "result", 0);
                 qm_html_table_column(&table, "scheme", 0);
                 for (size_t t = 0; t < sizeof(titles) / sizeof(titles[0]); t++)
@@ -268,7 +269,7 @@ static enum qm_status calibration(struct qm_report *report)
             if (qm_result_row_is_ok(schemes[k]))
                 note_artifact(list, &artifacts, schemes[k], i);
     }
-    qm_html_table_begin(&table, report->out, ++report->tables, "Calibration, tensor by tensor", true);
+    qm_html_table_begin(&table, report->out, ++report->tables, "Calibration, tensor by tensor", "sortable");
     qm_html_table_column(&table, "scheme", 0);
     qm_html_table_column(&table, "artifact", 0);
     qm_html_table_column(&table, "in results", 0);

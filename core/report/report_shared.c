@@ -111,7 +111,7 @@ void qm_report_cells_of(struct qm_html_table *table, const struct qm_report *rep
                         const struct qm_node *scheme)
 {
     qm_html_cell_open(table, "d");
-    qm_html_short(table->out, report->labels[index], 34);
+    qm_html_short(table->out, report->labels[index], 22);
     qm_html_cell_close(table);
     qm_html_cell_head(table, qm_node_text_at(scheme, "name", "?"));
 }

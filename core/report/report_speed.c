@@ -111,7 +111,7 @@ static void sustained_table(struct qm_report *report)
         is_any = has_sustained(qm_report_result(report, i));
     if (!is_any)
         return;
-    qm_html_table_begin(&table, report->out, ++report->tables, "Sustained runs", true);
+    qm_html_table_begin(&table, report->out, ++report->tables, "Sustained runs", "sortable");
     qm_html_table_column(&table, "result", 0);
     qm_html_table_column(&table, "scheme", 0);
     qm_html_table_column(&table, "KL to fp32, nats", QM_HTML_RIGHT);
@@ -150,7 +150,7 @@ static void ceilings(struct qm_report *report)
     struct qm_html_table table;
     size_t lacking = 0;
     qm_html_table_begin(&table, report->out, ++report->tables, "Ceilings: what each device gives at best, by probes",
-                        true);
+                        "sortable");
     qm_html_table_column(&table, "result", 0);
     for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
         qm_html_table_column(&table, kinds[k], QM_HTML_RIGHT);
@@ -197,7 +197,7 @@ static void kernel_row(struct qm_report *report, struct qm_html_table *table, si
     char text[QM_SHOW_NUMBER_BYTES];
     qm_html_table_row(table, (int)index, NULL);
     qm_html_cell_open(table, "d");
-    qm_html_short(table->out, report->labels[index], 34);
+    qm_html_short(table->out, report->labels[index], 22);
     qm_html_cell_close(table);
     qm_html_cell_head(table, qm_node_text_at(row, "name", "?"));
     qm_report_cell_path(table, row, "shape", "?");
@@ -267,7 +267,7 @@ enum qm_status qm_report_roofline(struct qm_report *report)
     qm_html_table_begin(&table, report->out, ++report->tables,
                         "Kernels alone; their error beside the bound that it must keep, the accuracy of schemes in "
                         "section 2",
-                        true);
+                        "sortable");
     for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
         qm_html_table_column(&table, titles[i], flags[i]);
     for (size_t i = 0; i < report->set->count; i++)

@@ -65,12 +65,12 @@ static void trade_row(struct qm_report *report, struct qm_html_table *table, siz
         return;
     }
     qm_report_cell_kl(table, scheme);
+    cell_gain(table, scheme, "decode", baseline);
+    cell_gain(table, scheme, "prefill", baseline);
     qm_report_cell_share(table, qm_node_get(accuracy, "top1_agreement"), "value", "not measured");
     qm_report_cell_estimate(table, qm_node_get(accuracy, "perplexity.ratio"), "value", "not measured");
     qm_report_cell_share(table, qm_node_get(accuracy, "exact_match"), "value", "not measured");
     cell_verdict(table, scheme);
-    cell_gain(table, scheme, "decode", baseline);
-    cell_gain(table, scheme, "prefill", baseline);
     cell_rate(table, scheme, "decode");
     cell_rate(table, scheme, "prefill");
     qm_show_sustained_cell(scheme, sustained);
@@ -80,24 +80,21 @@ static void trade_row(struct qm_report *report, struct qm_html_table *table, siz
 
 enum qm_status qm_report_trade(struct qm_report *report)
 {
-    static const char *const titles[] = {"KL to fp32, nats", "top-1 agreement", "perplexity ratio", "exact match"};
-    static const char *const speeds[] = {"decode gain", "prefill gain", "decode t/s", "prefill t/s"};
+    static const char *const titles[] = {"KL to fp32, nats", "decode gain", "prefill gain", "top-1 agreement",
+                                         "perplexity ratio", "exact match", "acceptance",   "decode t/s",
+                                         "prefill t/s",      "sustained",   "memory MiB"};
+    static const unsigned flags[] = {1, 1, 1, 1, 1, 1, 0, 1, 1, 0, 1};
     struct qm_html_table table;
     qm_report_section_begin(report, "trade", 2, "The trade",
                             "What each scheme gains in speed over the baseline of its own device, and what it costs in "
                             "accuracy, both with their intervals. A scheme that is wrong, failed or was not scored has "
                             "no mark and no speed; the table says why.");
     QM_TRY(qm_report_pictures(report, QM_PICTURE_TRADE, 1));
-    qm_html_table_begin(&table, report->out, ++report->tables, "Every scheme on every device", true);
+    qm_html_table_begin(&table, report->out, ++report->tables, "Every scheme on every device", "sortable");
     qm_html_table_column(&table, "result", 0);
     qm_html_table_column(&table, "scheme", 0);
     for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
-        qm_html_table_column(&table, titles[i], QM_HTML_RIGHT);
-    qm_html_table_column(&table, "acceptance", 0);
-    for (size_t i = 0; i < sizeof(speeds) / sizeof(speeds[0]); i++)
-        qm_html_table_column(&table, speeds[i], QM_HTML_RIGHT);
-    qm_html_table_column(&table, "sustained", 0);
-    qm_html_table_column(&table, "memory MiB", QM_HTML_RIGHT);
+        qm_html_table_column(&table, titles[i], flags[i]);
     for (size_t i = 0; i < report->set->count; i++) {
         const struct qm_node *list[QM_REPORT_SCHEMES];
         size_t left = 0, count = qm_report_schemes(qm_report_result(report, i), list, &left);
@@ -172,7 +169,7 @@ static void group_table(struct qm_report *report, size_t group)
     size_t shown = key->count < QM_REPORT_SCHEMES ? key->count : QM_REPORT_SCHEMES;
     char caption[120];
     snprintf(caption, sizeof(caption), "Comparable rows of %zu results, by scheme", group_size(report, group));
-    qm_html_table_begin(&table, report->out, ++report->tables, caption, true);
+    qm_html_table_begin(&table, report->out, ++report->tables, caption, "sortable");
     qm_html_table_column(&table, "scheme", 0);
     qm_html_table_column(&table, "result", 0);
     qm_html_table_column(&table, "KL to fp32, nats", QM_HTML_RIGHT);
@@ -214,9 +211,9 @@ static enum qm_status apart_row(struct qm_report *report, struct qm_html_table *
     qm_html_cell_close(table);
     qm_html_cell_open(table, "w");
     if (is_fatal) {
-        qm_html_short(table->out, first->b, 60);
+        qm_html_short(table->out, first->b, 24);
         qm_text_append(table->out, " in place of ");
-        qm_html_short(table->out, first->a, 60);
+        qm_html_short(table->out, first->a, 24);
     }
     qm_html_cell_close(table);
     qm_comparison_free(&comparison);
@@ -227,7 +224,7 @@ static enum qm_status apart(struct qm_report *report, size_t largest)
 {
     struct qm_html_table table;
     size_t against = first_of_group(report, largest);
-    qm_html_table_begin(&table, report->out, ++report->tables, "Results that stand apart, and why", false);
+    qm_html_table_begin(&table, report->out, ++report->tables, "Results that stand apart, and why", "plain");
     qm_html_table_column(&table, "result", 0);
     qm_html_table_column(&table, "why", QM_HTML_WRAP);
     qm_html_table_column(&table, "field", 0);
