@@ -18,8 +18,7 @@ struct qm_picture_source {
 
 struct qm_picture_set;
 
-// Reads, too, what the samples files say of sustained runs; one that is absent, is not the one that its result names, or
-// cannot be read leaves its picture with the summary alone, and the words for it. `count` may be 0.
+// Of at most 64 results; drawings say how many more there are. `count` may be 0.
 QM_MUST_USE enum qm_status qm_picture_set_create(const struct qm_picture_source *sources, size_t count,
                                                  struct qm_picture_set **out);
 void qm_picture_set_destroy(struct qm_picture_set **set); // nulls; NULL is allowed
