@@ -27,7 +27,8 @@ add_executable(qm_make_model test/make_model.c)
 add_executable(qm_load_rate EXCLUDE_FROM_ALL test/load_rate.c)
 add_executable(qm_reference_rate EXCLUDE_FROM_ALL test/reference_rate.c)
 add_executable(qm_decode_overhead EXCLUDE_FROM_ALL test/decode_overhead.c)
-foreach(name make_model load_rate reference_rate decode_overhead)
+add_executable(qm_make_results test/make_results.c) # for tests of the report
+foreach(name make_model make_results load_rate reference_rate decode_overhead)
     target_link_libraries(qm_${name} PRIVATE qmark_core)
 endforeach()
 
