@@ -35,7 +35,7 @@ void qm_picture_keys(struct qm_picture_sheet *sheet, const struct qm_picture_key
         if (is_bar)
             qm_svg_bar(&sheet->svg, keys[i].hue, keys[i].pattern, x, y - 9, 20, 11);
         else
-            qm_svg_mark(&sheet->svg, keys[i].shape, keys[i].hue, false, x + 6, y - 4, 5);
+            qm_svg_mark(&sheet->svg, keys[i].shape, keys[i].hue, keys[i].is_open, x + 6, y - 4, 5);
         qm_svg_text(&sheet->svg, "lab", QM_SVG_START, x + mark, y, "%s", keys[i].name);
         x += width;
     }
@@ -44,7 +44,8 @@ void qm_picture_keys(struct qm_picture_sheet *sheet, const struct qm_picture_key
 
 void qm_picture_note(struct qm_picture_sheet *sheet, const char *text)
 {
-    sheet->y = qm_svg_paragraph(&sheet->svg, "cap", 11, sheet->left, sheet->y + 4, sheet->right - sheet->left, 6, text);
+    sheet->y =
+        qm_svg_paragraph(&sheet->svg, "cap", 11, sheet->left, sheet->y + 8, sheet->right - sheet->left, 6, text) - 4;
 }
 
 void qm_picture_nothing(struct qm_picture_sheet *sheet, const char *why)
@@ -124,9 +125,10 @@ static void accuracy_of(const struct told *told, const char *name, char text[320
         qm_picture_accuracy_text(only, false, single);
         snprintf(text, 320, "%s", single);
     } else if (strcmp(a, b) == 0) {
-        snprintf(text, 320, "KL %s on %zu%s", a, count, without > 0 ? ", elsewhere accuracy: not measured" : "");
+        snprintf(text, 320, "KL %s in %zu results%s", a, count,
+                 without > 0 ? ", elsewhere accuracy: not measured" : "");
     } else {
-        snprintf(text, 320, "KL %s to %s on %zu%s", a, b, count,
+        snprintf(text, 320, "KL %s to %s in %zu results%s", a, b, count,
                  without > 0 ? ", elsewhere accuracy: not measured" : "");
     }
 }

@@ -93,6 +93,7 @@ void qm_picture_heading(struct qm_picture_sheet *sheet, const char *title, const
 struct qm_picture_key {
     const char *name;
     unsigned hue, shape, pattern;
+    bool is_open;
 };
 void qm_picture_keys(struct qm_picture_sheet *sheet, const struct qm_picture_key *keys, size_t count, bool is_bar);
 // A sentence, quiet, over the whole width.
