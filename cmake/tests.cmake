@@ -101,6 +101,12 @@ if(NOT QM_SANITIZE)
         ENVIRONMENT "QM_BUILD=${CMAKE_BINARY_DIR}")
 endif()
 
+# Manual pages and completions, in the shells themselves; a sanitizer sees nothing in them.
+if(NOT QM_SANITIZE)
+    add_test(NAME documents COMMAND ${CMAKE_SOURCE_DIR}/test/run_documents.sh ${CMAKE_BINARY_DIR}/man ${QM_COMPLETIONS})
+    set_tests_properties(documents PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
+endif()
+
 # What the program prints, compared with test/cli/*.expected.
 add_test(NAME cli COMMAND ${CMAKE_SOURCE_DIR}/test/run_cli.sh $<TARGET_FILE:qmark>)
 
