@@ -45,8 +45,12 @@ async function makeEight() {
   // One after the other the first time: both make the same artifacts.
   await run('throttled', [], 'noise=0.01,seed=5,throttle_s=45,throttle_to=0.7');
   await run('wide', ['--widen', '2', '--scheme', 'f16,w8a8'], 'noise=0.01,seed=6,speed=20');
-  for (const name of ['example', 'other-device', 'pocl', 'sets', 'sustained'])
+  for (const name of ['example', 'other-device', 'sets'])
     fs.copyFileSync(path.join(data, `result-${name}.yaml`), path.join(results, `${name}.yaml`));
+  for (const api of ['opencl', 'vulkan']) {
+    fs.mkdirSync(path.join(results, api));
+    execFileSync(makeResults, ['roof', api, path.join(data, 'result-sustained.yaml'), path.join(results, api)]);
+  }
   fs.mkdirSync(path.join(results, 'wrong'));
   execFileSync(makeResults, ['wrong', 'A driver with wrong kernels', path.join(data, 'result-pocl.yaml'),
     path.join(results, 'wrong')]);
@@ -102,7 +106,7 @@ async function look(file, [width, colorScheme]) {
     check(list.length > 0, `${title}: no picture of ${kinds[k]}`);
     list.filter(p => !p.hidden).forEach((p, i) => {
       check(p.drawn === 1, `${title}: ${kinds[k]} ${i} is drawn ${p.drawn} times`);
-      check(p.shapes > 8 || kinds[k] === 'roofline', `${title}: ${kinds[k]} ${i} has ${p.shapes} shapes`);
+      check(p.shapes > 8, `${title}: ${kinds[k]} ${i} has ${p.shapes} shapes`);
       check(/qmark \d/.test(p.text), `${title}: ${kinds[k]} ${i} has no caption`);
       check(p.small > 9, `${title}: ${kinds[k]} ${i} has text of ${p.small} px`);
     });
@@ -228,12 +232,12 @@ async function byKeyboard(file) {
 // ---- A stranger's result ----------------------------------------------------------------------------------------------
 
 function within(what, limit, args, codes) {
-  const begun = Date.now();
-  const done = spawnSync(qmark, args, { encoding: 'utf8', maxBuffer: 1 << 28 });
-  const seconds = (Date.now() - begun) / 1000;
-  check(seconds < limit, `${what}: took ${seconds} s`);
+  // Of the processor's time, which a busy machine does not change: beyond it the shell's limit ends the program.
+  const done = spawnSync('sh', ['-c', `ulimit -t ${limit}; exec "$@"`, 'sh', qmark, ...args],
+    { encoding: 'utf8', maxBuffer: 1 << 28 });
+  check(done.signal === null, `${what}: ended by ${done.signal}: more than ${limit} s`);
   check(codes.includes(done.status), `${what}: exit code ${done.status}: ${done.stderr}`);
-  check(!/[\x00-\x08\x0b-\x1f\x7f\u0080-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/.test(done.stdout + done.stderr),
+  check(!/[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]/.test(done.stdout + done.stderr),
     `${what}: prints what steers a terminal`);
   return done;
 }

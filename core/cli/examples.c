@@ -46,6 +46,8 @@ const struct qm_example qm_examples[] = {
     {"history trend", "qmark history trend --scheme w4a16-g32 --phase prefill --limit 0", "all there is of another"},
     {"history baseline", "qmark history baseline new.yaml", "the earlier runs that a gate would take"},
     {"history baseline", "qmark history baseline --device llvmpipe --last 10", "those of the newest run of a device"},
+    {"report", "qmark report qmark-results -o report.html", "all results of a folder as one page to open or publish"},
+    {"report", "qmark report mine.yaml --only trade -o trade.svg", "one picture as a file, its caption inside"},
     {"claim", "qmark claim mine.yaml --format markdown", "a statement to publish, every number with its interval"},
     {"claim", "qmark claim mine.yaml --scheme w8a8 --format yaml", "one scheme, as a claim that 'qmark audit' reads"},
     {"sign", "qmark sign --new-key my-key --comment 'Test lab'", "make a pair of keys, once"},

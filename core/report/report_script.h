@@ -66,7 +66,7 @@ static const char qm_report_script[] =
     "all('figure.picture').forEach(function(figure){if(!figure.querySelector('svg'))return;"
     "var bar=document.createElement('p'),name=figure.getAttribute('data-name');bar.className='save';"
     "[['SVG',saveSvg],['PNG',savePng]].forEach(function(k){var b=button('Save as '+k[0],function(){k[1](figure);});"
-    "b.setAttribute('aria-label','Save '+name+' as '+k[0]);bar.appendChild(b);});figure.appendChild(bar);});\n"
+    "b.setAttribute('aria-label','Save as '+k[0]+': '+name);bar.appendChild(b);});figure.appendChild(bar);});\n"
     // ---- a link into what is closed opens it; so does printing ----
     "var opened=[];\n"
     "addEventListener('beforeprint',function(){opened=all('details:not([open])');"

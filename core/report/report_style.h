@@ -8,11 +8,11 @@ static const char qm_report_style[] =
     ":root{color-scheme:light dark;--bg:#faf9f6;--paper:#ffffff;--ink:#1b1d21;--soft:#575c66;--line:#e3e0d9;"
     "--accent:#0a5ca8;--tint:#eef4fa;--bad:#a8231b;--badt:#fbeceb;--good:#17643a;--goodt:#e9f5ed;--warn:#7a4f00;"
     "--warnt:#fcf3e0}\n"
-    "@media (prefers-color-scheme:dark){:root{--bg:#121417;--paper:#191c20;--ink:#e9eaec;--soft:#a9afba;--line:#30343b;"
+    "@media (prefers-color-scheme:dark){:root{--bg:#0e1013;--paper:#14171c;--ink:#e9eaec;--soft:#a9afba;--line:#30343b;"
     "--accent:#85bcf5;--tint:#1b2632;--bad:#ff9a91;--badt:#371c1b;--good:#86d6a1;--goodt:#17291e;--warn:#f0c672;"
     "--warnt:#2f2614}}\n"
     // ---- the page ----
-    "*{box-sizing:border-box}\n"
+    "*{box-sizing:border-box}[hidden]{display:none!important}\n"
     "html{scroll-padding-top:1rem;-webkit-text-size-adjust:100%}\n"
     "body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.6 system-ui,-apple-system,\"Segoe UI\",Roboto,"
     "\"Helvetica Neue\",\"Noto Sans\",\"Liberation Sans\",Arial,sans-serif;overflow-wrap:break-word}\n"
@@ -103,7 +103,7 @@ static const char qm_report_style[] =
     "border:1px solid var(--soft);border-radius:6px;padding:.35rem .8rem;max-width:100%}\n"
     "button.act{cursor:pointer}button.act:hover{border-color:var(--accent);color:var(--accent)}\n"
     // ---- what opens ----
-    "details.more,details.trade{margin:.6rem 0;border:1px solid var(--line);border-radius:10px;padding:0 1rem;"
+    "details.more,details.trade{min-width:0;margin:.6rem 0;border:1px solid var(--line);border-radius:10px;padding:0 1rem;"
     "background:var(--bg)}\n"
     "summary{cursor:pointer;padding:.7rem 0}summary b{margin-right:.5rem}\n"
     "details.trade summary{color:var(--soft)}details.trade summary b{color:var(--ink)}\n"
@@ -111,7 +111,7 @@ static const char qm_report_style[] =
     "pre.command{margin:.5rem 0;padding:.7rem .9rem;background:var(--tint);border-radius:6px;overflow-x:auto}\n"
     // ---- the filter, which the script shows ----
     ".filter{display:flex;gap:1rem 1.4rem;flex-wrap:wrap;align-items:end;margin:0 0 1.5rem}\n"
-    ".filter[hidden]{display:none}.filter label{font-size:.85rem;color:var(--soft);display:grid;gap:.2rem;min-width:0}\n"
+    ".filter label{font-size:.85rem;color:var(--soft);display:grid;grid-template-columns:minmax(0,1fr);gap:.2rem;min-width:0;max-width:100%}.filter select{width:22rem}\n"
     ".filter output{font-size:.88rem;color:var(--soft);align-self:center}\n"
     "footer{max-width:90rem;margin:0 auto;padding:2rem;color:var(--soft);font-size:.9rem;border-top:1px solid var(--line)}\n"
     // ---- phones ----
