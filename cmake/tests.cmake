@@ -27,7 +27,8 @@ add_executable(qm_make_model test/make_model.c)
 add_executable(qm_load_rate EXCLUDE_FROM_ALL test/load_rate.c)
 add_executable(qm_reference_rate EXCLUDE_FROM_ALL test/reference_rate.c)
 add_executable(qm_decode_overhead EXCLUDE_FROM_ALL test/decode_overhead.c)
-foreach(name make_model load_rate reference_rate decode_overhead)
+add_executable(qm_make_results test/make_results.c) # for tests of the report
+foreach(name make_model make_results load_rate reference_rate decode_overhead)
     target_link_libraries(qm_${name} PRIVATE qmark_core)
 endforeach()
 
@@ -103,6 +104,12 @@ if(NOT QM_SANITIZE)
     add_test(NAME large_model COMMAND ${CMAKE_SOURCE_DIR}/tools/large_model.sh 20M pocl)
     set_tests_properties(large_model PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600
         ENVIRONMENT "QM_BUILD=${CMAKE_BINARY_DIR}")
+endif()
+
+# Manual pages and completions, in the shells themselves; a sanitizer sees nothing in them.
+if(NOT QM_SANITIZE)
+    add_test(NAME documents COMMAND ${CMAKE_SOURCE_DIR}/test/run_documents.sh ${CMAKE_BINARY_DIR}/man ${QM_COMPLETIONS})
+    set_tests_properties(documents PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
 endif()
 
 # What the program prints, compared with test/cli/*.expected.

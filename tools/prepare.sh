@@ -48,7 +48,10 @@ clang-format-14|cmd:clang-format-14|checks the layout of the source
 clang-tidy|cmd:clang-tidy|checks the source for mistakes
 shellcheck|cmd:shellcheck|checks the scripts
 procps|cmd:pgrep|looks for workers that outlive their parent
-python3|cmd:python3|tests that decode our files as a stranger would'
+python3|cmd:python3|tests that decode our files as a stranger would
+mandoc|cmd:mandoc|checks the manual pages
+zsh|cmd:zsh|completions are tried in it
+fish|cmd:fish|completions are tried in it'
 
 say() {
     printf 'qmark: %s\n' "$*" >&2

@@ -186,9 +186,9 @@ int qm_verb_kernels(int argc, char **argv)
         {"no-ceilings", QM_OPTION_FLAG, &o.no_ceilings, NULL,
          "do not measure what the device gives at best: no shares"},
         {"compare", QM_OPTION_TEXT, &o.compare, "FILE", "the .json of an earlier sweep: ratios with intervals"},
-        {"print", QM_OPTION_TEXT, &o.print, "FORM", "table, md, csv, json or jsonl; table if not given"},
+        {"print", QM_OPTION_TEXT, &o.print, "table|md|csv|json|jsonl", "table if not given"},
         {"out", QM_OPTION_TEXT, &o.out, "FILE", "write it there too, in the form of its ending: .json, .csv, .md, ..."},
-        {"progress", QM_OPTION_TEXT, &o.progress, "FORM", "on standard error: text, none or json; text if not given"},
+        {"progress", QM_OPTION_TEXT, &o.progress, "text|none|json", "on standard error; text if not given"},
     };
     const struct qm_command command = {
         .verb = "kernels",

@@ -1,0 +1,271 @@
+// The seventh and eighth section: the full disclosure of every scheme, and the files themselves.
+#include "report/report_sections.h"
+
+#include "record/audit.h"
+#include "record/claim.h"
+#include "record/node.h"
+#include "record/result.h"
+#include "report/statement.h"
+#include "sys/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// ---- Commands -----------------------------------------------------------------------------------------------------
+
+// A file's name as a shell takes it, whatever is in it.
+static void shell_word(struct qm_text *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+=:,@%/";
+    struct qm_text quoted = {0};
+    if (*word == '-')
+        qm_text_append(&quoted, "./");
+    if (*word && strspn(word, plain) == strlen(word)) {
+        qm_text_append(&quoted, "%s", word);
+    } else {
+        qm_text_append(&quoted, "'");
+        for (; *word; word++)
+            qm_text_append(&quoted, *word == '\'' ? "'\\''" : "%c", *word);
+        qm_text_append(&quoted, "'");
+    }
+    qm_html_text(out, qm_text_bytes(&quoted));
+    out->failed = out->failed || quoted.failed;
+    qm_text_free(&quoted);
+}
+
+static const char *file_of(const struct qm_result_entry *entry)
+{
+    const char *name = qm_path_name(entry->path);
+    return *name ? name : entry->path;
+}
+
+static void command(struct qm_text *out, const char *verb, const char *file, const char *scheme)
+{
+    qm_text_append(out, "<pre class=\"command\" tabindex=\"0\"><code>qmark %s ", verb);
+    shell_word(out, file);
+    if (scheme) {
+        qm_text_append(out, " --scheme ");
+        shell_word(out, scheme);
+    }
+    qm_text_append(out, "</code></pre>\n");
+}
+
+// ---- One scheme ---------------------------------------------------------------------------------------------------
+
+static void level(struct qm_text *out, enum qm_disclosure_level of)
+{
+    static const char *const classes[] = {"undisclosed", "partly", "disclosed"};
+    qm_text_append(out, "<span class=\"lv %s\">%s</span>", classes[of], qm_disclosure_level_name(of));
+}
+
+static void component_row(struct qm_report *report, struct qm_html_table *table, const struct qm_node *claim,
+                          const struct qm_audit_row *row)
+{
+    struct qm_text text = {0};
+    qm_fact_component(&text, claim, row->component);
+    qm_html_table_row(table, -1, NULL);
+    qm_html_cell_head(table, row->component->title);
+    qm_html_cell_open(table, NULL);
+    level(report->out, row->level);
+    qm_html_cell_close(table);
+    qm_html_cell_open(table, "w told");
+    if (row->level == QM_UNDISCLOSED)
+        qm_text_append(report->out, "<p class=\"gap\"><strong>undisclosed</strong></p>");
+    else
+        qm_html_lines(report->out, qm_text_bytes(&text), false);
+    for (size_t i = 0; i < row->gap_count && row->level != QM_UNDISCLOSED; i++) {
+        const struct qm_gap *gap = &row->gaps[i];
+        qm_text_append(report->out, "<p class=\"gap\"><strong>%s</strong>: ",
+                       gap->kind == QM_GAP_MISSING ? "undisclosed" : qm_gap_kind_name(gap->kind));
+        qm_html_textf(report->out, "%s; so: %s", gap->title, gap->follows);
+        qm_text_append(report->out, "</p>");
+    }
+    if (row->level == QM_UNDISCLOSED) {
+        qm_text_append(report->out, "<p class=\"gap\">so: ");
+        qm_html_text(report->out, row->component->follows);
+        qm_text_append(report->out, "</p>");
+    }
+    qm_html_cell_close(table);
+    report->out->failed = report->out->failed || text.failed;
+    qm_text_free(&text);
+}
+
+static void hash_row(struct qm_text *out, const char *title, const struct qm_node *from, const char *path)
+{
+    qm_text_append(out, "<div><dt>%s</dt><dd class=\"code\">", title);
+    qm_html_text(out, qm_node_text_at(from, path, "undisclosed"));
+    qm_text_append(out, "</dd></div>\n");
+}
+
+static void hashes(struct qm_text *out, const struct qm_node *result, const struct qm_node *scheme)
+{
+    qm_text_append(out, "<dl class=\"hashes\">\n");
+    hash_row(out, "artifact", scheme, "artifact.id");
+    hash_row(out, "scheme", scheme, "identity");
+    hash_row(out, "model", result, "model.sha256");
+    hash_row(out, "calibration set", scheme, "disclosure.calibration_set.sha256");
+    hash_row(out, "evaluation set", scheme, "disclosure.evaluation_set.sha256");
+    hash_row(out, "kernels", scheme, "disclosure.tool_chain.kernel_hash");
+    hash_row(out, "binaries", scheme, "disclosure.tool_chain.binary_hash");
+    qm_text_append(out, "</dl>\n");
+}
+
+static enum qm_status scheme_details(struct qm_report *report, size_t index, const struct qm_node *scheme,
+                                     const struct qm_node *claim, const struct qm_audit *audit)
+{
+    const struct qm_result_entry *entry = &report->set->entries[index];
+    struct qm_text *out = report->out, paragraph = {0};
+    struct qm_html_table table;
+    char caption[QM_REPORT_LABEL_BYTES + 120];
+    const char *name = qm_node_text_at(scheme, "name", "?");
+    qm_text_append(out, "<details class=\"trade\" data-d=\"%zu\"><summary><b>", index);
+    qm_html_short(out, name, 60);
+    qm_text_append(out, "</b> ");
+    qm_html_short(out, report->labels[index], 60);
+    qm_text_append(out, " <span class=\"lv %s\">%s</span></summary>\n",
+                   audit->verdict == QM_CLAIM_DEPLOYMENT_GRADE ? "disclosed" : "partly",
+                   qm_claim_verdict_name(audit->verdict));
+    qm_statement_paragraph(&paragraph, claim, audit);
+    qm_html_element(out, "p", "statement", qm_text_bytes(&paragraph));
+    out->failed = out->failed || paragraph.failed;
+    qm_text_free(&paragraph);
+    snprintf(caption, sizeof(caption), "The trade of %.80s on %s", name, report->labels[index]);
+    qm_html_table_begin(&table, out, ++report->tables, caption, "plain");
+    qm_html_table_column(&table, "component", 0);
+    qm_html_table_column(&table, "disclosure", 0);
+    qm_html_table_column(&table, "what is stated", QM_HTML_WRAP);
+    for (size_t i = 0; i < QM_COMPONENT_COUNT; i++)
+        component_row(report, &table, claim, &audit->rows[i]);
+    qm_html_table_end(&table);
+    hashes(out, entry->result, scheme);
+    command(out, "reproduce", file_of(entry), name);
+    qm_text_append(out, "</details>\n");
+    return QM_OK;
+}
+
+static void matrix_row(struct qm_report *report, struct qm_html_table *table, size_t index,
+                       const struct qm_node *scheme, const struct qm_audit *audit)
+{
+    qm_html_table_row(table, (int)index, audit ? NULL : "not-ok");
+    qm_report_cells_of(table, report, index, scheme);
+    if (!audit) {
+        qm_report_cell_reason(table, scheme);
+        return;
+    }
+    for (size_t i = 0; i < QM_COMPONENT_COUNT; i++) {
+        qm_html_cell_open(table, NULL);
+        level(report->out, audit->rows[i].level);
+        qm_html_cell_close(table);
+    }
+    qm_html_cell(table, qm_claim_verdict_name(audit->verdict));
+}
+
+// The matrix goes straight into the page, the details of each scheme after it.
+static enum qm_status disclose(struct qm_report *report, struct qm_html_table *table, struct qm_text *details,
+                               size_t index, const struct qm_node *scheme)
+{
+    struct qm_audit audit;
+    struct qm_node *claim = NULL;
+    struct qm_text *page = report->out;
+    const struct qm_node *result = qm_report_result(report, index);
+    if (!qm_result_row_is_ok(scheme)) {
+        matrix_row(report, table, index, scheme, NULL);
+        return QM_OK;
+    }
+    QM_TRY(qm_claim_from_result(result, qm_node_text_at(scheme, "name", "?"), &claim));
+    qm_audit_claim(claim, &audit);
+    matrix_row(report, table, index, scheme, &audit);
+    report->out = details;
+    enum qm_status status = scheme_details(report, index, scheme, claim, &audit);
+    report->out = page;
+    qm_node_destroy(&claim);
+    return status;
+}
+
+enum qm_status qm_report_disclosure(struct qm_report *report)
+{
+    struct qm_html_table table;
+    struct qm_text details = {0};
+    enum qm_status status = QM_OK;
+    qm_report_section_begin(
+        report, "disclosure", 7, "What is disclosed",
+        "Each component of the trade, for every scheme of every result: told, partly told, or "
+        "<strong>undisclosed</strong>. Below the table each scheme opens to all that it states, its "
+        "hashes, and the command that runs it again.");
+    qm_html_table_begin(&table, report->out, ++report->tables, "Disclosure of every scheme", "sortable");
+    qm_html_table_column(&table, "result", 0);
+    qm_html_table_column(&table, "scheme", 0);
+    for (size_t i = 0; i < QM_COMPONENT_COUNT; i++)
+        qm_html_table_column(&table, qm_components[i].title, 0);
+    qm_html_table_column(&table, "as a statement", 0);
+    for (size_t i = 0; i < report->set->count && status == QM_OK; i++) {
+        const struct qm_node *list[QM_REPORT_SCHEMES];
+        size_t left = 0, count = qm_report_schemes(qm_report_result(report, i), list, &left);
+        for (size_t k = 0; k < count && status == QM_OK; k++)
+            status = disclose(report, &table, &details, i, list[k]);
+        qm_report_row_left(&table, report, i, left);
+    }
+    qm_html_table_end(&table);
+    qm_text_append(report->out, "<h3>Scheme by scheme</h3>\n");
+    if (details.bytes)
+        qm_text_append(report->out, "%s", details.bytes);
+    else
+        qm_text_append(report->out, "<p>No scheme is ok, so that nothing is claimed of any.</p>\n");
+    report->out->failed = report->out->failed || details.failed;
+    qm_text_free(&details);
+    qm_report_beware(report,
+                     "a disclosure that is full is not thereby true. <code>qmark verify</code> recomputes a "
+                     "result from its raw samples, <code>qmark reproduce</code> runs it again on your own card.");
+    qm_report_section_end(report);
+    return status;
+}
+
+// ---- Files --------------------------------------------------------------------------------------------------------
+
+static void file_row(struct qm_report *report, struct qm_html_table *table, size_t index)
+{
+    const struct qm_result_entry *entry = &report->set->entries[index];
+    qm_html_table_row(table, (int)index, NULL);
+    qm_html_cell_head(table, report->labels[index]);
+    qm_html_cell_open(table, NULL);
+    qm_html_short(table->out, file_of(entry), 60);
+    qm_html_cell_close(table);
+    qm_html_cell_open(table, entry->is_intact ? "yes" : "no");
+    qm_text_append(table->out, "%s", entry->is_intact ? "that of its content" : "CHANGED: not that of its content");
+    qm_html_cell_close(table);
+    static const char *const paths[] = {"hash", "samples.sha256", "run.profile_hash"};
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        qm_html_cell_open(table, "code");
+        qm_html_text(table->out, qm_node_text_at(entry->result, paths[i], "undisclosed"));
+        qm_html_cell_close(table);
+    }
+    qm_html_cellf(table, "%.40s, source %.40s", qm_node_text_at(entry->result, "qmark.version", "undisclosed"),
+                  qm_node_text_at(entry->result, "qmark.source", "undisclosed"));
+}
+
+enum qm_status qm_report_files(struct qm_report *report)
+{
+    static const char *const titles[] = {"result", "file", "hash", "content", "raw samples", "profile", "qmark"};
+    struct qm_html_table table;
+    struct qm_text *out = report->out;
+    qm_report_section_begin(
+        report, "files", 8, "Take it away",
+        "Every picture can be saved by the buttons below it, and each carries its caption inside: "
+        "schemes, accuracy, calibration, device, model and hash. The files themselves say more than "
+        "this page.");
+    qm_text_append(out, "<p>The same pictures without a browser, and the three ways to check a result:</p>\n");
+    const char *first = file_of(&report->set->entries[0]);
+    command(out, "report --only trade --out trade.svg", first, NULL);
+    command(out, "verify", first, NULL);
+    command(out, "reproduce", first, NULL);
+    command(out, "claim", first, NULL);
+    qm_html_table_begin(&table, out, ++report->tables, "Files and hashes", "plain");
+    for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
+        qm_html_table_column(&table, titles[i], 0);
+    for (size_t i = 0; i < report->set->count; i++)
+        file_row(report, &table, i);
+    qm_html_table_end(&table);
+    qm_report_section_end(report);
+    return QM_OK;
+}
