@@ -11,7 +11,7 @@ enum {
         64, // results that are drawn; further ones are counted and named in the caption's last line
     QM_PICTURE_SCHEMES_MAX = 64, // scheme names that have hues of their own
     QM_PICTURE_POINTS_MAX = 6,   // of the trade
-    QM_PICTURE_LABEL_BYTES = 160,
+    QM_PICTURE_LABEL_BYTES = 224,
     QM_PICTURE_NAME_BYTES = 64,
 };
 

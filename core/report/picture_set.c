@@ -11,7 +11,8 @@
 #include <string.h>
 
 enum {
-    LABEL_PIXELS = 228 // of a label; rows leave so much for it
+    LABEL_PIXELS = 228,   // of a label; rows leave so much for it
+    LABEL_END_BYTES = 112 // of what follows the name
 };
 
 bool qm_picture_read(const struct qm_node *holder, const char *key, struct qm_picture_value *out)
@@ -110,7 +111,7 @@ static bool has_label(const struct qm_picture_set *set, const char *label)
 // tells them apart is never cut, the name is.
 static void make_label(const struct qm_picture_set *set, struct qm_picture_entry *entry)
 {
-    char name[QM_PICTURE_LABEL_BYTES], full[QM_PICTURE_LABEL_BYTES], driver[40], api[16], widened[24] = "";
+    char name[96], full[96], driver[40], api[16], widened[24] = "";
     copy_cut(full, sizeof(full), qm_node_text_at(entry->result, "device.name", "?"), 1e9);
     copy_cut(driver, sizeof(driver), qm_node_text_at(entry->result, "device.driver", "?"), 70);
     copy_cut(api, sizeof(api), qm_node_text_at(entry->result, "device.api", "?"), 60);
@@ -122,15 +123,14 @@ static void make_label(const struct qm_picture_set *set, struct qm_picture_entry
     if (strcmp(widen, "1") != 0)
         snprintf(widened, sizeof(widened), ", widen %.4s", widen);
     for (size_t n = 0; n == 0 || has_label(set, entry->label); n++) {
-        char end[QM_PICTURE_NAME_BYTES];
+        char end[LABEL_END_BYTES];
         if (n < 2)
             snprintf(end, sizeof(end), ", %s%s%.10s%s%.20s", api, simulated, widened, n ? ", " : "", n ? driver : "");
         else
             snprintf(end, sizeof(end), ", %s%s%s #%zu", api, simulated, widened, n);
         snprintf(name, sizeof(name), "%s", full);
         qm_svg_fit(name, 11.5, fmax(LABEL_PIXELS - qm_svg_text_width(end, 11.5), 50));
-        snprintf(entry->label, sizeof(entry->label), "%.*s%s", QM_PICTURE_LABEL_BYTES - QM_PICTURE_NAME_BYTES - 1, name,
-                 end);
+        snprintf(entry->label, sizeof(entry->label), "%.*s%s", QM_PICTURE_LABEL_BYTES - LABEL_END_BYTES - 1, name, end);
     }
 }
 
