@@ -125,7 +125,7 @@ static void make_label(const struct qm_picture_set *set, struct qm_picture_entry
     for (size_t n = 0; n == 0 || has_label(set, entry->label); n++) {
         char end[LABEL_END_BYTES];
         if (n < 2)
-            snprintf(end, sizeof(end), ", %s%s%.10s%s%.20s", api, simulated, widened, n ? ", " : "", n ? driver : "");
+            snprintf(end, sizeof(end), ", %s%s%s%s%s", api, simulated, widened, n ? ", " : "", n ? driver : "");
         else
             snprintf(end, sizeof(end), ", %s%s%s #%zu", api, simulated, widened, n);
         snprintf(name, sizeof(name), "%s", full);
