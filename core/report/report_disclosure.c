@@ -94,7 +94,10 @@ static void component_row(struct qm_report *report, struct qm_html_table *table,
 static void hash_row(struct qm_text *out, const char *title, const struct qm_node *from, const char *path)
 {
     qm_text_append(out, "<div><dt>%s</dt><dd class=\"code\">", title);
-    qm_html_text(out, qm_node_text_at(from, path, "undisclosed"));
+    char holder[64];
+    snprintf(holder, sizeof(holder), "%.*s", (int)(strrchr(path, '.') - path), path);
+    // Of a calibration set that is a word, such as none, the word.
+    qm_html_text(out, qm_node_text_at(from, path, qm_node_text_at(from, holder, "undisclosed")));
     qm_text_append(out, "</dd></div>\n");
 }
 
@@ -102,7 +105,9 @@ static void hashes(struct qm_text *out, const struct qm_node *result, const stru
 {
     qm_text_append(out, "<dl class=\"hashes\">\n");
     hash_row(out, "artifact", scheme, "artifact.id");
-    hash_row(out, "scheme", scheme, "identity");
+    qm_text_append(out, "<div><dt>scheme</dt><dd class=\"code\">");
+    qm_html_text(out, qm_node_text_at(scheme, "identity", "undisclosed"));
+    qm_text_append(out, "</dd></div>\n");
     hash_row(out, "model", result, "model.sha256");
     hash_row(out, "calibration set", scheme, "disclosure.calibration_set.sha256");
     hash_row(out, "evaluation set", scheme, "disclosure.evaluation_set.sha256");
@@ -131,7 +136,7 @@ static enum qm_status scheme_details(struct qm_report *report, size_t index, con
     out->failed = out->failed || paragraph.failed;
     qm_text_free(&paragraph);
     snprintf(caption, sizeof(caption), "The trade of %.80s on %s", name, report->labels[index]);
-    qm_html_table_begin(&table, out, ++report->tables, caption, "plain");
+    qm_html_table_begin(&table, out, ++report->tables, caption, "stack");
     qm_html_table_column(&table, "component", 0);
     qm_html_table_column(&table, "disclosure", 0);
     qm_html_table_column(&table, "what is stated", QM_HTML_WRAP);
@@ -254,7 +259,9 @@ enum qm_status qm_report_files(struct qm_report *report)
         "Every picture can be saved by the buttons below it, and each carries its caption inside: "
         "schemes, accuracy, calibration, device, model and hash. The files themselves say more than "
         "this page.");
-    qm_text_append(out, "<p>The same pictures without a browser, and the three ways to check a result:</p>\n");
+    qm_text_append(
+        out,
+        "<p>The same pictures without a browser, and three ways to check a result, such as the first of these:</p>\n");
     const char *first = file_of(&report->set->entries[0]);
     command(out, "report --only trade --out trade.svg", first, NULL);
     command(out, "verify", first, NULL);

@@ -107,6 +107,7 @@ static const char qm_report_style[] =
     "background:var(--bg)}\n"
     "summary{cursor:pointer;padding:.7rem 0}summary b{margin-right:.5rem}\n"
     "details.trade summary{color:var(--soft)}details.trade summary b{color:var(--ink)}\n"
+    "details.trade .scroll{max-height:none}\n"
     ".statement{max-width:75ch;margin:.2rem 0 1rem}\n"
     "pre.command{margin:.5rem 0;padding:.7rem .9rem;background:var(--tint);border-radius:6px;overflow-x:auto}\n"
     // ---- the filter, which the script shows ----
@@ -122,7 +123,9 @@ static const char qm_report_style[] =
     "dl div,.hashes div{grid-template-columns:minmax(0,1fr);gap:0}dl dt{font-size:.82rem}"
     "figure.picture{padding:.6rem;overflow-x:auto}figure.picture .narrow{display:block}"
     "figure.picture:not([data-one]) .wide{display:none}figure.picture[data-one] .wide{min-width:40rem}"
-    "tbody th{max-width:9rem;white-space:normal;overflow-wrap:anywhere}td.w,td.why{min-width:13rem}}\n"
+    "tbody th{max-width:9rem;white-space:normal;overflow-wrap:anywhere}td.w,td.why{min-width:13rem}"
+    ".stack,.stack tbody,.stack tr,.stack th,.stack td{display:block;border:0;max-width:none}.stack thead{display:none}"
+    ".stack tr{border-top:1px solid var(--line);padding:.5rem 0}.stack td.w{min-width:0}.stack tbody th{padding-bottom:0}}\n"
     // ---- print ----
     "@media print{:root{--bg:#fff;--paper:#fff;--ink:#000;--soft:#444;--line:#bbb;--accent:#0a4a86;--tint:#fff;"
     "--bad:#900;--good:#040;--warn:#630;--badt:#fff;--goodt:#fff;--warnt:#fff}body{font-size:10pt}"

@@ -224,7 +224,7 @@ static enum qm_status apart(struct qm_report *report, size_t largest)
 {
     struct qm_html_table table;
     size_t against = first_of_group(report, largest);
-    qm_html_table_begin(&table, report->out, ++report->tables, "Results that stand apart, and why", "plain");
+    qm_html_table_begin(&table, report->out, ++report->tables, "Results that stand apart, and why", "stack");
     qm_html_table_column(&table, "result", 0);
     qm_html_table_column(&table, "why", QM_HTML_WRAP);
     qm_html_table_column(&table, "field", 0);
