@@ -93,6 +93,13 @@ if(NOT QM_SANITIZE)
     set_tests_properties(howto PROPERTIES TIMEOUT 900)
 endif()
 
+# The report in a browser. Without chromium or node it is skipped; where CI=true it fails then.
+if(NOT QM_SANITIZE)
+    add_test(NAME report_browser COMMAND ${CMAKE_SOURCE_DIR}/test/run_report_browser.sh $<TARGET_FILE:qmark>
+        $<TARGET_FILE:qm_make_results> ${CMAKE_BINARY_DIR}/test-report)
+    set_tests_properties(report_browser PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600 COST 70)
+endif()
+
 # Runs that are killed at random moments; tools/kill_and_resume.sh 100 is the full use.
 if(NOT QM_SANITIZE)
     add_test(NAME kill_and_resume COMMAND ${CMAKE_SOURCE_DIR}/tools/kill_and_resume.sh 3 $<TARGET_FILE:qmark>)

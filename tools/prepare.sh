@@ -48,6 +48,9 @@ clang-format-14|cmd:clang-format-14|checks the layout of the source
 clang-tidy|cmd:clang-tidy|checks the source for mistakes
 shellcheck|cmd:shellcheck|checks the scripts
 procps|cmd:pgrep|looks for workers that outlive their parent
+chromium|cmd:chromium|opens the report in a test
+nodejs|cmd:node|drives the browser
+npm|cmd:npm|fetches playwright-core and axe-core, as test/browser/package-lock.json pins them
 python3|cmd:python3|tests that decode our files as a stranger would
 mandoc|cmd:mandoc|checks the manual pages
 zsh|cmd:zsh|completions are tried in it

@@ -12,6 +12,18 @@ enum {
     RESULTS_MAX = 200
 };
 
+// A directory that is not there is the user's slip, which a write that fails is not.
+static enum qm_status check_directory(const char *path)
+{
+    char directory[QM_PATH_BYTES];
+    size_t length = (size_t)(qm_path_name(path) - path);
+    snprintf(directory, sizeof(directory), "%.*s", (int)length, path);
+    if (length > 0 && !qm_directory_exists(directory))
+        return QM_FAIL(QM_INVALID, "report: %.200s: no such directory; make it, or write elsewhere with '--out'",
+                       directory);
+    return QM_OK;
+}
+
 // Only a report of before is written over, whatever else lies there.
 static enum qm_status check_place(const char *path)
 {
@@ -85,6 +97,7 @@ static enum qm_status write_report(const char *const *paths, size_t count, const
         if (qm_file_is_same(request->out, set.entries[i].path))
             QM_GUARD(QM_FAIL(QM_INVALID, "report: %.200s is one of the results; write elsewhere, with '--out'",
                              request->out));
+    QM_GUARD(check_directory(request->out));
     QM_GUARD(request->only ? write_picture(&set, request) : write_page(&set, request->out));
     if (set.skipped > 0)
         printf("%zu file%s *.yaml of the directories %s no result\n", set.skipped, set.skipped == 1 ? "" : "s",
