@@ -183,10 +183,9 @@ static void kernel_title(const struct device *device, const struct kernel *kerne
     if (kernel->share >= 0)
         snprintf(share, sizeof(share), "%.3g %% of its ceiling, %.16s", kernel->share * 100,
                  qm_node_text_at(kernel->row, "ceiling", "?"));
-    snprintf(text, 512, "%.48s, %.64s, on %s: %s %s in %.4g us; %s; tile %.24s, kernel %.12s", kernel->name,
-             kernel->shape, device->set->entries[device->entries[kernel->api]].label, rate,
-             kernel->is_bytes ? "GB/s" : "GOP/s", kernel->time_us, share, qm_node_text_at(kernel->row, "tile", "?"),
-             qm_node_text_at(kernel->row, "hash", "undisclosed"));
+    snprintf(text, 512, "%.48s, %.64s, %s: %s %s in %.4g us; %s", kernel->name, kernel->shape,
+             device->set->entries[device->entries[kernel->api]].label, rate, kernel->is_bytes ? "GB/s" : "GOP/s",
+             kernel->time_us, share);
 }
 
 static void draw_roof(const struct roof *roof, struct qm_svg *svg, const struct qm_axis *x, const struct qm_axis *y,
@@ -360,18 +359,23 @@ static void draw_row(const struct device *device, struct qm_picture_sheet *sheet
     qm_svg_line(&sheet->svg, "grid", x->from, y, x->to, y);
     if (low < high)
         qm_svg_line(&sheet->svg, "lead", qm_axis_at(x, low), y, qm_axis_at(x, high), y);
+    char title[512];
+    if (low < high)
+        snprintf(title, sizeof(title), "%.60s: from %.3g %% to %.3g %% of its ceiling", device->kernels[from].name,
+                 low * 100, high * 100);
+    else
+        snprintf(title, sizeof(title), "%.60s: %.3g %% of its ceiling, %.16s", device->kernels[from].name, high * 100,
+                 qm_node_text_at(device->kernels[from].row, "ceiling", "?"));
+    qm_svg_open(&sheet->svg, "mark", title);
     for (size_t i = from, drawn = 0; i < to && drawn < 24; i++) {
         const struct kernel *kernel = &device->kernels[i];
-        char title[512];
         if (kernel->share < 0)
             continue;
         drawn++;
-        kernel_title(device, kernel, title);
-        qm_svg_open(&sheet->svg, "mark", title);
         qm_svg_mark(&sheet->svg, qm_picture_shape(device->entries[kernel->api]), hue_of(device, kernel->api), false,
                     qm_axis_at(x, kernel->share), y, 4);
-        qm_svg_close(&sheet->svg);
     }
+    qm_svg_close(&sheet->svg);
     if (ratio > 0)
         qm_svg_text(&sheet->svg, "num", QM_SVG_END, sheet->right, y + 4, "%.3g×", ratio);
     sheet->y += 19;

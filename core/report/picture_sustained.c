@@ -13,7 +13,7 @@
 
 enum {
     LINES_MAX = 6,     // schemes that are drawn
-    DOTS_MAX = 400,    // of a line; longer runs are drawn by means of neighbours
+    DOTS_MAX = 160,    // of a line over the whole width; longer runs are drawn by means of neighbours
     BURST_SECONDS = 2, // METHOD.md
 };
 
@@ -32,6 +32,7 @@ struct runs {
     bool has_windows;
     char why[160]; // no windows
     double left, right;
+    size_t dots; // of a line
     struct qm_axis time;
 };
 
@@ -96,7 +97,7 @@ static void draw_windows(const struct runs *runs, const struct run *run, struct 
 {
     double x[DOTS_MAX + 1], y[DOTS_MAX + 1];
     char classes[32];
-    size_t used = 0, count = run->series.window_count, group = count / DOTS_MAX + 1;
+    size_t used = 0, count = run->series.window_count, group = count / runs->dots + 1;
     classes_of(run, "line", classes);
     for (size_t i = 0; i <= count; i += group) {
         double sum = 0, begin = 0, end = 0;
@@ -341,15 +342,23 @@ static bool draw_telemetry(const struct runs *runs, struct qm_picture_sheet *she
     qm_svg_line(&sheet->svg, "axis", runs->left, bottom, runs->right, bottom);
     for (size_t i = 0; i < runs->count; i++) {
         const struct qm_picture_series *series = &runs->runs[i].series;
-        double x[DOTS_MAX], y[DOTS_MAX];
-        size_t used = 0, every = series->reading_count / DOTS_MAX + 1;
+        double x[DOTS_MAX + 1], y[DOTS_MAX + 1];
+        size_t used = 0, group = series->reading_count / (runs->dots / 2) + 1;
         char classes[32];
-        for (size_t k = 0; k < series->reading_count && used < DOTS_MAX; k += every) {
-            double value = reading_of(&series->readings[k], which);
-            if (!isfinite(value))
-                continue;
-            x[used] = qm_axis_at(&runs->time, series->readings[k].at_s);
-            y[used++] = qm_axis_at(&axis, value);
+        for (size_t k = 0; k < series->reading_count && used < DOTS_MAX; k += group) {
+            double sum = 0, at_s = 0, known = 0;
+            for (size_t j = k; j < k + group && j < series->reading_count; j++) {
+                double value = reading_of(&series->readings[j], which);
+                if (!isfinite(value))
+                    continue;
+                sum += value;
+                at_s += series->readings[j].at_s;
+                known++;
+            }
+            if (known > 0) {
+                x[used] = qm_axis_at(&runs->time, at_s / known);
+                y[used++] = qm_axis_at(&axis, sum / known);
+            }
         }
         classes_of(&runs->runs[i], "line", classes);
         qm_svg_path(&sheet->svg, classes, x, y, used, false);
@@ -367,6 +376,7 @@ static void draw_panels(struct runs *runs, struct qm_picture_sheet *sheet)
     runs->left = sheet->left + (sheet->is_narrow ? 46 : 56);
     runs->right = sheet->right - (sheet->is_narrow ? 6 : 190);
     qm_axis_linear(&runs->time, 0, seconds, runs->left, runs->right, sheet->is_narrow ? 5 : 8);
+    runs->dots = sheet->is_narrow ? DOTS_MAX / 2 : DOTS_MAX;
     draw_throughput(runs, sheet);
     if (runs->count > 1)
         draw_strips(runs, sheet);

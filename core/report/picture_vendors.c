@@ -102,6 +102,63 @@ static bool has_speed(const struct qm_node *scheme)
     return qm_result_row_is_ok(scheme) && (qm_show_point(scheme, phases[0]) || qm_show_point(scheme, phases[1]));
 }
 
+struct row {
+    size_t scheme, entry, order;
+    const struct qm_node *node;
+};
+
+static int by_scheme(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+    if (x->scheme != y->scheme)
+        return x->scheme < y->scheme ? -1 : 1;
+    if (x->entry != y->entry)
+        return x->entry < y->entry ? -1 : 1;
+    return (x->order > y->order) - (x->order < y->order);
+}
+
+// Those that have a speed, by scheme, entry and place; the caller frees them. NULL without memory.
+static struct row *rows_of(const struct qm_picture_set *set, const size_t *members, size_t member_count, size_t *count)
+{
+    size_t room = 1;
+    for (size_t m = 0; m < member_count; m++)
+        room += qm_node_count(set->entries[members[m]].schemes);
+    struct row *rows = calloc(room, sizeof(*rows));
+    for (size_t m = 0; rows && m < member_count; m++) {
+        const struct qm_node *schemes = set->entries[members[m]].schemes;
+        for (size_t i = 0; i < qm_node_count(schemes); i++) {
+            const struct qm_node *node = qm_node_at(schemes, i);
+            if (has_speed(node))
+                rows[(*count)++] = (struct row){.scheme = qm_picture_scheme_index(set, qm_picture_scheme_name(node)),
+                                                .entry = members[m],
+                                                .order = i,
+                                                .node = node};
+        }
+    }
+    if (rows)
+        qsort(rows, *count, sizeof(*rows), by_scheme);
+    return rows;
+}
+
+static void add_row(struct bars *bars, const struct qm_picture_set *set, const struct row *row,
+                    const struct qm_comparison *comparison, size_t block)
+{
+    const char *why = "";
+    char reason[400];
+    for (size_t k = 0; comparison && k < comparison->scheme_count; k++) {
+        const struct qm_scheme_comparison *pair = &comparison->schemes[k];
+        if (pair->b == row->node && pair->a && pair->verdict == QM_NOT_COMPARABLE)
+            why = pair->why[0] ? pair->why : "it is not comparable";
+    }
+    if (!*why || bars->count == BARS_MAX) {
+        add_bar(bars, row->entry, row->node, block);
+        return;
+    }
+    snprintf(reason, sizeof(reason), "%.60s is not comparable with that of %s: %.180s",
+             qm_picture_scheme_name(row->node), set->entries[bars->blocks[block].first].label, why);
+    add_bar(bars, row->entry, row->node, add_block(bars, row->entry, reason));
+}
+
 // The rows of a group's entries, by scheme; those that differ in what concerns the scheme alone get blocks of their own.
 static void add_group(struct bars *bars, const struct qm_picture_set *set, size_t group, size_t block)
 {
@@ -125,31 +182,11 @@ static void add_group(struct bars *bars, const struct qm_picture_set *set, size_
             break; // the first of each
         }
     }
-    for (size_t s = 0; s < set->scheme_count; s++) {
-        for (size_t m = 0; m < count; m++) {
-            const struct qm_picture_entry *entry = &set->entries[members[m]];
-            for (size_t i = 0; i < qm_node_count(entry->schemes); i++) {
-                const struct qm_node *scheme = qm_node_at(entry->schemes, i);
-                const char *why = "";
-                if (!has_speed(scheme) || qm_picture_scheme_index(set, qm_picture_scheme_name(scheme)) != s)
-                    continue;
-                const struct qm_comparison *comparison = is_compared[members[m]] ? &comparisons[members[m]] : NULL;
-                for (size_t k = 0; comparison && k < comparison->scheme_count; k++) {
-                    const struct qm_scheme_comparison *pair = &comparison->schemes[k];
-                    if (pair->b == scheme && pair->a && pair->verdict == QM_NOT_COMPARABLE)
-                        why = pair->why[0] ? pair->why : "it is not comparable";
-                }
-                if (*why && qm_result_row_is_ok(scheme) && bars->count < BARS_MAX) {
-                    char reason[400];
-                    snprintf(reason, sizeof(reason), "%.60s is not comparable with that of %s: %.200s",
-                             qm_picture_scheme_name(scheme), set->entries[first].label, why);
-                    add_bar(bars, members[m], scheme, add_block(bars, members[m], reason));
-                } else {
-                    add_bar(bars, members[m], scheme, block);
-                }
-            }
-        }
-    }
+    size_t row_count = 0;
+    struct row *rows = rows_of(set, members, count, &row_count);
+    for (size_t i = 0; rows && i < row_count; i++)
+        add_row(bars, set, &rows[i], is_compared[rows[i].entry] ? &comparisons[rows[i].entry] : NULL, block);
+    free(rows);
     for (size_t e = 0; e < set->count; e++) {
         if (is_compared[e])
             qm_comparison_free(&comparisons[e]);

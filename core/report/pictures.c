@@ -107,6 +107,7 @@ enum qm_status qm_picture_draw(const struct qm_picture_set *set, enum qm_picture
     sheet.left = sheet.is_narrow ? 12 : 24;
     sheet.right = width - sheet.left;
     qm_svg_begin(&sheet.svg, width, id);
+    sheet.svg.without_titles = sheet.is_narrow;
     qm_picture_title(set, picture, index, &title);
     qm_picture_summary(set, picture, index, &summary);
     if (params->standalone)

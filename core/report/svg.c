@@ -130,15 +130,67 @@ void qm_svg_end(struct qm_svg *svg, const struct qm_svg_frame *frame, struct qm_
 
 // ---- Shapes ---------------------------------------------------------------------------------------------------------
 
+// Paths go from point to point in tenths of pixels, so that they are short and no rounding adds up.
+struct pen {
+    long x, y; // tenths
+};
+
+static long tenths(double value)
+{
+    return lround(within(value) * 10);
+}
+
+// A number with the blank before it that it needs: none before a sign.
+static void put_tenths(struct qm_text *out, long value, bool is_first)
+{
+    long size = labs(value);
+    char sign = value < 0 ? '-' : is_first ? '\0' : ' ';
+    char text[32];
+    int used = 0;
+    if (sign)
+        text[used++] = sign;
+    if (size >= 10 || size == 0)
+        used += snprintf(text + used, sizeof(text) - (size_t)used, "%ld", size / 10);
+    if (size % 10 != 0)
+        used += snprintf(text + used, sizeof(text) - (size_t)used, ".%ld", size % 10);
+    qm_text_append(out, "%.*s", used, text);
+}
+
+static void move_to(struct qm_text *out, struct pen *pen, double x, double y)
+{
+    *pen = (struct pen){tenths(x), tenths(y)};
+    qm_text_append(out, "M");
+    put_tenths(out, pen->x, true);
+    put_tenths(out, pen->y, false);
+}
+
+// `is_next`: after another line, whose letter serves for this one too.
+static void line_to(struct qm_text *out, struct pen *pen, double x, double y, bool is_next)
+{
+    struct pen to = {tenths(x), tenths(y)};
+    if (!is_next)
+        qm_text_append(out, "l");
+    put_tenths(out, to.x - pen->x, !is_next);
+    put_tenths(out, to.y - pen->y, false);
+    *pen = to;
+}
+
+static void path_begin(struct qm_svg *svg, const char *classes)
+{
+    qm_text_append(&svg->body, "<path");
+    classes_of(&svg->body, classes);
+    qm_text_append(&svg->body, " d=\"");
+}
+
+static void path_end(struct qm_svg *svg, bool is_closed)
+{
+    qm_text_append(&svg->body, "%s\"/>", is_closed ? "z" : "");
+}
+
 void qm_svg_line(struct qm_svg *svg, const char *classes, double x1, double y1, double x2, double y2)
 {
-    qm_text_append(&svg->body, "<line");
-    classes_of(&svg->body, classes);
-    attribute(&svg->body, "x1", x1);
-    attribute(&svg->body, "y1", y1);
-    attribute(&svg->body, "x2", x2);
-    attribute(&svg->body, "y2", y2);
-    qm_text_append(&svg->body, "/>\n");
+    double x[2] = {x1, x2}, y[2] = {y1, y2};
+    qm_svg_path(svg, classes, x, y, 2, false);
 }
 
 static void rect(struct qm_svg *svg, const char *extra, double x, double y, double width, double height)
@@ -147,7 +199,7 @@ static void rect(struct qm_svg *svg, const char *extra, double x, double y, doub
     attribute(&svg->body, "y", y);
     attribute(&svg->body, "width", fmax(width, 0));
     attribute(&svg->body, "height", fmax(height, 0));
-    qm_text_append(&svg->body, "%s/>\n", extra);
+    qm_text_append(&svg->body, "%s/>", extra);
 }
 
 void qm_svg_rect(struct qm_svg *svg, const char *classes, double x, double y, double width, double height)
@@ -159,15 +211,14 @@ void qm_svg_rect(struct qm_svg *svg, const char *classes, double x, double y, do
 
 void qm_svg_path(struct qm_svg *svg, const char *classes, const double *x, const double *y, size_t count, bool is_area)
 {
-    char a[24], b[24];
+    struct pen pen;
     if (count == 0)
         return;
-    qm_text_append(&svg->body, "<path");
-    classes_of(&svg->body, classes);
-    qm_text_append(&svg->body, " d=\"");
-    for (size_t i = 0; i < count; i++)
-        qm_text_append(&svg->body, "%s%s %s", i ? "L" : "M", digits(x[i], a), digits(y[i], b));
-    qm_text_append(&svg->body, "%s\"/>\n", is_area ? "Z" : "");
+    path_begin(svg, classes);
+    move_to(&svg->body, &pen, x[0], y[0]);
+    for (size_t i = 1; i < count; i++)
+        line_to(&svg->body, &pen, x[i], y[i], i > 1);
+    path_end(svg, is_area);
 }
 
 void qm_svg_bar(struct qm_svg *svg, unsigned hue, unsigned pattern, double x, double y, double width, double height)
@@ -200,7 +251,7 @@ void qm_svg_mark(struct qm_svg *svg, unsigned shape, unsigned hue, bool is_open,
         {6, {-.55, .55, 1.1, .55, -.55, -1.1}, {-.95, -.95, 0, .95, .95, 0}},
         {4, {-1.2, 1.2, -1.2, 1.2}, {-.95, -.95, .95, .95}}, // an hourglass
     };
-    char class[32], a[24], b[24];
+    char class[32];
     snprintf(class, sizeof(class), is_open ? "s%u open" : "f%u edge", hue % QM_SVG_HUES);
     size_t count = corners[shape % QM_SVG_SHAPES].count;
     if (count == 0) {
@@ -209,42 +260,41 @@ void qm_svg_mark(struct qm_svg *svg, unsigned shape, unsigned hue, bool is_open,
         attribute(&svg->body, "cx", x);
         attribute(&svg->body, "cy", y);
         attribute(&svg->body, "r", radius);
-        qm_text_append(&svg->body, "/>\n");
+        qm_text_append(&svg->body, "/>");
         return;
     }
-    qm_text_append(&svg->body, "<path");
-    classes_of(&svg->body, class);
-    qm_text_append(&svg->body, " d=\"");
-    for (size_t i = 0; i < count; i++)
-        qm_text_append(&svg->body, "%s%s %s", i ? "L" : "M",
-                       digits(x + radius * corners[shape % QM_SVG_SHAPES].x[i], a),
-                       digits(y + radius * corners[shape % QM_SVG_SHAPES].y[i], b));
-    qm_text_append(&svg->body, "Z\"/>\n");
+    double xs[12], ys[12];
+    for (size_t i = 0; i < count; i++) {
+        xs[i] = x + radius * corners[shape % QM_SVG_SHAPES].x[i];
+        ys[i] = y + radius * corners[shape % QM_SVG_SHAPES].y[i];
+    }
+    qm_svg_path(svg, class, xs, ys, count, true);
 }
 
-static void interval(struct qm_svg *svg, const char *classes, bool is_x, double low, double high, double at)
+// A line between two points, and across each a short one.
+static void interval(struct qm_svg *svg, const char *classes, double x1, double y1, double x2, double y2)
 {
     const double end = 3;
-    char a[24], b[24], c[24], d[24];
-    const char *l = digits(low, a), *h = digits(high, b), *m = digits(at - end, c), *n = digits(at + end, d);
-    char middle[24];
-    digits(at, middle);
-    qm_text_append(&svg->body, "<path");
-    classes_of(&svg->body, classes);
-    if (is_x)
-        qm_text_append(&svg->body, " d=\"M%s %sH%sM%s %sV%sM%s %sV%s\"/>\n", l, middle, h, l, m, n, h, m, n);
-    else
-        qm_text_append(&svg->body, " d=\"M%s %sV%sM%s %sH%sM%s %sH%s\"/>\n", middle, l, h, m, l, n, m, h, n);
+    double across_x = x1 == x2 ? end : 0, across_y = x1 == x2 ? 0 : end;
+    struct pen pen;
+    path_begin(svg, classes);
+    move_to(&svg->body, &pen, x1 - across_x, y1 - across_y);
+    line_to(&svg->body, &pen, x1 + across_x, y1 + across_y, false);
+    move_to(&svg->body, &pen, x1, y1);
+    line_to(&svg->body, &pen, x2, y2, false);
+    move_to(&svg->body, &pen, x2 - across_x, y2 - across_y);
+    line_to(&svg->body, &pen, x2 + across_x, y2 + across_y, false);
+    path_end(svg, false);
 }
 
 void qm_svg_interval_x(struct qm_svg *svg, const char *classes, double low, double high, double y)
 {
-    interval(svg, classes, true, low, high, y);
+    interval(svg, classes, low, y, fabs(high - low) < 0.1 ? low + 0.1 : high, y);
 }
 
 void qm_svg_interval_y(struct qm_svg *svg, const char *classes, double x, double low, double high)
 {
-    interval(svg, classes, false, low, high, x);
+    interval(svg, classes, x, low, x, high);
 }
 
 void qm_svg_open(struct qm_svg *svg, const char *classes, const char *title)
@@ -252,10 +302,10 @@ void qm_svg_open(struct qm_svg *svg, const char *classes, const char *title)
     qm_text_append(&svg->body, "<g");
     classes_of(&svg->body, classes);
     qm_text_append(&svg->body, ">");
-    if (title) {
+    if (title && !svg->without_titles) {
         qm_text_append(&svg->body, "<title>");
         escaped(&svg->body, title);
-        qm_text_append(&svg->body, "</title>\n");
+        qm_text_append(&svg->body, "</title>");
     }
 }
 
@@ -329,7 +379,7 @@ static void write_text(struct qm_svg *svg, const char *classes, enum qm_svg_anch
         qm_text_append(&svg->body, " text-anchor=\"%s\"", anchor == QM_SVG_MIDDLE ? "middle" : "end");
     qm_text_append(&svg->body, ">");
     escaped(&svg->body, text);
-    qm_text_append(&svg->body, "</text>\n");
+    qm_text_append(&svg->body, "</text>");
 }
 
 void qm_svg_text(struct qm_svg *svg, const char *classes, enum qm_svg_anchor anchor, double x, double y,

@@ -21,7 +21,8 @@ enum {
 struct qm_svg {
     struct qm_text body; // owned until qm_svg_end
     double width;
-    const char *id; // borrowed: "qp-trade-0-960", of constants and numbers alone
+    const char *id;      // borrowed: "qp-trade-0-960", of constants and numbers alone
+    bool without_titles; // groups have none: of a drawing for phones, where nothing is pointed at
 };
 
 enum qm_svg_anchor {
