@@ -289,6 +289,32 @@ static void test_ten_thousand_schemes(void **state)
     qm_result_set_free(&set);
 }
 
+// No scheme at all, one result alone, and more than a matrix has room for.
+static void test_few_and_many(void **state)
+{
+    (void)state;
+    const char *paths[25];
+    struct qm_result_set set;
+    struct qm_text page;
+    load(fixtures, 1, &set);
+    qm_node_set_node(set.entries[0].result, "schemes", qm_node_new_sequence());
+    assert_int_equal(qm_result_check(set.entries[0].result), QM_OK);
+    write_page(&set, &page);
+    expect_nested(page.bytes);
+    expect(page.bytes, "One result alone");
+    qm_text_free(&page);
+    qm_result_set_free(&set);
+    for (size_t i = 0; i < 25; i++)
+        paths[i] = fixtures[i % FIXTURES];
+    load(paths, 25, &set);
+    write_page(&set, &page);
+    expect_nested(page.bytes);
+    expect(page.bytes, "25 results in ");
+    expect(page.bytes, "results that may stand side by side: <b>");
+    qm_text_free(&page);
+    qm_result_set_free(&set);
+}
+
 static void test_html(void **state)
 {
     (void)state;
@@ -322,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_twenty_results_are_small),
         cmocka_unit_test(test_wrong_has_no_speed),
         cmocka_unit_test(test_unscored),
+        cmocka_unit_test(test_few_and_many),
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_ten_thousand_schemes),
     };
