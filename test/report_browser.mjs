@@ -229,7 +229,7 @@ async function byKeyboard(file) {
   await page.keyboard.press('Enter');
   check(await head.getAttribute('aria-sort') === 'descending', 'keyboard: a table is not sorted');
   const gains = await page.evaluate(() => [...document.querySelectorAll('#trade tbody tr')]
-    .map(r => r.cells[3] && r.cells[3].dataset.v).filter(v => v).map(Number));
+    .map(r => r.cells[3] && r.cells[3].querySelector('b')).filter(b => b).map(b => parseFloat(b.textContent)));
   check(gains.length > 3 && gains.every((g, i) => i === 0 || g <= gains[i - 1]), `keyboard: gains are ${gains}`);
   await page.locator('.filter input').fill('w8a8');
   const shown = await page.locator('#trade tbody tr:visible th').allTextContents();

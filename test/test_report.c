@@ -209,7 +209,7 @@ static void test_wrong_has_no_speed(void **state)
     expect_nested(page.bytes);
     expect(page.bytes, "WRONG");
     const char *trade = strstr(page.bytes, "<section id=\"trade\""), *end = strstr(trade, "</section>");
-    for (const char *at = strstr(trade, "data-v="); at; at = strstr(at + 1, "data-v="))
+    for (const char *at = strstr(trade, "<td class=\"n\"><b>"); at; at = strstr(at + 1, "<td class=\"n\"><b>"))
         assert_true(at > end);
     expect(page.bytes, "Nothing may be quoted");
     expect(page.bytes, "No scheme is ok");

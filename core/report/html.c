@@ -180,13 +180,10 @@ void qm_html_cellf(struct qm_html_table *table, const char *format, ...)
     qm_html_cell(table, text);
 }
 
-void qm_html_cell_number(struct qm_html_table *table, const char *text, bool has_value, double value)
+void qm_html_cell_number(struct qm_html_table *table, const char *text)
 {
-    if (has_value)
-        qm_text_append(table->out, "<td class=\"n\" data-v=\"%.9g\">", value);
-    else
-        qm_text_append(table->out, "<td class=\"n\">");
-    qm_html_text(table->out, text);
+    qm_html_cell_open(table, "n");
+    qm_html_element(table->out, "b", NULL, text);
     qm_html_cell_close(table);
 }
 

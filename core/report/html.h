@@ -53,8 +53,8 @@ void qm_html_table_row(struct qm_html_table *table, int device, const char *clas
 void qm_html_cell_head(struct qm_html_table *table, const char *text);
 void qm_html_cell(struct qm_html_table *table, const char *text);
 void qm_html_cellf(struct qm_html_table *table, const char *format, ...) QM_PRINTF(2, 3);
-// Right-aligned, with the number that the table is sorted by, where there is one.
-void qm_html_cell_number(struct qm_html_table *table, const char *text, bool has_value, double value);
+// Right-aligned; the page's script sorts by the number that the text begins with.
+void qm_html_cell_number(struct qm_html_table *table, const char *text);
 // One cell over all columns that are left of `columns` in all.
 void qm_html_cell_span(struct qm_html_table *table, const char *class, const char *text);
 // A cell that the caller fills with markup of its own, up to qm_html_cell_close.

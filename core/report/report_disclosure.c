@@ -12,6 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    ROW_BYTES = 700, // of the matrix, and a line for a scheme that is not written in full
+};
+
 // ---- Commands -----------------------------------------------------------------------------------------------------
 
 // A file's name as a shell takes it, whatever is in it.
@@ -51,29 +55,100 @@ static void command(struct qm_text *out, const char *verb, const char *file, con
     qm_text_append(out, "</code></pre>\n");
 }
 
-// ---- One scheme ---------------------------------------------------------------------------------------------------
+// ---- What was told before -------------------------------------------------------------------------------------------
 
-static void level(struct qm_text *out, enum qm_disclosure_level of)
+// In a page of very many schemes what one states in the same words as one before it refers to that one.
+struct told {
+    struct told_item {
+        const struct qm_component *component;
+        char *text; // owned
+        const struct qm_node *scheme;
+        size_t index;
+    } * items; // owned
+    size_t count, capacity;
+    size_t rows_left; // of the matrix, and as many schemes to disclose
+};
+
+static const struct told_item *find_told(const struct told *told, const struct qm_component *component,
+                                         const char *text)
 {
-    static const char *const classes[] = {"undisclosed", "partly", "disclosed"};
-    qm_text_append(out, "<span class=\"lv %s\">%s</span>", classes[of], qm_disclosure_level_name(of));
+    for (size_t i = 0; i < told->count; i++)
+        if (told->items[i].component == component && strcmp(told->items[i].text, text) == 0)
+            return &told->items[i];
+    return NULL;
 }
 
-static void component_row(struct qm_report *report, struct qm_html_table *table, const struct qm_node *claim,
+// Without memory nothing is kept, and all is written in full.
+static void keep_told(struct told *told, const struct told_item *item)
+{
+    if (told->count == told->capacity) {
+        size_t capacity = told->capacity ? 2 * told->capacity : 256;
+        struct told_item *grown = realloc(told->items, capacity * sizeof(*grown));
+        if (!grown)
+            return;
+        told->items = grown;
+        told->capacity = capacity;
+    }
+    told->items[told->count] = *item;
+    told->items[told->count].text = strdup(item->text);
+    told->count += told->items[told->count].text != NULL;
+}
+
+static void free_told(struct told *told)
+{
+    for (size_t i = 0; i < told->count; i++)
+        free(told->items[i].text);
+    free(told->items);
+}
+
+// ---- One scheme ---------------------------------------------------------------------------------------------------
+
+static void cell_level(struct qm_html_table *table, enum qm_disclosure_level level)
+{
+    static const char *const tags[] = {"strong", "em", "span"};
+    qm_html_cell_open(table, "lv");
+    qm_html_element(table->out, tags[level], NULL, qm_disclosure_level_name(level));
+    qm_html_cell_close(table);
+}
+
+// One scheme of one result, and what was told of those before it.
+struct own {
+    const struct qm_node *scheme, *claim;
+    const struct qm_audit *audit;
+    size_t index;
+    struct told *told;
+};
+
+static void write_told(struct qm_report *report, const struct own *own, const struct qm_component *component,
+                       char *text)
+{
+    const struct told_item item = {component, text, own->scheme, own->index};
+    const struct told_item *before =
+        report->is_large && strlen(text) > 100 ? find_told(own->told, component, text) : NULL;
+    if (before) {
+        qm_text_append(report->out, "<p>In the same words as <b>");
+        qm_html_short(report->out, qm_node_text_at(before->scheme, "name", "?"), 40);
+        qm_text_append(report->out, "</b> of result %zu.</p>", before->index + 1);
+        return;
+    }
+    if (report->is_large)
+        keep_told(own->told, &item);
+    qm_html_lines(report->out, text, false);
+}
+
+static void component_row(struct qm_report *report, struct qm_html_table *table, const struct own *own,
                           const struct qm_audit_row *row)
 {
     struct qm_text text = {0};
-    qm_fact_component(&text, claim, row->component);
+    qm_fact_component(&text, own->claim, row->component);
     qm_html_table_row(table, -1, NULL);
     qm_html_cell_head(table, row->component->title);
-    qm_html_cell_open(table, NULL);
-    level(report->out, row->level);
-    qm_html_cell_close(table);
+    cell_level(table, row->level);
     qm_html_cell_open(table, "w told");
     if (row->level == QM_UNDISCLOSED)
         qm_text_append(report->out, "<p class=\"gap\"><strong>undisclosed</strong></p>");
-    else
-        qm_html_lines(report->out, qm_text_bytes(&text), false);
+    else if (text.bytes)
+        write_told(report, own, row->component, text.bytes);
     for (size_t i = 0; i < row->gap_count && row->level != QM_UNDISCLOSED; i++) {
         const struct qm_gap *gap = &row->gaps[i];
         qm_text_append(report->out, "<p class=\"gap\"><strong>%s</strong>: ",
@@ -116,9 +191,11 @@ static void hashes(struct qm_text *out, const struct qm_node *result, const stru
     qm_text_append(out, "</dl>\n");
 }
 
-static enum qm_status scheme_details(struct qm_report *report, size_t index, const struct qm_node *scheme,
-                                     const struct qm_node *claim, const struct qm_audit *audit)
+static void scheme_details(struct qm_report *report, const struct own *own)
 {
+    size_t index = own->index;
+    const struct qm_node *scheme = own->scheme, *claim = own->claim;
+    const struct qm_audit *audit = own->audit;
     const struct qm_result_entry *entry = &report->set->entries[index];
     struct qm_text *out = report->out, paragraph = {0};
     struct qm_html_table table;
@@ -128,9 +205,9 @@ static enum qm_status scheme_details(struct qm_report *report, size_t index, con
     qm_html_short(out, name, 60);
     qm_text_append(out, "</b> ");
     qm_html_short(out, report->labels[index], 60);
-    qm_text_append(out, " <span class=\"lv %s\">%s</span></summary>\n",
-                   audit->verdict == QM_CLAIM_DEPLOYMENT_GRADE ? "disclosed" : "partly",
-                   qm_claim_verdict_name(audit->verdict));
+    bool is_grade = audit->verdict == QM_CLAIM_DEPLOYMENT_GRADE;
+    qm_text_append(out, " <span class=\"lv\"><%s>%s</%s></span></summary>\n", is_grade ? "span" : "em",
+                   qm_claim_verdict_name(audit->verdict), is_grade ? "span" : "em");
     qm_statement_paragraph(&paragraph, claim, audit);
     qm_html_element(out, "p", "statement", qm_text_bytes(&paragraph));
     out->failed = out->failed || paragraph.failed;
@@ -141,12 +218,25 @@ static enum qm_status scheme_details(struct qm_report *report, size_t index, con
     qm_html_table_column(&table, "disclosure", 0);
     qm_html_table_column(&table, "what is stated", QM_HTML_WRAP);
     for (size_t i = 0; i < QM_COMPONENT_COUNT; i++)
-        component_row(report, &table, claim, &audit->rows[i]);
+        component_row(report, &table, own, &audit->rows[i]);
     qm_html_table_end(&table);
     hashes(out, entry->result, scheme);
     command(out, "reproduce", file_of(entry), name);
     qm_text_append(out, "</details>\n");
-    return QM_OK;
+}
+
+// Where the page would become too large: how to have it.
+static void scheme_elsewhere(struct qm_report *report, const struct own *own)
+{
+    const char *name = qm_node_text_at(own->scheme, "name", "?");
+    qm_text_append(report->out, "<p class=\"left\"><b>");
+    qm_html_short(report->out, name, 60);
+    qm_text_append(report->out, "</b> %s: the page would be too large; <code>qmark claim ",
+                   qm_claim_verdict_name(own->audit->verdict));
+    shell_word(report->out, file_of(&report->set->entries[own->index]));
+    qm_text_append(report->out, " --scheme ");
+    shell_word(report->out, name);
+    qm_text_append(report->out, "</code> writes all of it.</p>\n");
 }
 
 static void matrix_row(struct qm_report *report, struct qm_html_table *table, size_t index,
@@ -159,16 +249,14 @@ static void matrix_row(struct qm_report *report, struct qm_html_table *table, si
         return;
     }
     for (size_t i = 0; i < QM_COMPONENT_COUNT; i++) {
-        qm_html_cell_open(table, NULL);
-        level(report->out, audit->rows[i].level);
-        qm_html_cell_close(table);
+        cell_level(table, audit->rows[i].level);
     }
     qm_html_cell(table, qm_claim_verdict_name(audit->verdict));
 }
 
 // The matrix goes straight into the page, the details of each scheme after it.
 static enum qm_status disclose(struct qm_report *report, struct qm_html_table *table, struct qm_text *details,
-                               size_t index, const struct qm_node *scheme)
+                               struct told *told, size_t index, const struct qm_node *scheme)
 {
     struct qm_audit audit;
     struct qm_node *claim = NULL;
@@ -181,15 +269,21 @@ static enum qm_status disclose(struct qm_report *report, struct qm_html_table *t
     QM_TRY(qm_claim_from_result(result, qm_node_text_at(scheme, "name", "?"), &claim));
     qm_audit_claim(claim, &audit);
     matrix_row(report, table, index, scheme, &audit);
+    const struct own own = {scheme, claim, &audit, index, told};
     report->out = details;
-    enum qm_status status = scheme_details(report, index, scheme, claim, &audit);
+    size_t to_come = told->rows_left > 0 ? --told->rows_left * ROW_BYTES : 0;
+    if (page->used + details->used + to_come < QM_REPORT_BYTES)
+        scheme_details(report, &own);
+    else
+        scheme_elsewhere(report, &own);
     report->out = page;
     qm_node_destroy(&claim);
-    return status;
+    return QM_OK;
 }
 
 enum qm_status qm_report_disclosure(struct qm_report *report)
 {
+    struct told told = {0};
     struct qm_html_table table;
     struct qm_text details = {0};
     enum qm_status status = QM_OK;
@@ -204,11 +298,16 @@ enum qm_status qm_report_disclosure(struct qm_report *report)
     for (size_t i = 0; i < QM_COMPONENT_COUNT; i++)
         qm_html_table_column(&table, qm_components[i].title, 0);
     qm_html_table_column(&table, "as a statement", 0);
+    for (size_t i = 0; i < report->set->count; i++) {
+        const struct qm_node *list[QM_REPORT_SCHEMES];
+        size_t left = 0;
+        told.rows_left += qm_report_schemes(qm_report_result(report, i), list, &left);
+    }
     for (size_t i = 0; i < report->set->count && status == QM_OK; i++) {
         const struct qm_node *list[QM_REPORT_SCHEMES];
         size_t left = 0, count = qm_report_schemes(qm_report_result(report, i), list, &left);
         for (size_t k = 0; k < count && status == QM_OK; k++)
-            status = disclose(report, &table, &details, i, list[k]);
+            status = disclose(report, &table, &details, &told, i, list[k]);
         qm_report_row_left(&table, report, i, left);
     }
     qm_html_table_end(&table);
@@ -219,6 +318,7 @@ enum qm_status qm_report_disclosure(struct qm_report *report)
         qm_text_append(report->out, "<p>No scheme is ok, so that nothing is claimed of any.</p>\n");
     report->out->failed = report->out->failed || details.failed;
     qm_text_free(&details);
+    free_told(&told);
     qm_report_beware(report,
                      "a disclosure that is full is not thereby true. <code>qmark verify</code> recomputes a "
                      "result from its raw samples, <code>qmark reproduce</code> runs it again on your own card.");

@@ -216,7 +216,7 @@ static void differences(struct qm_report *report, const struct told_list *list)
         qm_html_short(report->out, item->difference.b, 28);
         qm_html_cell_close(&table);
         snprintf(pairs, sizeof(pairs), "%zu", item->pairs);
-        qm_html_cell_number(&table, pairs, true, (double)item->pairs);
+        qm_html_cell_number(&table, pairs);
     }
     qm_html_table_end(&table);
     if (list->count > shown || list->is_cut)

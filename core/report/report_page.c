@@ -15,6 +15,7 @@
 const char qm_report_page_mark[] = "<!doctype html>\n<!-- qmark report -->\n";
 
 enum {
+    LARGE = 150,     // schemes
     NARROW_MAX = 10, // results; of more, phones scroll the wide pictures, so that the page stays small
 };
 
@@ -37,11 +38,17 @@ enum {
 
 // ---- The frame ----------------------------------------------------------------------------------------------------
 
+static size_t schemes_of(const struct qm_report *report)
+{
+    size_t schemes = 0;
+    for (size_t i = 0; i < report->set->count; i++)
+        schemes += qm_node_count(qm_node_child(qm_report_result(report, i), "schemes"));
+    return schemes;
+}
+
 static void page_title(const struct qm_report *report, char text[160])
 {
-    size_t schemes = 0, count = report->set->count;
-    for (size_t i = 0; i < count; i++)
-        schemes += qm_node_count(qm_node_child(qm_report_result(report, i), "schemes"));
+    size_t schemes = schemes_of(report), count = report->set->count;
     snprintf(text, 160, "%zu scheme%s in %zu result%s: what they gain, and what it costs", schemes,
              schemes == 1 ? "" : "s", count, count == 1 ? "" : "s");
 }
@@ -136,6 +143,20 @@ static void label_of(const struct qm_node *result, size_t index, char label[QM_R
     qm_utf8_trim(label);
 }
 
+// The number and the beginning of the name.
+static void shorten(const char *label, char out[QM_REPORT_SHORT_BYTES])
+{
+    size_t bytes = 0, count = 0;
+    for (; label[bytes] && count < 20; count++) {
+        bytes++;
+        while (((unsigned char)label[bytes] & 0xc0) == 0x80)
+            bytes++;
+    }
+    if (bytes > QM_REPORT_SHORT_BYTES - 8)
+        bytes = QM_REPORT_SHORT_BYTES - 8;
+    snprintf(out, QM_REPORT_SHORT_BYTES, "%.*s%s", (int)bytes, label, label[bytes] ? "\xe2\x80\xa6" : "");
+}
+
 static enum qm_status quote(struct qm_report *report)
 {
     size_t count = report->set->count;
@@ -154,19 +175,22 @@ static enum qm_status prepare(struct qm_report *report)
 {
     size_t count = report->set->count;
     report->labels = calloc(count, sizeof(*report->labels));
+    report->shorts = calloc(count, sizeof(*report->shorts));
     report->keys = calloc(count, sizeof(*report->keys));
     report->groups = calloc(count, sizeof(*report->groups));
     struct qm_picture_source *sources = calloc(count, sizeof(*sources));
     enum qm_status status = QM_OK;
-    if (!report->labels || !report->keys || !report->groups || !sources)
+    if (!report->labels || !report->shorts || !report->keys || !report->groups || !sources)
         QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a report of %zu results; name fewer", count));
     for (size_t i = 0; i < count; i++) {
         const struct qm_result_entry *entry = &report->set->entries[i];
         label_of(entry->result, i, report->labels[i]);
+        shorten(report->labels[i], report->shorts[i]);
         QM_GUARD(qm_compare_key_of(entry->result, &report->keys[i]));
         sources[i] =
             (struct qm_picture_source){.result = entry->result, .path = entry->path, .is_changed = !entry->is_intact};
     }
+    report->is_large = schemes_of(report) > LARGE;
     QM_GUARD(qm_compare_group(report->keys, count, report->groups, &report->group_count));
     QM_GUARD(qm_picture_set_create(sources, count, &report->pictures));
 done:
@@ -194,6 +218,7 @@ enum qm_status qm_report_page_write(struct qm_result_set *set, struct qm_text *o
     }
     free(report.words);
     free(report.labels);
+    free(report.shorts);
     free(report.keys);
     free(report.groups);
     qm_picture_set_destroy(&report.pictures);

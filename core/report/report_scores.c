@@ -100,14 +100,16 @@ static const struct qm_node *task_like(const struct qm_node *tasks, size_t place
     return NULL;
 }
 
-static void task_rows(struct qm_html_table *table, size_t index, const struct qm_node *const *schemes, size_t count)
+static void task_rows(struct qm_html_table *table, size_t index, const struct qm_node *const *schemes, size_t count,
+                      bool only_graded)
 {
     const struct qm_node *tasks = qm_node_get(schemes[0], "accuracy.tasks");
     for (size_t t = 0; t < qm_node_count(tasks) && t < TASKS_MAX; t++) {
         const struct qm_node *task = qm_node_at(tasks, t);
         bool is_graded = false;
         char text[200];
-        qm_node_bool_at(task, "graded", &is_graded);
+        if ((!qm_node_bool_at(task, "graded", &is_graded) || !is_graded) && only_graded)
+            continue;
         snprintf(text, sizeof(text), "%.80s, %.80s", qm_node_text_at(task, "task", "?"),
                  qm_node_text_at(task, "difficulty", "?"));
         qm_html_table_row(table, (int)index, NULL);
@@ -133,7 +135,8 @@ static void tasks_of(struct qm_report *report, size_t index)
     for (size_t from = 0; from < scored_count; from += PIVOT_SCHEMES) {
         size_t now = scored_count - from < PIVOT_SCHEMES ? scored_count - from : PIVOT_SCHEMES;
         struct qm_html_table table;
-        snprintf(caption, sizeof(caption), "Exact match by task and difficulty: %s", report->labels[index]);
+        snprintf(caption, sizeof(caption), "Exact match by task and difficulty%s: %s",
+                 report->is_large ? ", of graded tasks" : "", report->labels[index]);
         qm_html_table_begin(&table, report->out, ++report->tables, caption, "sortable");
         qm_html_table_column(&table, "task, difficulty", 0);
         qm_html_table_column(&table, "examples", QM_HTML_RIGHT);
@@ -141,7 +144,7 @@ static void tasks_of(struct qm_report *report, size_t index)
         qm_html_table_column(&table, "fp32", QM_HTML_RIGHT);
         for (size_t s = 0; s < now; s++)
             qm_html_table_column(&table, qm_node_text_at(scored[from + s], "name", "?"), QM_HTML_RIGHT);
-        task_rows(&table, index, scored + from, now);
+        task_rows(&table, index, scored + from, now, report->is_large);
         qm_html_table_end(&table);
     }
 }
@@ -308,6 +311,9 @@ enum qm_status qm_report_accuracy(struct qm_report *report)
     }
     if (report->set->count > 1)
         qm_text_append(report->out, "</details>\n");
+    if (report->is_large)
+        qm_text_append(report->out, "<p class=\"left\">Tasks that are not graded are left out of a page of so many "
+                                    "schemes; <code>qmark show --tasks</code> lists them.</p>\n");
     answers(report);
     QM_TRY(calibration(report));
     qm_report_beware(report, "an interval says how far chance goes on this evaluation set. It says nothing of other "

@@ -11,7 +11,8 @@ static const char qm_report_script[] =
     "b.textContent=text;b.addEventListener('click',act);return b;}\n"
     // ---- sorting: rows without that column, such as those that were wrong, stay below ----
     "function keyOf(row,n,columns){if(row.cells.length!==columns)return null;var c=row.cells[n];"
-    "return c.hasAttribute('data-v')?parseFloat(c.getAttribute('data-v')):c.textContent;}\n"
+    "if(!c.classList.contains('n'))return c.textContent;var v=c.querySelector('b')||c;"
+    "v=parseFloat(v.textContent.replace(/,/g,''));return isNaN(v)?null:v;}\n"
     "function compare(a,b){if(a===null||b===null)return a===b?0:a===null?2:-2;"
     "var x=typeof a==='number',y=typeof b==='number';if(x!==y)return x?-2:2;"
     "if(x)return a<b?-1:a>b?1:0;var o=a.localeCompare(b,undefined,{numeric:true});return o<0?-1:o>0?1:0;}\n"

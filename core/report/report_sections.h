@@ -13,6 +13,9 @@ enum {
     QM_REPORT_SCHEMES = 40, // rows of one result in a table; what is beyond is counted
     QM_REPORT_MATRIX = 20,  // results of which every pair is compared
     QM_REPORT_LABEL_BYTES = 200,
+    QM_REPORT_SHORT_BYTES = 80,
+    QM_REPORT_PICTURES = 6,        // of a kind, in a report of many results
+    QM_REPORT_BYTES = 1900 * 1000, // of a page; what of disclosures goes beyond is named, with how to have it
 };
 
 struct qm_report {
@@ -20,8 +23,10 @@ struct qm_report {
     struct qm_picture_set *pictures;
     struct qm_text *out;
     unsigned tables;                       // begun so far
+    bool is_large;                         // of more schemes than all of whose tasks have room
     bool with_narrow;                      // pictures are drawn for phones, too
     char (*labels)[QM_REPORT_LABEL_BYTES]; // of each result: "2 · RTX 3060 · vulkan"
+    char (*shorts)[QM_REPORT_SHORT_BYTES]; // the same, cut to a few characters, for rows
     struct qm_report_words {               // of each result (sentence.h)
         struct qm_text quote, cautions;
     } * words;

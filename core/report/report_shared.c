@@ -63,7 +63,10 @@ static enum qm_status figure(struct qm_report *report, enum qm_picture picture, 
 
 enum qm_status qm_report_pictures(struct qm_report *report, enum qm_picture picture, size_t open)
 {
-    size_t count = qm_picture_count(report->pictures, picture);
+    size_t all = qm_picture_count(report->pictures, picture);
+    size_t count = report->with_narrow || all < QM_REPORT_PICTURES ? all : QM_REPORT_PICTURES;
+    if (report->is_large && picture == QM_PICTURE_TRADE && count > 1)
+        count = 1;
     for (size_t i = 0; i < count; i++) {
         if (i == open)
             qm_text_append(report->out, "<details class=\"more\"><summary>%zu more picture%s of this kind</summary>\n",
@@ -72,6 +75,12 @@ enum qm_status qm_report_pictures(struct qm_report *report, enum qm_picture pict
     }
     if (count > open)
         qm_text_append(report->out, "</details>\n");
+    if (all > count)
+        qm_text_append(
+            report->out,
+            "<p class=\"left\">%zu more pictures of this kind are not in this page; <code>qmark report RESULT... "
+            "--only %s --drawing %zu</code> and on draws them.</p>\n",
+            all - count, qm_picture_name(picture), count + 1);
     return QM_OK;
 }
 
@@ -111,7 +120,7 @@ void qm_report_cells_of(struct qm_html_table *table, const struct qm_report *rep
                         const struct qm_node *scheme)
 {
     qm_html_cell_open(table, "d");
-    qm_html_short(table->out, report->labels[index], 22);
+    qm_html_text(table->out, report->shorts[index]);
     qm_html_cell_close(table);
     qm_html_cell_head(table, qm_node_text_at(scheme, "name", "?"));
 }
@@ -132,7 +141,7 @@ void qm_report_cell_reason(struct qm_html_table *table, const struct qm_node *sc
 
 static void cell_none(struct qm_html_table *table, const char *word)
 {
-    qm_text_append(table->out, "<td class=\"n none\">");
+    qm_text_append(table->out, "<td class=\"n\">");
     qm_html_short(table->out, word, 40);
     qm_text_append(table->out, "</td>");
     table->cell++;
@@ -157,11 +166,11 @@ static void cell_interval(struct qm_html_table *table, const struct qm_node *hol
     }
     number_text(value, as_share, text);
     bool is_percent = as_share && fabs(value) < 1e6;
-    qm_text_append(table->out, "<td class=\"n\" data-v=\"%.9g\"><b>%s%s</b>", value, text, is_percent ? " %" : "");
+    qm_text_append(table->out, "<td class=\"n\"><b>%s%s</b>", text, is_percent ? " %" : "");
     if (qm_node_double_at(holder, "low", &low) && qm_node_double_at(holder, "high", &high)) {
         number_text(low, as_share, low_text);
         number_text(high, as_share, high_text);
-        qm_text_append(table->out, " <span class=\"i\">[%s, %s]</span>", low_text, high_text);
+        qm_text_append(table->out, " <i>[%s, %s]</i>", low_text, high_text);
     }
     qm_text_append(table->out, "</td>");
     table->cell++;

@@ -10,7 +10,8 @@
 #include <string.h>
 
 enum {
-    KERNELS_MAX = 60, // of one result
+    KERNELS_MAX = 60,   // of one result
+    KERNELS_LARGE = 12, // of one of many
     PICTURES_OPEN = 2,
 };
 
@@ -26,7 +27,6 @@ static const struct qm_node *sustained_of(const struct qm_node *scheme)
 static void cell_reading(struct qm_html_table *table, const struct qm_node *reading)
 {
     char low[QM_SHOW_NUMBER_BYTES], high[QM_SHOW_NUMBER_BYTES], text[2 * QM_SHOW_NUMBER_BYTES + 8];
-    double value = 0;
     if (!qm_node_is_mapping(reading)) {
         qm_report_cell_value(table, reading, "not measured");
         return;
@@ -34,8 +34,7 @@ static void cell_reading(struct qm_html_table *table, const struct qm_node *read
     qm_show_number(qm_node_child(reading, "lowest"), low);
     qm_show_number(qm_node_child(reading, "highest"), high);
     snprintf(text, sizeof(text), "%s to %s", low, high);
-    bool has_value = qm_node_double_at(reading, "highest", &value);
-    qm_html_cell_number(table, text, has_value, value);
+    qm_html_cell_number(table, text);
 }
 
 static void sustained_row(struct qm_report *report, struct qm_html_table *table, size_t index,
@@ -176,7 +175,7 @@ static void ceilings(struct qm_report *report)
             }
             qm_show_double(rate, number);
             snprintf(text, sizeof(text), "%s %.16s", number, qm_node_text_at(kind, "unit", "?"));
-            qm_html_cell_number(&table, text, true, rate);
+            qm_html_cell_number(&table, text);
         }
     }
     qm_html_table_end(&table);
@@ -197,7 +196,7 @@ static void kernel_row(struct qm_report *report, struct qm_html_table *table, si
     char text[QM_SHOW_NUMBER_BYTES];
     qm_html_table_row(table, (int)index, NULL);
     qm_html_cell_open(table, "d");
-    qm_html_short(table->out, report->labels[index], 22);
+    qm_html_text(table->out, report->shorts[index]);
     qm_html_cell_close(table);
     qm_html_cell_head(table, qm_node_text_at(row, "name", "?"));
     qm_report_cell_path(table, row, "shape", "?");
@@ -210,7 +209,7 @@ static void kernel_row(struct qm_report *report, struct qm_html_table *table, si
     if (qm_node_double_at(row, "rate", &rate)) {
         qm_show_double(rate, number);
         snprintf(with_unit, sizeof(with_unit), "%s %.16s", number, qm_node_text_at(row, "unit", ""));
-        qm_html_cell_number(table, with_unit, true, rate);
+        qm_html_cell_number(table, with_unit);
     } else {
         qm_report_cell_value(table, qm_node_child(row, "rate"), "not measured");
     }
@@ -218,7 +217,7 @@ static void kernel_row(struct qm_report *report, struct qm_html_table *table, si
     qm_report_cell_path(table, row, "ceiling", "not measured");
     if (qm_node_double_at(row, "share", &share) && share < 1e6) {
         snprintf(text, sizeof(text), "%.0f %%", share * 100);
-        qm_html_cell_number(table, text, true, share);
+        qm_html_cell_number(table, text);
     } else {
         qm_report_cell_value(table, NULL, "not measured");
     }
@@ -235,7 +234,7 @@ static size_t kernels_of(struct qm_report *report, struct qm_html_table *table, 
             const struct qm_node *row = qm_node_at(kernels, k);
             if (!qm_node_is_number(qm_node_child(row, "rate")) || was_shown(shown, rows, row))
                 continue;
-            if (rows == KERNELS_MAX) {
+            if (rows == (report->is_large ? KERNELS_LARGE : KERNELS_MAX)) {
                 more++;
                 continue;
             }

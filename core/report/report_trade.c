@@ -41,7 +41,7 @@ static void cell_memory(struct qm_html_table *table, const struct qm_node *schem
         return;
     }
     snprintf(text, sizeof(text), "%.1f", (double)bytes / 1048576.0);
-    qm_html_cell_number(table, text, true, (double)bytes);
+    qm_html_cell_number(table, text);
 }
 
 static void cell_verdict(struct qm_html_table *table, const struct qm_node *scheme)
