@@ -239,8 +239,8 @@ static void tell_model(const struct told *told, struct qm_text *out)
         for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
             differs =
                 differs || strcmp(qm_node_text_at(first, paths[i], ""), qm_node_text_at(other, paths[i], "")) != 0;
-        differs_wide = differs_wide ||
-                       strcmp(qm_node_text_at(first, "model.widen", "1"), qm_node_text_at(other, "model.widen", "1"));
+        differs_wide = differs_wide || strcmp(qm_node_text_at(first, "model.widen", "1"),
+                                              qm_node_text_at(other, "model.widen", "1")) != 0;
         differs_version = differs_version || strcmp(qm_node_text_at(first, "qmark.version", ""),
                                                     qm_node_text_at(other, "qmark.version", "")) != 0;
     }
