@@ -336,6 +336,12 @@ static void test_usual(void **state)
     struct qm_picture_set *set = set_of(many, RESULTS_MAX, NULL);
     struct drawing *d = draw(set, QM_PICTURE_VENDORS, 0, QM_PICTURE_WIDE);
     assert_true(tells(d, " #19"));
+    char hash[16];
+    size_t told = 0; // each one's hash
+    snprintf(hash, sizeof(hash), "%.12s", qm_node_text_at(results[0], "hash", "?"));
+    for (const char *at = qm_text_bytes(&d->text); (at = strstr(at, hash)); at++)
+        told++;
+    assert_int_equal(told, RESULTS_MAX);
     release(d);
     size_t bytes = 0;
     for (int picture = 0; picture < QM_PICTURE_COUNT; picture++) {
