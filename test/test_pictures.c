@@ -336,6 +336,12 @@ static void test_usual(void **state)
     struct qm_picture_set *set = set_of(many, RESULTS_MAX, NULL);
     struct drawing *d = draw(set, QM_PICTURE_VENDORS, 0, QM_PICTURE_WIDE);
     assert_true(tells(d, " #19"));
+    char hash[16];
+    size_t told = 0; // each one's hash
+    snprintf(hash, sizeof(hash), "%.12s", qm_node_text_at(results[0], "hash", "?"));
+    for (const char *at = qm_text_bytes(&d->text); (at = strstr(at, hash)); at++)
+        told++;
+    assert_int_equal(told, RESULTS_MAX);
     release(d);
     size_t bytes = 0;
     for (int picture = 0; picture < QM_PICTURE_COUNT; picture++) {
@@ -727,12 +733,50 @@ static void test_names(void **state)
     assert_non_null(strstr(text, "\xe2\x80\xa6"));
 }
 
+// The luminance of "#rrggbb" after `before` in a style, as WCAG 2.1 defines it.
+static double luminance_of(const char *style, const char *before)
+{
+    static const double weights[] = {0.2126, 0.7152, 0.0722};
+    const char *at = strstr(style, before);
+    double sum = 0;
+    assert_non_null(at);
+    unsigned long colour = strtoul(at + strlen(before) + 1, NULL, 16);
+    for (int i = 0; i < 3; i++) {
+        double part = (double)(colour >> (16 - 8 * i) & 255) / 255;
+        sum += weights[i] * (part <= 0.04045 ? part / 12.92 : pow((part + 0.055) / 1.055, 2.4));
+    }
+    return sum;
+}
+
+// Every hue may colour text, in light and in dark: 4.5 : 1 to the ground.
+static void test_contrast(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {".qp{fill:", ".qp-quiet{fill:", ".qp-bad{fill:"};
+    static const enum qm_picture_colours colours[] = {QM_PICTURE_LIGHT, QM_PICTURE_DARK};
+    for (size_t c = 0; c < 2; c++) {
+        struct qm_text style = {0};
+        qm_picture_style(colours[c], &style);
+        double ground = luminance_of(style.bytes, ".qp-ground{fill:");
+        for (size_t i = 0; i < QM_SVG_HUES + 3; i++) {
+            char hue[16];
+            snprintf(hue, sizeof(hue), ".qp-f%zu{fill:", i);
+            double own = luminance_of(style.bytes, i < QM_SVG_HUES ? hue : texts[i - QM_SVG_HUES]);
+            double contrast = (fmax(own, ground) + 0.05) / (fmin(own, ground) + 0.05);
+            if (contrast < 4.5)
+                fail_msg("%s has %.2f : 1", i < QM_SVG_HUES ? hue : texts[i - QM_SVG_HUES], contrast);
+        }
+        assert_null(strstr(style.bytes, "@media"));
+        qm_text_free(&style);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_files),   cmocka_unit_test(test_usual),   cmocka_unit_test(test_empty_and_wrong),
         cmocka_unit_test(test_apart),   cmocka_unit_test(test_hostile), cmocka_unit_test(test_many_schemes),
-        cmocka_unit_test(test_samples), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_samples), cmocka_unit_test(test_names),   cmocka_unit_test(test_contrast),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

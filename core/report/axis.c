@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static double bounded(double value)
@@ -33,8 +34,10 @@ void qm_axis_linear(struct qm_axis *axis, double low, double high, double from, 
     double step = step_of(high - low, wanted > 0 ? (double)wanted : 4);
     *axis = (struct qm_axis){.low = low, .high = high, .from = from, .to = to};
     double first = ceil(low / step - 1e-6);
-    for (double i = 0; axis->tick_count < QM_AXIS_TICKS_MAX && (first + i) * step <= high + step * 1e-6; i++)
-        axis->ticks[axis->tick_count++] = (first + i) * step;
+    while (axis->tick_count < QM_AXIS_TICKS_MAX && (first + (double)axis->tick_count) * step <= high + step * 1e-6) {
+        axis->ticks[axis->tick_count] = (first + (double)axis->tick_count) * step;
+        axis->tick_count++;
+    }
 }
 
 void qm_axis_log(struct qm_axis *axis, double low, double high, double from, double to, size_t wanted)
@@ -51,12 +54,12 @@ void qm_axis_log(struct qm_axis *axis, double low, double high, double from, dou
     double decades = b - a, many = wanted > 0 ? (double)wanted : 4;
     // Within few decades at 1, 2 and 5 of each, else at every power of ten, or every second, third ...
     double every = decades * 3 <= many * 1.5 ? 0 : fmax(1, ceil(decades / many));
-    for (double power = floor(a); power <= ceil(b); power++) {
+    for (int power = (int)floor(a); power <= (int)ceil(b); power++) {
         static const double parts[] = {1, 2, 5};
         for (size_t i = 0; i < (every > 0 ? 1u : 3u); i++) {
             double value = parts[i] * pow(10, power);
             bool is_on = value >= axis->low * 0.999 && value <= axis->high * 1.001;
-            bool is_turn = every <= 1 || fmod(fabs(power), every) < 0.5;
+            bool is_turn = every <= 1 || abs(power) % (int)every == 0;
             if (is_on && is_turn && axis->tick_count < QM_AXIS_TICKS_MAX)
                 axis->ticks[axis->tick_count++] = value;
         }

@@ -11,9 +11,10 @@
 #include <string.h>
 
 enum {
-    SCHEMES_TOLD_MAX = 12, // by name in a caption
-    SOURCES_TOLD_MAX = 12,
-    CAPTION_LINES_MAX = 8, // of each of its sentences
+    SCHEMES_TOLD_MAX = 12,  // by name in a caption
+    SOURCES_TOLD_MAX = 12,  // with their drivers; of further ones the hash
+    CAPTION_LINES_MAX = 10, // of each of its sentences
+    SOURCES_LINES_MAX = 60  // every hash is told
 };
 
 void qm_picture_heading(struct qm_picture_sheet *sheet, const char *title, const char *subtitle)
@@ -217,15 +218,17 @@ static void tell_schemes(const struct told *told, struct qm_text *accuracy, stru
 static void tell_sources(const struct told *told, struct qm_text *out)
 {
     qm_text_append(out, "%s: ", told->count == 1 ? "Result" : "Results");
-    for (size_t e = 0; e < told->count && e < SOURCES_TOLD_MAX; e++) {
+    for (size_t e = 0; e < told->count; e++) {
         const struct qm_picture_entry *entry = &told->set->entries[told->entries[e]];
+        if (e >= SOURCES_TOLD_MAX) {
+            qm_text_append(out, "; %s, %s%s", entry->label, entry->hash, entry->is_changed ? " - CHANGED since" : "");
+            continue;
+        }
         qm_text_append(out, "%s%s (%.40s %.32s), result %s%s", e ? "; " : "", entry->label,
                        qm_node_text_at(entry->result, "device.driver", "driver undisclosed"),
                        qm_node_text_at(entry->result, "device.driver_version", ""), entry->hash,
                        entry->is_changed ? " - CHANGED since: its content has another hash" : "");
     }
-    if (told->count > SOURCES_TOLD_MAX)
-        qm_text_append(out, "; and %zu more, by hash in the report", told->count - SOURCES_TOLD_MAX);
 }
 
 static void tell_model(const struct told *told, struct qm_text *out)
@@ -239,8 +242,8 @@ static void tell_model(const struct told *told, struct qm_text *out)
         for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
             differs =
                 differs || strcmp(qm_node_text_at(first, paths[i], ""), qm_node_text_at(other, paths[i], "")) != 0;
-        differs_wide = differs_wide ||
-                       strcmp(qm_node_text_at(first, "model.widen", "1"), qm_node_text_at(other, "model.widen", "1"));
+        differs_wide = differs_wide || strcmp(qm_node_text_at(first, "model.widen", "1"),
+                                              qm_node_text_at(other, "model.widen", "1")) != 0;
         differs_version = differs_version || strcmp(qm_node_text_at(first, "qmark.version", ""),
                                                     qm_node_text_at(other, "qmark.version", "")) != 0;
     }
@@ -282,10 +285,10 @@ void qm_picture_caption(struct qm_picture_sheet *sheet, const size_t *entries, s
         qm_text_append(&texts[3], ". %zu further results are not drawn: at most %d are", sheet->set->left_out,
                        QM_PICTURE_SOURCES_MAX);
     for (size_t i = 0; i < 4; i++) {
+        size_t lines_most = i == 2 ? SOURCES_LINES_MAX : CAPTION_LINES_MAX;
         if (texts[i].used > 0)
             sheet->y = qm_svg_paragraph(&sheet->svg, "cap", 11, sheet->left, sheet->y, width,
-                                        sheet->is_narrow ? 2 * CAPTION_LINES_MAX : CAPTION_LINES_MAX,
-                                        qm_text_bytes(&texts[i]));
+                                        sheet->is_narrow ? 2 * lines_most : lines_most, qm_text_bytes(&texts[i]));
         sheet->svg.body.failed = sheet->svg.body.failed || texts[i].failed;
         qm_text_free(&texts[i]);
     }

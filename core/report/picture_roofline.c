@@ -233,8 +233,10 @@ static void draw_roof_names(struct device *device, struct qm_picture_sheet *shee
     double lowest = y->from;
     for (size_t k = 0; k < count; k++)
         order[k]->y = fmax(order[k]->y, k > 0 ? order[k - 1]->y + 15 : y->to + 4);
-    for (size_t k = count; k-- > 0; lowest = order[k]->y - 15)
+    for (size_t k = count; k-- > 0;) {
         order[k]->y = fmin(order[k]->y, lowest);
+        lowest = order[k]->y - 15;
+    }
     for (size_t k = 0; k < count; k++) {
         const struct roof *roof = order[k];
         char classes[32];

@@ -343,7 +343,8 @@ static bool draw_telemetry(const struct runs *runs, struct qm_picture_sheet *she
     for (size_t i = 0; i < runs->count; i++) {
         const struct qm_picture_series *series = &runs->runs[i].series;
         double x[DOTS_MAX + 1], y[DOTS_MAX + 1];
-        size_t used = 0, group = series->reading_count / (runs->dots / 2) + 1;
+        size_t used = 0, most = runs->count == 1 ? runs->dots : runs->dots / 2,
+               group = series->reading_count / most + 1;
         char classes[32];
         for (size_t k = 0; k < series->reading_count && used < DOTS_MAX; k += group) {
             double sum = 0, at_s = 0, known = 0;
@@ -393,6 +394,20 @@ static void draw_panels(struct runs *runs, struct qm_picture_sheet *sheet)
     sheet->y = bottom + 30;
     if (sheet->is_narrow)
         draw_names_below(runs, sheet);
+    struct qm_text text = {0};
+    bool is_any_throttled = false, is_any_falling = false;
+    for (size_t i = 0; i < runs->count; i++) {
+        is_any_throttled = is_any_throttled || is_throttled(&runs->runs[i]);
+        is_any_falling = is_any_falling || (runs->runs[i].onset_s >= 0 && runs->runs[i].series.window_count > 0);
+    }
+    if (is_any_throttled)
+        qm_text_append(&text, "%s: throttled, as a sensor or the multiply-add probe told. ",
+                       runs->count == 1 ? "Shaded" : "Filled bars");
+    if (is_any_falling)
+        qm_text_append(&text, "Upright dashes: where a rate begins to fall. ");
+    if (text.used > 0)
+        qm_picture_note(sheet, qm_text_bytes(&text));
+    qm_text_free(&text);
     if (told == 0 && runs->has_windows)
         qm_picture_note(sheet,
                         "No sensor told clock, power or temperature of this device; the result's telemetry says why.");

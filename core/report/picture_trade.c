@@ -317,8 +317,10 @@ static void draw_bounds(struct plot *plot, struct qm_svg *svg, const struct box 
         qm_svg_line(svg, "bound", ground->left, y, ground->right, y);
         double width = qm_svg_text_width("accepted: at most ", 11) + qm_svg_text_width(number, 11);
         struct box box = {ground->left + 4, y - 16, ground->left + 4 + width, y - 1};
-        for (double x = box.left; !is_free(plot, &box, ground) && x + width < ground->right; x += 12)
-            box = (struct box){x, y - 16, x + width, y - 1};
+        while (!is_free(plot, &box, ground) && box.right + 12 < ground->right) {
+            box.left += 12;
+            box.right += 12;
+        }
         qm_svg_text(svg, "tick bad halo", QM_SVG_START, box.left, y - 5, "accepted: at most %s", number);
         plot->boxes[plot->box_count++] = box;
     }

@@ -174,7 +174,9 @@ static void add_group(struct bars *bars, const struct qm_picture_set *set, size_
         for (size_t i = 0; is_compared[e] && i < comparisons[e].count && bars->note_count < NOTES_MAX; i++) {
             char text[400];
             const char *path = comparisons[e].differences[i].path, *end = strrchr(path, '.');
-            if (comparisons[e].differences[i].class != QM_DIFFERENCE_NOTE || (end && strcmp(end, ".status") == 0))
+            bool is_row = path[0] && path[strlen(path) - 1] == ']'; // a scheme that one side alone has, as bars show
+            if (comparisons[e].differences[i].class != QM_DIFFERENCE_NOTE || is_row ||
+                (end && strcmp(end, ".status") == 0))
                 continue; // a status is told of below the bars
             tell_difference(&comparisons[e].differences[i], text);
             qm_text_append(&bars->notes, "%s%s beside %s: %s.",
@@ -406,7 +408,7 @@ static void draw_block(struct qm_picture_sheet *sheet, const struct bars *bars, 
             sheet->y += 18;
         }
         last = name;
-        draw_bar(sheet, &columns, bar, is_several || (*reason && own == 1));
+        draw_bar(sheet, &columns, bar, is_several);
     }
     for (size_t p = 0; p < 2 && !sheet->is_narrow; p++)
         qm_svg_line(&sheet->svg, "axis", columns.bar[p], top, columns.bar[p], sheet->y - 3);
