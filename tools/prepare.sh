@@ -48,6 +48,8 @@ shellcheck|cmd:shellcheck|checks the scripts
 procps|cmd:pgrep|looks for workers that outlive their parent
 python3|cmd:python3|tests that decode our files as a stranger would
 mandoc|cmd:mandoc|checks the manual pages
+python3-markdown|file:/usr/lib/python3/dist-packages/markdown/__init__.py|reads exported Markdown
+jq|cmd:jq|reads exported JSON lines
 zsh|cmd:zsh|completions are tried in it
 fish|cmd:fish|completions are tried in it'
 
