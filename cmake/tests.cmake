@@ -125,6 +125,9 @@ if(NOT QM_SANITIZE)
     set_tests_properties(documents PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
 endif()
 
+# Exports, by readers of others.
+add_test(NAME exports COMMAND ${CMAKE_SOURCE_DIR}/test/exports.py $<TARGET_FILE:qmark> ${CMAKE_SOURCE_DIR})
+
 # What the program prints, compared with test/cli/*.expected.
 add_test(NAME cli COMMAND ${CMAKE_SOURCE_DIR}/test/run_cli.sh $<TARGET_FILE:qmark>)
 

@@ -53,6 +53,8 @@ nodejs|cmd:node|drives the browser
 npm|cmd:npm|fetches playwright-core and axe-core, as test/browser/package-lock.json pins them
 python3|cmd:python3|tests that decode our files as a stranger would
 mandoc|cmd:mandoc|checks the manual pages
+python3-markdown|file:/usr/lib/python3/dist-packages/markdown/__init__.py|reads exported Markdown
+jq|cmd:jq|reads exported JSON lines
 zsh|cmd:zsh|completions are tried in it
 fish|cmd:fish|completions are tried in it'
 

@@ -108,6 +108,21 @@ static void cool_down(struct qm_session *session, struct qm_sustained_run *run)
     }
 }
 
+// Tells the rate of the second that has just ended.
+static void tell_window(struct qm_session *session, size_t scheme, const struct qm_point_run *point)
+{
+    const struct qm_sustained_run *run = &session->run->schemes[scheme].sustained;
+    double tokens = 0, ns = 0;
+    char what[QM_SCHEME_NAME_BYTES + 64];
+    for (size_t i = run->count; i > 0 && end_of_last(run) - run->begin_ns[i - 1] <= WINDOW_NS; --i) {
+        tokens += (double)point->batch * point->tokens * (point->is_decode ? point->steps : 1);
+        ns += run->wall_ns[i - 1];
+    }
+    snprintf(what, sizeof(what), "sustaining %s, %.0f of %.0f s", session->prepared->schemes[scheme].scheme.name,
+             end_of_last(run) * 1e-9, session->profile->sustained_s);
+    qm_session_tell_rate(session, what, 0, scheme, tokens, ns);
+}
+
 static enum qm_status sustain_scheme(struct qm_session *session, size_t scheme, size_t index)
 {
     struct qm_scheme_run *scheme_run = &session->run->schemes[scheme];
@@ -135,10 +150,7 @@ static enum qm_status sustain_scheme(struct qm_session *session, size_t scheme, 
         if (end_of_last(run) >= next_ns) {
             QM_TRY(read_window(session, run, begin_ns));
             next_ns = (floor(end_of_last(run) / WINDOW_NS) + 1) * WINDOW_NS;
-            char what[QM_SCHEME_NAME_BYTES + 64];
-            snprintf(what, sizeof(what), "sustaining %s, %.0f of %.0f s",
-                     session->prepared->schemes[scheme].scheme.name, end_of_last(run) * 1e-9, limit_ns * 1e-9);
-            qm_session_tell(session, what, 0);
+            tell_window(session, scheme, point);
         }
     }
     run->is_measured = run->count > 0;
