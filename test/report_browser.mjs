@@ -266,7 +266,10 @@ async function hostile() {
     const name = path.basename(file);
     within(`show ${name}`, 2, ['show', '--points', '--sustained', '--kernels', '--tasks', '--details', file], [0]);
     JSON.parse(within(`show --json ${name}`, 2, ['show', '--json', file], [0]).stdout);
-    within(`compare --csv ${name}`, 2, ['compare', '--csv', file, base], [0, 13]);
+    for (const form of ['csv', 'md', 'jsonl']) {
+      within(`show --print ${form} ${name}`, 2, ['show', '--print', form, file], [0]);
+      within(`compare --print ${form} ${name}`, 2, ['compare', '--print', form, file, base], [0, 13]);
+    }
     within(`report ${name}`, 2, ['report', file, '-o', page], [0]);
   }
   const refused = within('report of 10,000 schemes', 2, ['report', tooMany, '-o', page], [2]);

@@ -315,6 +315,44 @@ static void test_few_and_many(void **state)
     qm_result_set_free(&set);
 }
 
+// A result may lack whatever its format lets it lack, and have a word in the place of a part.
+static size_t try_without(struct qm_result_set *set, struct qm_node *node)
+{
+    struct qm_node *result = set->entries[0].result;
+    size_t tried = 0;
+    for (size_t i = 0; i < qm_node_count(node); i++) {
+        struct qm_node *child = qm_node_at(node, i);
+        if (qm_node_is_text(child))
+            continue;
+        if (!(qm_node_is_sequence(node) && i > 1)) // schemes and rows are alike
+            tried += try_without(set, child);
+        for (int with_word = 0; with_word < 2 && qm_node_is_mapping(node); with_word++) {
+            struct qm_text page;
+            char *key = strdup(qm_node_key_at(node, i));
+            struct qm_node *before = qm_node_copy(qm_node_child(node, key));
+            qm_node_set_text(node, key, with_word ? "undisclosed" : "not measured");
+            if (qm_result_check(result) == QM_OK) {
+                write_page(set, &page);
+                expect_nested(page.bytes);
+                qm_text_free(&page);
+                tried++;
+            }
+            qm_node_set_node(node, key, before);
+            free(key);
+        }
+    }
+    return tried;
+}
+
+static void test_words_in_place_of_parts(void **state)
+{
+    (void)state;
+    struct qm_result_set set;
+    load(&fixtures[3], 1, &set);
+    assert_true(try_without(&set, set.entries[0].result) > 20);
+    qm_result_set_free(&set);
+}
+
 static void test_html(void **state)
 {
     (void)state;
@@ -349,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_wrong_has_no_speed),
         cmocka_unit_test(test_unscored),
         cmocka_unit_test(test_few_and_many),
+        cmocka_unit_test(test_words_in_place_of_parts),
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_ten_thousand_schemes),
     };
