@@ -103,7 +103,7 @@ endif()
 if(NOT QM_SANITIZE)
     add_test(NAME report_browser COMMAND ${CMAKE_SOURCE_DIR}/test/run_report_browser.sh $<TARGET_FILE:qmark>
         $<TARGET_FILE:qm_make_results> ${CMAKE_BINARY_DIR}/test-report)
-    set_tests_properties(report_browser PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600 COST 70)
+    set_tests_properties(report_browser PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900 COST 70)
 endif()
 
 # Runs that are killed at random moments; tools/kill_and_resume.sh 100 is the full use.
