@@ -125,6 +125,12 @@ if(NOT QM_SANITIZE)
     set_tests_properties(documents PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
 endif()
 
+# The live view of a run, in terminals that tmux is.
+if(NOT QM_SANITIZE)
+    add_test(NAME live_view COMMAND ${CMAKE_SOURCE_DIR}/test/live_view.sh $<TARGET_FILE:qmark> ${CMAKE_BINARY_DIR}/test-live-view)
+    set_tests_properties(live_view PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
+endif()
+
 # Exports, by readers of others.
 add_test(NAME exports COMMAND ${CMAKE_SOURCE_DIR}/test/exports.py $<TARGET_FILE:qmark> ${CMAKE_SOURCE_DIR})
 

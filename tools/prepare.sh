@@ -55,6 +55,7 @@ python3|cmd:python3|tests that decode our files as a stranger would
 mandoc|cmd:mandoc|checks the manual pages
 python3-markdown|file:/usr/lib/python3/dist-packages/markdown/__init__.py|reads exported Markdown
 jq|cmd:jq|reads exported JSON lines
+tmux|cmd:tmux|the terminal in which the live view is looked at
 zsh|cmd:zsh|completions are tried in it
 fish|cmd:fish|completions are tried in it'
 

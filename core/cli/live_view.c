@@ -108,7 +108,10 @@ static void say_stage(struct qm_text *out, const char *stage, const struct qm_li
     live_of(&line->live, live);
     snprintf(first, sizeof(first), "%.*s", (int)strcspn(stage, ","), stage);
     size_t wanted = strlen(live);
-    if (wanted > 0 && wanted + 8 <= columns) { // a piece of the stage is enough
+    if (wanted > 0 && wanted + 8 <= columns) { // a piece of the stage is enough: of "timing w8a8" the scheme
+        const char *scheme = strrchr(first, ' ');
+        if (scheme && qm_text_columns(first) + wanted + 2 > columns)
+            memmove(first, scheme + 1, strlen(scheme));
         say_cut(out, first, columns - wanted - 2, is_utf8);
         qm_text_append(out, ", %s", live);
         return;
