@@ -27,7 +27,8 @@ add_executable(qm_make_model test/make_model.c)
 add_executable(qm_load_rate EXCLUDE_FROM_ALL test/load_rate.c)
 add_executable(qm_reference_rate EXCLUDE_FROM_ALL test/reference_rate.c)
 add_executable(qm_decode_overhead EXCLUDE_FROM_ALL test/decode_overhead.c)
-foreach(name make_model load_rate reference_rate decode_overhead)
+add_executable(qm_make_results test/make_results.c) # for tests of the report
+foreach(name make_model make_results load_rate reference_rate decode_overhead)
     target_link_libraries(qm_${name} PRIVATE qmark_core)
 endforeach()
 
@@ -58,6 +59,13 @@ if(QM_SANITIZE) # of the drivers' arithmetic the sanitizers see nothing
     # Simulations of thousands of runs, and whole runs beside those of test_run: what they call is called there, sanitized.
     list(FILTER QM_TEST_SOURCES EXCLUDE REGEX "/test_(sustained|stop|reproduce|gate_live|run_answers|served)\\.c$")
 endif()
+# Another's reader of XML looks at the pictures.
+find_library(QM_EXPAT expat)
+find_path(QM_EXPAT_HEADERS expat.h)
+if(NOT QM_EXPAT OR NOT QM_EXPAT_HEADERS)
+    message(STATUS "expat not found: test_pictures is not built")
+    list(FILTER QM_TEST_SOURCES EXCLUDE REGEX "/test_pictures\\.c$")
+endif()
 foreach(source ${QM_TEST_SOURCES})
     get_filename_component(name ${source} NAME_WE)
     add_executable(${name} ${source} ${QM_KEEP_LOADED})
@@ -66,6 +74,10 @@ foreach(source ${QM_TEST_SOURCES})
     add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900)
 endforeach()
+if(TARGET test_pictures)
+    target_link_libraries(test_pictures PRIVATE ${QM_EXPAT})
+    target_include_directories(test_pictures PRIVATE ${QM_EXPAT_HEADERS})
+endif()
 add_dependencies(test_telemetry fake_nvml fake_nvml_old)
 target_compile_definitions(test_telemetry PRIVATE QM_FAKE_NVML="$<TARGET_FILE:fake_nvml>"
     QM_FAKE_NVML_OLD="$<TARGET_FILE:fake_nvml_old>")
@@ -87,6 +99,13 @@ if(NOT QM_SANITIZE)
     set_tests_properties(howto PROPERTIES TIMEOUT 900)
 endif()
 
+# The report in a browser. Without chromium or node it is skipped; where CI=true it fails then.
+if(NOT QM_SANITIZE)
+    add_test(NAME report_browser COMMAND ${CMAKE_SOURCE_DIR}/test/run_report_browser.sh $<TARGET_FILE:qmark>
+        $<TARGET_FILE:qm_make_results> ${CMAKE_BINARY_DIR}/test-report)
+    set_tests_properties(report_browser PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900 COST 70)
+endif()
+
 # Runs that are killed at random moments; tools/kill_and_resume.sh 100 is the full use.
 if(NOT QM_SANITIZE)
     add_test(NAME kill_and_resume COMMAND ${CMAKE_SOURCE_DIR}/tools/kill_and_resume.sh 3 $<TARGET_FILE:qmark>)
@@ -99,6 +118,21 @@ if(NOT QM_SANITIZE)
     set_tests_properties(large_model PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600
         ENVIRONMENT "QM_BUILD=${CMAKE_BINARY_DIR}")
 endif()
+
+# Manual pages and completions, in the shells themselves; a sanitizer sees nothing in them.
+if(NOT QM_SANITIZE)
+    add_test(NAME documents COMMAND ${CMAKE_SOURCE_DIR}/test/run_documents.sh ${CMAKE_BINARY_DIR}/man ${QM_COMPLETIONS})
+    set_tests_properties(documents PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
+endif()
+
+# The live view of a run, in terminals that tmux is.
+if(NOT QM_SANITIZE)
+    add_test(NAME live_view COMMAND ${CMAKE_SOURCE_DIR}/test/live_view.sh $<TARGET_FILE:qmark> ${CMAKE_BINARY_DIR}/test-live-view)
+    set_tests_properties(live_view PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
+endif()
+
+# Exports, by readers of others.
+add_test(NAME exports COMMAND ${CMAKE_SOURCE_DIR}/test/exports.py $<TARGET_FILE:qmark> ${CMAKE_SOURCE_DIR})
 
 # What the program prints, compared with test/cli/*.expected.
 add_test(NAME cli COMMAND ${CMAKE_SOURCE_DIR}/test/run_cli.sh $<TARGET_FILE:qmark>)

@@ -354,7 +354,10 @@ static char *shown(const struct qm_node *result)
     const struct qm_show_style style = {0};
     FILE *file = tmpfile();
     assert_non_null(file);
-    qm_show_weak_baseline(result, file);
+    struct qm_text caution = {0};
+    qm_weak_baseline_caution(&caution, result);
+    fprintf(file, "  WARNING: %s", qm_text_bytes(&caution));
+    qm_text_free(&caution);
     qm_show_ceilings(result, file);
     assert_int_equal(qm_show_roofline(result, &style, file), QM_OK);
     rewind(file);

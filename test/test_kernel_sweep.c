@@ -618,7 +618,7 @@ static void sweeps_are_compared(void **state)
     qm_node_destroy(&then);
 }
 
-static char *report_of(const struct qm_node *sweep, enum qm_kernel_form form)
+static char *report_of(const struct qm_node *sweep, enum qm_form form)
 {
     FILE *file = tmpfile();
     assert_non_null(file);
@@ -649,7 +649,7 @@ static void programs_can_read_reports(void **state)
 {
     (void)state;
     struct qm_node *sweep = sweep_of(1, "texel"), *again = NULL;
-    char *text = report_of(sweep, QM_KERNEL_FORM_CSV);
+    char *text = report_of(sweep, QM_FORM_CSV);
     size_t columns = 0, cells = 0, lines = 0;
     const char *at = csv_line(text, &columns);
     assert_memory_equal(text, "label,kernel,", 13);
@@ -662,7 +662,7 @@ static void programs_can_read_reports(void **state)
     assert_non_null(strstr(text, ",\"a, \"\"b\"\"\","));
     free(text);
     // A line each, JSON each, all with the label.
-    text = report_of(sweep, QM_KERNEL_FORM_JSONL);
+    text = report_of(sweep, QM_FORM_JSONL);
     lines = 0;
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"), ++lines) {
         json_t *json = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
@@ -673,11 +673,11 @@ static void programs_can_read_reports(void **state)
     assert_int_equal(lines, 7);
     free(text);
     // JSON comes back as it was.
-    text = report_of(sweep, QM_KERNEL_FORM_JSON);
+    text = report_of(sweep, QM_FORM_JSON);
     char path[] = "test_kernel_sweep.json";
     assert_int_equal(qm_file_write(path, text, strlen(text)), QM_OK);
     assert_int_equal(qm_kernel_sweep_load(path, &again), QM_OK);
-    char *second = report_of(again, QM_KERNEL_FORM_JSON);
+    char *second = report_of(again, QM_FORM_JSON);
     assert_string_equal(second, text);
     free(text);
     free(second);
@@ -693,7 +693,7 @@ static void programs_can_read_reports(void **state)
 static void people_can_read_reports(void **state)
 {
     (void)state;
-    static const enum qm_kernel_form forms[] = {QM_KERNEL_FORM_TABLE, QM_KERNEL_FORM_MARKDOWN};
+    static const enum qm_form forms[] = {QM_FORM_TABLE, QM_FORM_MARKDOWN};
     struct qm_node *sweep = sweep_of(1, "texel");
     for (size_t i = 0; i < 2; ++i) {
         char *text = report_of(sweep, forms[i]);
@@ -707,11 +707,11 @@ static void people_can_read_reports(void **state)
         free(text);
     }
     qm_node_destroy(&sweep);
-    enum qm_kernel_form form;
-    assert_refused(qm_kernel_form_find("tabel", &form), "did you mean 'table'");
-    assert_refused(qm_kernel_form_of_path("a.yaml", &form), "its ending");
-    assert_int_equal(qm_kernel_form_of_path("b/a.md", &form), QM_OK);
-    assert_int_equal(form, QM_KERNEL_FORM_MARKDOWN);
+    enum qm_form form;
+    assert_refused(qm_form_find("tabel", &form), "did you mean 'table'");
+    assert_refused(qm_form_of_path("a.yaml", &form), "its ending");
+    assert_int_equal(qm_form_of_path("b/a.md", &form), QM_OK);
+    assert_int_equal(form, QM_FORM_MARKDOWN);
 }
 
 int main(void)

@@ -31,6 +31,8 @@ packages_to_run='libvulkan1|lib:libvulkan.so.1|Vulkan loader
 ocl-icd-libopencl1|lib:libOpenCL.so.1|OpenCL loader'
 
 packages_to_test='libcmocka-dev|hdr:cmocka.h|test framework
+libexpat1-dev|hdr:expat.h|reads pictures as a stranger would
+librsvg2-2|lib:librsvg-2.so.2|pictures as PNG
 libopenblas0-pthread|lib:libopenblas.so.0|products of the fp32 reference at real sizes
 mesa-vulkan-drivers|file:/usr/share/vulkan/icd.d/lvp_icd.*json|lavapipe: Vulkan on the processor
 chromium-common|file:/usr/lib/chromium/vk_swiftshader_icd.json|SwiftShader: a second Vulkan on the processor
@@ -46,7 +48,16 @@ clang-format-14|cmd:clang-format-14|checks the layout of the source
 clang-tidy|cmd:clang-tidy|checks the source for mistakes
 shellcheck|cmd:shellcheck|checks the scripts
 procps|cmd:pgrep|looks for workers that outlive their parent
-python3|cmd:python3|tests that decode our files as a stranger would'
+chromium|cmd:chromium|opens the report in a test
+nodejs|cmd:node|drives the browser
+npm|cmd:npm|fetches playwright-core and axe-core, as test/browser/package-lock.json pins them
+python3|cmd:python3|tests that decode our files as a stranger would
+mandoc|cmd:mandoc|checks the manual pages
+python3-markdown|file:/usr/lib/python3/dist-packages/markdown/__init__.py|reads exported Markdown
+jq|cmd:jq|reads exported JSON lines
+tmux|cmd:tmux|the terminal in which the live view is looked at
+zsh|cmd:zsh|completions are tried in it
+fish|cmd:fish|completions are tried in it'
 
 say() {
     printf 'qmark: %s\n' "$*" >&2

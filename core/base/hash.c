@@ -44,3 +44,11 @@ void qm_hash_bytes(const void *bytes, size_t count, char text[QM_HASH_TEXT_BYTES
     qm_hash_add(&hash, bytes, count);
     qm_hash_end(&hash, text);
 }
+
+void qm_hash_base64(const void *bytes, size_t count, char text[QM_HASH_BASE64_BYTES])
+{
+    static const unsigned char none = 0; // of no bytes, libsodium still wants a place
+    unsigned char digest[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256(digest, count ? bytes : &none, count);
+    sodium_bin2base64(text, QM_HASH_BASE64_BYTES, digest, sizeof(digest), sodium_base64_VARIANT_ORIGINAL);
+}

@@ -19,4 +19,8 @@ void qm_hash_end(struct qm_hash *hash, char text[QM_HASH_TEXT_BYTES]);
 
 void qm_hash_bytes(const void *bytes, size_t count, char text[QM_HASH_TEXT_BYTES]);
 
+// As base64 with padding, which a Content-Security-Policy asks for.
+#define QM_HASH_BASE64_BYTES 45
+void qm_hash_base64(const void *bytes, size_t count, char text[QM_HASH_BASE64_BYTES]);
+
 #endif

@@ -1,8 +1,5 @@
 #include "base/text.h"
 
-#include <stddef.h>
-#include <stdint.h>
-
 // Bytes of the character at `at`, and its code; 0 where it is not UTF-8.
 static size_t character(const unsigned char *at, uint32_t *code)
 {
@@ -25,6 +22,12 @@ static int steers(uint32_t code)
 {
     return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x061c || code == 0x200e || code == 0x200f ||
            (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+}
+
+size_t qm_text_steers(const char *at, uint32_t *code)
+{
+    size_t length = character((const unsigned char *)at, code);
+    return length > 0 && *at && steers(*code) ? length : 0;
 }
 
 void qm_text_clean(char *text)

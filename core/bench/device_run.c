@@ -11,13 +11,31 @@
 #include "sys/file.h"
 #include "sys/host.h"
 
-void qm_session_tell(struct qm_session *session, const char *what, double units)
+static void tell(struct qm_session *session, const char *what, double units, const struct qm_device_live *live)
 {
     session->done += units;
     snprintf(session->stage, sizeof(session->stage), "%.*s", (int)strcspn(what, ","), what);
+    if (session->params->live)
+        *session->params->live = *live;
     if (session->params->progress)
         session->params->progress(session->params->progress_context, what,
                                   session->total > 0 ? session->done / session->total : 0);
+}
+
+void qm_session_tell(struct qm_session *session, const char *what, double units)
+{
+    tell(session, what, units, &(struct qm_device_live){0});
+}
+
+void qm_session_tell_rate(struct qm_session *session, const char *what, double units, size_t scheme, double tokens,
+                          double ns)
+{
+    const struct qm_summary *summary = session->run->schemes[scheme].summary;
+    const struct qm_estimate *kl = summary ? &summary->metrics[QM_METRIC_KL_MEAN] : NULL;
+    struct qm_device_live live = {.has_rate = ns > 0, .rate_tokens_per_s = ns > 0 ? tokens / ns * 1e9 : 0};
+    live.has_accuracy = kl && (kl->state == QM_ESTIMATE_POINT || kl->state == QM_ESTIMATE_INTERVAL);
+    live.kl_mean = live.has_accuracy ? kl->value : 0;
+    tell(session, what, units, &live);
 }
 
 // While the worker works, progress tells on what.

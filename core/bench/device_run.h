@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "bench/answers.h"
+#include "bench/device_live.h"
 #include "bench/evaluation_user.h"
 #include "bench/profile.h"
 #include "bench/raw.h"
@@ -124,6 +125,7 @@ struct qm_device_run_params {
     // Fraction done of this device and what is going on; may be NULL.
     qm_progress progress;
     void *progress_context;
+    struct qm_device_live *live; // set before progress is told of it; may be NULL
 };
 
 // Measures. QM_OK whenever there is something to report, rows that failed or were interrupted included; the status of a

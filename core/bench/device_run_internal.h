@@ -52,6 +52,9 @@ QM_MUST_USE enum qm_status qm_session_end(struct qm_session *session, enum qm_st
 // Which sequences lie on the device, and what passes need of an engine, from `profile` and the evaluation's set alone.
 void qm_session_plan_sequences(struct qm_session *session);
 void qm_session_tell(struct qm_session *session, const char *what, double units);
+// The same with the rate that a scheme has just had, so many tokens in so many ns (0: none so far), beside its accuracy.
+void qm_session_tell_rate(struct qm_session *session, const char *what, double units, size_t scheme, double tokens,
+                          double ns);
 // Ends a scheme's run with a status and the current error text; a wrong one loses its speed.
 void qm_session_fail(struct qm_session *session, size_t scheme, enum qm_status status);
 // First sequence of a decode batch.

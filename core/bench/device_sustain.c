@@ -108,7 +108,24 @@ static void cool_down(struct qm_session *session, struct qm_sustained_run *run)
     }
 }
 
-static enum qm_status sustain_scheme(struct qm_session *session, size_t scheme, size_t index)
+// Tells the rate of the second that has just ended; returns the seconds that were told.
+static double tell_window(struct qm_session *session, size_t scheme, const struct qm_point_run *point, double told_s)
+{
+    const struct qm_sustained_run *run = &session->run->schemes[scheme].sustained;
+    double tokens = 0, ns = 0;
+    char what[QM_SCHEME_NAME_BYTES + 64];
+    for (size_t i = run->count; i > 0 && end_of_last(run) - run->begin_ns[i - 1] <= WINDOW_NS; --i) {
+        tokens += (double)point->batch * point->tokens * (point->is_decode ? point->steps : 1);
+        ns += run->wall_ns[i - 1];
+    }
+    snprintf(what, sizeof(what), "sustaining %s, %.0f of %.0f s", session->prepared->schemes[scheme].scheme.name,
+             end_of_last(run) * 1e-9, session->profile->sustained_s);
+    double seconds = fmin(end_of_last(run) * 1e-9, session->profile->sustained_s);
+    qm_session_tell_rate(session, what, seconds - told_s, scheme, tokens, ns);
+    return seconds;
+}
+
+static enum qm_status sustain_scheme(struct qm_session *session, size_t scheme, size_t index, double *told_s)
 {
     struct qm_scheme_run *scheme_run = &session->run->schemes[scheme];
     struct qm_sustained_run *run = &scheme_run->sustained;
@@ -135,10 +152,7 @@ static enum qm_status sustain_scheme(struct qm_session *session, size_t scheme, 
         if (end_of_last(run) >= next_ns) {
             QM_TRY(read_window(session, run, begin_ns));
             next_ns = (floor(end_of_last(run) / WINDOW_NS) + 1) * WINDOW_NS;
-            char what[QM_SCHEME_NAME_BYTES + 64];
-            snprintf(what, sizeof(what), "sustaining %s, %.0f of %.0f s",
-                     session->prepared->schemes[scheme].scheme.name, end_of_last(run) * 1e-9, limit_ns * 1e-9);
-            qm_session_tell(session, what, 0);
+            *told_s = tell_window(session, scheme, point, *told_s);
         }
     }
     run->is_measured = run->count > 0;
@@ -159,8 +173,9 @@ enum qm_status qm_session_sustain(struct qm_session *session)
         size_t scheme = order[i];
         if (!qm_session_can_time(session, scheme, index))
             continue;
-        enum qm_status status = sustain_scheme(session, scheme, index);
-        qm_session_tell(session, "sustaining", profile->sustained_s);
+        double told_s = 0;
+        enum qm_status status = sustain_scheme(session, scheme, index, &told_s);
+        qm_session_tell(session, "sustaining", profile->sustained_s - told_s);
         if (status != QM_OK) {
             qm_session_fail(session, scheme, status);
             if (!qm_client_is_alive(session->client))

@@ -118,7 +118,9 @@ static enum qm_status time_or_fail(struct qm_session *session, size_t scheme, si
     const struct qm_point_run *point = &session->run->schemes[scheme].points[index];
     snprintf(what, sizeof(what), "timing %s, %s batch %u, block %zu", session->prepared->schemes[scheme].scheme.name,
              point->is_decode ? "decode" : "prefill", point->batch, point->count + 1);
-    qm_session_tell(session, what, round < (int)session->profile->repeats ? 1 : 0);
+    qm_session_tell_rate(session, what, round < (int)session->profile->repeats ? 1 : 0, scheme,
+                         (double)point->batch * point->tokens * (point->is_decode ? point->steps : 1),
+                         point->count > 0 ? point->wall_ns[point->count - 1] : 0);
     enum qm_status status = qm_session_time_block(session, scheme, index, round);
     if (status != QM_OK) {
         qm_session_fail(session, scheme, status);

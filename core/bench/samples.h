@@ -21,6 +21,12 @@ QM_MUST_USE enum qm_status qm_samples_stage(const struct qm_raw *raw, struct qm_
 // "qmark-<device>-<api>.samples.safetensors": qm_result_file_name's, with another end.
 void qm_samples_file_name(const struct qm_node *result, char name[QM_SAMPLES_NAME_BYTES]);
 
+// Reads the samples file beside the result at `path`, whose name in the result must be a plain one: a result is a
+// stranger's and must not make qmark read whatever lies elsewhere. free() the bytes; NULL where there is none, or no such
+// name.
+QM_MUST_USE enum qm_status qm_samples_read_beside(const char *path, const struct qm_node *result, void **bytes,
+                                                  size_t *count);
+
 // A file that was read. Everything in `raw` lives as long as it does, but for the profile, which is the caller's.
 struct qm_samples {
     struct qm_raw raw;

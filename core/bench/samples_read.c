@@ -576,3 +576,17 @@ void qm_samples_free(struct qm_samples *samples)
     }
     memset(samples, 0, sizeof(*samples));
 }
+
+enum qm_status qm_samples_read_beside(const char *path, const struct qm_node *result, void **bytes, size_t *count)
+{
+    const char *name = qm_node_text_at(result, "samples.file", "");
+    char directory[QM_PATH_BYTES], beside[QM_PATH_BYTES];
+    *bytes = NULL;
+    if (!name[0] || strchr(name, '/') || strchr(name, '\\') || name[0] == '.')
+        return QM_OK; // comparing it with what it should be called tells of it
+    snprintf(directory, sizeof(directory), "%.*s", (int)(qm_path_name(path) - path), path);
+    QM_TRY(qm_path_join(beside, directory, name));
+    if (!qm_file_exists(beside))
+        return QM_OK;
+    return qm_file_read(beside, QM_SAMPLES_BYTES_MAX, bytes, count);
+}

@@ -423,22 +423,6 @@ enum qm_status qm_verify(const struct qm_verifier *verifier, const struct qm_nod
     return status;
 }
 
-// The samples file beside the result, if its name is one: a result is a stranger's and must not make qmark read
-// whatever lies elsewhere.
-static enum qm_status read_beside(const char *path, const struct qm_node *result, void **bytes, size_t *count)
-{
-    const char *name = qm_node_text_at(result, "samples.file", "");
-    char directory[QM_PATH_BYTES], beside[QM_PATH_BYTES];
-    *bytes = NULL;
-    if (!name[0] || strchr(name, '/') || strchr(name, '\\') || name[0] == '.')
-        return QM_OK; // comparing it with what it should be called tells of it
-    snprintf(directory, sizeof(directory), "%.*s", (int)(qm_path_name(path) - path), path);
-    QM_TRY(qm_path_join(beside, directory, name));
-    if (!qm_file_exists(beside))
-        return QM_OK;
-    return qm_file_read(beside, QM_SAMPLES_BYTES_MAX, bytes, count);
-}
-
 enum qm_status qm_verify_file(const struct qm_verifier *verifier, const char *path, struct qm_verification *out)
 {
     struct qm_node *result = NULL;
@@ -446,7 +430,7 @@ enum qm_status qm_verify_file(const struct qm_verifier *verifier, const char *pa
     size_t count = 0;
     memset(out, 0, sizeof(*out));
     QM_TRY(qm_result_load(path, &result, NULL));
-    enum qm_status status = read_beside(path, result, &bytes, &count);
+    enum qm_status status = qm_samples_read_beside(path, result, &bytes, &count);
     if (status == QM_OK)
         status = qm_verify(verifier, result, &bytes, count, out);
     free(bytes);

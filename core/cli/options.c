@@ -1,5 +1,8 @@
 #include "cli/options.h"
+#include "cli/examples.h"
 #include "record/suggest.h"
+#include "report/facts.h"
+#include "sys/host.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -7,9 +10,61 @@
 #include <string.h>
 
 #define OPTIONS_MAX 32
+#define LEFT 22 // columns of options in the help
+
+// Who wants to see a command in place of its help; NULL: nobody.
+static struct {
+    qm_command_visit visit;
+    void *context;
+} visitor;
+
+void qm_command_describe(int (*function)(int argc, char **argv), const char *words, qm_command_visit visit,
+                         void *context)
+{
+    char text[64], help[] = "--help", *argv[4] = {text};
+    int argc = 1;
+    snprintf(text, sizeof(text), "%s", words);
+    char *second = strchr(text, ' ');
+    if (second) {
+        *second = '\0';
+        argv[argc++] = second + 1;
+    }
+    argv[argc++] = help;
+    visitor.visit = visit;
+    visitor.context = context;
+    (void)function(argc, argv);
+    visitor.visit = NULL;
+}
+
+static void print_option(const char *left, const char *meaning, size_t columns)
+{
+    struct qm_text text = {0};
+    bool is_wide = strlen(left) > LEFT, is_narrow = columns > 0 && columns < 60; // no room for two columns
+    size_t indent = is_narrow ? 6 : LEFT + 3, room = columns > 0 ? columns - 1 : SIZE_MAX / 2;
+    printf("  %-*s%s", LEFT, left, is_wide || is_narrow ? "\n" : " ");
+    if (is_wide || is_narrow)
+        printf("%*s", (int)indent, "");
+    qm_text_wrap(&text, meaning, room - indent, 0);
+    for (const char *c = qm_text_bytes(&text); *c; c++) {
+        putchar(*c);
+        if (*c == '\n')
+            printf("%*s", (int)indent, "");
+    }
+    putchar('\n');
+    qm_text_free(&text);
+}
+
+static void print_examples(const struct qm_command *command)
+{
+    const struct qm_example *examples[QM_EXAMPLES_SHOWN];
+    size_t count = qm_examples_of(command->verb, examples);
+    for (size_t i = 0; i < count; i++)
+        printf("%s  %s\n      %s\n", i == 0 ? "\nexamples:\n" : "", examples[i]->command, examples[i]->meaning);
+}
 
 static void print_help(const struct qm_command *command)
 {
+    const size_t columns = qm_is_terminal(1) ? qm_terminal_columns(1, 80) : 0;
     printf("usage: qmark %s%s%s%s\n\n%s\n", command->verb, command->option_count ? " [options]" : "",
            *command->operands ? " " : "", command->operands, command->meaning);
     if (*command->details)
@@ -17,13 +72,14 @@ static void print_help(const struct qm_command *command)
     printf("\noptions:\n");
     for (size_t i = 0; i < command->option_count; i++) {
         const struct qm_option *option = &command->options[i];
-        char left[64];
+        char left[96];
         snprintf(left, sizeof(left), option->kind == QM_OPTION_MAYBE ? "--%s[=%s%s]" : "--%s%s%s", option->name,
                  option->argument && option->kind != QM_OPTION_MAYBE ? " " : "",
                  option->argument ? option->argument : "");
-        printf("  %-22s %s\n", left, option->meaning);
+        print_option(left, option->meaning, columns);
     }
-    printf("  %-22s %s\n", "--help", "this text");
+    print_option("--help", "this text", columns);
+    print_examples(command);
 }
 
 static enum qm_status find(const struct qm_command *command, const char *name, size_t length, size_t *index)
@@ -92,16 +148,20 @@ enum qm_status qm_command_parse(const struct qm_command *command, int argc, char
             continue;
         }
         if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0) {
-            print_help(command);
+            if (visitor.visit)
+                visitor.visit(visitor.context, command);
+            else
+                print_help(command);
             *done = true;
             return QM_OK;
         }
-        if (word[1] != '-')
+        bool is_out = strcmp(word, "-o") == 0; // the one short option besides -h, of verbs that have --out
+        if (word[1] != '-' && !is_out)
             return QM_FAIL(QM_INVALID,
                            "%s: unknown option '%.40s'; options begin with two dashes, 'qmark help %s' "
                            "lists them",
                            command->verb, word, command->verb);
-        const char *name = word + 2;
+        const char *name = is_out ? "out" : word + 2;
         size_t length = strcspn(name, "=");
         QM_TRY(find(command, name, length, &index));
         const struct qm_option *option = &command->options[index];

@@ -29,7 +29,7 @@ struct qm_option {
     const char *name; // without the dashes
     enum qm_option_kind kind;
     void *out;            // what is set; left alone when the option is not given
-    const char *argument; // "DIR", for the help; NULL for flags
+    const char *argument; // "DIR", for the help; of a closed set its words, "text|none|json"; NULL for flags
     const char *meaning;  // one line
 };
 
@@ -49,5 +49,12 @@ struct qm_command {
 // option that is unknown, given twice, or lacks its value, and for too few or too many operands.
 QM_MUST_USE enum qm_status qm_command_parse(const struct qm_command *command, int argc, char **argv,
                                             const char ***operands, size_t *operand_count, bool *done);
+
+// What a verb takes, without running it: calls `function` with the words and `--help`, and hands the command that it would
+// print to `visit`. The command lives no longer than that call. `words` is "run", or "history add" for what the verb
+// `history` tells apart itself.
+typedef void (*qm_command_visit)(void *context, const struct qm_command *command);
+void qm_command_describe(int (*function)(int argc, char **argv), const char *words, qm_command_visit visit,
+                         void *context);
 
 #endif

@@ -30,7 +30,7 @@ bool qm_progress_is_text(void)
     return form == QM_PROGRESS_TEXT;
 }
 
-void qm_progress_begin(struct qm_progress_line *line, const char *title, double expected_s)
+static void begin(struct qm_progress_line *line, const char *title, double expected_s)
 {
     *line = (struct qm_progress_line){.title = title,
                                       .is_terminal = qm_is_terminal(2),
@@ -43,6 +43,23 @@ void qm_progress_begin(struct qm_progress_line *line, const char *title, double 
         else
             fprintf(stderr, "%s\n", title);
     }
+}
+
+void qm_progress_begin(struct qm_progress_line *line, const char *title, double expected_s)
+{
+    begin(line, title, expected_s);
+    line->own = (struct qm_live_line){.id = title, .name = "", .state = QM_LIVE_RUNS, .seconds_left = -1};
+    line->view = (struct qm_live_view){.lines = &line->own, .count = 1};
+}
+
+void qm_progress_begin_among(struct qm_progress_line *line, const char *title, double expected_s,
+                             struct qm_live_line *lines, size_t count, size_t index)
+{
+    begin(line, title, expected_s);
+    line->view = (struct qm_live_view){.lines = lines, .count = count};
+    line->index = index;
+    lines[index].state = QM_LIVE_RUNS;
+    lines[index].seconds_left = expected_s > 0 ? expected_s : -1;
 }
 
 // Below 0 where nothing is known.
@@ -89,12 +106,12 @@ void qm_progress_show(void *context, const char *what, double fraction)
     if (form == QM_PROGRESS_JSON) {
         show_json(line, what, fraction, left_s);
     } else if (line->is_terminal) {
-        // A line that wraps could not be taken back.
-        char text[512];
-        unsigned columns = qm_terminal_columns(2, 80);
-        snprintf(text, sizeof(text), "%s: %3.0f %%  %s%s", line->title, fraction * 100, what, left);
-        fprintf(stderr, "\r\033[K%.*s", (int)columns - 1, text);
-        fflush(stderr);
+        struct qm_live_line *own = &line->view.lines[line->index];
+        snprintf(own->text, sizeof(own->text), "%s", what);
+        own->fraction = fraction;
+        own->seconds_left = left_s;
+        own->live = line->live;
+        qm_live_view_draw(&line->view);
     } else {
         fprintf(stderr, "  %3.0f %%  %s%s\n", fraction * 100, what, left);
     }
@@ -102,7 +119,6 @@ void qm_progress_show(void *context, const char *what, double fraction)
 
 double qm_progress_end(struct qm_progress_line *line)
 {
-    if (line->is_terminal && form == QM_PROGRESS_TEXT)
-        fputs("\r\033[K", stderr);
+    qm_live_view_clear(&line->view);
     return (double)(qm_clock_ns() - line->began_ns) * 1e-9;
 }

@@ -134,7 +134,7 @@ int qm_verb_audit(int argc, char **argv)
     const struct qm_option options[] = {
         {"against", QM_OPTION_TEXT, &run.against, "RESULT", "set the numbers of one of your results beside the claim"},
         {"scheme", QM_OPTION_TEXT, &run.scheme, "NAME", "its scheme; the one that the claim names if not given"},
-        {"format", QM_OPTION_TEXT, &format, "FORMAT", "text or json; text if not given"},
+        {"format", QM_OPTION_TEXT, &format, "text|json", "text if not given"},
     };
     const struct qm_command command = {
         .verb = "audit",

@@ -161,8 +161,8 @@ int qm_verb_claim(int argc, char **argv)
     const char *format = "text";
     struct run run = {.is_fancy = qm_show_style_of(1).is_fancy};
     const struct qm_option options[] = {
-        {"format", QM_OPTION_TEXT, &format, "FORMAT",
-         "text, markdown, json, or yaml for 'qmark audit'; text if not given"},
+        {"format", QM_OPTION_TEXT, &format, "text|markdown|json|yaml",
+         "yaml is what 'qmark audit' reads; text if not given"},
         {"scheme", QM_OPTION_TEXT, &run.scheme, "NAME", "only this scheme; all but the baseline if not given"},
     };
     const struct qm_command command = {

@@ -25,9 +25,11 @@ struct work {
     struct qm_comparison comparisons[BATCH];
     enum qm_status statuses[BATCH];
     struct qm_show_style style;
-    bool as_json, as_csv, is_many, is_any_not, is_first;
+    enum qm_form form;
+    bool is_many, is_any_not, is_first;
     struct qm_node *pairs;  // of JSON
     struct qm_table *table; // of one with many
+    struct qm_export export;
 };
 
 static void compare_range(void *context, size_t begin, size_t end)
@@ -43,10 +45,10 @@ static enum qm_status report(struct work *work, size_t i)
     const struct qm_result_entry *a = &work->set->entries[work->a], *b = &work->set->entries[work->first + i];
     const struct qm_comparison *comparison = &work->comparisons[i];
     work->is_any_not = work->is_any_not || comparison->pair == QM_NOT_COMPARABLE;
-    if (work->as_json) {
+    if (work->form == QM_FORM_JSON) {
         qm_compare_add_json(work->pairs, a, b, comparison, !work->is_many);
-    } else if (work->as_csv) {
-        qm_compare_csv(a, b, comparison, stdout);
+    } else if (work->form != QM_FORM_TABLE) {
+        return qm_compare_export(&work->export, a, b, comparison);
     } else if (work->is_many) {
         qm_compare_many_row(work->table, b, comparison);
     } else {
@@ -109,13 +111,14 @@ static enum qm_status compare_many(struct work *work, struct qm_node *root)
     enum qm_status status = QM_OK;
     char device[160];
     const struct qm_result_entry *first = &work->set->entries[0];
-    work->table = work->as_json || work->as_csv ? NULL : qm_compare_many_begin();
+    const bool is_json = work->form == QM_FORM_JSON, is_table = work->form == QM_FORM_TABLE;
+    work->table = is_table ? qm_compare_many_begin() : NULL;
     QM_GUARD(compare_with(work, 0));
-    if (!work->as_csv)
+    if (is_json || is_table)
         QM_GUARD(group(&keys));
-    if (work->as_json) {
+    if (is_json) {
         qm_compare_groups_json(qm_node_add_sequence(root, "groups"), work->set, keys.groups, keys.group_count);
-    } else if (!work->as_csv) {
+    } else if (is_table) {
         snprintf(device, sizeof(device), "%.100s, %.40s", qm_node_text_at(first->result, "device.name", "?"),
                  qm_node_text_at(first->result, "device.api", "?"));
         qm_text_clean(device);
@@ -153,20 +156,27 @@ static enum qm_status compare_all(const char *const *paths, size_t count, struct
     qsort(set.entries, set.count, sizeof(*set.entries), by_order);
     work->set = &set;
     work->is_many = set.count > PAIRS_MAX;
-    if (work->as_json) {
+    if (work->form == QM_FORM_JSON) {
         root = qm_node_new_mapping();
         work->pairs = qm_node_add_sequence(root, "pairs");
     }
-    if (work->as_csv)
-        qm_compare_csv_titles(stdout);
+    if (work->form == QM_FORM_MARKDOWN)
+        qm_export_begin(&work->export, work->form, qm_compare_markdown_columns, QM_COMPARE_MARKDOWN_COLUMNS, stdout);
+    else if (work->form != QM_FORM_TABLE && work->form != QM_FORM_JSON)
+        qm_export_begin(&work->export, work->form, qm_compare_columns, QM_COMPARE_COLUMNS, stdout);
     if (work->is_many)
         QM_GUARD(compare_many(work, root));
     for (size_t i = 0; !work->is_many && i + 1 < set.count; i++)
         QM_GUARD(compare_with(work, i));
-    if (set.skipped > 0 && !work->as_json && !work->as_csv)
+    if (work->form == QM_FORM_MARKDOWN) {
+        fputc('\n', stdout);
+        qm_export_markdown(qm_rate_pair_note, stdout);
+        fputc('\n', stdout);
+    }
+    if (set.skipped > 0 && work->form == QM_FORM_TABLE)
         printf("\n%zu file%s *.yaml of the directories %s no result\n", set.skipped, set.skipped == 1 ? "" : "s",
                set.skipped == 1 ? "is" : "are");
-    if (work->as_json && qm_verb_print_json(&root) != QM_EXIT_OK)
+    if (work->form == QM_FORM_JSON && qm_verb_print_json(&root) != QM_EXIT_OK)
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the output; compare fewer results at a time");
 done:
     qm_node_destroy(&root);
@@ -177,12 +187,14 @@ done:
 int qm_verb_compare(int argc, char **argv)
 {
     static struct work work;
-    bool done = false;
+    const char *print = NULL;
+    bool done = false, as_json = false, as_csv = false;
     work = (struct work){.style = qm_show_style_of(1), .is_first = true};
     const struct qm_option options[] = {
         {"points", QM_OPTION_FLAG, &work.style.with_points, NULL, "list every point, not only the first of each phase"},
-        {"json", QM_OPTION_FLAG, &work.as_json, NULL, "print verdicts, differences and ratios as JSON"},
-        {"csv", QM_OPTION_FLAG, &work.as_csv, NULL, "print a line per ratio as CSV"},
+        {"print", QM_OPTION_TEXT, &print, QM_FORM_WORDS, "table if not given; docs/EXPORTS.md has the columns"},
+        {"json", QM_OPTION_FLAG, &as_json, NULL, "the same as --print json: verdicts, differences and ratios"},
+        {"csv", QM_OPTION_FLAG, &as_csv, NULL, "the same as --print csv: a line per ratio"},
     };
     const struct qm_command command = {
         .verb = "compare",
@@ -203,9 +215,13 @@ int qm_verb_compare(int argc, char **argv)
         return qm_verb_fail(status);
     if (done)
         return QM_EXIT_OK;
-    if (work.as_json && work.as_csv)
-        return qm_verb_fail(QM_FAIL(QM_INVALID, "compare: --json and --csv at once; choose one"));
-    status = compare_all(files, count, &work);
+    if (as_json + as_csv + (print != NULL) > 1)
+        return qm_verb_fail(QM_FAIL(QM_INVALID, "compare: two of --print, --json and --csv at once; choose one"));
+    work.form = as_json ? QM_FORM_JSON : as_csv ? QM_FORM_CSV : QM_FORM_TABLE;
+    if (print)
+        status = qm_form_find(print, &work.form);
+    if (status == QM_OK)
+        status = compare_all(files, count, &work);
     if (status != QM_OK)
         return qm_verb_fail(status);
     return work.is_any_not ? QM_EXIT_NOT_COMPARABLE : QM_EXIT_OK;

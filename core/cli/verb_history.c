@@ -158,7 +158,7 @@ static int trend(int argc, char **argv)
     struct qm_history_query query = {.batch = 1};
     const struct qm_option options[] = {
         {"scheme", QM_OPTION_TEXT, &query.scheme, "NAME", "the scheme"},
-        {"phase", QM_OPTION_TEXT, &query.phase, "PHASE", "prefill or decode"},
+        {"phase", QM_OPTION_TEXT, &query.phase, "prefill|decode", "which of them"},
         {"batch", QM_OPTION_WHOLE, &query.batch, "N", "sequences at a time; 1 if not given"},
         {"depth", QM_OPTION_WHOLE, &depth, "N", "of decode; a series for each if not given"},
         {"prompt", QM_OPTION_WHOLE, &prompt, "N", "of prefill; likewise"},

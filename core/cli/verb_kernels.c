@@ -55,7 +55,7 @@ static enum qm_status read_plan(const struct kernels_options *o, struct qm_kerne
     return QM_OK;
 }
 
-static enum qm_status print_report(const struct qm_node *sweep, enum qm_kernel_form form)
+static enum qm_status print_report(const struct qm_node *sweep, enum qm_form form)
 {
     struct qm_show_style style = qm_show_style_of(1);
     unsigned columns = style.columns ? style.columns : WIDTH;
@@ -63,7 +63,7 @@ static enum qm_status print_report(const struct qm_node *sweep, enum qm_kernel_f
 }
 
 // Whole or not at all: first into a file without a name.
-static enum qm_status write_report(const struct qm_node *sweep, const char *path, enum qm_kernel_form form)
+static enum qm_status write_report(const struct qm_node *sweep, const char *path, enum qm_form form)
 {
     FILE *file = tmpfile();
     char *text = NULL;
@@ -116,16 +116,16 @@ static int run(const struct kernels_options *o)
     struct qm_kernel_plan_item *items = NULL;
     struct qm_node *sweep = NULL, *before = NULL;
     struct qm_kernel_sweep_tally tally = {0};
-    enum qm_kernel_form print = QM_KERNEL_FORM_TABLE, written = QM_KERNEL_FORM_JSON;
+    enum qm_form print = QM_FORM_TABLE, written = QM_FORM_JSON;
     char cache[QM_PATH_BYTES];
     size_t count = 0;
     enum qm_status status;
     qm_interrupt_watch();
     qm_file_limit_ignore();
     QM_GUARD(qm_progress_choose(o->progress));
-    QM_GUARD(qm_kernel_form_find(o->print, &print));
+    QM_GUARD(qm_form_find(o->print, &print));
     if (o->out)
-        QM_GUARD(qm_kernel_form_of_path(o->out, &written));
+        QM_GUARD(qm_form_of_path(o->out, &written));
     QM_GUARD(read_plan(o, &plan));
     QM_GUARD(qm_kernel_plan_items(&plan, &items, &count));
     if (o->compare)
@@ -186,9 +186,9 @@ int qm_verb_kernels(int argc, char **argv)
         {"no-ceilings", QM_OPTION_FLAG, &o.no_ceilings, NULL,
          "do not measure what the device gives at best: no shares"},
         {"compare", QM_OPTION_TEXT, &o.compare, "FILE", "the .json of an earlier sweep: ratios with intervals"},
-        {"print", QM_OPTION_TEXT, &o.print, "FORM", "table, md, csv, json or jsonl; table if not given"},
+        {"print", QM_OPTION_TEXT, &o.print, QM_FORM_WORDS, "table if not given"},
         {"out", QM_OPTION_TEXT, &o.out, "FILE", "write it there too, in the form of its ending: .json, .csv, .md, ..."},
-        {"progress", QM_OPTION_TEXT, &o.progress, "FORM", "on standard error: text, none or json; text if not given"},
+        {"progress", QM_OPTION_TEXT, &o.progress, "text|none|json", "on standard error; text if not given"},
     };
     const struct qm_command command = {
         .verb = "kernels",

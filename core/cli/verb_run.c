@@ -12,6 +12,7 @@
 #include "cli/chosen_devices.h"
 #include "cli/flips.h"
 #include "cli/options.h"
+#include "cli/over_time.h"
 #include "cli/progress.h"
 #include "cli/run_options.h"
 #include "cli/verbs.h"
@@ -41,7 +42,8 @@ struct going {
     struct qm_lock *directory_lock, *scratch_lock;
     struct qm_device_list *reference_list; // who may compute the fp32 reference
     struct qm_reference_on_device on_device;
-    bool has_no_journal; // it cannot be written any more
+    bool has_no_journal;                           // it cannot be written any more
+    struct qm_live_line lines[QM_DEVICE_LIST_MAX]; // of a terminal, one per device of the list
     struct outcome outcome;
 };
 
@@ -96,11 +98,20 @@ static void announce(const struct qm_preparation *preparation, const struct qm_d
                                         (4.0 + 0.6 * preparation->profile.evaluation.windows));
     uint32_t widen = preparation->profile.widen;
     guess_s *= widen > 1 ? 1 + widen * widen / 16.0 : 1;
-    fprintf(stderr, "profile %s: %zu schemes, %zu devices, %s %.0f s%s\n", preparation->profile.name,
-            preparation->profile.scheme_count, list->count, unknown ? "very roughly" : "about", known_s + guess_s,
-            unknown ? " on a software driver, less on a GPU; the first run also compiles kernels" : ", as last time");
+    struct qm_text text = {0}, wrapped = {0};
+    qm_text_append(&text, "profile %s: %zu scheme%s, %zu device%s, %s %.0f s%s\n", preparation->profile.name,
+                   preparation->profile.scheme_count, preparation->profile.scheme_count == 1 ? "" : "s", list->count,
+                   list->count == 1 ? "" : "s", unknown ? "very roughly" : "about", known_s + guess_s,
+                   unknown ? " on a software driver, less on a GPU; the first run also compiles kernels"
+                           : ", as last time");
     if (stand_ins > 0)
-        fprintf(stderr, "%zu of them are stand-ins: drivers in software that run on the processor\n", stand_ins);
+        qm_text_append(&text, "%zu of them %s: %s in software that %s on the processor\n", stand_ins,
+                       stand_ins == 1 ? "is a stand-in" : "are stand-ins", stand_ins == 1 ? "a driver" : "drivers",
+                       stand_ins == 1 ? "runs" : "run");
+    qm_text_wrap(&wrapped, qm_text_bytes(&text), qm_is_terminal(2) ? qm_terminal_columns(2, 80) - 1 : 1000, 2);
+    fputs(qm_text_bytes(&wrapped), stderr);
+    qm_text_free(&text);
+    qm_text_free(&wrapped);
 }
 
 // ---- One device ---------------------------------------------------------------------------------------------------
@@ -129,6 +140,22 @@ static void keep(struct going *going, enum qm_status status)
     fprintf(stderr, "qmark: %s; this run cannot be resumed\n", qm_error_text());
 }
 
+// What people see of a device once it is measured.
+static enum qm_status close_device(const struct going *going, const struct qm_device_run *run,
+                                   const struct qm_node *result, const char *path)
+{
+    const struct qm_show_style style = qm_show_style_of(1);
+    struct qm_over_time over_time;
+    qm_over_time_make(&going->preparation->prepared, run, &over_time);
+    enum qm_status status = qm_closing_write(result, over_time.series, over_time.count, &style, stdout);
+    qm_over_time_free(&over_time);
+    if (status == QM_OK && going->options->shows_flips)
+        status = qm_show_flips(&going->preparation->prepared, run, &style, stdout);
+    printf("\nwritten to %s\n'qmark show' has all of it\n\n", path);
+    fflush(stdout);
+    return status;
+}
+
 static enum qm_status write_and_show(struct going *going, const struct qm_device_run *run, size_t index,
                                      struct qm_node *json)
 {
@@ -146,19 +173,31 @@ static enum qm_status write_and_show(struct going *going, const struct qm_device
     else if (is_written)
         keep(going,
              qm_journal_add_finished(directory, id, qm_path_name(path), qm_node_text_at(result, "hash", ""), rows));
-    if (is_written && !going->options->as_json) {
-        struct qm_show_style style = qm_show_style_of(1);
-        status = qm_show_result(result, &style, stdout);
-        if (status == QM_OK && going->options->shows_flips)
-            status = qm_show_flips(&going->preparation->prepared, run, &style, stdout);
-        printf("\nwritten to %s\n\n", path);
-        fflush(stdout);
-    }
+    if (is_written && !going->options->as_json)
+        status = close_device(going, run, result, path);
     if (is_written && json)
         qm_node_append_node(json, result);
     else
         qm_node_destroy(&result);
     return status;
+}
+
+// Its line of the view, while later devices are measured.
+static void end_line(struct qm_live_line *line, const struct qm_device_run *run, enum qm_status status, double seconds)
+{
+    size_t ok = 0, wrong = 0;
+    for (size_t s = 0; run && s < run->scheme_count; ++s) {
+        ok += run->schemes[s].status == QM_OK;
+        wrong += run->schemes[s].status == QM_WRONG_RESULT;
+    }
+    line->state = status != QM_OK || wrong > 0 ? QM_LIVE_FAILED : QM_LIVE_DONE;
+    if (!run)
+        snprintf(line->text, sizeof(line->text), "failed");
+    else if (wrong > 0)
+        snprintf(line->text, sizeof(line->text), "%zu WRONG, %zu of %zu ok, %.0f s", wrong, ok, run->scheme_count,
+                 seconds);
+    else
+        snprintf(line->text, sizeof(line->text), "%zu of %zu ok, %.0f s", ok, run->scheme_count, seconds);
 }
 
 static enum qm_status run_device(struct going *going, size_t index, struct qm_node *json)
@@ -169,7 +208,7 @@ static enum qm_status run_device(struct going *going, size_t index, struct qm_no
     snprintf(title, sizeof(title), "%s %s", entry->id, entry->name);
     QM_TRY(estimate_path(going->cache, &going->preparation->profile, entry, estimate));
     struct qm_progress_line line;
-    qm_progress_begin(&line, title, read_estimate(estimate));
+    qm_progress_begin_among(&line, title, read_estimate(estimate), going->lines, going->list->count, index);
     line.device = entry->id;
     struct qm_device_run_params params = {.prepared = &going->preparation->prepared,
                                           .device = entry->id,
@@ -177,12 +216,14 @@ static enum qm_status run_device(struct going *going, size_t index, struct qm_no
                                           .scratch_path = going->scratch,
                                           .is_debug = going->options->is_debug,
                                           .progress = qm_progress_show,
-                                          .progress_context = &line};
+                                          .progress_context = &line,
+                                          .live = &line.live};
     struct qm_device_run *run = NULL;
     enum qm_status status = qm_device_run(&params, &run);
     double seconds = qm_progress_end(&line);
     (void)!qm_file_remove(going->scratch);
     if (status != QM_OK) {
+        end_line(&going->lines[index], NULL, status, seconds);
         qm_error_prefix("%s: ", title);
         return status;
     }
@@ -197,16 +238,20 @@ static enum qm_status run_device(struct going *going, size_t index, struct qm_no
         write_estimate(estimate, seconds);
         qm_forecast_keep_run(going->cache, entry, &going->preparation->prepared, run, seconds);
     }
+    end_line(&going->lines[index], run, status, seconds);
     qm_device_run_destroy(&run);
     return status;
 }
 
 // A device whose result is there from the run that is resumed.
-static void take_over(struct going *going, const struct qm_journal_device *device, struct qm_node *json)
+static void take_over(struct going *going, const struct qm_journal_device *device, struct qm_live_line *line,
+                      struct qm_node *json)
 {
     char path[QM_PATH_BYTES];
     struct qm_node *result = NULL;
     fprintf(stderr, "%s %s: is done, in %s\n", device->entry.id, device->entry.name, device->file);
+    line->state = QM_LIVE_DONE;
+    snprintf(line->text, sizeof(line->text), "done before, in %.100s", device->file);
     going->outcome.any_wrong |= device->outcome == QM_JOURNAL_WRONG;
     going->outcome.any_failed |= device->outcome == QM_JOURNAL_ROWS_FAILED;
     if (json && qm_path_join(path, going->options->directory, device->file) == QM_OK &&
@@ -219,7 +264,7 @@ static void run_or_take_over(struct going *going, size_t index, struct qm_node *
     const struct qm_journal_device *device = &going->journal->devices[going->rows[index]];
     const char *directory = going->options->directory;
     if (going->options->resumes && qm_journal_has_result(directory, device)) {
-        take_over(going, device, json);
+        take_over(going, device, &going->lines[index], json);
         return;
     }
     keep(going, qm_journal_add_started(directory, device->entry.id));
@@ -240,6 +285,8 @@ static void run_or_take_over(struct going *going, size_t index, struct qm_node *
 static int run_all(struct going *going)
 {
     struct qm_node *json = going->options->as_json ? qm_node_new_sequence() : NULL;
+    for (size_t i = 0; i < going->list->count; ++i)
+        going->lines[i] = (struct qm_live_line){.id = going->list->entries[i].id, .name = going->list->entries[i].name};
     for (size_t i = 0; i < going->list->count && !qm_interrupted(); ++i)
         run_or_take_over(going, i, json);
     if (json)
@@ -465,10 +512,10 @@ int qm_verb_run(int argc, char **argv)
          "only the first N layers: kernels and their times, no accuracy (kernel only)"},
         {"widen", QM_OPTION_WHOLE, &o.widen, "R",
          "repeat the residual stream R times: 1, 2, 4 .. 64; the profile's if not given"},
-        {"tier", QM_OPTION_TEXT, &o.tier, "NAME",
-         "kernels of one tier: base, texel, f16, dot, subgroup, matrix; the best that a device proves if not given"},
-        {"tiles", QM_OPTION_TEXT, &o.tiles, "NAME",
-         "kernels as they come (fixed), or as 'qmark tune' found them (tuned); the profile's if not given"},
+        {"tier", QM_OPTION_TEXT, &o.tier, "base|texel|f16|dot|subgroup|matrix",
+         "kernels of one tier; the best that a device proves if not given"},
+        {"tiles", QM_OPTION_TEXT, &o.tiles, "fixed|tuned",
+         "kernels as they come, or as 'qmark tune' found them; the profile's if not given"},
         {"fit", QM_OPTION_FLAG, &o.fits, NULL, "repeat it as often as the device's memory holds, 64 times at most"},
         {"eval", QM_OPTION_TEXT, &o.evaluation_file, "FILE",
          "score your own text, or your examples (.jsonl), in place of the built-in set"},
@@ -478,7 +525,7 @@ int qm_verb_run(int argc, char **argv)
         {"eval-stride", QM_OPTION_WHOLE, &o.evaluation_stride, "N",
          "tokens from one window of a text to the next; half a window if not given"},
         {"eval-windows", QM_OPTION_WHOLE, &o.evaluation_windows, "N", "only the first windows of a text, or examples"},
-        {"compat", QM_OPTION_TEXT, &o.compat, "NAME", "cut and score a text as llama-perplexity does"},
+        {"compat", QM_OPTION_TEXT, &o.compat, "llama-perplexity", "cut and score a text as llama-perplexity does"},
         {"deployment", QM_OPTION_TEXT, &o.deployment_file, "FILE",
          "serve a deployment's requests as well: lengths or a trace, concurrency, bounds"},
         {"embed-texts", QM_OPTION_FLAG, &o.embeds_texts, NULL, "put your examples' texts into the result"},
@@ -493,7 +540,7 @@ int qm_verb_run(int argc, char **argv)
          "list the answers that are not fp32's, on standard output alone"},
         {"debug", QM_OPTION_FLAG, &o.is_debug, NULL, "with validation layers; timings mean nothing then"},
         {"resume", QM_OPTION_FLAG, &o.resumes, NULL, "go on with the run whose journal is in --out, with its options"},
-        {"progress", QM_OPTION_TEXT, &o.progress, "FORM", "on standard error: text, none or json; text if not given"},
+        {"progress", QM_OPTION_TEXT, &o.progress, "text|none|json", "on standard error; text if not given"},
         {"json", QM_OPTION_FLAG, &o.as_json, NULL, "print the results as JSON in place of tables"},
     };
     const struct qm_command command = {.verb = "run",

@@ -2,39 +2,60 @@
 #include "cli/verbs.h"
 #include "record/claim.h"
 #include "record/node.h"
-#include "record/result.h"
+#include "record/result_set.h"
 #include "report/show.h"
+#include "report/show_export.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
-static enum qm_status add_json(struct qm_node *list, const char *path)
+static int by_order(const void *a, const void *b)
 {
-    struct qm_node *result = NULL;
-    bool is_intact = false;
-    QM_TRY(qm_result_load(path, &result, &is_intact));
-    struct qm_node *row = qm_node_append_mapping(list);
-    qm_node_set_text(row, "file", path);
-    qm_node_set_bool(row, "intact", is_intact);
-    qm_node_set_node(row, "result", result);
+    const struct qm_result_entry *x = a, *y = b;
+    return (x->order > y->order) - (x->order < y->order);
+}
+
+static enum qm_status show_tables(const struct qm_result_set *set, struct qm_show_style style)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        style.is_changed = !set->entries[i].is_intact;
+        qm_claim_tidy(
+            set->entries[i].result); // a stranger's texts must not steer the terminal; the hash was looked at before
+        if (i > 0)
+            fputc('\n', stdout);
+        QM_TRY(qm_show_result(set->entries[i].result, &style, stdout));
+    }
     return QM_OK;
 }
 
-static enum qm_status show_file(const char *path, struct qm_show_style style, bool is_first)
+static int show_json(struct qm_result_set *set)
 {
-    struct qm_node *result = NULL;
-    bool is_intact = false;
-    QM_TRY(qm_result_load(path, &result, &is_intact));
-    style.is_changed = !is_intact;
-    qm_claim_tidy(result); // a stranger's texts must not steer the terminal; the hash was looked at before
-    if (!is_first)
-        fputc('\n', stdout);
-    enum qm_status status = qm_show_result(result, &style, stdout);
-    qm_node_destroy(&result);
-    return status;
+    struct qm_node *root = qm_node_new_mapping();
+    struct qm_node *list = qm_node_add_sequence(root, "results");
+    for (size_t i = 0; i < set->count; i++) {
+        struct qm_node *row = qm_node_append_mapping(list);
+        qm_node_set_text(row, "file", set->entries[i].path);
+        qm_node_set_bool(row, "intact", set->entries[i].is_intact);
+        qm_node_set_node(row, "result", set->entries[i].result);
+        set->entries[i].result = NULL; // the list has it
+    }
+    return qm_verb_print_json(&root);
+}
+
+static enum qm_status show_rows(const struct qm_result_set *set, enum qm_form form)
+{
+    struct qm_export export;
+    qm_show_export_begin(&export, form, stdout);
+    for (size_t i = 0; i < set->count; i++)
+        QM_TRY(qm_show_export(&export, &set->entries[i]));
+    for (size_t i = 0; i < set->count && form == QM_FORM_MARKDOWN; i++)
+        qm_show_export_sentences(&set->entries[i], stdout);
+    return QM_OK;
 }
 
 int qm_verb_show(int argc, char **argv)
 {
+    const char *print = NULL;
     bool as_json = false;
     bool done = false;
     struct qm_show_style style = qm_show_style_of(1);
@@ -47,10 +68,11 @@ int qm_verb_show(int argc, char **argv)
         {"tasks", QM_OPTION_FLAG, &style.with_tasks, NULL, "list exact match of every task and difficulty as well"},
         {"details", QM_OPTION_FLAG, &style.with_details, NULL,
          "list percentiles, tails, calibration and greedy decoding as well"},
-        {"json", QM_OPTION_FLAG, &as_json, NULL, "print the results as JSON"},
+        {"print", QM_OPTION_TEXT, &print, QM_FORM_WORDS, "table if not given; docs/EXPORTS.md has the columns"},
+        {"json", QM_OPTION_FLAG, &as_json, NULL, "the same as --print json: the results, whole"},
     };
     const struct qm_command command = {.verb = "show",
-                                       .operands = "FILE...",
+                                       .operands = "RESULT|DIR...",
                                        .operands_min = 1,
                                        .operands_max = 1000,
                                        .meaning = "Print results as tables, with what they disclose.",
@@ -64,20 +86,22 @@ int qm_verb_show(int argc, char **argv)
         return qm_verb_fail(status);
     if (done)
         return QM_EXIT_OK;
-    if (as_json) {
-        struct qm_node *root = qm_node_new_mapping();
-        struct qm_node *list = qm_node_add_sequence(root, "results");
-        for (size_t i = 0; i < count && status == QM_OK; i++)
-            status = add_json(list, files[i]);
-        if (status == QM_OK)
-            return qm_verb_print_json(&root);
-        qm_node_destroy(&root);
+    struct qm_result_set set;
+    enum qm_form form = as_json ? QM_FORM_JSON : QM_FORM_TABLE;
+    if (as_json && print)
+        status = QM_FAIL(QM_INVALID, "show: --print and --json at once; choose one");
+    else if (print)
+        status = qm_form_find(print, &form);
+    if (status == QM_OK)
+        status = qm_result_set_load(files, count, &set);
+    if (status != QM_OK)
         return qm_verb_fail(status);
-    }
-    for (size_t i = 0; i < count; i++) {
-        status = show_file(files[i], style, i == 0);
-        if (status != QM_OK)
-            return qm_verb_fail(status);
-    }
-    return QM_EXIT_OK;
+    qsort(set.entries, set.count, sizeof(*set.entries), by_order);
+    int code = QM_EXIT_OK;
+    if (form == QM_FORM_JSON)
+        code = show_json(&set);
+    else
+        status = form == QM_FORM_TABLE ? show_tables(&set, style) : show_rows(&set, form);
+    qm_result_set_free(&set);
+    return status == QM_OK ? code : qm_verb_fail(status);
 }

@@ -113,7 +113,7 @@ int qm_verb_tune(int argc, char **argv)
         {"seconds", QM_OPTION_WHOLE, &o.seconds, "N", "of the whole search; 600 if not given, 0: no limit"},
         {"again", QM_OPTION_FLAG, &o.is_anew, NULL, "tune what was tuned before, too"},
         {"candidates", QM_OPTION_FLAG, &o.shows_candidates, NULL, "list every configuration that was tried"},
-        {"progress", QM_OPTION_TEXT, &o.progress, "FORM", "on standard error: text, none or json; text if not given"},
+        {"progress", QM_OPTION_TEXT, &o.progress, "text|none|json", "on standard error; text if not given"},
     };
     const struct qm_command command = {
         .verb = "tune",

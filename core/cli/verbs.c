@@ -1,4 +1,5 @@
 #include "cli/verbs.h"
+#include "cli/commands.h"
 #include "record/node.h"
 #include "record/suggest.h"
 
@@ -23,6 +24,7 @@ const struct qm_verb qm_verbs[] = {
     {"audit", QM_VERB_JUDGE, "say what a claim discloses, what follows from each gap, and what it is worth",
      qm_verb_audit},
     {"history", QM_VERB_JUDGE, "keep results, list them, show what changed over time", qm_verb_history},
+    {"report", QM_VERB_PUBLISH, "write results as one page to publish, with pictures", qm_verb_report},
     {"claim", QM_VERB_PUBLISH, "write the deployment-grade statement that a result supports", qm_verb_claim},
     {"sign", QM_VERB_PUBLISH, "vouch for a result with your key", qm_verb_sign},
     {"explain", QM_VERB_HELP, "say what a metric, a word or a scheme means", qm_verb_explain},
@@ -83,6 +85,29 @@ static int unknown_verb(const char *word)
     return qm_verb_fail(status);
 }
 
+// Hidden: `completion SHELL` prints what a shell reads, `manual DIR` writes every manual page; for the build.
+static int make_documents(int argc, char **argv, bool *is_such)
+{
+    struct qm_text text = {0};
+    enum qm_completion_shell shell;
+    *is_such = strcmp(argv[1], "completion") == 0 || strcmp(argv[1], "manual") == 0;
+    if (!*is_such)
+        return QM_EXIT_OK;
+    enum qm_status status = QM_OK;
+    if (argc != 3)
+        status = QM_FAIL(QM_INVALID, "%s: write 'qmark completion bash|zsh|fish' or 'qmark manual DIR'", argv[1]);
+    else if (strcmp(argv[1], "manual") == 0)
+        status = qm_manual_write_all(argv[2]);
+    else
+        status = qm_completion_shell_find(argv[2], &shell);
+    if (status == QM_OK && strcmp(argv[1], "completion") == 0) {
+        qm_completion_write(shell, &text);
+        fputs(qm_text_bytes(&text), stdout);
+    }
+    qm_text_free(&text);
+    return status == QM_OK ? QM_EXIT_OK : qm_verb_fail(status);
+}
+
 static int run_verb(int argc, char **argv)
 {
     if (argc < 2) {
@@ -100,7 +125,9 @@ static int run_verb(int argc, char **argv)
     for (const struct qm_verb *verb = qm_verbs; verb->name; verb++)
         if (strcmp(verb->name, word) == 0)
             return verb->function(argc - 1, argv + 1);
-    return unknown_verb(word);
+    bool is_document = false;
+    int code = make_documents(argc, argv, &is_document);
+    return is_document ? code : unknown_verb(word);
 }
 
 int qm_main(int argc, char **argv)

@@ -35,6 +35,7 @@ int qm_verb_gate(int argc, char **argv);
 int qm_verb_verify(int argc, char **argv);
 int qm_verb_reproduce(int argc, char **argv);
 int qm_verb_audit(int argc, char **argv);
+int qm_verb_report(int argc, char **argv);
 int qm_verb_claim(int argc, char **argv);
 int qm_verb_history(int argc, char **argv);
 int qm_verb_sign(int argc, char **argv);

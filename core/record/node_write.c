@@ -1,4 +1,5 @@
 // Writing a tree as YAML or JSON, and its content hash.
+#include "base/text.h"
 #include "record/node_internal.h"
 
 #include <yaml.h>
@@ -303,15 +304,18 @@ static void put_json_text(struct buffer *buffer, const char *text)
     for (; *text; text++) {
         unsigned char byte = (unsigned char)*text;
         char escaped[8];
+        uint32_t code = 0;
+        size_t steering = qm_text_steers(text, &code); // on a terminal, or the direction of what follows
         if (byte == '"' || byte == '\\')
             snprintf(escaped, sizeof(escaped), "\\%c", byte);
         else if (byte == '\n')
             snprintf(escaped, sizeof(escaped), "\\n");
-        else if (byte < 0x20 || byte == 0x7f)
-            snprintf(escaped, sizeof(escaped), "\\u%04x", byte);
+        else if (steering > 0)
+            snprintf(escaped, sizeof(escaped), "\\u%04x", code & 0xffff);
         else
             snprintf(escaped, sizeof(escaped), "%c", byte);
         put_text(buffer, escaped);
+        text += steering > 1 ? steering - 1 : 0;
     }
     put_text(buffer, "\"");
 }

@@ -379,101 +379,163 @@ void qm_compare_add_json(struct qm_node *pairs, const struct qm_result_entry *a,
     qm_node_set_text(pair, "note", qm_rate_pair_note);
 }
 
-// ---- CSV ----------------------------------------------------------------------------------------------------------
+// ---- Rows ---------------------------------------------------------------------------------------------------------
 
-// Quoted where RFC 4180 asks for it; what a spreadsheet would take for a formula begins with an apostrophe.
-static void put(const char *text, char end, FILE *file)
-{
-    char clean[256];
-    snprintf(clean, sizeof(clean), "%s%s", *text && strchr("=+-@", *text) ? "'" : "", text);
-    qm_text_clean(clean);
-    bool is_quoted = strpbrk(clean, ",\"\n\r") != NULL;
-    if (is_quoted)
-        fputc('"', file);
-    for (const char *c = clean; *c; c++)
-        fputs((char[]){*c, *c == '"' ? '"' : '\0', '\0'}, file);
-    if (is_quoted)
-        fputc('"', file);
-    fputc(end, file);
-}
+const char *const qm_compare_columns[QM_COMPARE_COLUMNS] = {"a",
+                                                            "b",
+                                                            "device_a",
+                                                            "device_b",
+                                                            "pair_verdict",
+                                                            "scheme",
+                                                            "scheme_verdict",
+                                                            "why",
+                                                            "kind",
+                                                            "phase",
+                                                            "batch",
+                                                            "prompt_tokens",
+                                                            "depth_tokens",
+                                                            "timer",
+                                                            "kl_mean_a_nats_per_token",
+                                                            "rate_a_tokens_per_s",
+                                                            "rate_a_low_tokens_per_s",
+                                                            "rate_a_high_tokens_per_s",
+                                                            "kl_mean_b_nats_per_token",
+                                                            "rate_b_tokens_per_s",
+                                                            "rate_b_low_tokens_per_s",
+                                                            "rate_b_high_tokens_per_s",
+                                                            "ratio_b_over_a",
+                                                            "ratio_b_over_a_low",
+                                                            "ratio_b_over_a_high"};
 
-static void put_number(const struct qm_node *node, FILE *file)
-{
-    put(qm_node_is_number(node) ? qm_node_text(node) : "", ',', file);
-}
+// In Markdown an interval stands in its value's cell.
+const char *const qm_compare_markdown_columns[QM_COMPARE_MARKDOWN_COLUMNS] = {"A",
+                                                                              "B",
+                                                                              "scheme",
+                                                                              "verdict",
+                                                                              "why",
+                                                                              "KL mean A (nats per token)",
+                                                                              "KL mean B (nats per token)",
+                                                                              "point",
+                                                                              "rate A (tokens/s)",
+                                                                              "rate B (tokens/s)",
+                                                                              "B over A"};
 
-// No speed without it, or the words.
-static void put_kl(const struct qm_node *scheme, FILE *file)
-{
-    put(qm_node_is_number(kl_of(scheme)) ? qm_node_text(kl_of(scheme)) : "not measured", ',', file);
-}
-
-static void put_rate(const struct qm_rate *rate, char end, FILE *file)
+static void set_rate(struct qm_node *row, const char *name, const char *unit, const struct qm_rate *rate)
 {
     const double values[] = {rate->value, rate->low, rate->high};
-    for (int i = 0; i < 3; i++) {
-        char text[QM_DOUBLE_TEXT_BYTES] = "";
-        if (i == 0 || rate->has_interval)
-            qm_double_text(values[i], text);
-        fprintf(file, "%s%c", text, i == 2 ? end : ',');
+    static const char *const ends[] = {"", "_low", "_high"};
+    for (size_t i = 0; i < (rate->has_interval ? 3u : 1u); i++) {
+        char key[64];
+        snprintf(key, sizeof(key), "%s%s%s", name, ends[i], unit);
+        qm_node_set_double(row, key, values[i]);
     }
 }
 
-void qm_compare_csv_titles(FILE *file)
+static void set_copy(struct qm_node *row, const char *key, const struct qm_node *node)
 {
-    fputs("a,b,device_a,device_b,pair_verdict,scheme,scheme_verdict,why,kind,phase,batch,prompt_tokens,depth_tokens,"
-          "timer,kl_mean_a_nats_per_token,rate_a_tokens_per_s,rate_a_low_tokens_per_s,rate_a_high_tokens_per_s,"
-          "kl_mean_b_nats_per_token,rate_b_tokens_per_s,rate_b_low_tokens_per_s,rate_b_high_tokens_per_s,"
-          "ratio_b_over_a,ratio_b_over_a_low,ratio_b_over_a_high\n",
-          file);
+    if (qm_node_is_number(node))
+        qm_node_set_node(row, key, qm_node_copy(node));
 }
 
-static void put_head(const struct qm_result_entry *a, const struct qm_result_entry *b,
-                     const struct qm_comparison *comparison, size_t scheme, FILE *file)
+static struct qm_node *head_of(const struct qm_result_entry *a, const struct qm_result_entry *b,
+                               const struct qm_comparison *comparison, const struct qm_scheme_comparison *scheme)
 {
-    put(a->path, ',', file);
-    put(b->path, ',', file);
-    put(qm_node_text_at(a->result, "device.name", ""), ',', file);
-    put(qm_node_text_at(b->result, "device.name", ""), ',', file);
-    put(qm_comparison_verdict_name(comparison->pair), ',', file);
-    put(comparison->schemes[scheme].name, ',', file);
-    put(qm_comparison_verdict_name(comparison->schemes[scheme].verdict), ',', file);
-    put(comparison->schemes[scheme].why, ',', file);
+    struct qm_node *row = qm_node_new_mapping();
+    qm_node_set_text(row, "a", a->path);
+    qm_node_set_text(row, "b", b->path);
+    qm_node_set_text(row, "device_a", qm_node_text_at(a->result, "device.name", ""));
+    qm_node_set_text(row, "device_b", qm_node_text_at(b->result, "device.name", ""));
+    qm_node_set_text(row, "pair_verdict", qm_comparison_verdict_name(comparison->pair));
+    qm_node_set_text(row, "scheme", scheme->name);
+    qm_node_set_text(row, "scheme_verdict", qm_comparison_verdict_name(scheme->verdict));
+    qm_node_set_text(row, "why", scheme->why);
+    add_kl(row, "kl_mean_a_nats_per_token", scheme->a); // no speed without it, or the words
+    add_kl(row, "kl_mean_b_nats_per_token", scheme->b);
+    return row;
 }
 
-void qm_compare_csv(const struct qm_result_entry *a, const struct qm_result_entry *b,
-                    const struct qm_comparison *comparison, FILE *file)
+static void set_ratio(struct qm_node *row, const struct qm_rate_pair *rate)
+{
+    qm_node_set_text(row, "kind", kind_of(rate));
+    qm_node_set_text(row, "phase", qm_node_text_at(rate->a, "phase", ""));
+    set_copy(row, "batch", qm_node_child(rate->a, "batch"));
+    set_copy(row, "prompt_tokens", qm_node_child(rate->a, "prompt"));
+    set_copy(row, "depth_tokens", qm_node_child(rate->a, "depth"));
+    qm_node_set_text(row, "timer", rate->timer);
+    set_rate(row, "rate_a", "_tokens_per_s", &rate->rate_a);
+    set_rate(row, "rate_b", "_tokens_per_s", &rate->rate_b);
+    set_rate(row, "ratio_b_over_a", "", &rate->ratio);
+}
+
+static void say_value(struct qm_node *to, const char *key, const struct qm_node *row, const char *name,
+                      const char *unit)
+{
+    char keys[3][64], text[3][QM_SHOW_NUMBER_BYTES];
+    static const char *const ends[] = {"", "_low", "_high"};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "%s%s%s", name, ends[i], unit);
+        qm_show_number(qm_node_child(row, keys[i]), text[i]);
+    }
+    if (!qm_node_child(row, keys[0]))
+        return;
+    if (qm_node_child(row, keys[1]))
+        qm_node_set_textf(to, key, "%s [%s, %s]", text[0], text[1], text[2]);
+    else
+        qm_node_set_text(to, key, text[0]);
+}
+
+// The same for people.
+static struct qm_node *markdown_of(const struct qm_node *row)
+{
+    struct qm_node *to = qm_node_new_mapping();
+    const char *key = qm_node_child(row, "prompt_tokens") ? "prompt" : "depth";
+    const char *tokens = qm_node_text_at(row, "prompt_tokens", qm_node_text_at(row, "depth_tokens", NULL));
+    qm_node_set_text(to, "A", qm_node_text_at(row, "a", ""));
+    qm_node_set_text(to, "B", qm_node_text_at(row, "b", ""));
+    qm_node_set_text(to, "scheme", qm_node_text_at(row, "scheme", ""));
+    qm_node_set_text(to, "verdict", qm_node_text_at(row, "scheme_verdict", ""));
+    qm_node_set_text(to, "why", qm_node_text_at(row, "why", ""));
+    say_value(to, "KL mean A (nats per token)", row, "kl_mean_a_nats_per_token", "");
+    say_value(to, "KL mean B (nats per token)", row, "kl_mean_b_nats_per_token", "");
+    if (qm_node_child(row, "phase"))
+        qm_node_set_textf(to, "point", "%s%s, batch %s%s%s%s%s",
+                          strcmp(qm_node_text_at(row, "kind", ""), "sustained") == 0 ? "sustained " : "",
+                          qm_node_text_at(row, "phase", ""), qm_node_text_at(row, "batch", "?"), tokens ? ", " : "",
+                          tokens ? key : "", tokens ? " " : "", tokens ? tokens : "");
+    say_value(to, "rate A (tokens/s)", row, "rate_a", "_tokens_per_s");
+    say_value(to, "rate B (tokens/s)", row, "rate_b", "_tokens_per_s");
+    say_value(to, "B over A", row, "ratio_b_over_a", "");
+    return to;
+}
+
+// Takes the row.
+static enum qm_status export_row(const struct qm_export *export, struct qm_node *row)
+{
+    struct qm_node *own = export->form == QM_FORM_MARKDOWN ? markdown_of(row) : NULL;
+    enum qm_status status = qm_export_row(export, own ? own : row);
+    qm_node_destroy(&own);
+    qm_node_destroy(&row);
+    return status;
+}
+
+enum qm_status qm_compare_export(const struct qm_export *export, const struct qm_result_entry *a,
+                                 const struct qm_result_entry *b, const struct qm_comparison *comparison)
 {
     for (size_t s = 0; s < comparison->scheme_count; s++) {
         const struct qm_scheme_comparison *scheme = &comparison->schemes[s];
         size_t written = 0;
         for (size_t i = 0; i < comparison->rate_count; i++) {
-            const struct qm_rate_pair *rate = &comparison->rates[i];
-            if (rate->scheme != s)
+            if (comparison->rates[i].scheme != s)
                 continue;
-            put_head(a, b, comparison, s, file);
-            put(kind_of(rate), ',', file);
-            put(qm_node_text_at(rate->a, "phase", ""), ',', file);
-            put_number(qm_node_child(rate->a, "batch"), file);
-            put_number(qm_node_child(rate->a, "prompt"), file);
-            put_number(qm_node_child(rate->a, "depth"), file);
-            put(rate->timer, ',', file);
-            put_kl(scheme->a, file);
-            put_rate(&rate->rate_a, ',', file);
-            put_kl(scheme->b, file);
-            put_rate(&rate->rate_b, ',', file);
-            put_rate(&rate->ratio, '\n', file);
+            struct qm_node *row = head_of(a, b, comparison, scheme);
+            set_ratio(row, &comparison->rates[i]);
+            QM_TRY(export_row(export, row));
             written++;
         }
-        if (written > 0)
-            continue;
-        put_head(a, b, comparison, s, file);
-        fputs(",,,,,,", file);
-        put_kl(scheme->a, file);
-        fputs(",,,", file);
-        put_kl(scheme->b, file);
-        fputs(",,,,,\n", file);
+        if (written == 0)
+            QM_TRY(export_row(export, head_of(a, b, comparison, scheme)));
     }
+    return QM_OK;
 }
 
 // ---- One with many ------------------------------------------------------------------------------------------------

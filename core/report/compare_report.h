@@ -1,10 +1,11 @@
-// Comparisons of results as text, JSON and CSV.
+// Comparisons of results as text, JSON and rows.
 #ifndef QM_REPORT_COMPARE_REPORT_H
 #define QM_REPORT_COMPARE_REPORT_H
 
 #include "base/status.h"
 #include "record/compare.h"
 #include "record/result_set.h"
+#include "report/export.h"
 #include "report/show.h"
 
 #include <stdio.h>
@@ -20,11 +21,16 @@ QM_MUST_USE enum qm_status qm_compare_show(const struct qm_result_entry *a, cons
 void qm_compare_add_json(struct qm_node *pairs, const struct qm_result_entry *a, const struct qm_result_entry *b,
                          const struct qm_comparison *comparison, bool with_subjects);
 
-// A line per ratio, and one per scheme that has none; accuracy stands beside speed. The first writes the names of the
-// columns, which have the units.
-void qm_compare_csv_titles(FILE *file);
-void qm_compare_csv(const struct qm_result_entry *a, const struct qm_result_entry *b,
-                    const struct qm_comparison *comparison, FILE *file);
+// Rows of an export: one per ratio, and one per scheme that has none; accuracy stands beside speed. The columns are these;
+// of Markdown the second ones.
+enum {
+    QM_COMPARE_COLUMNS = 25,
+    QM_COMPARE_MARKDOWN_COLUMNS = 11,
+};
+extern const char *const qm_compare_columns[QM_COMPARE_COLUMNS];
+extern const char *const qm_compare_markdown_columns[QM_COMPARE_MARKDOWN_COLUMNS];
+QM_MUST_USE enum qm_status qm_compare_export(const struct qm_export *export, const struct qm_result_entry *a,
+                                             const struct qm_result_entry *b, const struct qm_comparison *comparison);
 
 // ---- One with many ------------------------------------------------------------------------------------------------
 

@@ -297,6 +297,32 @@ void qm_fact_component(struct qm_text *text, const struct qm_node *claim, const 
     }
 }
 
+// Bytes at the beginning of `text`, of at most `length`, that take at most `columns` terminal columns; one character at
+// least.
+static size_t bytes_within(const char *text, size_t length, size_t columns)
+{
+    size_t used = 0, width = 0;
+    while (used < length) {
+        char character[8] = "";
+        size_t bytes = 1;
+        while (used + bytes < length && bytes < 7 && ((unsigned char)text[used + bytes] & 0xc0) == 0x80)
+            bytes++;
+        memcpy(character, text + used, bytes);
+        width += qm_text_columns(character);
+        if (width > columns && used > 0)
+            break;
+        used += bytes;
+    }
+    return used;
+}
+
+static void next_line(struct qm_text *out, size_t indent, size_t *at, bool *is_start)
+{
+    qm_text_append(out, "\n%*s", (int)indent, "");
+    *at = indent;
+    *is_start = true;
+}
+
 void qm_text_wrap(struct qm_text *out, const char *text, size_t columns, size_t indent)
 {
     size_t at = 0;
@@ -306,10 +332,18 @@ void qm_text_wrap(struct qm_text *out, const char *text, size_t columns, size_t 
         struct qm_text word = {0};
         qm_text_append(&word, "%.*s", (int)length, text);
         size_t width = qm_text_columns(qm_text_bytes(&word));
-        if (!is_start && at + 1 + width > columns) {
-            qm_text_append(out, "\n%*s", (int)indent, "");
-            at = indent;
-            is_start = true;
+        if (!is_start && at + 1 + width > columns)
+            next_line(out, indent, &at, &is_start);
+        for (const char *rest = text; length > 0 && at + width > columns && columns > indent + 1;) {
+            size_t piece = bytes_within(rest, length, columns - at);
+            qm_text_append(out, "%.*s", (int)piece, rest);
+            next_line(out, indent, &at, &is_start);
+            rest += piece;
+            length -= piece;
+            text = rest;
+            qm_text_free(&word);
+            qm_text_append(&word, "%.*s", (int)length, rest);
+            width = qm_text_columns(qm_text_bytes(&word));
         }
         if (length > 0) {
             qm_text_append(out, "%s%s", is_start ? "" : " ", qm_text_bytes(&word));

@@ -34,7 +34,8 @@ void qm_fact_component(struct qm_text *text, const struct qm_node *claim, const 
 // "undisclosed" or "not measured" where the claim has no number of accuracy, else NULL.
 const char *qm_fact_accuracy_word(const struct qm_node *claim);
 
-// Lines of at most `columns` terminal columns, broken at blanks; further ones are indented by `indent` blanks.
+// Lines of at most `columns` terminal columns, broken at blanks, or within a word that is longer than a line; further ones
+// are indented by `indent` blanks.
 void qm_text_wrap(struct qm_text *out, const char *text, size_t columns, size_t indent);
 
 #endif

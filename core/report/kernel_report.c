@@ -2,7 +2,7 @@
 
 #include "base/text.h"
 #include "record/node.h"
-#include "record/suggest.h"
+#include "report/export.h"
 #include "report/table.h"
 
 #include <stdlib.h>
@@ -16,34 +16,6 @@ enum {
     POINTS_MAX = 256
 };
 #define KNEE 0.9 // of the best rate
-
-static const char *const form_names[QM_KERNEL_FORM_COUNT] = {"table", "md", "csv", "json", "jsonl"};
-
-enum qm_status qm_kernel_form_find(const char *name, enum qm_kernel_form *out)
-{
-    for (int i = 0; i < QM_KERNEL_FORM_COUNT; ++i) {
-        if (strcmp(form_names[i], name) == 0) {
-            *out = (enum qm_kernel_form)i;
-            return QM_OK;
-        }
-    }
-    const char *near = qm_suggest(name, form_names, QM_KERNEL_FORM_COUNT);
-    if (near)
-        return QM_FAIL(QM_INVALID, "there is no form '%.40s'; did you mean '%s'?", name, near);
-    return QM_FAIL(QM_INVALID, "there is no form '%.40s'; expected table, md, csv, json or jsonl", name);
-}
-
-enum qm_status qm_kernel_form_of_path(const char *path, enum qm_kernel_form *out)
-{
-    const char *dot = strrchr(path, '.');
-    for (int i = 0; dot && i < QM_KERNEL_FORM_COUNT; ++i) {
-        if (strcmp(dot + 1, i == QM_KERNEL_FORM_TABLE ? "txt" : form_names[i]) == 0) {
-            *out = (enum qm_kernel_form)i;
-            return QM_OK;
-        }
-    }
-    return QM_FAIL(QM_INVALID, "%.200s: its ending says no form; expected .json, .jsonl, .csv, .md or .txt", path);
-}
 
 static const char *text_at(const struct qm_node *row, const char *key)
 {
@@ -505,51 +477,35 @@ static void write_csv(const struct qm_node *sweep, FILE *file)
     }
 }
 
-// On one line: line ends stand between values alone, for in texts they are escaped.
-static enum qm_status write_json_line(const struct qm_node *node, FILE *file)
-{
-    char *text = NULL;
-    QM_TRY(qm_node_write_json(node, &text));
-    for (const char *at = text; *at; ++at) {
-        if (*at != '\n')
-            fputc(*at, file);
-        else
-            at += strspn(at + 1, " ");
-    }
-    fputc('\n', file);
-    free(text);
-    return QM_OK;
-}
-
 static enum qm_status write_json_lines(const struct qm_node *sweep, FILE *file)
 {
     const struct qm_node *rows = qm_node_get(sweep, "rows");
     struct qm_node *head = qm_node_copy(sweep);
     qm_node_remove(head, "rows");
-    enum qm_status status = write_json_line(head, file);
+    enum qm_status status = qm_export_json_line(head, file);
     qm_node_destroy(&head);
     for (size_t i = 0; status == QM_OK && i < qm_node_count(rows); ++i) {
         struct qm_node *row = qm_node_copy(qm_node_at(rows, i));
         qm_node_set_text(row, "label", LABEL);
-        status = write_json_line(row, file);
+        status = qm_export_json_line(row, file);
         qm_node_destroy(&row);
     }
     return status;
 }
 
-enum qm_status qm_kernel_report(const struct qm_node *sweep, enum qm_kernel_form form, unsigned columns, bool is_fancy,
+enum qm_status qm_kernel_report(const struct qm_node *sweep, enum qm_form form, unsigned columns, bool is_fancy,
                                 FILE *file)
 {
     char *text = NULL;
     switch (form) {
-    case QM_KERNEL_FORM_TABLE:
+    case QM_FORM_TABLE:
         return write_text(sweep, columns, is_fancy, file);
-    case QM_KERNEL_FORM_MARKDOWN:
+    case QM_FORM_MARKDOWN:
         return write_markdown(sweep, file);
-    case QM_KERNEL_FORM_CSV:
+    case QM_FORM_CSV:
         write_csv(sweep, file);
         return QM_OK;
-    case QM_KERNEL_FORM_JSONL:
+    case QM_FORM_JSONL:
         return write_json_lines(sweep, file);
     default:
         QM_TRY(qm_node_write_json(sweep, &text));

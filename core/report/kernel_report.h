@@ -4,6 +4,7 @@
 #define QM_REPORT_KERNEL_REPORT_H
 
 #include "base/status.h"
+#include "report/form.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,22 +12,8 @@
 
 struct qm_node;
 
-enum qm_kernel_form {
-    QM_KERNEL_FORM_TABLE,
-    QM_KERNEL_FORM_MARKDOWN,
-    QM_KERNEL_FORM_CSV,
-    QM_KERNEL_FORM_JSON,
-    QM_KERNEL_FORM_JSONL, // a line of everything but the rows, then a line a row
-    QM_KERNEL_FORM_COUNT
-};
-
-// By a name ("table", "md", "csv", "json", "jsonl"), QM_INVALID with the list for others; by a file's ending (.txt is a
-// table), likewise.
-QM_MUST_USE enum qm_status qm_kernel_form_find(const char *name, enum qm_kernel_form *out);
-QM_MUST_USE enum qm_status qm_kernel_form_of_path(const char *path, enum qm_kernel_form *out);
-
-// `columns` (0: no limit) and `is_fancy` are for tables.
-QM_MUST_USE enum qm_status qm_kernel_report(const struct qm_node *sweep, enum qm_kernel_form form, unsigned columns,
+// JSON lines are one of everything but the rows, then one a row. `columns` (0: no limit) and `is_fancy` are for tables.
+QM_MUST_USE enum qm_status qm_kernel_report(const struct qm_node *sweep, enum qm_form form, unsigned columns,
                                             bool is_fancy, FILE *file);
 
 // ---- Against another sweep ----------------------------------------------------------------------------------------

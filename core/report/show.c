@@ -16,7 +16,7 @@ struct qm_show_style qm_show_style_of(int descriptor)
 {
     bool is_terminal = qm_is_terminal(descriptor);
     return (struct qm_show_style){.columns = is_terminal ? qm_terminal_columns(descriptor, 80) : 0,
-                                  .is_fancy = is_terminal};
+                                  .is_fancy = is_terminal && qm_locale_is_utf8()};
 }
 
 void qm_show_double(double value, char text[QM_SHOW_NUMBER_BYTES])

@@ -11,7 +11,7 @@ struct qm_node;
 
 struct qm_show_style {
     unsigned columns;    // of the terminal; 0: no limit, as for a pipe
-    bool is_fancy;       // lines that a terminal shows
+    bool is_fancy;       // lines that a terminal shows, and not only ASCII
     bool with_points;    // every point of throughput, as a second table
     bool with_sustained; // the sustained run of every scheme
     bool with_kernels;   // ceilings, and every timed kernel under them

@@ -80,7 +80,7 @@ void qm_show_ceilings(const struct qm_node *result, FILE *file)
     fputc('\n', file);
 }
 
-void qm_show_weak_baseline(const struct qm_node *result, FILE *file)
+void qm_weak_baseline_caution(struct qm_text *out, const struct qm_node *result)
 {
     static const char *const kernels[] = {"matmul", "matvec"}, *const phases[] = {"prefill", "decode"};
     const struct qm_node *schemes = qm_node_child(result, "schemes");
@@ -89,10 +89,10 @@ void qm_show_weak_baseline(const struct qm_node *result, FILE *file)
         for (size_t k = 0; strcmp(name_of(qm_node_at(schemes, i)), baseline) == 0 && k < 2; k++) {
             double share = share_of(qm_node_at(schemes, i), kernels[k]);
             if (share >= 0 && share < QM_SHOW_WEAK_SHARE)
-                fprintf(file,
-                        "  WARNING: %s of the baseline %s reaches %.0f %% of its ceiling: gains over it may come from "
-                        "its slow kernels\n",
-                        phases[k], baseline, share * 100);
+                qm_text_append(out,
+                               "%s of the baseline %s reaches %.0f %% of its ceiling: gains over it may come from its "
+                               "slow kernels\n",
+                               phases[k], baseline, share * 100);
         }
     }
 }

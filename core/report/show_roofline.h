@@ -2,6 +2,7 @@
 #ifndef QM_REPORT_SHOW_ROOFLINE_H
 #define QM_REPORT_SHOW_ROOFLINE_H
 
+#include "report/facts.h"
 #include "report/show.h"
 
 // Below this share of their ceilings the baseline's products make gains over it look larger than they are.
@@ -15,7 +16,7 @@ QM_MUST_USE enum qm_status qm_show_roofline(const struct qm_node *result, const 
 // time that the ceilings allow for all timed shapes over the time that they took. Nothing where there are no ceilings.
 void qm_show_ceilings(const struct qm_node *result, FILE *file);
 
-// A line that begins with WARNING where the baseline's products are below QM_SHOW_WEAK_SHARE.
-void qm_show_weak_baseline(const struct qm_node *result, FILE *file);
+// A line for each phase in which the baseline's products are below QM_SHOW_WEAK_SHARE.
+void qm_weak_baseline_caution(struct qm_text *out, const struct qm_node *result);
 
 #endif

@@ -246,19 +246,25 @@ static size_t list_steady(const struct qm_node *schemes, const char *word, char 
     return count;
 }
 
-static void warn_sustained(const struct qm_node *schemes, FILE *file)
+static void caution_sustained(const struct qm_node *schemes, struct qm_text *out)
 {
     char names[256];
+    size_t throttled = 0;
     if (list_steady(schemes, "too short", names, sizeof(names)) > 0)
-        fprintf(file, "  WARNING: the sustained run is too short to show that the rate holds: %s\n", names);
+        qm_text_append(out, "the sustained run is too short to show that the rate holds: %s\n", names);
     if (list_steady(schemes, "no", names, sizeof(names)) > 0)
-        fprintf(file, "  WARNING: the rate did not hold: %s; the speeds of the table are of shorter passes\n", names);
+        qm_text_append(out, "the rate did not hold: %s; the speeds of the table are of shorter passes\n", names);
     for (size_t i = 0; i < qm_node_count(schemes); i++) {
         const struct qm_node *sustained = sustained_of(qm_node_at(schemes, i));
         const char *throttling = qm_node_text_at(sustained, "throttling", "none seen");
-        if (sustained && strcmp(throttling, "none seen") != 0)
-            fprintf(file, "  WARNING: throttling of %s: %s\n", name_of(qm_node_at(schemes, i)), throttling);
+        if (!sustained || strcmp(throttling, "none seen") == 0)
+            continue;
+        if (throttled++ < QM_SHOW_CAUTIONS_MAX)
+            qm_text_append(out, "throttling of %s: %s\n", name_of(qm_node_at(schemes, i)), throttling);
     }
+    if (throttled > QM_SHOW_CAUTIONS_MAX)
+        qm_text_append(out, "throttling of %zu schemes more; --sustained lists them\n",
+                       throttled - QM_SHOW_CAUTIONS_MAX);
 }
 
 // Times with outliers or two modes; slow drifts and neighbours that are alike stand in the list of points.
@@ -268,7 +274,7 @@ static bool is_odd(const struct qm_node *point)
     return strstr(oddities, "outlier") || strstr(oddities, "two modes");
 }
 
-static void warn_odd(const struct qm_node *schemes, FILE *file)
+static void caution_odd(const struct qm_node *schemes, struct qm_text *out)
 {
     const struct qm_node *first = NULL, *of = NULL;
     size_t odd = 0, all = 0;
@@ -285,24 +291,36 @@ static void warn_odd(const struct qm_node *schemes, FILE *file)
     if (!first)
         return;
     const char *key = qm_node_child(first, "prompt") ? "prompt" : "depth";
-    fprintf(file, "  WARNING: odd times at %zu of %zu points, such as %s %s, batch %s, %s %s: %s; --points lists all\n",
-            odd, all, name_of(of), qm_node_text_at(first, "phase", "?"), qm_node_text_at(first, "batch", "?"), key,
-            qm_node_text_at(first, key, "?"), qm_node_text_at(first, "oddities", "?"));
+    qm_text_append(out, "odd times at %zu of %zu points, such as %s %s, batch %s, %s %s: %s; --points lists all\n", odd,
+                   all, name_of(of), qm_node_text_at(first, "phase", "?"), qm_node_text_at(first, "batch", "?"), key,
+                   qm_node_text_at(first, key, "?"), qm_node_text_at(first, "oddities", "?"));
 }
 
-void qm_show_warnings(const struct qm_node *result, FILE *file)
+void qm_speed_cautions(struct qm_text *out, const struct qm_node *result)
 {
     const struct qm_node *schemes = qm_node_child(result, "schemes");
     const struct qm_node *warnings = qm_node_get(result, "conditions.warnings");
     if (strcmp(qm_node_text_at(result, "model.cache_resident", ""), "yes") == 0)
-        fprintf(file, "  WARNING: the weights fit a cache of the device: its memory's bandwidth is not in the speed\n");
-    qm_show_weak_baseline(result, file);
-    warn_sustained(schemes, file);
-    warn_odd(schemes, file);
-    for (size_t i = 0; i < qm_node_count(warnings); i++)
-        fprintf(file, "  WARNING: %s\n",
-                qm_node_text_at(qm_node_at(warnings, i), "text",
-                                qm_node_text_at(qm_node_at(warnings, i), "code", "undisclosed")));
+        qm_text_append(out, "the weights fit a cache of the device: its memory's bandwidth is not in the speed\n");
+    qm_weak_baseline_caution(out, result);
+    caution_sustained(schemes, out);
+    caution_odd(schemes, out);
+    for (size_t i = 0; i < qm_node_count(warnings) && i < QM_SHOW_CAUTIONS_MAX; i++)
+        qm_text_append(out, "%s\n",
+                       qm_node_text_at(qm_node_at(warnings, i), "text",
+                                       qm_node_text_at(qm_node_at(warnings, i), "code", "undisclosed")));
+}
+
+void qm_show_warnings(const struct qm_node *result, FILE *file)
+{
+    struct qm_text cautions = {0};
+    qm_speed_cautions(&cautions, result);
+    for (const char *line = qm_text_bytes(&cautions); *line;) {
+        size_t length = strcspn(line, "\n");
+        fprintf(file, "  WARNING: %.*s\n", (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+    qm_text_free(&cautions);
 }
 
 // ---- Notes --------------------------------------------------------------------------------------------------------

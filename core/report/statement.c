@@ -2,6 +2,7 @@
 #include "record/audit.h"
 #include "record/components.h"
 #include "record/node.h"
+#include "report/export.h"
 #include "report/show.h"
 #include "report/table.h"
 
@@ -214,21 +215,6 @@ static void add_lines(struct qm_table *table, const char *first, const char *sec
     qm_text_free(&wrapped);
 }
 
-// What would be markup in a cell of a Markdown table.
-static void write_cell(const char *lines, FILE *file)
-{
-    for (; *lines; lines++) {
-        if (*lines == '\n')
-            fputs(lines[1] ? "<br>" : "", file);
-        else if (*lines == '|' || *lines == '`' || *lines == '*' || *lines == '_' || *lines == '[' || *lines == '\\')
-            fprintf(file, "\\%c", *lines);
-        else if (*lines == '<')
-            fputs("&lt;", file);
-        else
-            fputc(*lines, file);
-    }
-}
-
 static enum qm_status no_memory(void)
 {
     return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a statement; close other programs and try again");
@@ -239,16 +225,16 @@ static enum qm_status write_markdown(const struct qm_node *claim, const struct q
     struct qm_text text = {0};
     qm_statement_paragraph(&text, claim, audit);
     fputs("### ", file);
-    write_cell(word_at(claim, "title"), file);
+    qm_export_markdown(word_at(claim, "title"), file);
     fputs("\n\n", file);
-    write_cell(qm_text_bytes(&text), file);
+    qm_export_markdown(qm_text_bytes(&text), file);
     fputs("\n\n| component | disclosure | what is stated |\n|---|---|---|\n", file);
     bool failed = text.failed;
     qm_text_free(&text);
     for (size_t i = 0; i < QM_COMPONENT_COUNT; i++) {
         say_component(&text, claim, &audit->rows[i]);
         fprintf(file, "| %s | %s | ", audit->rows[i].component->title, qm_disclosure_level_name(audit->rows[i].level));
-        write_cell(qm_text_bytes(&text), file);
+        qm_export_markdown(qm_text_bytes(&text), file);
         fputs(" |\n", file);
         failed = failed || text.failed;
         qm_text_free(&text);

@@ -460,6 +460,18 @@ bool qm_directory_exists(const char *path)
     return stat_of(path, &info) == 0 && (info.st_mode & S_IFMT) == S_IFDIR;
 }
 
+bool qm_file_is_same(const char *a, const char *b)
+{
+    uv_fs_t first, second;
+    bool is_there = uv_fs_stat(NULL, &first, a, NULL) == 0;
+    is_there = uv_fs_stat(NULL, &second, b, NULL) == 0 && is_there;
+    bool is_same =
+        is_there && first.statbuf.st_dev == second.statbuf.st_dev && first.statbuf.st_ino == second.statbuf.st_ino;
+    uv_fs_req_cleanup(&first);
+    uv_fs_req_cleanup(&second);
+    return is_same;
+}
+
 bool qm_path_is_link(const char *path)
 {
     uv_fs_t request;

@@ -68,7 +68,8 @@ QM_MUST_USE enum qm_status qm_file_remove(const char *path);
 
 bool qm_file_exists(const char *path); // of any kind
 bool qm_directory_exists(const char *path);
-bool qm_path_is_link(const char *path); // a symbolic link, wherever it leads
+bool qm_path_is_link(const char *path);             // a symbolic link, wherever it leads
+bool qm_file_is_same(const char *a, const char *b); // one file, by whatever names; false where one is not there
 QM_MUST_USE enum qm_status qm_file_size(const char *path, uint64_t *bytes);
 
 // Makes the directory and those above it that are missing. QM_INVALID where that cannot be, as with the next.

@@ -3,10 +3,13 @@
 
 #include <uv.h>
 
+#include <langinfo.h>
+#include <locale.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -139,6 +142,43 @@ unsigned qm_terminal_columns(int descriptor, unsigned otherwise)
     if (!qm_is_terminal(descriptor) || ioctl(descriptor, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
         return otherwise;
     return size.ws_col;
+}
+
+unsigned qm_terminal_rows(int descriptor, unsigned otherwise)
+{
+    struct winsize size;
+    if (!qm_is_terminal(descriptor) || ioctl(descriptor, TIOCGWINSZ, &size) != 0 || size.ws_row == 0)
+        return otherwise;
+    return size.ws_row;
+}
+
+static bool names_utf8(const char *name)
+{
+    const char *dot = strchr(name, '.');
+    return dot && (strncasecmp(dot + 1, "utf-8", 5) == 0 || strncasecmp(dot + 1, "utf8", 4) == 0);
+}
+
+bool qm_locale_is_utf8(void)
+{
+    static const char *const variables[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    locale_t locale = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
+    if (locale) {
+        bool is_utf8 = strcmp(nl_langinfo_l(CODESET, locale), "UTF-8") == 0;
+        freelocale(locale);
+        return is_utf8;
+    }
+    for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); ++i) {
+        const char *value = getenv(variables[i]);
+        if (value && *value)
+            return names_utf8(value);
+    }
+    return false;
+}
+
+bool qm_terminal_has_colour(int descriptor)
+{
+    const char *none = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    return qm_is_terminal(descriptor) && !(none && *none) && terminal && *terminal && strcmp(terminal, "dumb") != 0;
 }
 
 uint32_t qm_process_id(void)

@@ -42,6 +42,12 @@ int64_t qm_time_s(void);
 bool qm_is_terminal(int descriptor);
 // The terminal's width; `otherwise` where it is none.
 unsigned qm_terminal_columns(int descriptor, unsigned otherwise);
+unsigned qm_terminal_rows(int descriptor, unsigned otherwise);
+// Whether text may hold more than ASCII, by LC_ALL, LC_CTYPE or LANG; where the locale that they name is not installed, by its
+// name. Changes no locale.
+bool qm_locale_is_utf8(void);
+// Whether a terminal may be sent colours: not with NO_COLOR (https://no-color.org), nor where TERM is dumb or not set.
+bool qm_terminal_has_colour(int descriptor);
 
 uint32_t qm_process_id(void);
 
