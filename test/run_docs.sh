@@ -7,8 +7,8 @@
 #
 #   qmark                    a stand-in for the launcher, see below
 #   my-model                 a small Llama of random weights; my.jsonl, my.txt, plan.yaml: prompts, a text, a deployment for it
-#   A.yaml, B.yaml, C.yaml   results of three devices, the first with samples; result.yaml is A.yaml, new-result.yaml B.yaml;
-#                            my-results/ and qmark-results/ have A.yaml, published/ C.yaml
+#   A.yaml, B.yaml, C.yaml   results of three devices, the first with samples; result.yaml and old.yaml are A.yaml,
+#                            new-result.yaml and new.yaml B.yaml; my-results/ and qmark-results/ have A.yaml, published/ C.yaml
 #   cards/                   five cards, a folder each; the fifth ran another evaluation set
 #   results/                 two of the cards, as two drivers
 #   my-key, my-key.pub       a key, by which A.yaml is signed
@@ -135,6 +135,7 @@ cp b/*.yaml B.yaml
 cp published/*.yaml C.yaml
 cp A.yaml result.yaml
 cp B.yaml new-result.yaml
+cp A.yaml old.yaml && cp B.yaml new.yaml
 rm -rf b
 mkdir "$HOME/keys"
 ./qmark sign --new-key my-key --comment "A. Reviewer" >/dev/null || exit 1
