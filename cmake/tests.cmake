@@ -92,11 +92,12 @@ if(NOT QM_SANITIZE)
     set_tests_properties(stranger PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900)
 endif()
 
-# Every command of docs/HOWTO-your-model.md.
+# Every command of the README and the book, and the book's links.
 if(NOT QM_SANITIZE)
-    add_test(NAME howto COMMAND ${CMAKE_SOURCE_DIR}/test/run_howto.sh $<TARGET_FILE:qmark> $<TARGET_FILE:qm_make_model>
-        ${CMAKE_BINARY_DIR}/test-howto)
-    set_tests_properties(howto PROPERTIES TIMEOUT 900)
+    add_test(NAME docs COMMAND ${CMAKE_SOURCE_DIR}/test/run_docs.sh $<TARGET_FILE:qmark> $<TARGET_FILE:qm_make_model>
+        ${CMAKE_BINARY_DIR}/test-docs)
+    add_test(NAME docs_links COMMAND ${CMAKE_SOURCE_DIR}/test/docs.py links ${CMAKE_SOURCE_DIR})
+    set_tests_properties(docs PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900)
 endif()
 
 # The report in a browser. Without chromium or node it is skipped; where CI=true it fails then.
