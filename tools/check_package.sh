@@ -30,6 +30,7 @@ is_long=
 build=$(realpath -- "${1:-$repository/build-test}") || exit 2
 [ -x "$build/qmark" ] || fail "$build/qmark is not built"
 version=$("$build/qmark" --version | sed -n '1s/^qmark \([0-9.]*\).*/\1/p')
+stated=$(sed -n 's/^project(qmark VERSION \([0-9.]*\) .*/\1/p' "$repository/CMakeLists.txt") # its one place
 work=$(mktemp -d "${TMPDIR:-/tmp}/qmark-package-XXXXXX") || exit 2
 trap 'umount "$work/bare" 2>/dev/null; rm -rf --one-file-system "$work"' EXIT
 trap 'exit 2' HUP INT TERM
@@ -73,6 +74,12 @@ need() { # need PROGRAM
     skipped="$skipped $1"
     return 1
 }
+
+if [ "$version" = "$stated" ] && grep -q "^## $version" "$repository/CHANGELOG.md"; then
+    good "the program is of version $version, as CMakeLists.txt states, and CHANGELOG.md has it"
+else
+    bad "CMakeLists.txt states version '$stated', the program '$version'; or CHANGELOG.md has no '## $stated'"
+fi
 
 # ---- under a prefix ----
 
