@@ -15,6 +15,17 @@ install(DIRECTORY docs DESTINATION ${QM_DOC} PATTERN "logs" EXCLUDE)
 install(FILES CHANGELOG.md DESTINATION ${QM_DOC} COMPONENT texts) # Debian has its own ways of these two
 install(FILES LICENSE DESTINATION ${QM_DOC} COMPONENT texts)
 
+# Licences of what is linked in ask that they go along.
+if(QM_STATIC)
+    foreach(package libyaml-dev libjansson-dev libsodium-dev libuv1-dev libsqlite3-dev libpcre2-dev libutf8proc-dev)
+        if(EXISTS /usr/share/doc/${package}/copyright)
+            install(FILES /usr/share/doc/${package}/copyright DESTINATION ${QM_DOC}/licences RENAME ${package}.txt)
+        else()
+            message(WARNING "/usr/share/doc/${package}/copyright is not here: add that library's licence to the package")
+        endif()
+    endforeach()
+endif()
+
 # ---- Debian's own files: in the .deb alone ----
 
 set(QM_MAINTAINER "qmark maintainers <maintainers@qmark.example>" CACHE STRING "who is asked about the .deb: NAME <ADDRESS>")

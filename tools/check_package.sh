@@ -9,7 +9,7 @@
 #                                               with the profile quick on software drivers, and purges it. Half an hour.
 #
 # Root is needed for the bare places. Exit: 0 all holds, 1 something does not, 77 a tool is missing (the last line says
-# which; with CI=true that is a failure, too), 2 it could not be tried.
+# which; with CI=true a tool's lack is a failure), 2 it could not be tried.
 set -u
 
 repository=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P) || exit 2
@@ -68,6 +68,7 @@ expect() {
 }
 
 skipped=
+is_root=
 need() { # need PROGRAM
     command -v "$1" >/dev/null 2>&1 && return 0
     echo "$1 is not installed"
@@ -188,7 +189,7 @@ if [ "$(id -u)" -eq 0 ]; then
     }
 else
     echo "not root: nothing was tried in a bare place"
-    skipped="$skipped root"
+    is_root=no
 fi
 
 # ---- a bare Debian 12 ----
@@ -246,6 +247,10 @@ fi
 if [ -n "$skipped" ]; then
     echo "the rest holds; left out for want of:$skipped"
     [ "${CI-}" != true ] || exit 1
+    exit 77
+fi
+if [ -n "$is_root" ]; then
+    echo "the rest holds; left out for want of root: the bare places"
     exit 77
 fi
 good "all holds"

@@ -45,6 +45,8 @@ llvm|cmd:llvm-cov|what the fuzz targets reach
 clang-format-14|cmd:clang-format-14|checks the layout of the source
 clang-tidy|cmd:clang-tidy|checks the source for mistakes
 shellcheck|cmd:shellcheck|checks the scripts
+dpkg-dev|cmd:dpkg-shlibdeps|finds what a Debian package depends on
+lintian|cmd:lintian|checks the Debian package
 procps|cmd:pgrep|looks for workers that outlive their parent
 python3|cmd:python3|tests that decode our files as a stranger would'
 
