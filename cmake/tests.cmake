@@ -135,6 +135,12 @@ endif()
 # Exports, by readers of others.
 add_test(NAME exports COMMAND ${CMAKE_SOURCE_DIR}/test/exports.py $<TARGET_FILE:qmark> ${CMAKE_SOURCE_DIR})
 
+# Installed, packed, and started where half of a machine is missing; tools/check_package.sh --long has a bare Debian, too.
+if(NOT QM_SANITIZE)
+    add_test(NAME package COMMAND ${CMAKE_SOURCE_DIR}/tools/check_package.sh ${CMAKE_BINARY_DIR})
+    set_tests_properties(package PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
+endif()
+
 # What the program prints, compared with test/cli/*.expected.
 add_test(NAME cli COMMAND ${CMAKE_SOURCE_DIR}/test/run_cli.sh $<TARGET_FILE:qmark>)
 

@@ -49,6 +49,8 @@ clang-tidy|cmd:clang-tidy|checks the source for mistakes
 shellcheck|cmd:shellcheck|checks the scripts
 python3-yaml|file:/usr/lib/python3/dist-packages/yaml/__init__.py|reads results, and the workflow of the book, without our help
 python3-cryptography|file:/usr/lib/python3/dist-packages/cryptography/__init__.py|checks a signature without our help
+dpkg-dev|cmd:dpkg-shlibdeps|finds what a Debian package depends on
+lintian|cmd:lintian|checks the Debian package
 procps|cmd:pgrep|looks for workers that outlive their parent
 chromium|cmd:chromium|opens the report in a test
 nodejs|cmd:node|drives the browser

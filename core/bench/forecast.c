@@ -76,6 +76,8 @@ static enum qm_status path_of(const char *cache_directory, const struct qm_devic
     } else {
         snprintf(name, sizeof(name), "preparation.yaml");
     }
+    if (!*cache_directory)
+        return QM_FAIL(QM_UNAVAILABLE, "no cache directory is known");
     QM_TRY(qm_path_join(directory, cache_directory, "forecasts"));
     return qm_path_join(path, directory, name);
 }

@@ -356,7 +356,7 @@ enum qm_status qm_kernel_plan_read(const struct qm_node *root, struct qm_kernel_
 
 enum qm_status qm_kernel_plan_load(const char *text, struct qm_kernel_plan *out)
 {
-    char path[QM_PATH_BYTES], name[160];
+    char path[QM_PATH_BYTES], directory[QM_PATH_BYTES], name[160];
     size_t length = strlen(text);
     struct qm_node *root = NULL;
     bool is_path = strchr(text, '/') || (length > 5 && strcmp(text + length - 5, ".yaml") == 0);
@@ -364,6 +364,8 @@ enum qm_status qm_kernel_plan_load(const char *text, struct qm_kernel_plan *out)
         return QM_FAIL(QM_INVALID, "a profile's path is longer than %zu bytes", sizeof(path) - 1);
     snprintf(path, sizeof(path), "%s", text);
     snprintf(name, sizeof(name), "profiles/kernels/%.100s.yaml", text);
+    if (!is_path)
+        QM_TRY(qm_data_directory(directory)); // of a program without its data no profile's name is wrong
     if (!is_path && qm_data_path(name, path) != QM_OK)
         return QM_FAIL(QM_INVALID, "there is no profile of kernels '%.60s'; expected llm-shapes or a file", text);
     QM_TRY(qm_node_load_yaml(path, &qm_node_profile_limits, &root));

@@ -513,6 +513,7 @@ static enum qm_status resolve(const char *text, const char *beside, char path[QM
     char directory[QM_PATH_BYTES];
     if (!is_path(text)) {
         snprintf(name, sizeof(name), "profiles/%.100s.yaml", text);
+        QM_TRY(qm_data_directory(directory)); // of a program without its data no profile's name is wrong
         if (qm_data_path(name, path) == QM_OK)
             return QM_OK;
         return QM_FAIL(QM_INVALID, "no profile is called '%.60s'; use quick, standard or the path of a .yaml file",

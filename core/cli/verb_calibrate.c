@@ -247,7 +247,7 @@ int qm_verb_calibrate(int argc, char **argv)
                                            .only_artifacts = !sweeps}; // which are scored
     int code = QM_EXIT_OK;
     QM_GUARD(check_options(sweeps, sizes, by_tensor, directory, calibration_file));
-    QM_GUARD(qm_cache_directory(cache));
+    QM_GUARD(qm_cache_open(cache));
     if (sweeps) {
         params.schemes = NULL; // not the baseline too
         return qm_calibrate_sweep(&params, schemes, sizes, as_json);

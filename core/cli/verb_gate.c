@@ -281,10 +281,9 @@ static enum qm_status gate_live(struct gate_options *options, struct qm_gate_rep
     enum qm_status status = QM_OK;
     QM_GUARD(complete_environment(&options->environments[0], older[0]));
     QM_GUARD(complete_environment(&options->environments[1], older[1]));
-    QM_GUARD(qm_cache_directory(live.cache));
+    QM_GUARD(qm_cache_open(live.cache));
     QM_GUARD(qm_preparation_read(&params, &live.preparation));
     QM_GUARD(choose_devices(options, lists));
-    QM_GUARD(qm_directory_make(live.cache));
     qm_interrupt_watch();
     qm_progress_begin(&line, "preparing artifacts and reference", 0);
     status = qm_preparation_make(live.preparation, &params, qm_progress_show, &line);

@@ -131,7 +131,7 @@ static int run(const struct kernels_options *o)
     if (o->compare)
         QM_GUARD(qm_kernel_sweep_load(o->compare, &before));
     QM_GUARD(qm_chosen_devices(o->devices, &list));
-    QM_GUARD(qm_cache_directory(cache));
+    QM_GUARD(qm_cache_open(cache));
     struct qm_progress_line line;
     qm_progress_begin(&line, "kernels", 0);
     struct qm_kernel_sweep_params params = {.plan = &plan,

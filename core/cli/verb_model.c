@@ -79,7 +79,8 @@ static enum qm_status find_facts(const char *name, const char *profile, const ch
                                  const char *deployment, struct facts *facts)
 {
     char cache[QM_PATH_BYTES];
-    QM_TRY(qm_cache_directory(cache));
+    if (qm_cache_directory(cache) != QM_OK)
+        *cache = '\0'; // no home: no earlier run is known
     QM_TRY(qm_preparation_directory(name, facts->directory));
     QM_TRY(qm_profile_load(profile, &facts->profile));
     if (schemes)

@@ -188,12 +188,11 @@ static int reproduce(const char *path, const struct reproduce_options *options)
         QM_GUARD(QM_FAIL(QM_INVALID, "--runs %" PRIu64 " is not 1 to %d", options->runs, QM_REPEATED_RUNS_MAX));
     QM_GUARD(load_record(path, options, &record));
     params.record = record;
-    QM_GUARD(qm_cache_directory(cache));
+    QM_GUARD(qm_cache_open(cache));
     QM_GUARD(qm_rerun_read(&params, &preparation));
     QM_GUARD(choose_device(options, record, &list, &entry));
     params.device = entry->id;
     params.ordinal = entry->ordinal;
-    QM_GUARD(qm_directory_make(cache));
     QM_GUARD(qm_directory_make(options->directory));
     QM_GUARD(qm_directory_check_writable(options->directory));
     announce(preparation, &params, entry);

@@ -455,7 +455,7 @@ static int run(struct qm_run_options *options)
     going.options = options;
     qm_interrupt_watch();
     qm_file_limit_ignore();
-    QM_GUARD(qm_cache_directory(going.cache));
+    QM_GUARD(qm_cache_open(going.cache));
     if (qm_directory_exists(options->directory)) // before drivers are asked, which might disturb the other run
         QM_GUARD(lock_directory(&going));
     QM_GUARD(read_options(&going, options, &params));
@@ -466,7 +466,6 @@ static int run(struct qm_run_options *options)
     }
     QM_GUARD(qm_chosen_devices(options->devices, &list));
     QM_GUARD(choose_reference_devices(&going));
-    QM_GUARD(qm_directory_make(going.cache));
     QM_GUARD(qm_directory_make(options->directory));
     if (!going.directory_lock)
         QM_GUARD(lock_directory(&going));

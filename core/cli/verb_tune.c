@@ -67,7 +67,7 @@ static int run(struct tune_options *o)
     QM_GUARD(read_plan(o, &plan));
     QM_GUARD(qm_kernel_plan_items(&plan, &items, &count));
     QM_GUARD(qm_chosen_devices(o->devices, &list));
-    QM_GUARD(qm_cache_directory(cache));
+    QM_GUARD(qm_cache_open(cache));
     QM_GUARD(qm_path_join(store, cache, QM_TUNED_FILE));
     struct qm_progress_line line;
     qm_progress_begin(&line, "tune", 0);

@@ -85,8 +85,14 @@ struct qm_name_list {
 QM_MUST_USE enum qm_status qm_directory_list(const char *path, struct qm_name_list *out);
 void qm_name_list_free(struct qm_name_list *list);
 
-// $XDG_CACHE_HOME/qmark, else ~/.cache/qmark; QM_CACHE_DIR goes before both. Not made; see qm_directory_make.
+// $XDG_CACHE_HOME/qmark, else ~/.cache/qmark; QM_CACHE_DIR goes before both. Not made; see qm_cache_open.
 QM_MUST_USE enum qm_status qm_cache_directory(char path[QM_PATH_BYTES]);
+
+// The same, made and tried. Where there is no home, or nothing can be written there (a read-only file system, another
+// user's files), a directory of this user's own under $TMPDIR or /tmp takes its place: one line on stderr says so, once,
+// and QM_CACHE_DIR is set for this process and its workers. Fails where that cannot be written either, and where
+// QM_CACHE_DIR was set and cannot be used: what the user asked for is not replaced.
+QM_MUST_USE enum qm_status qm_cache_open(char path[QM_PATH_BYTES]);
 
 // $XDG_DATA_HOME/qmark, else ~/.local/share/qmark: what is kept until the user removes it. Not made.
 QM_MUST_USE enum qm_status qm_user_directory(char path[QM_PATH_BYTES]);
@@ -98,9 +104,14 @@ const char *qm_path_name(const char *path);
 // The directory that holds the running program.
 QM_MUST_USE enum qm_status qm_program_directory(char path[QM_PATH_BYTES]);
 
-// A file or directory that comes with qmark, such as "profiles/quick.yaml": in $QM_DATA_DIR, or in the program's
-// directory, the nearest one above it (as in a build folder of the source tree), or share/qmark beside that. The first
-// that exists counts; QM_INVALID if there is none.
+// The directory of what comes with qmark: profiles/ and models/. The first that holds them of: the program's directory
+// and those above it (a build folder of the source tree), share/qmark beside each of these (an installation under any
+// prefix, wherever it was moved), qmark/ in $XDG_DATA_DIRS, or in /usr/local/share and /usr/share (a program copied
+// elsewhere). QM_DATA_DIR, if set, is taken in place of all. QM_INVALID if there is none; the text says where it was
+// looked for.
+QM_MUST_USE enum qm_status qm_data_directory(char path[QM_PATH_BYTES]);
+
+// A file or directory there, such as "profiles/quick.yaml". QM_INVALID if it is not there.
 QM_MUST_USE enum qm_status qm_data_path(const char *name, char path[QM_PATH_BYTES]);
 
 #endif

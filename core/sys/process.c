@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 #include <uv.h>
@@ -344,7 +345,17 @@ FILE *qm_process_take_output(void)
 
 enum qm_status qm_process_own_path(char *path, size_t capacity)
 {
-    int code = uv_exepath(path, &capacity);
+    size_t count = capacity;
+    int code = uv_exepath(path, &count);
+    if (code == UV_ENOENT || code == UV_EACCES) { // no /proc here: as it was started
+        const char *started = (const char *)getauxval(AT_EXECFN);
+        char *real = started ? realpath(started, NULL) : NULL;
+        if (real && strlen(real) < capacity) {
+            memcpy(path, real, strlen(real) + 1);
+            code = 0;
+        }
+        free(real);
+    }
     if (code != 0)
         return QM_FAIL(QM_FAILED, "cannot find this program's own path: %s", uv_strerror(code));
     return QM_OK;
