@@ -18,7 +18,7 @@
 #
 #   1. The device is the reference backend, and its clock is a simulated one (core/bench/simulate.h): logits, checksums and
 #      verdicts are real, and times are made up. `--device`, `--a-device` and `--b-device` are replaced.
-#   2. A stock profile is replaced by a brief form of it, with a window of 64 tokens, one point of each phase and two schemes.
+#   2. A stock profile is replaced by a brief form of it, with a window of 32 tokens, one point of each phase and two schemes.
 #      A profile of one's own, and --scheme, are taken as they are.
 #   3. Nothing is read from standard input.
 #
@@ -54,10 +54,10 @@ schema: 1
 extends: quick
 name: $name
 schemes: [f16$([ "$name" = regression ] || echo ", w8a8")]
-evaluation: {windows: 1, scored_tokens: 1, window_tokens: 64}
-calibration: {windows: 1, window_tokens: 64}
-prefill: [{batch: 1, prompt: 16}]
-decode: [{batch: 1, depth: 8, steps: 4}]
+evaluation: {windows: 1, scored_tokens: 1, window_tokens: 32}
+calibration: {windows: 1, window_tokens: 32}
+prefill: [{batch: 1, prompt: 8}]
+decode: [{batch: 1, depth: 8, steps: 2}]
 sustained: {phase: $([ "$name" = regression ] && echo none || echo decode), seconds: 2}
 bootstrap: {resamples: 99}
 gate: {seconds: 0.5, openings: 8}
