@@ -149,6 +149,13 @@ static bool lacks_accuracy(const struct qm_node *result, const struct qm_node *s
     return qm_result_row_is_ok(scheme) && !has_accuracy(scheme);
 }
 
+static bool has_measured_accuracy(const struct qm_node *result, const struct qm_node *scheme, const char *word)
+{
+    (void)result;
+    (void)word;
+    return qm_result_row_is_ok(scheme) && has_accuracy(scheme);
+}
+
 static bool is_ok(const struct qm_node *result, const struct qm_node *scheme, const char *word)
 {
     (void)result;
@@ -196,7 +203,7 @@ static void say_why_not(struct qm_text *out, const struct qm_node *result, bool 
                                qm_text_bytes(&names));
         }
         qm_text_append(out, ".");
-    } else if (list_schemes(&names, result, "", lacks_accuracy) > 0) {
+    } else if (list_schemes(&names, result, "", has_measured_accuracy) == 0) {
         qm_text_append(out, "accuracy: not measured.");
     } else if (list_schemes(&names, result, "", is_ok_beside_baseline) == 0) {
         qm_text_append(out, "beside the baseline %s no scheme was measured.", word_at(result, "profile.baseline"));
