@@ -128,6 +128,7 @@ static char *closing_of(const char *file, unsigned columns, bool is_fancy)
     assert_int_equal(qm_result_load(path, &result, NULL), QM_OK);
     FILE *memory = open_memstream(&text, &size);
     assert_int_equal(qm_closing_write(result, series, 3, &style, memory), QM_OK);
+    qm_closing_advise(result, &style, memory);
     fclose(memory);
     qm_node_destroy(&result);
     return text;

@@ -62,20 +62,24 @@ static void test_parts(void **state)
 {
     (void)state;
     struct qm_table *table = sample();
-    char *text = written(table, 15, false);
+    char *text = written(table, 15, false); // a span that finds no room begins a line of its own
     assert_string_equal(text, "name      rate\n"
                               "--------------\n"
                               "\xe6\xbc\xa2           5\n"
                               "a\xcc\x88-long  12,345\n"
-                              "x       wrong: a reason that is wider than all columns\n"
+                              "x       \n"
+                              "    wrong: a reason\n"
+                              "    that is wider\n"
+                              "    than all columns\n"
                               "\n"
                               "name    unit\n"
                               "------------\n"
                               "\xe6\xbc\xa2      t/s\n"
                               "a\xcc\x88-long\n"
-                              "x       wrong: a reason that is wider than all columns\n");
+                              "x       \n"
+                              "    wrong: a ..\n");
     free(text);
-    text = written(table, 1, false); // narrower than anything: one column at a time, and an end
+    text = written(table, 1, false); // narrower than anything: rows as paragraphs, and an end
     free(text);
     qm_table_destroy(&table);
 }

@@ -39,7 +39,10 @@ static enum qm_status check_device(struct opencl_device *device)
     CL_TRY(cl.GetDeviceInfo(device->id, CL_DEVICE_COMPILER_AVAILABLE, sizeof(compiler), &compiler, NULL));
     CL_TRY(cl.GetDeviceInfo(device->id, CL_DEVICE_ENDIAN_LITTLE, sizeof(little), &little, NULL));
     if (!available)
-        return QM_FAIL(QM_UNAVAILABLE, "%s: its driver says that it is not available", id);
+        return QM_FAIL(
+            QM_UNAVAILABLE,
+            "%s: its driver says that it is not available; another process may hold it, or the driver lacks an update",
+            id);
     if (!compiler)
         return QM_FAIL(QM_UNSUPPORTED, "%s: its driver has no compiler for OpenCL C", id);
     if (!little)

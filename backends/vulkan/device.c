@@ -209,7 +209,8 @@ static enum qm_status find_device(struct qm_vk_device *device, const struct qm_d
     free(handles);
     free(candidate);
     if (status == QM_OK && !found)
-        return QM_FAIL(QM_UNAVAILABLE, "%s (%s) is no longer there", info->id, info->name);
+        return QM_FAIL(QM_UNAVAILABLE, "%s (%s) is no longer there; 'qmark devices' lists what is", info->id,
+                       info->name);
     snprintf(device->physical.info.id, sizeof(device->physical.info.id), "%s", info->id);
     return status;
 }

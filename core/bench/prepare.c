@@ -30,8 +30,9 @@ static enum qm_status check_against_model(const struct qm_profile *profile, cons
     for (size_t i = 0; i < profile->scheme_count; ++i)
         QM_TRY(qm_artifact_check_patterns(&profile->schemes[i], c));
     if (profile->evaluation.window_tokens > c->context)
-        return QM_FAIL(QM_INVALID, "%s: windows of %u tokens exceed the model's context of %u", profile->path,
-                       profile->evaluation.window_tokens, c->context);
+        return QM_FAIL(QM_INVALID,
+                       "%s: windows of %u tokens exceed the model's context of %u; make window_tokens smaller",
+                       profile->path, profile->evaluation.window_tokens, c->context);
     for (size_t i = 0; i < profile->prefill_count; ++i) {
         if (profile->prefill[i].prompt > profile->evaluation.window_tokens ||
             profile->prefill[i].batch > profile->evaluation.windows)

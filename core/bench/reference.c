@@ -43,8 +43,8 @@ static enum qm_status oracle_open(const struct qm_artifact *artifact, const stru
 {
     *out = (struct oracle){0};
     if (window_tokens > artifact->config.context)
-        return QM_FAIL(QM_INVALID, "windows of %u tokens exceed the model's context of %u", window_tokens,
-                       artifact->config.context);
+        return QM_FAIL(QM_INVALID, "windows of %u tokens exceed the model's context of %u; make window_tokens smaller",
+                       window_tokens, artifact->config.context);
     enum qm_status status = QM_OK;
     struct qm_device_info info;
     size_t count = 0;

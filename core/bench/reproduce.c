@@ -49,7 +49,9 @@ static enum qm_status limit_profile(struct qm_profile *profile, const struct qm_
 {
     for (size_t i = 0; i < profile->scheme_count; ++i) {
         if (!scheme_of(params->record, profile->schemes[i].name))
-            return QM_FAIL(QM_INVALID, "--scheme %s: the result has no such scheme, so that it claims nothing of it",
+            return QM_FAIL(QM_INVALID,
+                           "--scheme %s: the result has no such scheme, so that it claims nothing of it; 'qmark show' "
+                           "lists those that it has",
                            profile->schemes[i].name);
     }
     if (params->is_quick)
@@ -134,13 +136,14 @@ static enum qm_status read_samples(const struct qm_rerun_params *params, void **
     const char *name = qm_node_text_at(params->record, "samples.file", ""), *path = params->record_path;
     char directory[QM_PATH_BYTES], beside[QM_PATH_BYTES], hash[QM_HASH_TEXT_BYTES];
     if (!name[0] || name[0] == '.' || strchr(name, '/') || strchr(name, '\\'))
-        return QM_FAIL(QM_INVALID, "the result names no samples");
+        return QM_FAIL(QM_INVALID,
+                       "the result names no samples; get its .samples.safetensors from whoever published it");
     snprintf(directory, sizeof(directory), "%.*s", (int)(qm_path_name(path) - path), path);
     QM_TRY(qm_path_join(beside, directory, name));
     QM_TRY(qm_file_read(beside, QM_SAMPLES_BYTES_MAX, bytes, count));
     qm_hash_bytes(*bytes, *count, hash);
     if (strcmp(hash, qm_node_text_at(params->record, "samples.sha256", "")) != 0)
-        return QM_FAIL(QM_INVALID, "%s is not the file that the result was made of", beside);
+        return QM_FAIL(QM_INVALID, "%s is not the file that the result was made of; name the one that was", beside);
     return QM_OK;
 }
 

@@ -30,11 +30,12 @@ enum qm_status qm_simulation_read(const char *text, struct qm_simulation *out, b
                !(strlen(keys[k].key) == length && strncmp(keys[k].key, at, length) == 0))
             ++k;
         if (k == sizeof(keys) / sizeof(keys[0]) || at[length] != '=')
-            return QM_FAIL(QM_INVALID, "QM_SIMULATE: '%.40s' is no KEY=NUMBER of bench/simulate.h", at);
+            return QM_FAIL(QM_INVALID,
+                           "QM_SIMULATE: '%.40s' is no KEY=NUMBER of bench/simulate.h; such as speed=1,noise=0.02", at);
         char *end = NULL;
         *keys[k].value = strtod(at + length + 1, &end);
         if (end == at + length + 1 || (*end && *end != ',') || !isfinite(*keys[k].value))
-            return QM_FAIL(QM_INVALID, "QM_SIMULATE: '%.40s' has no number", at);
+            return QM_FAIL(QM_INVALID, "QM_SIMULATE: '%.40s' has no number; write speed=1", at);
         at = *end ? end + 1 : end;
     }
     s.seed = (uint64_t)seed;

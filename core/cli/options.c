@@ -54,22 +54,36 @@ static void print_option(const char *left, const char *meaning, size_t columns)
     qm_text_free(&text);
 }
 
-static void print_examples(const struct qm_command *command)
+static void say_examples(struct qm_text *out, const struct qm_command *command)
 {
     const struct qm_example *examples[QM_EXAMPLES_SHOWN];
     size_t count = qm_examples_of(command->verb, examples);
     for (size_t i = 0; i < count; i++)
-        printf("%s  %s\n      %s\n", i == 0 ? "\nexamples:\n" : "", examples[i]->command, examples[i]->meaning);
+        qm_text_append(out, "%s  %s\n      %s\n", i == 0 ? "\nexamples:\n" : "", examples[i]->command,
+                       examples[i]->meaning);
+}
+
+// Prints and empties it; `columns`: 0 for a pipe.
+static void print_lines(struct qm_text *text, size_t columns)
+{
+    struct qm_text wrapped = {0};
+    if (columns > 0)
+        qm_text_wrap_lines(&wrapped, qm_text_bytes(text), columns);
+    fputs(qm_text_bytes(columns > 0 ? &wrapped : text), stdout);
+    qm_text_free(&wrapped);
+    qm_text_free(text);
 }
 
 static void print_help(const struct qm_command *command)
 {
     const size_t columns = qm_is_terminal(1) ? qm_terminal_columns(1, 80) : 0;
-    printf("usage: qmark %s%s%s%s\n\n%s\n", command->verb, command->option_count ? " [options]" : "",
-           *command->operands ? " " : "", command->operands, command->meaning);
+    struct qm_text text = {0};
+    qm_text_append(&text, "usage: qmark %s%s%s%s\n\n%s\n", command->verb, command->option_count ? " [options]" : "",
+                   *command->operands ? " " : "", command->operands, command->meaning);
     if (*command->details)
-        printf("\n%s\n", command->details);
-    printf("\noptions:\n");
+        qm_text_append(&text, "\n%s\n", command->details);
+    qm_text_append(&text, "\noptions:\n");
+    print_lines(&text, columns);
     for (size_t i = 0; i < command->option_count; i++) {
         const struct qm_option *option = &command->options[i];
         char left[96];
@@ -79,7 +93,8 @@ static void print_help(const struct qm_command *command)
         print_option(left, option->meaning, columns);
     }
     print_option("--help", "this text", columns);
-    print_examples(command);
+    say_examples(&text, command);
+    print_lines(&text, columns);
 }
 
 static enum qm_status find(const struct qm_command *command, const char *name, size_t length, size_t *index)

@@ -165,7 +165,7 @@ enum qm_status qm_run_match_devices(const struct qm_journal *journal, struct qm_
         for (size_t i = 0; i < list->count && !now; ++i)
             now = is_same_device(then, &list->entries[i]) ? &list->entries[i] : NULL;
         if (!now) {
-            fprintf(stderr, "%s %s: is not there any more\n", then->id, then->name);
+            fprintf(stderr, "%s %s: is not there any more; its rows stay open until it is\n", then->id, then->name);
             *absent += journal->devices[j].state != QM_JOURNAL_FINISHED;
             continue;
         }

@@ -144,13 +144,18 @@ static void keep(struct going *going, enum qm_status status)
 static enum qm_status close_device(const struct going *going, const struct qm_device_run *run,
                                    const struct qm_node *result, const char *path)
 {
-    const struct qm_show_style style = qm_show_style_of(1);
+    struct qm_show_style style = qm_show_style_of(1);
     struct qm_over_time over_time;
+    style.has_cautions = true;
     qm_over_time_make(&going->preparation->prepared, run, &over_time);
     enum qm_status status = qm_closing_write(result, over_time.series, over_time.count, &style, stdout);
     qm_over_time_free(&over_time);
+    if (status == QM_OK)
+        status = qm_show_rest(result, &style, stdout);
     if (status == QM_OK && going->options->shows_flips)
         status = qm_show_flips(&going->preparation->prepared, run, &style, stdout);
+    if (status == QM_OK)
+        qm_closing_advise(result, &style, stdout);
     printf("\nwritten to %s\n'qmark show' has all of it\n\n", path);
     fflush(stdout);
     return status;

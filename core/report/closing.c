@@ -313,8 +313,14 @@ static void write_head(const struct qm_node *result, const char *phase, unsigned
                    qm_node_text_at(result, "device.driver_version", "?"));
     write_wrapped(qm_text_bytes(&text), columns, 2, file);
     qm_text_free(&text);
-    qm_text_append(&text, "model %s, widen: %s; profile %s (%s)", qm_node_text_at(result, "model.name", "?"),
-                   qm_node_text_at(result, "model.widen", "?"), qm_node_text_at(result, "profile.name", "?"),
+    qm_text_append(&text, "model %s, widen: %s", qm_node_text_at(result, "model.name", "?"),
+                   qm_node_text_at(result, "model.widen", "?"));
+    if (strcmp(qm_node_text_at(result, "model.widen", "1"), "1") != 0) {
+        char weights[QM_SHOW_NUMBER_BYTES];
+        qm_show_number(qm_node_get(result, "model.weights_on_device"), weights);
+        qm_text_append(&text, " (%s weights on the device)", weights);
+    }
+    qm_text_append(&text, "; profile %s (%s)", qm_node_text_at(result, "profile.name", "?"),
                    qm_node_text_at(result, "run.class", "?"));
     if (point) {
         const char *key = qm_node_child(point, "prompt") ? "prompt" : "depth";
@@ -367,46 +373,42 @@ static void put(const char *text, bool is_fancy, FILE *file)
     }
 }
 
-static enum qm_status write_all(const struct qm_node *result, const struct qm_node *tidy,
-                                const struct qm_closing_series *series, size_t count, unsigned columns, bool is_fancy,
-                                FILE *file)
+static enum qm_status write_all(const struct qm_node *result, const struct qm_closing_series *series, size_t count,
+                                unsigned columns, bool is_fancy, FILE *file)
 {
-    struct qm_text reasons = {0}, quote = {0}, cautions = {0};
-    const struct qm_node *schemes = qm_node_child(tidy, "schemes");
+    struct qm_text reasons = {0};
+    const struct qm_node *schemes = qm_node_child(result, "schemes");
     const char *phase = "prefill";
+    enum qm_status status = QM_OK;
     for (size_t i = 0; i < qm_node_count(schemes); i++)
         if (qm_show_point(qm_node_at(schemes, i), "decode"))
             phase = "decode";
-    write_head(tidy, phase, columns, file);
-    enum qm_status status = QM_OK;
-    if (columns < BLOCKS_BELOW)
-        write_blocks(tidy, phase, columns, is_fancy, file);
-    else
-        status = write_table(tidy, phase, columns, is_fancy, &reasons, file);
-    if (status == QM_OK && columns >= BLOCKS_BELOW)
-        write_note(tidy, columns, is_fancy, file);
-    write_lines(qm_text_bytes(&reasons), "", columns, file);
-    if (columns < BLOCKS_BELOW)
-        write_spark_lines(tidy, series, count, columns, is_fancy, file);
-    else if (status == QM_OK)
-        status = write_spark_table(tidy, series, count, columns, is_fancy, file);
-    qm_sentence_quote(&quote, result);
-    qm_sentence_cautions(&cautions, result);
-    fputc('\n', file);
-    fputs(qm_sentence_is_quotable(result) ? "To quote:\n" : "", file);
-    write_wrapped(qm_text_bytes(&quote), columns, 0, file);
-    write_lines(qm_text_bytes(&cautions), "Beware:\n", columns, file);
+    write_head(result, phase, columns, file);
+    if (columns < BLOCKS_BELOW) {
+        write_blocks(result, phase, columns, is_fancy, file);
+        write_spark_lines(result, series, count, columns, is_fancy, file);
+        return QM_OK;
+    }
+    status = write_table(result, phase, columns, is_fancy, &reasons, file);
+    if (status == QM_OK) {
+        write_note(result, columns, is_fancy, file);
+        write_lines(qm_text_bytes(&reasons), "", columns, file);
+        status = write_spark_table(result, series, count, columns, is_fancy, file);
+    }
     qm_text_free(&reasons);
-    qm_text_free(&quote);
-    qm_text_free(&cautions);
     return status;
+}
+
+static unsigned columns_of(const struct qm_show_style *style)
+{
+    if (style->columns == 0 || style->columns > QM_CLOSING_COLUMNS)
+        return QM_CLOSING_COLUMNS;
+    return style->columns > 20 ? style->columns - 1 : 20;
 }
 
 enum qm_status qm_closing_write(const struct qm_node *result, const struct qm_closing_series *series, size_t count,
                                 const struct qm_show_style *style, FILE *file)
 {
-    unsigned columns = style->columns > 0 && style->columns < QM_CLOSING_COLUMNS ? style->columns : QM_CLOSING_COLUMNS;
-    columns = columns > 20 ? columns - (style->columns > 0 && style->columns <= QM_CLOSING_COLUMNS) : 20;
     char *text = NULL;
     size_t size = 0;
     FILE *memory = open_memstream(&text, &size);
@@ -417,7 +419,7 @@ enum qm_status qm_closing_write(const struct qm_node *result, const struct qm_cl
     if (!memory || !qm_node_ok(tidy))
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a table; close other programs and try again");
     else
-        status = write_all(result, tidy, series, count, columns, style->is_fancy, memory);
+        status = write_all(tidy, series, count, columns_of(style), style->is_fancy, memory);
     if (memory)
         fclose(memory);
     if (status == QM_OK)
@@ -425,4 +427,28 @@ enum qm_status qm_closing_write(const struct qm_node *result, const struct qm_cl
     free(text);
     qm_node_destroy(&tidy);
     return status;
+}
+
+void qm_closing_advise(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
+{
+    struct qm_text quote = {0}, cautions = {0}, wrapped = {0};
+    const unsigned columns = columns_of(style);
+    qm_sentence_quote(&quote, result);
+    qm_sentence_cautions(&cautions, result);
+    qm_text_append(&wrapped, "\n%s", qm_sentence_is_quotable(result) ? "To quote:\n" : "");
+    qm_text_wrap(&wrapped, qm_text_bytes(&quote), columns, 0);
+    qm_text_append(&wrapped, "\n%s", cautions.used > 0 ? "\nBeware:\n" : "");
+    for (const char *line = qm_text_bytes(&cautions); *line;) {
+        size_t length = strcspn(line, "\n");
+        struct qm_text one = {0};
+        qm_text_append(&one, "- %.*s", (int)length, line);
+        qm_text_wrap(&wrapped, qm_text_bytes(&one), columns, 2);
+        qm_text_append(&wrapped, "\n");
+        qm_text_free(&one);
+        line += length + (line[length] == '\n');
+    }
+    put(qm_text_bytes(&wrapped), style->is_fancy, file);
+    qm_text_free(&quote);
+    qm_text_free(&cautions);
+    qm_text_free(&wrapped);
 }

@@ -1,5 +1,5 @@
-// What a run ends with for people, of one device: a table of all schemes that fits 100 columns, throughput over time, the
-// sentence that may be quoted, and what to beware of. `qmark show` has everything else.
+// What a run ends with for people, of one device: a table of all schemes that fits 100 columns and throughput over time; then,
+// after whatever else is to be told (qm_show_rest), the sentence that may be quoted, and what to beware of.
 #ifndef QM_REPORT_CLOSING_H
 #define QM_REPORT_CLOSING_H
 
@@ -24,6 +24,9 @@ struct qm_closing_series {
 // hold more than ASCII; where not, what names have of it is '?'. No speed stands without the accuracy of its scheme.
 QM_MUST_USE enum qm_status qm_closing_write(const struct qm_node *result, const struct qm_closing_series *series,
                                             size_t count, const struct qm_show_style *style, FILE *file);
+
+// The sentence that may be quoted, and what to beware of, in lines as wide as those.
+void qm_closing_advise(const struct qm_node *result, const struct qm_show_style *style, FILE *file);
 
 // Appends one character per value, its height from 0 to the largest: blocks, or in ASCII "_.:-=+*#".
 void qm_sparkline(struct qm_text *out, const double *values, size_t count, bool is_fancy);

@@ -361,3 +361,18 @@ void qm_text_wrap(struct qm_text *out, const char *text, size_t columns, size_t 
         text += *text != '\0';
     }
 }
+
+void qm_text_wrap_lines(struct qm_text *out, const char *text, size_t columns)
+{
+    while (*text) {
+        size_t length = strcspn(text, "\n"), blanks = strspn(text, " ");
+        struct qm_text line = {0};
+        blanks = blanks < length ? blanks : length;
+        qm_text_append(&line, "%.*s", (int)(length - blanks), text + blanks);
+        qm_text_append(out, "%*s", (int)blanks, "");
+        qm_text_wrap(out, qm_text_bytes(&line), columns > blanks + 20 ? columns - blanks - 1 : 20, blanks + 2);
+        qm_text_append(out, "\n");
+        qm_text_free(&line);
+        text += length + (text[length] == '\n');
+    }
+}

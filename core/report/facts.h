@@ -38,4 +38,7 @@ const char *qm_fact_accuracy_word(const struct qm_node *claim);
 // are indented by `indent` blanks.
 void qm_text_wrap(struct qm_text *out, const char *text, size_t columns, size_t indent);
 
+// The same of lines that keep their own indentation; what goes on has two blanks more. Each ends with '\n'.
+void qm_text_wrap_lines(struct qm_text *out, const char *text, size_t columns);
+
 #endif

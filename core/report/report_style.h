@@ -124,7 +124,7 @@ static const char qm_report_style[] =
     "figure.picture{padding:.6rem;overflow-x:auto}figure.picture .narrow{display:block}"
     "figure.picture:not([data-one]) .wide{display:none}figure.picture[data-one] .wide{min-width:40rem}"
     "tbody th{max-width:9rem;white-space:normal;overflow-wrap:anywhere}td.w,td.why{min-width:13rem}"
-    ".stack,.stack tbody,.stack tr,.stack th,.stack td{display:block;border:0;max-width:none}.stack thead{display:none}"
+    ".stack,.stack caption,.stack tbody,.stack tr,.stack th,.stack td{display:block;border:0;max-width:none}.stack thead{display:none}td.d{max-width:5.4rem;overflow:hidden;text-overflow:ellipsis}"
     ".stack tr{border-top:1px solid var(--line);padding:.5rem 0}.stack td.w{min-width:0}.stack tbody th{padding-bottom:0}}\n"
     // ---- print ----
     "@media print{:root{--bg:#fff;--paper:#fff;--ink:#000;--soft:#444;--line:#bbb;--accent:#0a4a86;--tint:#fff;"

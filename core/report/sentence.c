@@ -350,6 +350,17 @@ static bool lacks_sustained(const struct qm_node *result, const struct qm_node *
            !qm_node_is_mapping(qm_node_child(scheme, "sustained"));
 }
 
+static bool has_smaller_batch(const struct qm_node *result, const struct qm_node *scheme, const char *word)
+{
+    const struct qm_node *points = qm_node_child(scheme, "throughput");
+    bool found = false;
+    (void)result;
+    (void)word;
+    for (size_t i = 0; i < qm_node_count(points) && !found; i++)
+        found = qm_node_child(qm_node_at(points, i), "batch_asked") != NULL;
+    return found;
+}
+
 static bool has_partial_reference(const struct qm_node *result, const struct qm_node *scheme, const char *word)
 {
     double left_out = 0;
@@ -392,6 +403,8 @@ static void say_cautions(struct qm_text *out, const struct qm_node *result, bool
     caution_schemes(out, result, "KL divergences are lower bounds, for the fp32 reference was kept in part: ", "",
                     has_partial_reference, "");
     qm_speed_cautions(out, result);
+    caution_schemes(out, result, "a batch of the profile did not fit into memory, a smaller one was run: ", "",
+                    has_smaller_batch, "");
     caution_schemes(out, result, "no sustained run: whether the rate holds is not measured: ", "", lacks_sustained, "");
     if (strcmp(verdict, "void") == 0)
         qm_text_append(out, "the device's clock is void; rates are by the host's clock\n");

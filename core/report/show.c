@@ -3,6 +3,7 @@
 #include "record/result.h"
 #include "report/accuracy.h"
 #include "report/deployment.h"
+#include "report/facts.h"
 #include "report/show_roofline.h"
 #include "report/show_speed.h"
 #include "report/table.h"
@@ -408,9 +409,9 @@ static void show_notes(const struct qm_node *result, const struct qm_show_style 
     const struct qm_node *decode = qm_show_point(scheme, "decode");
     double confidence = 0;
     fprintf(file, "\nnotes\n");
-    if (style->is_changed)
+    if (style->is_changed && !style->has_cautions)
         fprintf(file, "  CHANGED: the file's hash is not that of its content; somebody edited it\n");
-    if (strcmp(qm_node_text_at(result, "device.type", ""), "cpu") == 0)
+    if (strcmp(qm_node_text_at(result, "device.type", ""), "cpu") == 0 && !style->has_cautions)
         fprintf(file, "  stand-in: this device is software on the processor; its speed says nothing of a GPU\n");
     if (qm_node_get(result, "model.layers_run"))
         fprintf(file, "  kernel only: accuracy not measured: %s layers\n",
@@ -427,7 +428,8 @@ static void show_notes(const struct qm_node *result, const struct qm_show_style 
         fprintf(file, "  nothing was measured: no scheme is ok\n");
         return;
     }
-    qm_show_warnings(result, file);
+    if (!style->has_cautions)
+        qm_show_warnings(result, file);
     fprintf(file, "  the table shows");
     if (prefill)
         fprintf(file, " prefill at batch %s, prompt %s%s", qm_node_text_at(prefill, "batch", "?"),
@@ -464,8 +466,31 @@ static void show_notes(const struct qm_node *result, const struct qm_show_style 
             qm_node_text_at(result, "samples.file", qm_node_text_at(result, "samples", "absent")));
 }
 
-enum qm_status qm_show_result(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
+// What `show` writes, in lines of the terminal, or as it is in a pipe.
+static enum qm_status write_wrapped(const struct qm_node *result, const struct qm_show_style *style,
+                                    void (*show)(const struct qm_node *, const struct qm_show_style *, FILE *),
+                                    FILE *file)
 {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = style->columns > 0 ? open_memstream(&text, &size) : NULL;
+    if (style->columns > 0 && !memory)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a result; close other programs and try again");
+    show(result, style, memory ? memory : file);
+    if (memory) {
+        fclose(memory);
+        struct qm_text lines = {0};
+        qm_text_wrap_lines(&lines, text, style->columns);
+        fputs(qm_text_bytes(&lines), file);
+        qm_text_free(&lines);
+        free(text);
+    }
+    return QM_OK;
+}
+
+static void show_head(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
+{
+    (void)style;
     char parameters[QM_SHOW_NUMBER_BYTES];
     char number[QM_SHOW_NUMBER_BYTES];
     qm_show_number(qm_node_get(result, "model.parameters"), parameters);
@@ -483,6 +508,20 @@ enum qm_status qm_show_result(const struct qm_node *result, const struct qm_show
     fprintf(file, "; profile %s (%s); qmark %s, %s\n\n", qm_node_text_at(result, "profile.name", "?"),
             qm_node_text_at(result, "run.class", "?"), qm_node_text_at(result, "qmark.version", "?"),
             qm_node_text_at(result, "run.started", "?"));
+}
+
+enum qm_status qm_show_rest(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
+{
+    QM_TRY(qm_show_answers(result, style, file));
+    QM_TRY(qm_show_deployment(result, style, file));
+    if (is_widened(result))
+        QM_TRY(show_widening(result, style, file));
+    return write_wrapped(result, style, show_notes, file);
+}
+
+enum qm_status qm_show_result(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
+{
+    QM_TRY(write_wrapped(result, style, show_head, file));
     QM_TRY(show_schemes(result, style, file));
     QM_TRY(qm_show_answers(result, style, file));
     QM_TRY(qm_show_deployment(result, style, file));
@@ -498,6 +537,5 @@ enum qm_status qm_show_result(const struct qm_node *result, const struct qm_show
         QM_TRY(qm_show_details(result, style, file));
     if (style->with_tasks)
         QM_TRY(show_tasks(result, style, file));
-    show_notes(result, style, file);
-    return QM_OK;
+    return write_wrapped(result, style, show_notes, file);
 }

@@ -18,6 +18,7 @@ struct qm_show_style {
     bool with_tasks;     // exact match of every task and difficulty
     bool with_details;   // the distribution of divergences and what else stands behind accuracy
     bool is_changed;     // the file's hash is not that of its content
+    bool has_cautions;   // they are told beside it (sentence.h): notes leave them out
 };
 
 // The style for a file descriptor: 1 is standard output.
@@ -27,6 +28,10 @@ struct qm_show_style qm_show_style_of(int descriptor);
 // whether it holds, gain and memory; a row that is not ok has its reason instead; then notes on what was disclosed. Speed is never
 // printed without the accuracy of the same artifact in the same row, or the words `accuracy: not measured`.
 QM_MUST_USE enum qm_status qm_show_result(const struct qm_node *result, const struct qm_show_style *style, FILE *file);
+
+// The same without the title and the tables of schemes, points, sustained runs, kernels, details and tasks: answers, served
+// requests, widening, notes.
+QM_MUST_USE enum qm_status qm_show_rest(const struct qm_node *result, const struct qm_show_style *style, FILE *file);
 
 // A number of a result in few digits: "0.00213", "1,234", "1.2e-06"; a word as it is; "absent" for none.
 #define QM_SHOW_NUMBER_BYTES 40

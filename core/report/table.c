@@ -1,5 +1,6 @@
 #include "report/table.h"
 #include "base/text.h"
+#include "report/facts.h"
 
 #include <stdarg.h>
 #include <stdint.h>
@@ -160,12 +161,42 @@ static void pad(FILE *file, const char *with, size_t count)
 struct part {
     size_t columns[COLUMNS_MAX];
     size_t count, repeated;
+    bool is_first;
 };
 
-static void write_row(const struct qm_table *table, const struct part *part, const size_t *widths, FILE *file,
-                      const struct cell *cells)
+// What runs on over the columns after `start`. Where a terminal has no room it goes on in the next line, in the first part of a
+// table; in later ones, which say it again, it is cut.
+static void write_span(const char *text, size_t start, unsigned columns, bool is_first, FILE *file)
 {
-    size_t owed = 0; // blanks that are written only before something
+    const size_t least = 16, width = qm_text_columns(text);
+    size_t room = columns > start ? columns - start : 0;
+    struct qm_text lines = {0};
+    if (columns == 0 || width <= room) {
+        fputs(text, file);
+        return;
+    }
+    if (room < least) { // of a terminal that is all taken by the columns before
+        fputs("\n    ", file);
+        start = 4;
+        room = columns > start + least ? columns - start : least;
+    }
+    qm_text_wrap(&lines, text, room - (is_first ? 0 : 3), 0);
+    for (const char *c = qm_text_bytes(&lines); *c; c++) {
+        if (*c == '\n' && !is_first) {
+            fputs(" ..", file);
+            break;
+        }
+        fputc(*c, file);
+        if (*c == '\n')
+            pad(file, " ", start);
+    }
+    qm_text_free(&lines);
+}
+
+static void write_row(const struct qm_table *table, const struct part *part, const size_t *widths, unsigned columns,
+                      FILE *file, const struct cell *cells)
+{
+    size_t owed = 0, at = 0; // blanks that are written only before something; columns so far
     for (size_t i = 0; i < part->count; i++) {
         size_t column = part->columns[i];
         bool is_span = cells && cells[column].is_span;
@@ -179,31 +210,69 @@ static void write_row(const struct qm_table *table, const struct part *part, con
         size_t width = text ? qm_text_columns(text) : 0;
         size_t room = widths[column] > width ? widths[column] - width : 0;
         bool is_right = table->right[column] && !is_span;
+        if (is_span) {
+            pad(file, " ", width > 0 ? owed : 0);
+            write_span(text ? text : "", at + owed, columns, part->is_first, file);
+            break;
+        }
         if (width > 0) {
             pad(file, " ", owed + (is_right ? room : 0));
             fputs(text, file);
+            at += owed + (is_right ? room : 0) + width;
             owed = is_right ? 0 : room;
         } else {
             owed += room;
         }
-        if (is_span)
-            break;
         owed += GAP;
     }
     fputc('\n', file);
 }
 
-static void write_part(const struct qm_table *table, const struct part *part, const size_t *widths, FILE *file,
-                       bool is_fancy)
+static void write_part(const struct qm_table *table, const struct part *part, const size_t *widths, unsigned columns,
+                       FILE *file, bool is_fancy)
 {
     size_t total = 0;
-    write_row(table, part, widths, file, NULL);
+    write_row(table, part, widths, columns, file, NULL);
     for (size_t i = 0; i < part->count; i++)
         total += widths[part->columns[i]] + (i > 0 ? GAP : 0);
     pad(file, is_fancy ? "\xe2\x94\x80" : "-", total);
     fputc('\n', file);
     for (size_t row = 0; row < table->row_count; row++)
-        write_row(table, part, widths, file, &table->cells[row * COLUMNS_MAX]);
+        write_row(table, part, widths, columns, file, &table->cells[row * COLUMNS_MAX]);
+}
+
+// A row below the other where the terminal is too narrow for a part: its first cell, then a line "title: cell" for each of
+// the others. So a speed stands with its accuracy in one paragraph.
+static void write_records(const struct qm_table *table, unsigned columns, FILE *file)
+{
+    const size_t room = columns > 20 ? columns : 20;
+    for (size_t row = 0; row < table->row_count; row++) {
+        const struct cell *cells = &table->cells[row * COLUMNS_MAX];
+        for (size_t i = 0; i < table->column_count; i++) {
+            struct qm_text line = {0}, wrapped = {0};
+            if (!cells[i].text || !*cells[i].text)
+                continue;
+            qm_text_append(&line, "%s%s%s", i > 0 && !cells[i].is_span ? table->titles[i] : "",
+                           i > 0 && !cells[i].is_span ? ": " : "", cells[i].text + strspn(cells[i].text, " "));
+            qm_text_wrap(&wrapped, qm_text_bytes(&line), room - (i > 0 ? 2 : 0), i > 0 ? 4 : 2);
+            fprintf(file, "%s%s\n", i > 0 ? "  " : "", qm_text_bytes(&wrapped));
+            qm_text_free(&line);
+            qm_text_free(&wrapped);
+        }
+    }
+}
+
+// Whether each part can be as narrow as the terminal.
+static bool fits(const struct qm_table *table, const size_t *widths, unsigned columns)
+{
+    size_t kept = widths[0] + GAP, widest = 0;
+    for (size_t i = 1; i < table->column_count; i++) {
+        if (table->kept[i])
+            kept += widths[i] + GAP;
+        else
+            widest = widths[i] > widest ? widths[i] : widest;
+    }
+    return columns == 0 || kept + widest <= columns || table->column_count < 2;
 }
 
 enum qm_status qm_table_write(const struct qm_table *table, FILE *file, unsigned columns, bool is_fancy)
@@ -219,9 +288,13 @@ enum qm_status qm_table_write(const struct qm_table *table, FILE *file, unsigned
             widths[i] = width > widths[i] ? width : widths[i];
         }
     }
+    if (!fits(table, widths, columns)) {
+        write_records(table, columns, file);
+        return QM_OK;
+    }
     size_t next = 0;
     do {
-        struct part part = {.count = 0};
+        struct part part = {.is_first = next == 0};
         size_t total = 0;
         for (size_t i = 0; i < next; i++) {
             if (i == 0 || table->kept[i]) {
@@ -230,15 +303,14 @@ enum qm_status qm_table_write(const struct qm_table *table, FILE *file, unsigned
             }
         }
         part.repeated = part.count;
-        bool is_first = next == 0;
         while (next < table->column_count &&
                (part.count < 2 || part.count == part.repeated || columns == 0 || total + widths[next] <= columns)) {
             total += widths[next] + GAP;
             part.columns[part.count++] = next++;
         }
-        if (!is_first)
+        if (!part.is_first)
             fputc('\n', file);
-        write_part(table, &part, widths, file, is_fancy);
+        write_part(table, &part, widths, columns, file, is_fancy);
     } while (next < table->column_count);
     return QM_OK;
 }

@@ -27,7 +27,8 @@ void qm_table_span(struct qm_table *table, const char *format, ...) QM_PRINTF(2,
 void qm_table_keep(struct qm_table *table);
 
 // A table wider than `columns` (0: no limit) is written in parts one below the other, each with the first column and
-// those that were kept.
+// those that were kept; where not even such a part fits, each row as a paragraph of "title: cell" lines. No line is longer
+// than `columns` then.
 // `is_fancy`: a line under the titles instead of dashes, which a terminal shows and a pipe need not carry.
 QM_MUST_USE enum qm_status qm_table_write(const struct qm_table *table, FILE *file, unsigned columns, bool is_fancy);
 

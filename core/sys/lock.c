@@ -39,7 +39,9 @@ enum qm_status qm_lock_take(const char *path, struct qm_lock **out, uint32_t *ho
     for (int attempt = 0; attempt < 100; ++attempt) {
         int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
         if (file < 0)
-            return QM_FAIL(QM_INVALID, "%s: cannot lock: %s", path, strerror(errno));
+            return QM_FAIL(QM_INVALID,
+                           "%s: cannot lock: %s; choose a directory that may be written, on a file system with locks",
+                           path, strerror(errno));
         // Of the open file, not of the process: closing another descriptor of the same file does not end it.
         struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         if (fcntl(file, F_OFD_SETLK, &whole) != 0) {
@@ -49,8 +51,11 @@ enum qm_status qm_lock_take(const char *path, struct qm_lock **out, uint32_t *ho
             if (holder)
                 *holder = pid;
             if (error == EAGAIN)
-                return QM_FAIL(QM_UNAVAILABLE, "%s: process %u holds the lock", path, (unsigned)pid);
-            return QM_FAIL(QM_INVALID, "%s: cannot lock: %s", path, strerror(error));
+                return QM_FAIL(QM_UNAVAILABLE, "%s: process %u holds the lock; wait until it has ended", path,
+                               (unsigned)pid);
+            return QM_FAIL(QM_INVALID,
+                           "%s: cannot lock: %s; choose a directory that may be written, on a file system with locks",
+                           path, strerror(error));
         }
         if (!still_stands(file, path)) {
             close(file);

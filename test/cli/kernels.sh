@@ -17,7 +17,8 @@ sed -n 3p one.md
 kernels --shape 3x48x64 --format w4-f16 --kernel matmul,dequantize --compare one.json | sed -n '/^against/,$p'
 # A tier that the device has not is no failure; a shape that is too large is one, and others go on.
 kernels --shape 3x48x64 --format w8-a8 --kernel matmul --tier base,texel
-kernels --shape 3x48x64,16777216x4096x16384 --format f32-f32 --kernel matmul | sed 's/has room for.*;/has room for ...;/'
+kernels --shape 3x48x64,16777216x4096x16384 --format f32-f32 --kernel matmul --print csv | cut -d , -f 3,10,15-17 |
+    sed 's/has room for.*;/has room for ...;/'
 # Nothing begins after the time limit, and every row is there.
 qm kernels --device reference --progress none --row-ms 3000 --seconds 1 --kernel matmul --format f32-f32 \
     --shape 256x1024x1024,3x48x64 | grep '^  3x48x64\|exit'
