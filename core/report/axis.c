@@ -111,7 +111,7 @@ void qm_axis_draw_x(const struct qm_axis *axis, struct qm_svg *svg, double top, 
         qm_svg_line(svg, "grid", x, top, x, bottom);
         if (x - half < free_from)
             continue; // it would touch the one before
-        qm_svg_text(svg, "tick", QM_SVG_MIDDLE, x, bottom + 15, "%s%s", label, unit);
+        qm_svg_text(svg, "tick", QM_SVG_MIDDLE, fmin(x, svg->width - half - 2), bottom + 15, "%s%s", label, unit);
         free_from = x + half + 8;
     }
 }

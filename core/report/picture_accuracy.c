@@ -193,6 +193,13 @@ static void draw_tail(struct qm_picture_sheet *sheet, const struct qm_axis *x, c
              qm_picture_scheme_name(scheme->row), mean, p99, max);
     qm_svg_line(&sheet->svg, "grid", x->from, y, x->to, y);
     qm_svg_open(&sheet->svg, "mark", title);
+    if (tail.mean.value < x->low) {
+        qm_show_double(tail.mean.value, mean);
+        qm_svg_text(&sheet->svg, "tick halo", QM_SVG_START, x->from + 2, y + 4, "mean %s, below the axis", mean);
+        qm_svg_close(&sheet->svg);
+        sheet->y += 20;
+        return;
+    }
     snprintf(classes, sizeof(classes), "front s%u", hue);
     if (end > at)
         qm_svg_line(&sheet->svg, classes, at, y, end, y);
@@ -223,7 +230,7 @@ static void draw_tails(struct qm_picture_sheet *sheet, const struct shown *shown
     }
     if (!(low <= high))
         low = high = 1e-3;
-    low = fmax(low, high * 1e-9);
+    low = fmax(low, high * 1e-8); // f32 is far below all that matters
     sheet->y += 14;
     qm_svg_text(&sheet->svg, "head", QM_SVG_START, sheet->left, sheet->y + 12, "KL divergence to fp32, nats a token");
     sheet->y += 28;

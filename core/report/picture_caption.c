@@ -224,7 +224,7 @@ static void tell_sources(const struct told *told, struct qm_text *out)
             qm_text_append(out, "; %s, %s%s", entry->label, entry->hash, entry->is_changed ? " - CHANGED since" : "");
             continue;
         }
-        qm_text_append(out, "%s%s (%.40s %.32s), result %s%s", e ? "; " : "", entry->label,
+        qm_text_append(out, "%s%s (%.40s %.60s), result %s%s", e ? "; " : "", entry->label,
                        qm_node_text_at(entry->result, "device.driver", "driver undisclosed"),
                        qm_node_text_at(entry->result, "device.driver_version", ""), entry->hash,
                        entry->is_changed ? " - CHANGED since: its content has another hash" : "");

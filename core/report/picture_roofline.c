@@ -15,7 +15,7 @@ enum {
     APIS_MAX = 4,       // results of one machine that are drawn
     KERNELS_MAX = 5000, // rows of a result that are looked at
     MARKS_MAX = 240,    // of all results
-    ROWS_MAX = 32,      // kernels in the lower part
+    ROWS_MAX = 40,      // kernels in the lower part
     ROOFS_MAX = 24,
 };
 

@@ -140,31 +140,33 @@ static size_t front_of(struct plot *plot, size_t entry, struct mark *front[MARKS
 
 static void make_axes(struct plot *plot, double left, double right, double top, double bottom, bool is_narrow)
 {
-    double gain_low = 0.96, gain_high = 1.1, kl_low = INFINITY, kl_high = 0;
+    double gain_low = 0.96, gain_high = 1.1, kl_high = 0, costliest = 0, least = INFINITY;
     for (size_t i = 0; i < plot->count; i++) {
         const struct mark *mark = &plot->marks[i];
         gain_low = fmin(gain_low, fmax(mark->gain.low, mark->gain.value / 4));
         gain_high = fmax(gain_high, fmin(mark->gain.high, mark->gain.value * 4));
-        if (mark->kl.value > 0 && !mark->is_baseline) {
-            kl_low = fmin(kl_low, mark->kl.low > 0 ? fmax(mark->kl.low, mark->kl.value / 10) : mark->kl.value);
-            kl_high = fmax(kl_high, fmin(mark->kl.high, mark->kl.value * 10));
-        }
+        kl_high = fmax(kl_high, fmin(mark->kl.high, mark->kl.value * 10));
+        costliest = fmax(costliest, mark->kl.value);
     }
-    for (size_t i = 0; i < plot->bound_count; i++) {
-        kl_low = fmin(kl_low, plot->bounds[i]);
-        kl_high = fmax(kl_high, plot->bounds[i]);
+    // f32 and the baseline are often a thousand times closer to fp32 than all others: far below them the axis ends, and
+    // what is there lies on its foot.
+    for (size_t i = 0; i < plot->count; i++) {
+        const struct mark *mark = &plot->marks[i];
+        if (mark->kl.value > costliest * 1e-5 && !mark->is_baseline)
+            least = fmin(least, mark->kl.value);
     }
-    // The baseline is often a thousand times closer to fp32 than all others: far below them the axis ends, and what is
-    // there lies on its foot.
-    double least = kl_low < INFINITY ? kl_low : 1e-3, floor_at = fmax(least / 30, kl_high * 1e-7);
+    least = costliest > 0 ? fmin(least, costliest) : 1e-3;
     kl_high = fmax(kl_high, least);
-    kl_low = least;
+    double kl_low = least;
     for (size_t i = 0; i < plot->count; i++) {
         struct mark *mark = &plot->marks[i];
-        mark->is_below = !(mark->kl.value >= floor_at);
+        mark->is_below = !(mark->kl.value >= least / 30);
         if (!mark->is_below)
-            kl_low = fmin(kl_low, mark->kl.value);
-        kl_high = fmax(kl_high, mark->kl.value);
+            kl_low = fmin(kl_low, mark->kl.low > 0 ? fmax(mark->kl.low, mark->kl.value / 10) : mark->kl.value);
+    }
+    for (size_t i = 0; i < plot->bound_count; i++) {
+        kl_low = fmin(kl_low, fmax(plot->bounds[i], least / 30));
+        kl_high = fmax(kl_high, fmin(plot->bounds[i], kl_high * 1e4));
     }
     if (gain_high / gain_low > 12)
         qm_axis_log(&plot->x, gain_low / 1.1, gain_high * 1.1, left, right, is_narrow ? 5 : 9);
