@@ -46,12 +46,13 @@ static void check_words(const struct qm_example *example, const struct qm_comman
     size_t operands = 0;
     for (size_t i = 0; i < count; i++) {
         const struct qm_option *option = NULL;
-        if (strncmp(words[i], "--", 2) != 0) {
+        const char *name = strcmp(words[i], "-o") == 0 ? "out" : words[i] + 2;
+        if (words[i][0] != '-') {
             operands++;
             continue;
         }
         for (size_t k = 0; k < command->option_count; k++)
-            if (strcmp(command->options[k].name, words[i] + 2) == 0)
+            if (strcmp(command->options[k].name, name) == 0)
                 option = &command->options[k];
         if (!option)
             fail_msg("'%s' has the option %s, which '%s' does not know", example->command, words[i], command->verb);
