@@ -260,8 +260,8 @@ async function hostile() {
   const bad = path.join(folder, 'hostile.yaml'), many = path.join(folder, 'many.yaml'), tooMany = path.join(folder, 'too-many.yaml');
   const base = path.join(data, 'result-sustained.yaml'), page = path.join(folder, 'hostile.html');
   execFileSync(makeResults, ['hostile', base, bad]);
-  execFileSync(makeResults, ['many', '2700', path.join(data, 'result-sets.yaml'), many]); // what a file may hold
-  execFileSync(makeResults, ['many', '10000', path.join(data, 'result-sets.yaml'), tooMany]);
+  execFileSync(makeResults, ['many', '10000', path.join(data, 'result-sets.yaml'), many]);
+  execFileSync(makeResults, ['many', '20000', path.join(data, 'result-sets.yaml'), tooMany]); // more than a file may hold
   for (const file of [bad, many]) {
     const name = path.basename(file);
     within(`show ${name}`, 2, ['show', '--points', '--sustained', '--kernels', '--tasks', '--details', file], [0]);
@@ -272,8 +272,8 @@ async function hostile() {
     }
     within(`report ${name}`, 2, ['report', file, '-o', page], [0]);
   }
-  const refused = within('report of 10,000 schemes', 2, ['report', tooMany, '-o', page], [2]);
-  check(refused.stderr.split('\n').filter(l => l).length === 1, `10,000 schemes: ${refused.stderr}`);
+  const refused = within('report of 20,000 schemes', 2, ['report', tooMany, '-o', page], [2]);
+  check(refused.stderr.split('\n').filter(l => l).length === 1, `20,000 schemes: ${refused.stderr}`);
   const own = within('report over a result', 2, ['report', bad, '-o', bad], [2]);
   check(own.stderr.includes('is one of the results'), `report over a result: ${own.stderr}`);
 

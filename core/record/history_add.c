@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    BATCH = 32, // of at most 1 MiB each, with their trees
+    BATCH = 32, // of at most 4 MiB each, with their trees
     BATCH_MAX = 1024,
     DEPTH_MAX = 8
 };

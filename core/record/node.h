@@ -109,7 +109,7 @@ struct qm_node_limits {
 };
 
 extern const struct qm_node_limits qm_node_profile_limits; // 1 MiB, 16 deep, 20,000 values, 200 by aliases
-extern const struct qm_node_limits qm_node_result_limits;  // 1 MiB, 16 deep, 50,000 values, none by aliases
+extern const struct qm_node_limits qm_node_result_limits;  // 4 MiB, 16 deep, 250,000 values, 30,000 by aliases
 
 // Reads one YAML document whose top is a mapping; JSON is read by the same functions. What is refused has one line:
 // "file:line: what is wrong; what would be right". Refused are: too large, too deep, too many values, duplicate and

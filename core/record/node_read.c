@@ -12,7 +12,7 @@
 const struct qm_node_limits qm_node_profile_limits = {
     .bytes = 1u << 20, .depth = 16, .nodes = 20000, .alias_nodes = 200};
 const struct qm_node_limits qm_node_result_limits = {
-    .bytes = 1u << 20, .depth = 16, .nodes = 50000, .alias_nodes = 30000};
+    .bytes = 4u << 20, .depth = 16, .nodes = 250000, .alias_nodes = 30000};
 
 #define DEPTH_MAX 64 // whatever the limits say
 
