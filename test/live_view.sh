@@ -125,5 +125,13 @@ if wait_for 'sustaining .*KL .*t/s'; then
     tmux_ capture-pane -p -e -t view | grep '%' | grep -q $'\033' || fail "no colour"
 fi
 end 120
+
+# A terminal that cannot move its cursor gets lines, as a pipe does.
+sed 's/^sustained: .*/sustained: {phase: none}/' "$folder/profile.yaml" >"$folder/short.yaml"
+TERM=dumb QM_DATA_DIR=$root QM_CACHE_DIR=$folder/cache QM_CEILINGS_MS=0 QM_SIMULATE=speed=0.02 python3 "$root/test/in_terminal.py" \
+    80 24 "$qmark" run --profile "$folder/short.yaml" --device reference --out "$folder/out" >"$folder/dumb" 2>&1 ||
+    fail "a run in a dumb terminal"
+grep -q $'\033' "$folder/dumb" && fail "escapes for a dumb terminal"
+grep -q '^   *[0-9]* %  ' "$folder/dumb" || fail "no progress in a dumb terminal"
 [ $failed = 0 ] && echo "the live view is whole at 40, 50, 100 and 120 columns"
 exit $failed

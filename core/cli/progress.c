@@ -33,7 +33,7 @@ bool qm_progress_is_text(void)
 static void begin(struct qm_progress_line *line, const char *title, double expected_s)
 {
     *line = (struct qm_progress_line){.title = title,
-                                      .is_terminal = qm_is_terminal(2),
+                                      .is_terminal = qm_terminal_can_move(2),
                                       .began_ns = qm_clock_ns(),
                                       .shown_tenth = -1,
                                       .expected_s = expected_s};

@@ -175,10 +175,16 @@ bool qm_locale_is_utf8(void)
     return false;
 }
 
+bool qm_terminal_can_move(int descriptor)
+{
+    const char *terminal = getenv("TERM");
+    return qm_is_terminal(descriptor) && terminal && *terminal && strcmp(terminal, "dumb") != 0;
+}
+
 bool qm_terminal_has_colour(int descriptor)
 {
-    const char *none = getenv("NO_COLOR"), *terminal = getenv("TERM");
-    return qm_is_terminal(descriptor) && !(none && *none) && terminal && *terminal && strcmp(terminal, "dumb") != 0;
+    const char *none = getenv("NO_COLOR");
+    return qm_terminal_can_move(descriptor) && !(none && *none);
 }
 
 uint32_t qm_process_id(void)

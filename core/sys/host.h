@@ -46,7 +46,9 @@ unsigned qm_terminal_rows(int descriptor, unsigned otherwise);
 // Whether text may hold more than ASCII, by LC_ALL, LC_CTYPE or LANG; where the locale that they name is not installed, by its
 // name. Changes no locale.
 bool qm_locale_is_utf8(void);
-// Whether a terminal may be sent colours: not with NO_COLOR (https://no-color.org), nor where TERM is dumb or not set.
+// Whether it is a terminal whose cursor can be moved: not where TERM is dumb or not set.
+bool qm_terminal_can_move(int descriptor);
+// Whether such a one may be sent colours: not with NO_COLOR (https://no-color.org).
 bool qm_terminal_has_colour(int descriptor);
 
 uint32_t qm_process_id(void);
