@@ -121,6 +121,7 @@ struct walk {
     struct qm_comparison *comparison;
     size_t capacity;
     struct qm_scheme_comparison *scheme; // that the walk is in; NULL: none
+    size_t next_scheme;                  // among those of the comparison: where the next search begins
     bool failed;
 };
 
@@ -225,11 +226,17 @@ static const struct qm_node *find_item(const struct row_name *names, const struc
     return NULL;
 }
 
-static struct qm_scheme_comparison *scheme_of(struct qm_comparison *comparison, const struct qm_node *item)
+// From behind the one that was found last on: they come in much the same order.
+static struct qm_scheme_comparison *scheme_of(struct walk *walk, const struct qm_node *item)
 {
-    for (size_t i = 0; i < comparison->scheme_count; i++)
-        if (comparison->schemes[i].a == item || comparison->schemes[i].b == item)
-            return &comparison->schemes[i];
+    struct qm_comparison *comparison = walk->comparison;
+    for (size_t i = 0; i < comparison->scheme_count; i++) {
+        size_t at = (walk->next_scheme + i) % comparison->scheme_count;
+        if (comparison->schemes[at].a == item || comparison->schemes[at].b == item) {
+            walk->next_scheme = at + 1;
+            return &comparison->schemes[at];
+        }
+    }
     return NULL;
 }
 
@@ -237,7 +244,7 @@ static void walk_item(struct walk *walk, const struct place *place, const struct
 {
     bool is_scheme = place->names == &row_names[0] && !place->above->above->above;
     if (is_scheme)
-        walk->scheme = scheme_of(walk->comparison, a ? a : b);
+        walk->scheme = scheme_of(walk, a ? a : b);
     walk_nodes(walk, place, a, b);
     if (is_scheme)
         walk->scheme = NULL;
