@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "test/print_claim.h"
+#include "test/stored_result.h"
 
 #define CLAIMS QM_SOURCE_DIR "/profiles/claims/"
 
@@ -36,18 +37,6 @@ static struct qm_node *load_claim(const char *file)
     if (qm_claim_load(path, &claim) != QM_OK)
         fail_msg("%s", qm_error_text());
     return claim;
-}
-
-static struct qm_node *load_result(const char *file)
-{
-    char path[QM_PATH_BYTES];
-    struct qm_node *result = NULL;
-    bool is_intact = false;
-    snprintf(path, sizeof(path), "%s/test/data/%s", QM_SOURCE_DIR, file);
-    if (qm_result_load(path, &result, &is_intact) != QM_OK)
-        fail_msg("%s", qm_error_text());
-    assert_true(is_intact);
-    return result;
 }
 
 static char *read_file(const char *path)
@@ -190,7 +179,7 @@ static void test_take_away(void **state)
     assert_true(take_away_all(claim) > 90);
     qm_node_destroy(&claim);
     for (size_t r = 0; r < sizeof(results) / sizeof(results[0]); r++) {
-        struct qm_node *result = load_result(results[r]);
+        struct qm_node *result = stored_result(results[r]);
         const struct qm_node *schemes = qm_node_child(result, "schemes");
         for (size_t i = 0; i < qm_node_count(schemes); i++) {
             const struct qm_node *scheme = qm_node_at(schemes, i);
@@ -223,7 +212,7 @@ static void assert_same_audit(const struct qm_audit *a, const struct qm_audit *b
 static void test_claim_and_audit_agree(void **state)
 {
     (void)state;
-    struct qm_node *result = load_result("result-pocl.yaml");
+    struct qm_node *result = stored_result("result-pocl.yaml");
     static const char *const schemes[] = {"w8a8", "w4a8-g32-static"};
     for (size_t i = 0; i < 2; i++) {
         struct qm_node *claim = NULL;
@@ -297,7 +286,7 @@ static void test_claim_and_audit_agree(void **state)
 static void test_details_are_claimed(void **state)
 {
     (void)state;
-    struct qm_node *result = load_result("result-sets.yaml");
+    struct qm_node *result = stored_result("result-sets.yaml");
     struct qm_node *claim = NULL;
     struct qm_audit audit;
     assert_int_equal(qm_claim_from_result(result, "w4a16-g32", &claim), QM_OK);
@@ -329,7 +318,7 @@ static void test_nothing_is_claimed(void **state)
 {
     (void)state;
     struct qm_node *claim = NULL;
-    struct qm_node *result = load_result("result-example.yaml");
+    struct qm_node *result = stored_result("result-example.yaml");
     assert_int_equal(qm_claim_from_result(result, "w8a8-static", &claim), QM_INVALID);
     assert_null(claim);
     assert_non_null(strstr(qm_error_text(), "is WRONG"));
@@ -375,7 +364,7 @@ static void test_only_the_baseline(void **state)
     char path[QM_PATH_BYTES];
     char directory[] = "/tmp/qmark-test-XXXXXX";
     assert_non_null(mkdtemp(directory));
-    struct qm_node *result = load_result("result-pocl.yaml");
+    struct qm_node *result = stored_result("result-pocl.yaml");
     for (size_t i = 1; i < 3; i++) {
         struct qm_node *scheme = qm_node_at(qm_node_child(result, "schemes"), i);
         qm_node_set_text(scheme, "status", "failed");
@@ -705,7 +694,7 @@ static void test_beside(void **state)
     struct qm_beside rows[QM_BESIDE_MAX];
     const char *note = NULL;
     struct qm_node *ours = NULL;
-    struct qm_node *result = load_result("result-pocl.yaml");
+    struct qm_node *result = stored_result("result-pocl.yaml");
     assert_int_equal(qm_claim_from_result(result, "w8a8", &ours), QM_OK);
     // Our own claim beside itself: every number lies within, and the two are about the same.
     size_t count = qm_claims_beside(ours, ours, rows, &note);

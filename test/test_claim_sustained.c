@@ -14,18 +14,7 @@
 #include <cmocka.h>
 
 #include "test/print_claim.h"
-
-static struct qm_node *load_result(const char *file)
-{
-    char path[QM_PATH_BYTES];
-    struct qm_node *result = NULL;
-    bool is_intact = false;
-    snprintf(path, sizeof(path), "%s/test/data/%s", QM_SOURCE_DIR, file);
-    if (qm_result_load(path, &result, &is_intact) != QM_OK)
-        fail_msg("%s", qm_error_text());
-    assert_true(is_intact);
-    return result;
-}
+#include "test/stored_result.h"
 
 // What a sustained run is worth in a claim: steady over 120 s it is disclosed, and anything less is told and falls short.
 static void test_sustained_is_claimed(void **state)
@@ -54,7 +43,7 @@ static void test_sustained_is_claimed(void **state)
         {"0.5", "too short", NULL, QM_PARTLY, "s at a time: too short to show a steady rate. ", "not proven"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct qm_node *result = load_result("result-sustained.yaml"), *claim = NULL;
+        struct qm_node *result = stored_result("result-sustained.yaml"), *claim = NULL;
         struct qm_node *sustained = qm_node_get(result, "schemes.0.sustained");
         struct qm_audit audit;
         struct qm_text text = {0};

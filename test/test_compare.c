@@ -12,28 +12,20 @@
 
 #include <cmocka.h>
 
-static struct qm_node *load(const char *name)
-{
-    char path[QM_PATH_BYTES];
-    struct qm_node *node = NULL;
-    snprintf(path, sizeof(path), "%s/test/data/%s", QM_SOURCE_DIR, name);
-    if (qm_result_load(path, &node, NULL) != QM_OK)
-        fail_msg("%s", qm_error_text());
-    return node;
-}
+#include "test/stored_result.h"
 
 static void test_equal(void **state)
 {
     (void)state;
     struct qm_comparison comparison;
-    struct qm_node *a = load("result-example.yaml");
+    struct qm_node *a = stored_result("result-example.yaml");
     assert_int_equal(qm_compare(a, a, &comparison), QM_OK);
     assert_int_equal(comparison.verdict, QM_COMPARABLE);
     assert_int_equal(comparison.count, 0);
     qm_comparison_free(&comparison);
 
     // What is undisclosed on both sides may be anything.
-    struct qm_node *b = load("result-example.yaml");
+    struct qm_node *b = stored_result("result-example.yaml");
     qm_node_set_text(qm_node_get(a, "schemes.1.disclosure"), "evaluation_set", "undisclosed");
     qm_node_set_text(qm_node_get(b, "schemes.1.disclosure"), "evaluation_set", "undisclosed");
     assert_int_equal(qm_compare(a, b, &comparison), QM_OK);
@@ -44,9 +36,9 @@ static void test_equal(void **state)
 
     // A row that failed on one side is a note, whatever else it lacks.
     qm_node_destroy(&b);
-    b = load("result-example.yaml");
+    b = stored_result("result-example.yaml");
     qm_node_destroy(&a);
-    a = load("result-example.yaml");
+    a = stored_result("result-example.yaml");
     qm_node_set_text(qm_node_get(b, "schemes.0"), "status", "failed");
     qm_node_set_text(qm_node_get(b, "schemes.0"), "reason", "the device was lost");
     qm_node_remove(qm_node_get(b, "schemes.0"), "throughput");
@@ -63,8 +55,8 @@ static void test_two_devices(void **state)
 {
     (void)state;
     struct qm_comparison comparison;
-    struct qm_node *a = load("result-example.yaml");
-    struct qm_node *b = load("result-other-device.yaml");
+    struct qm_node *a = stored_result("result-example.yaml");
+    struct qm_node *b = stored_result("result-other-device.yaml");
     assert_int_equal(qm_compare(a, b, &comparison), QM_OK);
     assert_int_equal(comparison.verdict, QM_COMPARABLE_WITH_NOTES);
     assert_int_equal(comparison.differences[0].class, QM_DIFFERENCE_NOTE);
@@ -140,8 +132,8 @@ static void flip_all(struct qm_node *node, const char *path)
 
 static void flip_file(const char *file)
 {
-    flips.a = load(file);
-    flips.b = load(file);
+    flips.a = stored_result(file);
+    flips.b = stored_result(file);
     static const char *const parts[] = {"", "schemes.0", "schemes.1"};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         char path[64] = "";
@@ -293,8 +285,8 @@ static void test_details(void **state)
 {
     (void)state;
     struct qm_comparison comparison;
-    struct qm_node *a = load("result-sets.yaml");
-    struct qm_node *b = load("result-sets.yaml");
+    struct qm_node *a = stored_result("result-sets.yaml");
+    struct qm_node *b = stored_result("result-sets.yaml");
     struct qm_node *accuracy = qm_node_get(b, "schemes.1.accuracy");
     struct qm_node *moved = qm_node_new_sequence();
     const struct qm_node *details = qm_node_child(accuracy, "details");
@@ -330,8 +322,8 @@ static void test_nothing_in_common(void **state)
 {
     (void)state;
     struct qm_comparison comparison;
-    struct qm_node *a = load("result-example.yaml");
-    struct qm_node *b = load("result-example.yaml");
+    struct qm_node *a = stored_result("result-example.yaml");
+    struct qm_node *b = stored_result("result-example.yaml");
     struct qm_node *only = qm_node_new_sequence();
     qm_node_append_node(only, qm_node_copy(qm_node_get(a, "schemes.0")));
     qm_node_set_text(qm_node_at(only, 0), "name", "f32");
@@ -365,8 +357,8 @@ static void test_schemes_on_their_own(void **state)
 {
     (void)state;
     struct qm_comparison comparison;
-    struct qm_node *a = load("result-pocl.yaml");
-    struct qm_node *b = load("result-pocl.yaml");
+    struct qm_node *a = stored_result("result-pocl.yaml");
+    struct qm_node *b = stored_result("result-pocl.yaml");
     struct qm_node *chain = qm_node_get(b, "schemes.1.disclosure.tool_chain");
     assert_string_equal(qm_node_text_at(b, "schemes.1.name", ""), "w8a8");
     qm_node_set_text(chain, "kernel_hash", "0000000000000000000000000000000000000000000000000000000000000000");
@@ -391,7 +383,7 @@ static void test_schemes_on_their_own(void **state)
     qm_node_destroy(&b);
 
     // Another model is one of all, and every scheme says so.
-    b = load("result-pocl.yaml");
+    b = stored_result("result-pocl.yaml");
     qm_node_set_text(qm_node_child(b, "model"), "sha256",
                      "0000000000000000000000000000000000000000000000000000000000000000");
     assert_int_equal(qm_compare(a, b, &comparison), QM_OK);
@@ -405,7 +397,7 @@ static void test_schemes_on_their_own(void **state)
     qm_node_destroy(&b);
 
     // A scheme without a speed on one side has no ratio, and spoils nothing.
-    b = load("result-pocl.yaml");
+    b = stored_result("result-pocl.yaml");
     qm_node_set_text(qm_node_get(b, "schemes.1"), "status", "failed");
     qm_node_set_text(qm_node_get(b, "schemes.1"), "reason", "the device was lost");
     assert_int_equal(qm_compare(a, b, &comparison), QM_OK);
@@ -444,8 +436,8 @@ static void test_timers(void **state)
 {
     (void)state;
     struct qm_comparison comparison;
-    struct qm_node *a = load("result-pocl.yaml");
-    struct qm_node *b = load("result-pocl.yaml");
+    struct qm_node *a = stored_result("result-pocl.yaml");
+    struct qm_node *b = stored_result("result-pocl.yaml");
     double device = 0, wall = 0;
     struct qm_node *point = qm_node_get(b, "schemes.0.throughput.0");
     assert_int_equal(qm_compare(a, b, &comparison), QM_OK);
@@ -492,8 +484,8 @@ static void test_sustained(void **state)
 {
     (void)state;
     struct qm_comparison comparison;
-    struct qm_node *a = load("result-pocl.yaml");
-    struct qm_node *b = load("result-pocl.yaml");
+    struct qm_node *a = stored_result("result-pocl.yaml");
+    struct qm_node *b = stored_result("result-pocl.yaml");
     add_sustained(a, 100, "yes");
     // An older result has none: one note, and no ratio.
     assert_int_equal(qm_compare(a, b, &comparison), QM_OK);
@@ -532,7 +524,7 @@ static void test_served(void **state)
 {
     (void)state;
     struct qm_comparison comparison;
-    struct qm_node *sides[2] = {load("result-pocl.yaml"), load("result-pocl.yaml")};
+    struct qm_node *sides[2] = {stored_result("result-pocl.yaml"), stored_result("result-pocl.yaml")};
     for (int i = 0; i < 2; i++) {
         struct qm_node *plan = qm_node_add_mapping(qm_node_child(sides[i], "profile"), "deployment");
         qm_node_set_u64(plan, "concurrency", 4);
@@ -619,8 +611,8 @@ static void test_groups(void **state)
 {
     (void)state;
     size_t fatal = 0;
-    struct qm_node *a = load("result-example.yaml");
-    struct qm_node *b = load("result-example.yaml");
+    struct qm_node *a = stored_result("result-example.yaml");
+    struct qm_node *b = stored_result("result-example.yaml");
     // One scheme alone, so that what is fatal to it is fatal to the pair.
     for (int side = 0; side < 2; side++) {
         struct qm_node *result = side ? b : a, *only = qm_node_new_sequence();
@@ -639,7 +631,7 @@ static void test_groups(void **state)
     size_t groups[3], count = 0;
     static const size_t kept[3][2] = {{0, 1}, {1, 3}, {3, 3}};
     for (size_t r = 0; r < 3; r++) {
-        results[r] = load("result-example.yaml");
+        results[r] = stored_result("result-example.yaml");
         struct qm_node *some = qm_node_new_sequence();
         for (size_t k = 0; k < 2 && (k == 0 || kept[r][1] != kept[r][0]); k++)
             qm_node_append_node(some, qm_node_copy(qm_node_at(qm_node_child(results[r], "schemes"), kept[r][k])));

@@ -9,15 +9,7 @@
 
 #include <cmocka.h>
 
-static struct qm_node *load_result(const char *file)
-{
-    char path[QM_PATH_BYTES];
-    struct qm_node *result = NULL;
-    snprintf(path, sizeof(path), "%s/test/data/%s", QM_SOURCE_DIR, file);
-    if (qm_result_load(path, &result, NULL) != QM_OK)
-        fail_msg("%s", qm_error_text());
-    return result;
-}
+#include "test/stored_result.h"
 
 // What is asked for is policy, and stands here a second time: only these keys may be missing from a deployment-grade claim,
 // and of every component so many keys are asked for.
@@ -91,8 +83,8 @@ static void test_components_of_paths(void **state)
     assert_int_equal(qm_compare_rule("schemes[x].disclosure.tool_chain.never_heard_of", NULL), QM_DIFFERENCE_NOTE);
     assert_int_equal(qm_compare_rule("schemes[x].accuracy.never_heard_of", NULL), QM_DIFFERENCE_SUBJECT);
     struct qm_comparison comparison;
-    struct qm_node *a = load_result("result-example.yaml");
-    struct qm_node *b = load_result("result-other-device.yaml");
+    struct qm_node *a = stored_result("result-example.yaml");
+    struct qm_node *b = stored_result("result-other-device.yaml");
     assert_int_equal(qm_compare(a, b, &comparison), QM_OK);
     size_t chains = 0;
     for (size_t i = 0; i < comparison.count; i++)

@@ -23,6 +23,8 @@
 
 #include <cmocka.h>
 
+#include "test/stored_result.h"
+
 enum {
     BOXES_MAX = 4000,
     IDS_MAX = 64,
@@ -215,16 +217,6 @@ static void release(struct drawing *d)
 
 // ---- Drawing ----------------------------------------------------------------------------------------------------------
 
-static struct qm_node *load(const char *name)
-{
-    char path[QM_PATH_BYTES];
-    struct qm_node *node = NULL;
-    snprintf(path, sizeof(path), "%s/test/data/%s", QM_SOURCE_DIR, name);
-    if (qm_result_load(path, &node, NULL) != QM_OK)
-        fail_msg("%s", qm_error_text());
-    return node;
-}
-
 static struct qm_picture_set *set_of(struct qm_node *const *results, size_t count, const char *path)
 {
     struct qm_picture_source sources[RESULTS_MAX * 5] = {{0}};
@@ -326,7 +318,7 @@ static void test_usual(void **state)
     static const char *const names[] = {"result-sustained.yaml", "result-pocl.yaml", "result-sets.yaml"};
     struct qm_node *results[3];
     for (size_t i = 0; i < 3; i++)
-        add_ceilings(results[i] = load(names[i]));
+        add_ceilings(results[i] = stored_result(names[i]));
     draw_all(results, 1, true);
     draw_all(results, 3, true);
     // Twenty of one device have names of their own, and stay small.
@@ -373,7 +365,7 @@ static void test_empty_and_wrong(void **state)
 {
     (void)state;
     draw_all(NULL, 0, false);
-    struct qm_node *result = load("result-sustained.yaml"), *schemes = qm_node_child(result, "schemes");
+    struct qm_node *result = stored_result("result-sustained.yaml"), *schemes = qm_node_child(result, "schemes");
     size_t all = marks_of(&result, 1, QM_PICTURE_TRADE), bars = marks_of(&result, 1, QM_PICTURE_VENDORS);
     assert_int_equal(all, 3);
     // One without an accuracy has no place in the trade; its bars say so.
@@ -411,8 +403,8 @@ static void test_empty_and_wrong(void **state)
 static void test_apart(void **state)
 {
     (void)state;
-    struct qm_node *results[3] = {load("result-sustained.yaml"), load("result-sustained.yaml"),
-                                  load("result-sustained.yaml")};
+    struct qm_node *results[3] = {stored_result("result-sustained.yaml"), stored_result("result-sustained.yaml"),
+                                  stored_result("result-sustained.yaml")};
     struct qm_picture_set *set = set_of(results, 3, NULL);
     struct drawing *d = draw(set, QM_PICTURE_VENDORS, 0, 0);
     assert_false(tells(d, "Apart:"));
@@ -465,7 +457,7 @@ static void test_hostile(void **state)
     (void)state;
     static const double numbers[] = {1e308, -1e308, 1e-308, 0};
     for (size_t n = 0; n <= sizeof(numbers) / sizeof(numbers[0]); n++) {
-        struct qm_node *results[2] = {load("result-sustained.yaml"), load("result-pocl.yaml")};
+        struct qm_node *results[2] = {stored_result("result-sustained.yaml"), stored_result("result-pocl.yaml")};
         for (size_t r = 0; r < 2; r++) {
             struct qm_node *schemes = qm_node_child(results[r], "schemes");
             char *baseline = strdup(qm_node_text_at(results[r], "profile.baseline", "?"));
@@ -507,7 +499,7 @@ static double seconds_now(void)
 static void test_many_schemes(void **state)
 {
     (void)state;
-    struct qm_node *result = load("result-sustained.yaml"), *schemes = qm_node_add_sequence(result, "schemes");
+    struct qm_node *result = stored_result("result-sustained.yaml"), *schemes = qm_node_add_sequence(result, "schemes");
     for (size_t i = 0; i < 10000; i++) {
         struct qm_node *scheme = qm_node_append_mapping(schemes);
         qm_node_set_textf(scheme, "name", "w8a8-%zu", i);
@@ -550,7 +542,7 @@ static void test_many_schemes(void **state)
         fail_msg("five pictures of 10,000 schemes took %.1f s", taken);
     qm_node_destroy(&result);
     // And of more results than are drawn.
-    struct qm_node *one = load("result-pocl.yaml"), *many[100];
+    struct qm_node *one = stored_result("result-pocl.yaml"), *many[100];
     for (size_t i = 0; i < 100; i++)
         many[i] = one;
     set = set_of(many, 100, NULL);
@@ -624,7 +616,7 @@ static void test_samples(void **state)
 {
     (void)state;
     assert_int_equal(qm_directory_make(FOLDER), QM_OK);
-    struct qm_node *result = load("result-sustained.yaml");
+    struct qm_node *result = stored_result("result-sustained.yaml");
     write_samples(result, qm_node_text_at(result, "schemes.1.name", "?"), 0);
     struct qm_picture_set *set = set_of(&result, 1, FOLDER "/result.yaml");
     struct drawing *d = draw(set, QM_PICTURE_SUSTAINED, 0, 0);

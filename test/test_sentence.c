@@ -12,17 +12,7 @@
 
 #include <cmocka.h>
 
-static struct qm_node *load(const char *file)
-{
-    char path[QM_PATH_BYTES];
-    struct qm_node *result = NULL;
-    bool is_intact = false;
-    snprintf(path, sizeof(path), "%s/test/data/%s", QM_SOURCE_DIR, file);
-    if (qm_result_load(path, &result, &is_intact) != QM_OK)
-        fail_msg("%s", qm_error_text());
-    assert_true(is_intact);
-    return result;
-}
+#include "test/stored_result.h"
 
 // As somebody who makes the hash anew.
 static void seal(struct qm_node *result)
@@ -65,7 +55,7 @@ static struct qm_node *scheme_of(const struct qm_node *result, size_t index)
 static void test_quote(void **state)
 {
     (void)state;
-    struct qm_node *result = load("result-example.yaml");
+    struct qm_node *result = stored_result("result-example.yaml");
     struct qm_text text = {0};
     qm_sentence_quote(&text, result);
     assert_string_equal(
@@ -78,7 +68,7 @@ static void test_quote(void **state)
     assert_true(qm_sentence_is_quotable(result));
     qm_text_free(&text);
     qm_node_destroy(&result);
-    result = load("result-sustained.yaml");
+    result = stored_result("result-sustained.yaml");
     SAYS(result, qm_sentence_quote, " times its burst over ", "KL divergence of ");
     qm_node_destroy(&result);
 }
@@ -87,7 +77,7 @@ static void test_quote(void **state)
 static void test_best_is_accepted(void **state)
 {
     (void)state;
-    struct qm_node *result = load("result-example.yaml");
+    struct qm_node *result = stored_result("result-example.yaml");
     qm_node_set_text(qm_node_get(scheme_of(result, 3), "accuracy.acceptance"), "verdict", "inconclusive");
     seal(result);
     SAYS(result, qm_sentence_quote, "w8a8 reaches 1.27 [", "KL divergence of 0.00213 [");
@@ -105,7 +95,7 @@ static void test_best_is_accepted(void **state)
 static void test_gain_that_is_none(void **state)
 {
     (void)state;
-    struct qm_node *result = load("result-example.yaml");
+    struct qm_node *result = stored_result("result-example.yaml");
     struct qm_node *gain = qm_node_at(qm_node_child(scheme_of(result, 3), "gain"), 1);
     qm_node_set_double(gain, "low", 0.98);
     seal(result);
@@ -121,14 +111,14 @@ static void test_gain_that_is_none(void **state)
 static void test_nothing_to_quote(void **state)
 {
     (void)state;
-    struct qm_node *result = load("result-example.yaml");
+    struct qm_node *result = stored_result("result-example.yaml");
     qm_node_set_text(qm_node_get(result, "device"), "name", "Fastest GPU");
     SAYS(result, qm_sentence_quote, "Nothing may be quoted", "its file was changed since qmark wrote it.");
     SAYS(result, qm_sentence_cautions, "CHANGED: ");
     says_not(result, qm_sentence_quote, "1.43");
     qm_node_destroy(&result);
 
-    result = load("result-example.yaml");
+    result = stored_result("result-example.yaml");
     for (size_t i = 0; i < 4; i++) {
         qm_node_set_text(scheme_of(result, i), "status", "wrong");
         qm_node_set_text(scheme_of(result, i), "reason", "a bit");
@@ -139,7 +129,7 @@ static void test_nothing_to_quote(void **state)
     SAYS(result, qm_sentence_cautions, "WRONG answers came of f16, w8a8, ");
     qm_node_destroy(&result);
 
-    result = load("result-example.yaml");
+    result = stored_result("result-example.yaml");
     for (size_t i = 0; i < 4; i++)
         qm_node_set_text(scheme_of(result, i), "accuracy", "not measured");
     seal(result);
@@ -152,13 +142,13 @@ static void test_nothing_to_quote(void **state)
 static void test_cautions(void **state)
 {
     (void)state;
-    struct qm_node *result = load("result-example.yaml");
+    struct qm_node *result = stored_result("result-example.yaml");
     SAYS(result, qm_sentence_cautions, "WRONG answers came of w8a8-static: ", "stand-in: this device is software",
          "the weights fit a cache",
          "no sustained run: whether the rate holds is not measured: f16, w8a8, w4a16-g32-kv8",
          "class custom: ", "as a claim, w4a16-g32-kv8 is deployment-grade, for its window of ");
     qm_node_destroy(&result);
-    result = load("result-sustained.yaml");
+    result = stored_result("result-sustained.yaml");
     SAYS(result, qm_sentence_cautions, "the rate did not hold: ", "throttling of ");
     qm_node_destroy(&result);
 }
@@ -167,7 +157,7 @@ static void test_cautions(void **state)
 static void test_hostile(void **state)
 {
     (void)state;
-    struct qm_node *result = load("result-example.yaml");
+    struct qm_node *result = stored_result("result-example.yaml");
     qm_node_set_text(qm_node_get(result, "device"), "name", "GPU\x1b[2J\nCHANGED: no\xe2\x80\xae");
     struct qm_node *schemes = qm_node_child(result, "schemes");
     for (size_t i = 0; i < 1000; i++) {

@@ -508,16 +508,6 @@ static struct qm_node *markdown_of(const struct qm_node *row)
     return to;
 }
 
-// Takes the row.
-static enum qm_status export_row(const struct qm_export *export, struct qm_node *row)
-{
-    struct qm_node *own = export->form == QM_FORM_MARKDOWN ? markdown_of(row) : NULL;
-    enum qm_status status = qm_export_row(export, own ? own : row);
-    qm_node_destroy(&own);
-    qm_node_destroy(&row);
-    return status;
-}
-
 enum qm_status qm_compare_export(const struct qm_export *export, const struct qm_result_entry *a,
                                  const struct qm_result_entry *b, const struct qm_comparison *comparison)
 {
@@ -529,11 +519,11 @@ enum qm_status qm_compare_export(const struct qm_export *export, const struct qm
                 continue;
             struct qm_node *row = head_of(a, b, comparison, scheme);
             set_ratio(row, &comparison->rates[i]);
-            QM_TRY(export_row(export, row));
+            QM_TRY(qm_export_row(export, row, markdown_of));
             written++;
         }
         if (written == 0)
-            QM_TRY(export_row(export, head_of(a, b, comparison, scheme)));
+            QM_TRY(qm_export_row(export, head_of(a, b, comparison, scheme), markdown_of));
     }
     return QM_OK;
 }

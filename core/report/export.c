@@ -55,7 +55,7 @@ static enum qm_status write_json_row(const struct qm_export *export, const struc
     return status;
 }
 
-enum qm_status qm_export_row(const struct qm_export *export, const struct qm_node *row)
+static enum qm_status write_row(const struct qm_export *export, const struct qm_node *row)
 {
     if (!qm_node_ok(row))
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a row; close other programs and try again");
@@ -79,6 +79,15 @@ enum qm_status qm_export_row(const struct qm_export *export, const struct qm_nod
     }
     fputs(export->form == QM_FORM_CSV ? "\n" : "|\n", export->file);
     return QM_OK;
+}
+
+enum qm_status qm_export_row(const struct qm_export *export, struct qm_node *row, qm_export_short *short_of)
+{
+    struct qm_node *own = export->form == QM_FORM_MARKDOWN ? short_of(row) : NULL;
+    enum qm_status status = write_row(export, own ? own : row);
+    qm_node_destroy(&own);
+    qm_node_destroy(&row);
+    return status;
 }
 
 void qm_export_markdown(const char *text, FILE *file)

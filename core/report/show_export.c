@@ -237,16 +237,6 @@ static struct qm_node *markdown_of(const struct qm_node *row)
     return to;
 }
 
-// Takes the row.
-static enum qm_status export_row(const struct qm_export *export, struct qm_node *row)
-{
-    struct qm_node *own = export->form == QM_FORM_MARKDOWN ? markdown_of(row) : NULL;
-    enum qm_status status = qm_export_row(export, own ? own : row);
-    qm_node_destroy(&own);
-    qm_node_destroy(&row);
-    return status;
-}
-
 void qm_show_export_sentences(const struct qm_result_entry *entry, FILE *file)
 {
     struct qm_text quote = {0}, cautions = {0};
@@ -283,16 +273,16 @@ static enum qm_status export_scheme(const struct qm_export *export, const struct
         copy(row, "baseline", entry->result, "profile.baseline");
         if (gain)
             copy_estimate(row, "gain_over_baseline", "", gain, "ratio");
-        QM_TRY(export_row(export, row));
+        QM_TRY(qm_export_row(export, row, markdown_of));
     }
     if (qm_node_is_mapping(sustained)) {
         struct qm_node *row = begin_row(entry, scheme);
         set_point(row, sustained, "sustained", "rate");
         copy(row, "steady", sustained, "steady");
         copy_estimate(row, "sustained_over_burst", "", qm_node_child(sustained, "ratio_to_burst"), "value");
-        return export_row(export, row);
+        return qm_export_row(export, row, markdown_of);
     }
-    return qm_node_count(points) == 0 ? export_row(export, begin_row(entry, scheme)) : QM_OK;
+    return qm_node_count(points) == 0 ? qm_export_row(export, begin_row(entry, scheme), markdown_of) : QM_OK;
 }
 
 enum qm_status qm_show_export(const struct qm_export *export, const struct qm_result_entry *entry)
