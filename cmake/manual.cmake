@@ -17,7 +17,20 @@ add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/manual.stamp
     VERBATIM)
 add_custom_target(qm_manual ALL DEPENDS ${CMAKE_BINARY_DIR}/manual.stamp)
 
-install(DIRECTORY ${QM_MANUAL}/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(DIRECTORY ${QM_MANUAL}/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT manual)
+# Debian wants its pages compressed.
+install(CODE "
+    set(to \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_MANDIR}/man1\")
+    file(MAKE_DIRECTORY \"\${to}\")
+    file(GLOB pages RELATIVE \"${QM_MANUAL}\" \"${QM_MANUAL}/*.1\")
+    foreach(page \${pages})
+        execute_process(COMMAND gzip -9nc \"${QM_MANUAL}/\${page}\" OUTPUT_FILE \"\${to}/\${page}.gz\" RESULT_VARIABLE failed)
+        if(failed)
+            message(FATAL_ERROR \"gzip of \${page} failed: \${failed}\")
+        endif()
+        file(CHMOD \"\${to}/\${page}.gz\" PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
+    endforeach()"
+    COMPONENT debian EXCLUDE_FROM_ALL)
 install(FILES ${QM_COMPLETIONS}/qmark DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 install(FILES ${QM_COMPLETIONS}/_qmark DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 install(FILES ${QM_COMPLETIONS}/qmark.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)

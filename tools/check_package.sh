@@ -137,11 +137,7 @@ if need dpkg-shlibdeps && need dpkg-deb; then
         bad "files in it that are not root's"
     fi
     if need lintian; then
-        # Manual pages are made where the build has them.
-        tags=
-        [ -e "$work/moved/share/man" ] || tags='--suppress-tags no-manual-page'
-        # shellcheck disable=SC2086 # no words, or two
-        if lintian --allow-root --fail-on error,warning $tags "$deb" >"$work/lintian" 2>&1; then
+        if lintian --allow-root --fail-on error,warning "$deb" >"$work/lintian" 2>&1; then
             good "lintian finds no error and no warning"
         else
             bad "lintian:"

@@ -79,7 +79,10 @@ static void classes_of(const struct run *run, const char *before, char text[32])
 // ---- Throughput -----------------------------------------------------------------------------------------------------
 
 // Shows when the rate is pointed at, for windows have no marks of their own.
-static void run_title(const struct run *run, char text[512])
+enum {
+    TITLE_BYTES = 640
+};
+static void run_title(const struct run *run, char text[TITLE_BYTES])
 {
     char burst[QM_PICTURE_VALUE_BYTES] = "not measured", rate[QM_PICTURE_VALUE_BYTES] = "not measured";
     char accuracy[QM_PICTURE_VALUE_BYTES], cell[QM_SHOW_SUSTAINED_BYTES];
@@ -89,7 +92,7 @@ static void run_title(const struct run *run, char text[512])
         qm_picture_value_text(&run->rate, rate);
     qm_picture_accuracy_text(run->scheme, false, accuracy);
     qm_show_sustained_cell(run->scheme, cell);
-    snprintf(text, 512, "%.60s: burst %s, last third %s tokens/s; %s; %s", qm_picture_scheme_name(run->scheme), burst,
+    snprintf(text, TITLE_BYTES, "%.60s: burst %s, last third %s tokens/s; %s; %s", qm_picture_scheme_name(run->scheme), burst,
              rate, cell, accuracy);
 }
 
@@ -138,7 +141,7 @@ static void draw_level(const struct runs *runs, const struct run *run, struct qm
 
 static void draw_run(const struct runs *runs, const struct run *run, struct qm_svg *svg, const struct qm_axis *rate)
 {
-    char title[512], classes[32];
+    char title[TITLE_BYTES], classes[32];
     run_title(run, title);
     qm_svg_open(svg, "mark", title);
     double third = run->seconds * 2 / 3, burst_s = fmin(BURST_SECONDS, run->seconds);
