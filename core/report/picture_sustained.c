@@ -92,8 +92,8 @@ static void run_title(const struct run *run, char text[TITLE_BYTES])
         qm_picture_value_text(&run->rate, rate);
     qm_picture_accuracy_text(run->scheme, false, accuracy);
     qm_show_sustained_cell(run->scheme, cell);
-    snprintf(text, TITLE_BYTES, "%.60s: burst %s, last third %s tokens/s; %s; %s", qm_picture_scheme_name(run->scheme), burst,
-             rate, cell, accuracy);
+    snprintf(text, TITLE_BYTES, "%.60s: burst %s, last third %s tokens/s; %s; %s", qm_picture_scheme_name(run->scheme),
+             burst, rate, cell, accuracy);
 }
 
 static void draw_windows(const struct runs *runs, const struct run *run, struct qm_svg *svg, const struct qm_axis *rate)
