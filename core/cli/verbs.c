@@ -89,7 +89,7 @@ static int unknown_verb(const char *word)
 static int make_documents(int argc, char **argv, bool *is_such)
 {
     struct qm_text text = {0};
-    enum qm_completion_shell shell;
+    enum qm_completion_shell shell = QM_COMPLETION_BASH;
     *is_such = strcmp(argv[1], "completion") == 0 || strcmp(argv[1], "manual") == 0;
     if (!*is_such)
         return QM_EXIT_OK;

@@ -191,7 +191,8 @@ static enum qm_status prepare(struct qm_report *report)
             (struct qm_picture_source){.result = entry->result, .path = entry->path, .is_changed = !entry->is_intact};
     }
     report->is_large = schemes_of(report) > LARGE;
-    QM_GUARD(qm_compare_group(report->keys, count, report->groups, &report->group_count));
+    if (count > 0)
+        QM_GUARD(qm_compare_group(report->keys, count, report->groups, &report->group_count));
     QM_GUARD(qm_picture_set_create(sources, count, &report->pictures));
 done:
     free(sources);

@@ -199,8 +199,7 @@ static void say_why_not(struct qm_text *out, const struct qm_node *result, bool 
         for (size_t i = 0; i < 3; i++) {
             qm_text_free(&names);
             if (list_schemes(&names, result, statuses[i], has_status) > 0)
-                qm_text_append(out, "%s%s: %s", said++ ? "; " : "; ", i == 0 ? "WRONG" : statuses[i],
-                               qm_text_bytes(&names));
+                qm_text_append(out, "; %s: %s", i == 0 ? "WRONG" : statuses[i], qm_text_bytes(&names));
         }
         qm_text_append(out, ".");
     } else if (list_schemes(&names, result, "", has_measured_accuracy) == 0) {
