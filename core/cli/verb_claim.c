@@ -88,8 +88,7 @@ static enum qm_status write_scheme(struct run *run, const char *file, const stru
 // A scheme that is not ok has no speed and no claim, and that is said.
 static void refuse(struct run *run, const char *file, const struct qm_node *scheme)
 {
-    const char *status = qm_node_text_at(scheme, "status", "?");
-    const char *word = strcmp(status, "wrong") == 0 ? "WRONG" : status;
+    const char *word = qm_result_status_word(scheme);
     const char *name = qm_node_text_at(scheme, "name", "?");
     const char *reason = qm_node_text_at(scheme, "reason", "undisclosed");
     run->is_any_less = true;
@@ -97,7 +96,7 @@ static void refuse(struct run *run, const char *file, const struct qm_node *sche
         struct qm_node *row = qm_node_append_mapping(run->refused);
         qm_node_set_text(row, "file", file);
         qm_node_set_text(row, "scheme", name);
-        qm_node_set_text(row, "status", status);
+        qm_node_set_text(row, "status", qm_node_text_at(scheme, "status", "?"));
         qm_node_set_text(row, "reason", reason);
     } else if (run->format != FORMAT_YAML) {
         printf("%s%s: nothing is claimed of it: %s: %s\n", run->written > 0 ? "\n" : "", name, word, reason);

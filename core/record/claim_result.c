@@ -280,17 +280,15 @@ static enum qm_status find_scheme(const struct qm_node *result, const char *name
     char names[256] = "";
     for (size_t i = 0; i < qm_node_count(schemes); i++) {
         const struct qm_node *scheme = qm_node_at(schemes, i);
-        const char *status = qm_node_text_at(scheme, "status", "?");
         size_t used = strlen(names);
         snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "", qm_node_text_at(scheme, "name", "?"));
         if (strcmp(qm_node_text_at(scheme, "name", ""), name) != 0)
             continue;
         *out = scheme;
-        if (strcmp(status, "ok") == 0)
+        if (qm_result_row_is_ok(scheme))
             return QM_OK;
         return qm_node_invalid(scheme, "scheme '%.40s' is %s (%.200s); nothing can be claimed of it, choose another",
-                               name, strcmp(status, "wrong") == 0 ? "WRONG" : status,
-                               qm_node_text_at(scheme, "reason", "undisclosed"));
+                               name, qm_result_status_word(scheme), qm_node_text_at(scheme, "reason", "undisclosed"));
     }
     return qm_node_invalid(schemes, "no scheme '%.40s'; this result has %s", name, names);
 }

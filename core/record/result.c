@@ -215,6 +215,12 @@ bool qm_result_row_is_ok(const struct qm_node *scheme)
     return strcmp(qm_node_text_at(scheme, "status", ""), "ok") == 0;
 }
 
+const char *qm_result_status_word(const struct qm_node *row)
+{
+    const char *status = qm_node_text_at(row, "status", "?");
+    return strcmp(status, "wrong") == 0 ? "WRONG" : status;
+}
+
 enum qm_status qm_result_load(const char *path, struct qm_node **out, bool *is_intact)
 {
     char hash[QM_HASH_TEXT_BYTES];

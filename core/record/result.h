@@ -30,6 +30,8 @@ QM_MUST_USE enum qm_status qm_result_load(const char *path, struct qm_node **out
 
 // Whether a row of `schemes` has the status `ok`; false for NULL.
 bool qm_result_row_is_ok(const struct qm_node *scheme);
+// The status of a row as people are told it: `wrong` is "WRONG"; "?" where there is none.
+const char *qm_result_status_word(const struct qm_node *row);
 
 // Sets the hash, checks, and writes the result as YAML into the directory, whole or not at all, under
 // qm_result_file_name; `path` receives where. A file of that name is replaced.

@@ -68,15 +68,6 @@ static void say_sustained(const struct qm_node *scheme, char text[64])
         snprintf(text, 64, "%.20s", word);
 }
 
-static const struct qm_node *gain_of(const struct qm_node *scheme, const char *phase)
-{
-    const struct qm_node *gains = qm_node_child(scheme, "gain");
-    for (size_t i = 0; i < qm_node_count(gains); i++)
-        if (strcmp(qm_node_text_at(qm_node_at(gains, i), "phase", ""), phase) == 0)
-            return qm_node_at(gains, i);
-    return NULL;
-}
-
 struct cells {
     const char *name, *verdict, *baseline;
     char kl[64], top1[64], exact[64], rate[64], gain[64], sustained[64];
@@ -85,7 +76,7 @@ struct cells {
 static void read_cells(const struct qm_node *result, const struct qm_node *scheme, const char *phase, bool is_fancy,
                        struct cells *cells)
 {
-    const struct qm_node *accuracy = qm_node_child(scheme, "accuracy"), *gain = gain_of(scheme, phase);
+    const struct qm_node *accuracy = qm_node_child(scheme, "accuracy"), *gain = qm_show_gain(scheme, phase);
     *cells = (struct cells){.name = qm_node_text_at(scheme, "name", "?"),
                             .baseline = qm_node_text_at(result, "profile.baseline", "?"),
                             .verdict = qm_node_text_at(accuracy, "acceptance.verdict", "not stated")};
@@ -106,9 +97,7 @@ static void read_cells(const struct qm_node *result, const struct qm_node *schem
 // What stands in the place of a row's cells where it is not ok.
 static void say_reason(const struct qm_node *scheme, struct qm_text *out)
 {
-    const char *status = qm_node_text_at(scheme, "status", "?");
-    qm_text_append(out, "%s: %s", strcmp(status, "wrong") == 0 ? "WRONG" : status,
-                   qm_node_text_at(scheme, "reason", "undisclosed"));
+    qm_text_append(out, "%s: %s", qm_result_status_word(scheme), qm_node_text_at(scheme, "reason", "undisclosed"));
 }
 
 // ---- The table, or blocks -------------------------------------------------------------------------------------------
@@ -130,8 +119,7 @@ static enum qm_status write_table(const struct qm_node *result, const char *phas
         qm_table_row(table);
         qm_table_cell(table, "%.40s", qm_node_text_at(scheme, "name", "?"));
         if (!qm_result_row_is_ok(scheme)) { // the reason stands below, for it may be long
-            const char *status = qm_node_text_at(scheme, "status", "?");
-            qm_table_span(table, "%.20s", strcmp(status, "wrong") == 0 ? "WRONG" : status);
+            qm_table_span(table, "%.20s", qm_result_status_word(scheme));
             qm_text_append(reasons, "%.60s: ", qm_node_text_at(scheme, "name", "?"));
             say_reason(scheme, reasons);
             qm_text_append(reasons, "\n");

@@ -41,8 +41,7 @@ static void add_accuracy(struct qm_table *table, const struct qm_node *row)
 // "WRONG: reason" of a row that has no speed.
 static void show_failure(const struct qm_node *row, char text[INTERVAL_BYTES])
 {
-    const char *status = qm_node_text_at(row, "status", "?");
-    snprintf(text, INTERVAL_BYTES, "%.20s: %.90s", strcmp(status, "wrong") == 0 ? "WRONG" : status,
+    snprintf(text, INTERVAL_BYTES, "%.20s: %.90s", qm_result_status_word(row),
              qm_node_text_at(row, "reason", "undisclosed"));
 }
 

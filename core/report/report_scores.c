@@ -76,13 +76,7 @@ static void tails(struct qm_report *report)
     qm_html_table_column(&table, "scheme", 0);
     for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
         qm_html_table_column(&table, titles[i], QM_HTML_RIGHT);
-    for (size_t i = 0; i < report->set->count; i++) {
-        const struct qm_node *list[QM_REPORT_SCHEMES];
-        size_t left = 0, count = qm_report_schemes(qm_report_result(report, i), list, &left);
-        for (size_t k = 0; k < count; k++)
-            tails_row(report, &table, i, list[k]);
-        qm_report_row_left(&table, report, i, left);
-    }
+    qm_report_rows(report, &table, tails_row);
     qm_html_table_end(&table);
 }
 

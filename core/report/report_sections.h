@@ -62,6 +62,10 @@ const struct qm_node *qm_report_result(const struct qm_report *report, size_t in
 size_t qm_report_schemes(const struct qm_node *result, const struct qm_node *list[QM_REPORT_SCHEMES], size_t *left);
 // A row that says how many there are beyond, where there are.
 void qm_report_row_left(struct qm_html_table *table, const struct qm_report *report, size_t index, size_t left);
+// Both for a whole table: `row` for each scheme of each result, which may write none, then what is left of the result.
+void qm_report_rows(struct qm_report *report, struct qm_html_table *table,
+                    void (*row)(struct qm_report *, struct qm_html_table *, size_t index,
+                                const struct qm_node *scheme));
 // The cells "result" and "scheme", with which rows begin.
 void qm_report_cells_of(struct qm_html_table *table, const struct qm_report *report, size_t index,
                         const struct qm_node *scheme);
@@ -78,7 +82,5 @@ void qm_report_cell_value(struct qm_html_table *table, const struct qm_node *nod
 // The mean KL divergence with its interval, or the words `accuracy: not measured`: beside every speed.
 void qm_report_cell_kl(struct qm_html_table *table, const struct qm_node *scheme);
 void qm_report_cell_path(struct qm_html_table *table, const struct qm_node *node, const char *path, const char *none);
-
-const struct qm_node *qm_report_gain(const struct qm_node *scheme, const char *phase);
 
 #endif

@@ -116,6 +116,18 @@ void qm_report_row_left(struct qm_html_table *table, const struct qm_report *rep
     qm_html_cell_span(table, "why", text);
 }
 
+void qm_report_rows(struct qm_report *report, struct qm_html_table *table,
+                    void (*row)(struct qm_report *, struct qm_html_table *, size_t, const struct qm_node *))
+{
+    for (size_t i = 0; i < report->set->count; i++) {
+        const struct qm_node *list[QM_REPORT_SCHEMES];
+        size_t left = 0, count = qm_report_schemes(qm_report_result(report, i), list, &left);
+        for (size_t k = 0; k < count; k++)
+            row(report, table, i, list[k]);
+        qm_report_row_left(table, report, i, left);
+    }
+}
+
 void qm_report_cells_of(struct qm_html_table *table, const struct qm_report *report, size_t index,
                         const struct qm_node *scheme)
 {
@@ -127,10 +139,9 @@ void qm_report_cells_of(struct qm_html_table *table, const struct qm_report *rep
 
 void qm_report_cell_reason(struct qm_html_table *table, const struct qm_node *scheme)
 {
-    const char *status = qm_node_text_at(scheme, "status", "?");
     size_t left = table->columns > table->cell ? table->columns - table->cell : 1;
     qm_text_append(table->out, "<td colspan=\"%zu\" class=\"why\"><strong class=\"bad\">", left);
-    qm_html_text(table->out, strcmp(status, "wrong") == 0 ? "WRONG" : status);
+    qm_html_text(table->out, qm_result_status_word(scheme));
     qm_text_append(table->out, "</strong> ");
     qm_html_short(table->out, qm_node_text_at(scheme, "reason", "undisclosed"), 240);
     qm_text_append(table->out, "</td>");
@@ -217,13 +228,4 @@ void qm_report_cell_path(struct qm_html_table *table, const struct qm_node *node
     qm_html_cell_open(table, NULL);
     qm_html_short(table->out, text, 80);
     qm_html_cell_close(table);
-}
-
-const struct qm_node *qm_report_gain(const struct qm_node *scheme, const char *phase)
-{
-    const struct qm_node *gains = qm_node_child(scheme, "gain");
-    for (size_t i = 0; i < qm_node_count(gains); i++)
-        if (strcmp(qm_node_text_at(qm_node_at(gains, i), "phase", ""), phase) == 0)
-            return qm_node_at(gains, i);
-    return NULL;
 }

@@ -44,6 +44,8 @@ static void sustained_row(struct qm_report *report, struct qm_html_table *table,
     const char *phase = qm_node_text_at(sustained, "phase", "?");
     const char *key = strcmp(phase, "prefill") == 0 ? "prompt" : "depth";
     char text[QM_SHOW_SUSTAINED_BYTES];
+    if (!sustained)
+        return;
     qm_html_table_row(table, (int)index, NULL);
     qm_report_cells_of(table, report, index, scheme);
     qm_report_cell_kl(table, scheme);
@@ -116,14 +118,7 @@ static void sustained_table(struct qm_report *report)
     qm_html_table_column(&table, "KL to fp32, nats", QM_HTML_RIGHT);
     for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
         qm_html_table_column(&table, titles[i], flags[i]);
-    for (size_t i = 0; i < report->set->count; i++) {
-        const struct qm_node *list[QM_REPORT_SCHEMES];
-        size_t left = 0, count = qm_report_schemes(qm_report_result(report, i), list, &left);
-        for (size_t k = 0; k < count; k++) {
-            if (sustained_of(list[k]))
-                sustained_row(report, &table, i, list[k]);
-        }
-    }
+    qm_report_rows(report, &table, sustained_row);
     qm_html_table_end(&table);
 }
 

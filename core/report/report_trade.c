@@ -15,7 +15,7 @@
 static void cell_gain(struct qm_html_table *table, const struct qm_node *scheme, const char *phase,
                       const char *baseline)
 {
-    const struct qm_node *gain = qm_report_gain(scheme, phase);
+    const struct qm_node *gain = qm_show_gain(scheme, phase);
     bool is_baseline = strcmp(qm_node_text_at(scheme, "name", ""), baseline) == 0;
     if (is_baseline || !gain)
         qm_report_cell_value(table, NULL, is_baseline ? "baseline" : "not measured");
@@ -95,13 +95,7 @@ enum qm_status qm_report_trade(struct qm_report *report)
     qm_html_table_column(&table, "scheme", 0);
     for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
         qm_html_table_column(&table, titles[i], flags[i]);
-    for (size_t i = 0; i < report->set->count; i++) {
-        const struct qm_node *list[QM_REPORT_SCHEMES];
-        size_t left = 0, count = qm_report_schemes(qm_report_result(report, i), list, &left);
-        for (size_t k = 0; k < count; k++)
-            trade_row(report, &table, i, list[k]);
-        qm_report_row_left(&table, report, i, left);
-    }
+    qm_report_rows(report, &table, trade_row);
     qm_html_table_end(&table);
     qm_report_beware(report, "a gain is over the baseline of the same device, so that gains of two devices say nothing "
                              "of which is faster. A small divergence on this evaluation set is no promise for another "

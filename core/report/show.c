@@ -96,7 +96,7 @@ const struct qm_node *qm_show_point(const struct qm_node *scheme, const char *ph
     return NULL;
 }
 
-static const struct qm_node *find_gain(const struct qm_node *scheme, const char *phase)
+const struct qm_node *qm_show_gain(const struct qm_node *scheme, const char *phase)
 {
     const struct qm_node *gains = qm_node_child(scheme, "gain");
     for (size_t i = 0; i < qm_node_count(gains); i++)
@@ -156,7 +156,7 @@ static void add_speed(struct qm_table *table, const struct qm_node *scheme, cons
     qm_show_sustained_cell(scheme, text);
     qm_table_cell(table, "%s", text);
     for (size_t i = 0; i < 2; i++) {
-        const struct qm_node *gain = find_gain(scheme, phases[i]);
+        const struct qm_node *gain = qm_show_gain(scheme, phases[i]);
         if (gain)
             qm_show_interval(gain, "ratio", text);
         else
@@ -194,8 +194,7 @@ static enum qm_status show_schemes(const struct qm_node *result, const struct qm
         qm_table_row(table);
         qm_table_cell(table, "%s", qm_node_text_at(scheme, "name", "?"));
         if (!qm_result_row_is_ok(scheme)) {
-            const char *status = qm_node_text_at(scheme, "status", "?");
-            qm_table_span(table, "%s: %s", strcmp(status, "wrong") == 0 ? "WRONG" : status,
+            qm_table_span(table, "%s: %s", qm_result_status_word(scheme),
                           qm_node_text_at(scheme, "reason", "undisclosed"));
             continue;
         }

@@ -43,5 +43,7 @@ void qm_show_double(double value, char text[QM_SHOW_NUMBER_BYTES]);
 
 // The first point of a phase ("prefill", "decode") in a scheme's throughput, which the table shows. NULL if none.
 const struct qm_node *qm_show_point(const struct qm_node *scheme, const char *phase);
+// The first gain of a phase, likewise.
+const struct qm_node *qm_show_gain(const struct qm_node *scheme, const char *phase);
 
 #endif

@@ -214,7 +214,7 @@ static struct qm_node *markdown_of(const struct qm_node *row)
                       is_intact ? "" : " (CHANGED)");
     qm_node_set_text(to, "scheme", qm_node_text_at(row, "scheme", "?"));
     if (strcmp(status, "ok") != 0) {
-        qm_node_set_textf(to, "acceptance", "%s: %s", strcmp(status, "wrong") == 0 ? "WRONG" : status,
+        qm_node_set_textf(to, "acceptance", "%s: %s", qm_result_status_word(row),
                           qm_node_text_at(row, "reason", "undisclosed"));
         return to;
     }
