@@ -160,7 +160,7 @@ in_bare() { # in_bare VARIABLE=VALUE... -- ARGUMENT...
     chroot "$bare" /bin/env -i "$@"
 }
 if [ "$(id -u)" -eq 0 ]; then
-    mkdir -p "$bare/bin" "$bare/work"
+    mkdir -p "$bare/bin" "$bare/srv"
     cp -R "$work/moved/." "$bare/usr" && cp "$(command -v env)" "$bare/bin/env"
     for library in $(ldd "$build/qmark" "$bare/bin/env" | sed -n 's/^.*[ \t]\(\/[^ ]*\) (.*/\1/p' | sort -u); do
         mkdir -p "$bare${library%/*}" && cp -L "$library" "$bare$library"
@@ -172,15 +172,15 @@ if [ "$(id -u)" -eq 0 ]; then
     expect "without loaders: devices --check says how to repair it" 3 'to repair: apt install libvulkan1' in_bare "$q" devices --check
     expect "without a home: what needs none works" 0 "$finds_data" in_bare "$q" model built-in --device reference
     expect "without a home or /tmp: a run says where it may not write, and what to set" 2 'QM_CACHE_DIR' \
-        in_bare "$q" run --device reference --scheme f32 --out /work/out
+        in_bare "$q" run --device reference --scheme f32 --out /srv/out
     expect "without a home: the history says what to set" 2 'XDG_DATA_HOME|--db' in_bare "$q" history list
     mkdir "$bare/tmp" && chmod 1777 "$bare/tmp"
     expect "without a home: a run keeps its cache in /tmp and says so" 0 'note: .*/tmp/qmark-cache-0' \
         in_bare QM_CEILINGS_MS=0 "$q" kernels --device reference --kernel rmsnorm --print table --row-ms 1
     mount --bind "$bare" "$bare" && mount -o remount,bind,ro "$bare" && {
-        expect "read-only: what writes nothing works" 0 "$finds_data" in_bare HOME=/work "$q" model built-in --device reference
+        expect "read-only: what writes nothing works" 0 "$finds_data" in_bare HOME=/srv "$q" model built-in --device reference
         expect "read-only: a run says what cannot be written" 2 '[Rr]ead-only file system' \
-            in_bare HOME=/work "$q" run --device reference --scheme f32 --out /work/out
+            in_bare HOME=/srv "$q" run --device reference --scheme f32 --out /srv/out
         umount "$bare"
     }
 else
