@@ -153,8 +153,16 @@
 #define QM_U4(a, b, c, d) ((uint4)(a, b, c, d))
 #define QM_UV_BITS(x) QM_JOIN(as_uint, QM_VW)(x)
 #define QM_LOAD1(buffer, i) buffer[i]
+#if defined(QM_PAIRED_LOADS) // by the backend, where a load takes as long as it has components
+#define QM_LOAD4(buffer, i) as_uint4(vload2(0, (__global const ulong *)(buffer + (i))))
+#else
 #define QM_LOAD4(buffer, i) vload4(0, buffer + (i))
+#endif
+#if defined(QM_PAIRED_LOADS) && QM_VW == 4
+#define QM_LOAD_UV(buffer, i) QM_LOAD4(buffer, i)
+#else
 #define QM_LOAD_UV(buffer, i) QM_JOIN(vload, QM_VW)(0, buffer + (i))
+#endif
 #define QM_LOAD_FV(buffer, i) QM_JOIN(vload, QM_VW)(0, buffer + (i))
 #define QM_STORE_FV(buffer, i, v) QM_JOIN(vstore, QM_VW)(v, 0, buffer + (i))
 #define QM_STORE_UV(buffer, i, v) QM_JOIN(vstore, QM_VW)(v, 0, buffer + (i))

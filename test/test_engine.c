@@ -326,10 +326,17 @@ static void check_decode_is_prefill(struct qm_engine *engine, const char *name, 
     assert_int_equal(qm_pass_run(prefill, &(struct qm_pass_start){0, 0}, 1, &policy, &timing), QM_OK);
     assert_int_equal(qm_pass_read_logits(prefill, whole), QM_OK);
     double kl = mean_logits_kl(whole, steps, model->config.vocabulary, 0, TOKENS);
-    // And from the middle of a block, after a prefill of everything: nothing of the tokens behind it counts.
+    // And from the middle of a block, after a prefill of everything: nothing of the tokens behind it counts. A copy of what
+    // is cached, in a sequence that nothing was run in, gives the same to the bit.
     uint32_t from = 40;
+    assert_int_equal(qm_network_copy_sequences(network, 0, 2, 1), QM_OK);
+    assert_int_equal(qm_pass_run(decode, &(struct qm_pass_start){from, 2}, STEPS, &policy, &timing), QM_OK);
+    assert_int_equal(qm_pass_read_logits(decode, steps + row), QM_OK);
     assert_int_equal(qm_pass_run(decode, &(struct qm_pass_start){from, 0}, STEPS, &policy, &timing), QM_OK);
     assert_int_equal(qm_pass_read_logits(decode, steps), QM_OK);
+    assert_memory_equal(steps, steps + row, row * sizeof(*steps));
+    assert_int_equal(qm_network_copy_sequences(network, 0, 1, 2), QM_INVALID); // onto themselves
+    assert_int_equal(qm_network_copy_sequences(network, 0, 2, 2), QM_INVALID); // beyond the last
     double again = mean_logits_kl(whole + (from + STEPS - 1) * row, steps, model->config.vocabulary, 0, 1);
     struct qm_network_memory memory;
     qm_network_memory(network, &memory);
@@ -367,14 +374,16 @@ static void test_decode_is_prefill(void **state)
     struct qm_engine *engine = NULL;
     assert_int_equal(qm_native_device_open(&device), QM_OK);
     struct qm_engine_params params = {
-        .device = device, .tile = "narrow", .config = *c, .rows = TOKENS, .sequences = 2, .slots = STEPS};
+        .device = device, .tile = "narrow", .config = *c, .rows = TOKENS, .sequences = 3, .slots = STEPS};
     assert_int_equal(qm_engine_create(&params, &engine), QM_OK);
     struct qm_window window;
     qm_window_generate(QM_SPLIT_EVALUATION, QM_SEED_EVALUATION, 0, TOKENS, &window);
-    uint32_t *tokens = calloc(2 * (size_t)(c->context + 1), sizeof(*tokens));
-    for (uint32_t p = 0; p <= TOKENS; ++p)
-        tokens[p] = tokens[c->context + 1 + p] = window.tokens[p];
-    assert_int_equal(qm_engine_write_tokens(engine, tokens, 2), QM_OK);
+    uint32_t *tokens = calloc(3 * (size_t)(c->context + 1), sizeof(*tokens));
+    for (uint32_t s = 0; s < 3; ++s) {
+        for (uint32_t p = 0; p <= TOKENS; ++p)
+            tokens[s * (size_t)(c->context + 1) + p] = window.tokens[p];
+    }
+    assert_int_equal(qm_engine_write_tokens(engine, tokens, 3), QM_OK);
     free(tokens);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i)
         check_decode_is_prefill(engine, names[i], 1e-4);

@@ -252,17 +252,30 @@ done:
     return status;
 }
 
-// Fills the cache of a decode batch's sequences and runs every depth once, in the order of the profile: from then on
-// each decode block finds what the block before it has left, in the scored pass and in every timed one.
-static enum qm_status settle_decode(struct qm_session *session, size_t scheme, uint32_t batch, bool fill)
+// What the scored prefill left in the cache, to the sequences of each smaller batch, whose windows are the same: before any
+// decode writes to it.
+static enum qm_status fill_decode(struct qm_session *session, size_t scheme, uint32_t count)
+{
+    for (size_t b = 1; b < session->batch_count; ++b) {
+        json_t *answer = NULL;
+        if (session->batches[b] > count)
+            continue;
+        QM_TRY(qm_session_ask(session,
+                              json_pack("{s:s, s:s, s:I, s:I, s:I}", "do", "copy", "scheme",
+                                        session->prepared->schemes[scheme].scheme.name, "from", (json_int_t)0, "to",
+                                        (json_int_t)session->bases[b], "count", (json_int_t)session->batches[b]),
+                              &answer));
+        json_decref(answer);
+    }
+    return QM_OK;
+}
+
+// Runs every depth of a batch once, in the order of the profile: from then on each decode block finds what the block
+// before it has left, in the scored pass and in every timed one.
+static enum qm_status settle_decode(struct qm_session *session, size_t scheme, uint32_t batch)
 {
     const struct qm_profile *profile = session->profile;
     json_t *answer = NULL;
-    if (fill) {
-        QM_TRY(qm_session_run(session, scheme, 1, session->prepared->evaluation->set.window_tokens, 0,
-                              qm_session_base(session, batch), batch, NULL, &answer));
-        json_decref(answer);
-    }
     for (size_t i = 0; i < profile->decode_count; ++i) {
         const struct qm_profile_decode *decode = &profile->decode[i];
         if (decode->batch != batch)
@@ -320,12 +333,14 @@ done:
 static enum qm_status score_decode(struct qm_session *session, size_t scheme, uint32_t first, uint32_t count)
 {
     const struct qm_profile *profile = session->profile;
+    if (first == 0)
+        QM_TRY(fill_decode(session, scheme, count));
     for (size_t b = 0; b < session->batch_count; ++b) {
         uint32_t batch = session->batches[b];
         if (batch > count || (first != 0 && b != 0))
             continue; // the last group may be short; further groups are scored at the largest batch only
         // The largest batch decodes where the scored prefill has just been.
-        QM_TRY(settle_decode(session, scheme, batch, b != 0));
+        QM_TRY(settle_decode(session, scheme, batch));
         for (size_t i = 0; i < profile->decode_count; ++i) {
             if (profile->decode[i].batch == batch)
                 QM_TRY(score_decode_block(session, scheme, first, &profile->decode[i],

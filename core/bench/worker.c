@@ -570,6 +570,14 @@ static enum qm_status do_run(struct worker *worker, json_t *request, json_t *ans
     return run_timed(worker, index, &start, repeats, answer, checksums);
 }
 
+static enum qm_status do_copy(struct worker *worker, json_t *request)
+{
+    struct qm_network *network = NULL;
+    QM_TRY(find_network(worker, request, &network));
+    return qm_network_copy_sequences(network, qm_request_number(request, "from"), qm_request_number(request, "to"),
+                                     qm_request_number(request, "count"));
+}
+
 // Answers go through the network that was timed, and leave their tokens and cache in its first sequences.
 static enum qm_status do_generate(struct worker *worker, json_t *request, json_t *answer, bool is_likelihood)
 {
@@ -652,6 +660,8 @@ static enum qm_status do_request(struct worker *worker, json_t *request, json_t 
         return do_tokens(worker, request);
     if (strcmp(verb, "run") == 0)
         return do_run(worker, request, answer);
+    if (strcmp(verb, "copy") == 0)
+        return do_copy(worker, request);
     if (strcmp(verb, "generate") == 0 || strcmp(verb, "likelihood") == 0)
         return do_generate(worker, request, answer, verb[0] == 'l');
     if (strcmp(verb, "requests") == 0)

@@ -93,9 +93,13 @@ static void announce(const struct qm_preparation *preparation, const struct qm_d
         unknown += seconds == 0;
         stand_ins += strcmp(list->entries[i].type, "cpu") == 0;
     }
-    // Without an earlier run: what software drivers took on two cores, per scheme and evaluation window.
-    double guess_s = (double)unknown * ((double)preparation->profile.scheme_count *
-                                        (4.0 + 0.6 * preparation->profile.evaluation.windows));
+    // Without an earlier run: what software drivers took on two cores, per scheme and evaluation window, and what the profile
+    // itself says of its sustained runs.
+    const struct qm_profile *profile = &preparation->profile;
+    double each_s = 4.0 + 0.6 * profile->evaluation.windows;
+    if (profile->sustained != QM_PROFILE_SUSTAINED_NONE)
+        each_s += profile->sustained_s + profile->cool_down_s;
+    double guess_s = (double)unknown * (double)profile->scheme_count * each_s;
     uint32_t widen = preparation->profile.widen;
     guess_s *= widen > 1 ? 1 + widen * widen / 16.0 : 1;
     struct qm_text text = {0}, wrapped = {0};

@@ -125,6 +125,11 @@ QM_MUST_USE enum qm_status qm_pass_read_checksums(struct qm_pass *pass, uint32_t
 uint32_t qm_checksum_row(const float *logits, uint32_t vocabulary);
 uint64_t qm_checksum_fold(uint64_t fold, uint32_t row_checksum);
 
+// Copies what the cache holds of `count` sequences, from the first of `from` on to those of `to` on, to the bit: in place of
+// running the same tokens again. Through the host. QM_INVALID where they overlap or leave the cache.
+QM_MUST_USE enum qm_status qm_network_copy_sequences(struct qm_network *network, uint32_t from, uint32_t to,
+                                                     uint32_t count);
+
 // Calibration: runs the pass once from `start`, stopping at the input of each linear weight, and at the keys and values that
 // go into each cache, to show them to `calibration`.
 QM_MUST_USE enum qm_status qm_pass_observe(struct qm_pass *pass, const struct qm_pass_start *start,

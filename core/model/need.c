@@ -22,17 +22,20 @@ bool qm_cache_has_key_blocks(const struct qm_scheme *scheme)
 void qm_cache_plan(const struct qm_model_config *config, const struct qm_scheme *scheme, uint32_t sequences,
                    struct qm_cache_plan *out)
 {
-    uint64_t context = config->context, head = config->head_dim, lanes = (uint64_t)sequences * config->kv_heads;
+    uint64_t context = config->context, head = config->head_dim, heads = config->kv_heads;
     bool has_blocks = qm_cache_has_key_blocks(scheme);
     bool has_scales = has_blocks || scheme->kv == QM_KV_KV8 || scheme->kv == QM_KV_KV4;
-    uint64_t codes = align_words(lanes * context * head * qm_kv_format_info(scheme->kv)->bits / 32);
-    uint64_t v_scales = has_scales ? align_words(lanes * context) : 0;
-    uint64_t k_scales = has_blocks ? align_words(lanes * ((context + KEY_BLOCK - 1) / KEY_BLOCK) * head) : v_scales;
+    out->codes_each = heads * context * head * qm_kv_format_info(scheme->kv)->bits / 32;
+    out->v_scales_each = has_scales ? heads * context : 0;
+    out->k_scales_each = has_blocks ? heads * ((context + KEY_BLOCK - 1) / KEY_BLOCK) * head : out->v_scales_each;
+    uint64_t codes = align_words(sequences * out->codes_each), v_scales = align_words(sequences * out->v_scales_each),
+             k_scales = align_words(sequences * out->k_scales_each);
     if (has_blocks || scheme->kv_last > 0)
         out->exact_length = config->context;
     else
         out->exact_length = scheme->kv_first < context ? scheme->kv_first : config->context;
-    uint64_t exact = align_words(lanes * out->exact_length * head / 2);
+    out->exact_each = heads * out->exact_length * head / 2;
+    uint64_t exact = align_words(sequences * out->exact_each);
     uint64_t quantized = 2 * codes + k_scales + v_scales;
     out->k_base = 0;
     out->k_scale_base = codes;
@@ -42,7 +45,7 @@ void qm_cache_plan(const struct qm_model_config *config, const struct qm_scheme 
     out->v_exact_base = quantized + exact;
     uint64_t kept = (uint64_t)scheme->kv_first + scheme->kv_last + (has_blocks ? KEY_BLOCK : 0);
     kept = kept < context ? kept : context;
-    out->kept_words = quantized + 2 * lanes * kept * head / 2;
+    out->kept_words = quantized + 2 * sequences * heads * kept * head / 2;
     out->words = quantized + 2 * exact;
 }
 

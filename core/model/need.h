@@ -9,8 +9,10 @@
 struct qm_cache_plan {
     uint64_t k_base, k_scale_base, v_base, v_scale_base, k_exact_base, v_exact_base;
     uint32_t exact_length; // positions below it are kept in binary16 besides their codes; 0: none
-    uint64_t words;        // of all
-    uint64_t kept_words;   // what a cache that is never moved back needs of them (struct qm_network_memory)
+    // What a sequence takes of each of the six; its part begins at base + sequence * that.
+    uint64_t codes_each, k_scales_each, v_scales_each, exact_each;
+    uint64_t words;      // of all
+    uint64_t kept_words; // what a cache that is never moved back needs of them (struct qm_network_memory)
 };
 
 // `sequences` times config->context positions.
