@@ -184,20 +184,21 @@ static enum qm_status add_speeds(struct qm_gate_report *report, const char *devi
     const char *name = qm_node_text_at(scheme, "name", "?");
     const struct qm_node *other = find_scheme(last(b), name);
     char row[128];
+    size_t before = report->count;
     for (size_t p = 0; p < qm_node_count(points); ++p) {
         const struct qm_node *point = qm_node_at(points, p);
         if (!find_point(other, point))
             continue;
         name_point(scheme, point, row, sizeof(row));
-        size_t before = report->count;
         QM_TRY(add_runs(report, device, QM_GATE_SPEED, row, a, b, name, point, NULL, params));
-        for (size_t i = before; i < report->count; ++i) {
-            report->findings[i].kl_a = kl_of(scheme);
-            report->findings[i].kl_b = kl_of(other);
-        }
     }
     snprintf(row, sizeof(row), "%s sustained", name);
-    return add_runs(report, device, QM_GATE_SPEED, row, a, b, name, NULL, "sustained.rate", params);
+    QM_TRY(add_runs(report, device, QM_GATE_SPEED, row, a, b, name, NULL, "sustained.rate", params));
+    for (size_t i = before; i < report->count; ++i) {
+        report->findings[i].kl_a = kl_of(scheme);
+        report->findings[i].kl_b = kl_of(other);
+    }
+    return QM_OK;
 }
 
 // ---- Accuracy, kernels, memory ---------------------------------------------------------------------------------------

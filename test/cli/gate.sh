@@ -9,6 +9,8 @@ qm gate "$DATA/result-example.yaml" "$DATA/result-other-device.yaml"
 sed 's/^  sha256: [0-9a-f]*$/  sha256: 0000000000000000000000000000000000000000000000000000000000000000/' \
     "$DATA/result-example.yaml" >model.yaml
 qm gate "$DATA/result-example.yaml" model.yaml
+# A sustained rate stands beside its scheme's accuracy, as every speed does.
+qm gate "$DATA/result-sustained.yaml" "$DATA/result-sustained.yaml" | grep -i sustained
 mkdir -p empty
 qm gate empty "$DATA/result-example.yaml"
 qm gate --a-env NOTHING "$DATA/result-example.yaml"
