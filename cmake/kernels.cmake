@@ -94,7 +94,7 @@ foreach(variant_row ${variant_rows})
         set(spirv_entry "NULL, 0")
         set(glsl_entry "NULL")
         # GLSL has no vectors of more than four.
-        if(NOT tile STREQUAL vector AND NOT "${fields}" MATCHES "QM_VW=(8|16)")
+        if(NOT tile MATCHES "^vector" AND NOT "${fields}" MATCHES "QM_VW=(8|16)")
             set(spirv ${QM_GENERATED_DIR}/spirv/${name}.inc)
             if(QM_SPIRV_FROM)
                 set(spirv ${QM_SPIRV_FROM}/spirv/${name}.inc)

@@ -351,13 +351,10 @@ static void check_odd(struct qm_device *device, const char *unused, const void *
         enum qm_tier tier;
         bool has_rows, has_cache;
     } tiles[] = {
-        {"narrow", QM_TIER_BASE, true, true},
-        {"texel", QM_TIER_TEXEL, true, false},
-        {"vector", QM_TIER_BASE, true, false},
-        {"wide", QM_TIER_BASE, true, true},
-        {"wide+subgroup", QM_TIER_SUBGROUP, true, false},
-        {"large+dot", QM_TIER_DOT, false, false},
-        {"compact+texel", QM_TIER_TEXEL, false, false},
+        {"narrow", QM_TIER_BASE, true, true},     {"texel", QM_TIER_TEXEL, true, false},
+        {"vector", QM_TIER_BASE, true, false},    {"vector8", QM_TIER_BASE, false, false},
+        {"wide", QM_TIER_BASE, true, true},       {"wide+subgroup", QM_TIER_SUBGROUP, true, false},
+        {"large+dot", QM_TIER_DOT, false, false}, {"compact+texel", QM_TIER_TEXEL, false, false},
     };
     const char *text = getenv("QM_TEST_TURN");
     const size_t turn = text ? strtoul(text, NULL, 10) : 0;
@@ -373,7 +370,7 @@ static void check_odd(struct qm_device *device, const char *unused, const void *
     for (size_t t = 0; t < (is_native ? 1 : COUNT(tiles)); ++t) {
         struct at at = {.device = device, .tile = tiles[t].name};
         char name[40];
-        if (!(tiers & 1u << tiles[t].tier) || (strcmp(at.tile, "vector") == 0 && device->info->vector_width < 4))
+        if (!(tiers & 1u << tiles[t].tier) || (strncmp(at.tile, "vector", 6) == 0 && device->info->vector_width < 4))
             continue;
         for (size_t i = 0; i < COUNT(kinds); ++i) {
             for (uint32_t j = 0; j < 4 && tiles[t].has_rows && (is_full || i == turn % COUNT(kinds)); ++j) {

@@ -55,7 +55,7 @@ static int open_subjects(void)
     static const char *const expected[] = {"reference", "lavapipe", "swiftshader", "pocl", "rusticl"};
     static const char *const narrow[8] = {"narrow"},
                              *const vulkan[8] = {"narrow", "wide", "texel", "large+dot", "compact+texel+subgroup"},
-                             *const opencl[8] = {"narrow", "wide", "vector", "large"},
+                             *const opencl[8] = {"narrow", "wide", "vector", "vector8", "large"},
                              *const rusticl[8] = {"narrow", "wide", "large"};
     struct qm_device *device;
     if (is_wanted("native") && qm_native_device_open(&device) == QM_OK)

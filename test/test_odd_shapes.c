@@ -94,7 +94,7 @@ static bool can_run(const struct subject *s, const struct qm_kernel_variant *var
     enum qm_tier tier = QM_TIER_BASE;
     if (strcmp(s->name, "native") == 0)
         return has_native(variant);
-    if (strcmp(tile, "vector") == 0 && s->device->info->vector_width < 4)
+    if (strncmp(tile, "vector", 6) == 0 && s->device->info->vector_width < 4)
         return false;
     return qm_tier_find(qm_kernel_tier(variant), &tier) && (s->tiers & 1u << tier);
 }

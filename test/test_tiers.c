@@ -37,7 +37,8 @@ static void test_table(void **state)
         {QM_DEVICE_CPU, 32768, 1024, 1, 0, "cpu", "narrow"},
         {QM_DEVICE_CPU, 32768, 1024, 1, ALL, "cpu", "texel"}, // no tier of GPUs, though all work
         {QM_DEVICE_CPU, 1048576, 4096, 16, ALL, "cpu", "vector"},
-        {QM_DEVICE_CPU, 1048576, 4096, 4, 0, "cpu", "vector"},
+        {QM_DEVICE_CPU, 1048576, 4096, 8, ALL, "cpu", "vector8"},
+        {QM_DEVICE_CPU, 1048576, 4096, 4, 0, "cpu", "vector8"},
         {QM_DEVICE_DISCRETE, 49152, 1024, 1, 0, "discrete", "large"},
         {QM_DEVICE_DISCRETE, 49152, 1024, 1, ALL, "discrete", "large+matrix+dot+subgroup"}, // f16 has fewer bits
         {QM_DEVICE_DISCRETE, 32768, 256, 1, 1u << QM_TIER_DOT, "discrete", "large+dot"},
@@ -89,6 +90,8 @@ static void test_variants(void **state)
         {"matmul-w8-a8", "texel", "matmul-w8-a8-texel", "texel"},
         {"residual", "large", "residual-wide", "base"},
         {"residual", "vector", "residual-narrow", "base"},
+        {"matmul-w8-a8", "vector8", "matmul-w8-a8-vector8", "base"},
+        {"matvec-w8-a8", "vector8", "matvec-w8-a8-vector", "base"},
         {"advance", "large+dot", "advance-narrow", "base"},
         {"advance", "no such tile, and a name that is longer than any of them is", "advance-narrow", "base"},
     };

@@ -188,7 +188,7 @@ static void check_bits(struct qm_device *device, const char *tile, const void *c
     if (strcmp(device->info->api, "vulkan") != 0 && strcmp(device->info->api, "opencl") != 0)
         return;
     assert_int_equal(
-        qm_kernel_configure(fixed, strcmp(tile, "vector") == 0 ? "QM_ROWS=8 QM_TILES=2" : "QM_ROWS=4", &configured),
+        qm_kernel_configure(fixed, strncmp(tile, "vector", 6) == 0 ? "QM_ROWS=8 QM_TILES=2" : "QM_ROWS=4", &configured),
         QM_OK);
     assert_int_equal(qm_kernel_case_create("matmul-w8-a8", tile, &shape, QM_CASE_INTEGERS, &c), QM_OK);
     assert_int_equal(qm_kernel_check(device, fixed, c, &reports[0]), QM_OK);

@@ -8,7 +8,7 @@
 # `qmark run`. QM_BUILD is the build folder, build by default; QM_MOST the share, in percent, above which it exits 1: 2.
 #
 # drivers    all libraries that are not named below, and code that was compiled at run time
-# oracle     backends/reference, and what it calls
+# oracle     backends/reference, and the check of every kernel against it: making cases, comparing; and what they call
 # scoring    core/score, and what it calls
 # host       the rest of qmark with the libraries that it calls: this is the share that is held to QM_MOST
 #
@@ -63,7 +63,7 @@ function finish(    i, name, who, file, place) {
             file = library(dsos[i]) == "qmark" ? files[symbols[i]] : ""
             if (file == "" ) continue
             if (place == "") place = file
-            if (file ~ /backends\/reference\//) { who = "oracle"; break }
+            if (file ~ /backends\/reference\/|core\/bench\/kernel_(cases|check|problem)/) { who = "oracle"; break }
             if (file ~ /core\/score\//) { who = "scoring"; break }
         }
         if (place == "") place = library(dsos[0])

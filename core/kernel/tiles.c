@@ -130,6 +130,7 @@ enum tile {
     NARROW,
     TEXEL,
     VECTOR,
+    VECTOR8,
     WIDE,
     LARGE,
     COMPACT
@@ -146,7 +147,8 @@ static const struct {
     uint32_t vector_width, invocations, local_bytes; // at least
     uint32_t best;
 } table[] = {
-    {QM_CLASS_CPU, VECTOR, 4, 1, 0, 0},
+    {QM_CLASS_CPU, VECTOR, 16, 1, 0, 0},
+    {QM_CLASS_CPU, VECTOR8, 4, 1, 0, 0},
     {QM_CLASS_CPU, NARROW, 0, 0, 0, BIT(TEXEL)},
     {QM_CLASS_DISCRETE, LARGE, 0, 256, 32768, BIT(MATRIX) | BIT(DOT) | BIT(SUBGROUP)},
     {QM_CLASS_DISCRETE, WIDE, 0, 128, 16384, BIT(MATRIX) | BIT(DOT) | BIT(SUBGROUP)},
@@ -166,8 +168,9 @@ enum {
     WITH_F16 = 16
 };
 static const char *const names[][17] = {
-    [NARROW] = WITH_ALL("narrow"), [TEXEL] = WITH_ALL("texel"), [VECTOR] = WITH_ALL("vector"),
-    [WIDE] = WITH_ALL("wide"),     [LARGE] = WITH_ALL("large"), [COMPACT] = WITH_ALL("compact"),
+    [NARROW] = WITH_ALL("narrow"),   [TEXEL] = WITH_ALL("texel"), [VECTOR] = WITH_ALL("vector"),
+    [WIDE] = WITH_ALL("wide"),       [LARGE] = WITH_ALL("large"), [COMPACT] = WITH_ALL("compact"),
+    [VECTOR8] = WITH_ALL("vector8"),
 };
 
 static const char *name_of(enum tile tile, uint32_t which)
@@ -243,6 +246,8 @@ static const char *fallback_of(const char *tile)
 {
     if (strcmp(tile, "large") == 0 || strcmp(tile, "compact") == 0)
         return "wide";
+    if (strcmp(tile, "vector8") == 0)
+        return "vector";
     return strcmp(tile, "narrow") == 0 ? NULL : "narrow";
 }
 
