@@ -53,7 +53,7 @@ static void make_run(void)
     evaluation.set = profile.evaluation;
     prepared.profile = &profile;
     prepared.model = &model;
-    prepared.model_directory = "/somewhere/small-model";
+    prepared.model_path = "/somewhere/small-model";
     prepared.evaluation = &evaluation;
     prepared.verify_windows = 1;
     prepared.scheme_count = run.scheme_count = 2;

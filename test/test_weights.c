@@ -337,7 +337,7 @@ static void test_other_layouts(void **state)
         {"model-00001-of-00002.safetensors", "index.json is not there"},
         {"adapter_model.safetensors", "changes to another model"},
         {"weights.safetensors", "is not called model.safetensors"},
-        {"model-Q4_K_M.gguf", "is a GGUF file, which is not read yet"},
+        {"model-Q4_K_M.gguf", "is a GGUF file; name it in place of its folder"},
         {"tf_model.h5", "a TensorFlow file"},
         {"flax_model.msgpack", "a Flax file"},
         {"model.onnx", "an ONNX file"},
@@ -353,7 +353,9 @@ static void test_other_layouts(void **state)
         refused(QM_INVALID, file, others[i].words);
         check_text(qm_model_load(".", 32, &model), QM_INVALID, file, others[i].words);
         // And the file itself, where a directory should be named.
-        if (!strstr(others[i].name, ".safetensors") || strstr(others[i].name, "adapter"))
+        if (strstr(others[i].name, ".gguf")) // that is none
+            check_text(qm_model_load(others[i].name, 32, &model), QM_INVALID, others[i].name, "does not begin as GGUF");
+        else if (!strstr(others[i].name, ".safetensors") || strstr(others[i].name, "adapter"))
             check_text(qm_model_load(others[i].name, 32, &model), QM_INVALID, others[i].name, others[i].words);
         else
             check_text(qm_model_load(others[i].name, 32, &model), QM_INVALID, others[i].name, "is no directory");

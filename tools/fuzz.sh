@@ -42,6 +42,7 @@ readers() { # readers TARGET: the files that it is to cover; none: no least cove
     safetensors) echo core/model/safetensors.c core/model/json_bound.c ;;
     config) echo core/model/config_read.c core/model/model_config.c core/model/end_tokens.c ;;
     weights_index) echo core/model/weights_index.c ;;
+    gguf) echo core/model/gguf.c ;;
     tokenizer) echo core/text/json.c core/text/tokenizer_read.c core/text/tokenizer_model.c core/text/tokenizer_steps.c ;;
     signature) echo core/record/sign_text.c ;;
     history) echo core/record/history_store.c core/record/history_query.c ;;

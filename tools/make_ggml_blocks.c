@@ -42,15 +42,17 @@ static const struct format {
     {"q4_0", QK4_0, sizeof(block_q4_0), (encode)quantize_row_q4_0_ref, (decode)dequantize_row_q4_0, 8, 2},
     {"q4_1", QK4_1, sizeof(block_q4_1), (encode)quantize_row_q4_1_ref, (decode)dequantize_row_q4_1, 15, 4},
     {"q4_k", QK_K, sizeof(block_q4_K), (encode)quantize_row_q4_K_ref, (decode)dequantize_row_q4_K, 0, 0},
+    {"q5_k", QK_K, sizeof(block_q5_K), (encode)quantize_row_q5_K_ref, (decode)dequantize_row_q5_K, 0, 0},
     {"q6_k", QK_K, sizeof(block_q6_K), (encode)quantize_row_q6_K_ref, (decode)dequantize_row_q6_K, 0, 0},
 };
 
 static const char *const head[] = {
     "#",
     "# ggml's blocks, byte for byte: what ggml's own code makes of the blocks that test/ggml_inputs.h draws, of 16",
-    "# kinds. Functions: quantize_row_q8_0_ref, _q4_0_ref, _q4_1_ref, _q4_K_ref, _q6_K_ref, and dequantize_row_q8_0",
-    "# to _q6_K, of src/ggml-quants.c. Made by tools/make_ggml_blocks.c, whose head says how. Compiled by gcc 12.2",
-    "# at -O0, -O2 and -O3 -mavx2 and by clang 14 at -O0, -O2 and -O3 -mavx2, for x86-64: all gave this file.",
+    "# kinds. Functions: quantize_row_q8_0_ref, _q4_0_ref, _q4_1_ref, _q4_K_ref, _q5_K_ref, _q6_K_ref, and",
+    "# dequantize_row_q8_0 to _q6_K, of src/ggml-quants.c. Made by tools/make_ggml_blocks.c, whose head says how.",
+    "# Compiled by gcc 12.2 at -O0, -O2 and -O3 -mavx2 and by clang 14 at -O0, -O2 and -O3 -mavx2, for x86-64: all",
+    "# gave this file, but for q5_k, for which only gcc 12.2 at -O2 was asked.",
     "#",
     "# format NAME VALUES BYTES BLOCKS CHUNK UNDEFINED",
     "#     of a block; how many blocks, in chunks of how many",

@@ -35,7 +35,7 @@ struct qm_prepared_scheme {
 struct qm_prepared {
     const struct qm_profile *profile;
     const struct qm_model *model;
-    const char *model_directory;
+    const char *model_path; // directory or GGUF file; its name is the model's
     const struct qm_evaluation *evaluation;
     const struct qm_evaluation *calibration;
     uint32_t overlap; // examples (of a text, windows) of `evaluation` that stand in `calibration`, too

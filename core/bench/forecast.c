@@ -99,7 +99,7 @@ static struct qm_node *new_kept(const struct qm_prepared *prepared, double secon
     struct qm_node *node = qm_node_new_mapping();
     qm_time_utc(time);
     qm_node_set_text(node, "profile", prepared->profile->name);
-    qm_node_set_text(node, "model", qm_path_name(prepared->model_directory));
+    qm_node_set_text(node, "model", qm_path_name(prepared->model_path));
     qm_node_set_double(node, "weights", (double)qm_model_config_linear_weights(&prepared->model->config));
     qm_node_set_textf(node, "date", "%.10s", time);
     qm_node_set_double(node, "seconds", seconds);

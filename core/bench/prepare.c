@@ -12,6 +12,7 @@
 #include "bench/reference_host.h"
 #include "bench/sensitivity.h"
 #include "model/outliers.h"
+#include "model/weights.h"
 #include "sys/file.h"
 #include "sys/process.h"
 
@@ -91,7 +92,10 @@ static enum qm_status load_model(const struct qm_preparation_params *params, str
         QM_TRY(qm_profile_update(&p->profile));
     }
     p->is_users_model = is_directory;
-    QM_TRY(qm_preparation_directory(is_directory ? name : "built-in", p->model_directory));
+    QM_TRY(qm_preparation_directory(is_directory ? name : "built-in", p->model_path));
+    snprintf(p->model_directory, sizeof(p->model_directory), "%s", p->model_path);
+    if (qm_weights_is_gguf(p->model_path)) // what else there is of the model lies beside it
+        qm_path_folder(p->model_path, p->model_directory);
     if (params->layers > 0 && (model == QM_PROFILE_MODEL_OUTLIERS || p->profile.is_fit || p->profile.widen > 1))
         return QM_FAIL(QM_INVALID, "--layers runs a part of a model as it is; leave out built-in-outliers and widen");
     if (params->layers > UINT32_MAX)
@@ -100,7 +104,7 @@ static enum qm_status load_model(const struct qm_preparation_params *params, str
                                               .layers = (uint32_t)params->layers,
                                               .cache_directory = params->cache_directory,
                                               .whole_bytes = QM_MODEL_WHOLE_BYTES};
-    enum qm_status status = qm_model_load_with(p->model_directory, &load, &p->model);
+    enum qm_status status = qm_model_load_with(p->model_path, &load, &p->model);
     if (status != QM_OK)
         return status == QM_UNSUPPORTED ? QM_INVALID : status; // a model that cannot be run is bad input
     if (model != QM_PROFILE_MODEL_OUTLIERS)
@@ -232,7 +236,7 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
     }
     p->prepared = (struct qm_prepared){.profile = &p->profile,
                                        .model = p->model,
-                                       .model_directory = p->model_directory,
+                                       .model_path = p->model_path,
                                        .evaluation = p->evaluation,
                                        .calibration = p->calibration,
                                        .overlap = p->overlap,

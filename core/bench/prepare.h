@@ -6,8 +6,9 @@
 
 struct qm_preparation {
     struct qm_profile profile;
-    char model_directory[QM_PATH_BYTES];
-    bool is_users_model; // not the built-in one
+    char model_path[QM_PATH_BYTES];      // the directory or the GGUF file
+    char model_directory[QM_PATH_BYTES]; // where tokenizer.json and the like are looked for
+    bool is_users_model;                 // not the built-in one
     struct qm_model *model;
     struct qm_tokenizer *tokenizer; // of the model's directory, where a user's file asks for it; else NULL
     // Empty where the set is built in; its evaluation is then below alone.

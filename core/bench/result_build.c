@@ -490,7 +490,7 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
     add_start(root, run->start);
     qm_speed_add_timing(root, raw);
     struct qm_node *model = qm_node_add_mapping(root, "model");
-    qm_node_set_text(model, "name", qm_path_name(prepared->model_directory));
+    qm_node_set_text(model, "name", qm_path_name(prepared->model_path));
     if (prepared->model->variant)
         qm_node_set_text(model, "variant", prepared->model->variant);
     if (qm_model_is_part(prepared->model))

@@ -9,6 +9,7 @@
 #include "bench/prepare_deployment.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
+#include "model/gguf.h"
 #include "model/safetensors.h"
 #include "model/weights.h"
 #include "record/node.h"
@@ -39,10 +40,28 @@ struct facts {
 
 // ---- Finding --------------------------------------------------------------------------------------------------------
 
+// Of a GGUF file its own types, in the order of the tensors' names.
+static void list_gguf_types(const struct qm_gguf *gguf, char *text, size_t capacity)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < gguf->tensor_count; ++i) {
+        bool is_first = true;
+        for (size_t before = 0; before < i && is_first; ++before)
+            is_first = gguf->tensors[before].type != gguf->tensors[i].type;
+        if (is_first && used < capacity)
+            used +=
+                (size_t)snprintf(text + used, capacity - used, "%s%s", used ? ", " : "", gguf->tensors[i].type->name);
+    }
+}
+
 static void list_dtypes(const struct qm_weights *file, char *text, size_t capacity)
 {
     size_t used = 0;
     text[0] = '\0';
+    if (file->gguf) {
+        list_gguf_types(file->gguf, text, capacity);
+        return;
+    }
     for (int dtype = 0; dtype < QM_DTYPE_COUNT; ++dtype) {
         bool is_used = false;
         for (size_t i = 0; i < file->count; ++i)
@@ -55,9 +74,12 @@ static void list_dtypes(const struct qm_weights *file, char *text, size_t capaci
 
 static enum qm_status find_tokenizer(const struct facts *facts, struct tokenizer_facts *out)
 {
-    char path[QM_PATH_BYTES];
+    char path[QM_PATH_BYTES], folder[QM_PATH_BYTES];
     struct qm_tokenizer *tokenizer = NULL;
-    QM_TRY(qm_path_join(path, facts->directory, "tokenizer.json"));
+    snprintf(folder, sizeof(folder), "%s", facts->directory);
+    if (facts->model->file->gguf) // what else there is of the model lies beside it
+        qm_path_folder(facts->directory, folder);
+    QM_TRY(qm_path_join(path, folder, "tokenizer.json"));
     if (!qm_file_exists(path)) {
         snprintf(out->reason, sizeof(out->reason), "no tokenizer.json, so it takes token ids alone");
         return QM_OK;

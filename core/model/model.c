@@ -1,4 +1,5 @@
 #include "model/model.h"
+#include "model/gguf_model.h"
 #include "model/model_file.h"
 #include "model/scaled.h"
 #include "model/weights.h"
@@ -104,14 +105,30 @@ static void load_part(void *context, size_t begin, size_t end)
     }
 }
 
-// The first layers alone are another model: another hash, and words for it.
-static void disclose_layers(struct qm_model *model)
+static bool has_blocks(const struct qm_weights *file)
+{
+    bool has = false;
+    for (size_t i = 0; i < file->count; i++)
+        has = has || (file->entries[i].gguf && file->entries[i].gguf->type->block_values > 1);
+    return has;
+}
+
+// The first layers alone are another model, and so is what somebody else's quantization left of one: another hash, and words
+// for it.
+static void disclose_changes(struct qm_model *model)
 {
     struct qm_hash hash;
-    if (model->config.layers == model->layers_in_file)
+    bool is_part = model->config.layers != model->layers_in_file, is_decoded = has_blocks(model->file);
+    size_t used = 0;
+    if (!is_part && !is_decoded)
         return;
-    snprintf(model->layers_text, sizeof(model->layers_text), "the first %" PRIu32 " of %" PRIu32 " layers",
-             model->config.layers, model->layers_in_file);
+    if (is_part)
+        used = (size_t)snprintf(model->layers_text, sizeof(model->layers_text),
+                                "the first %" PRIu32 " of %" PRIu32 " layers", model->config.layers,
+                                model->layers_in_file);
+    if (is_decoded)
+        snprintf(model->layers_text + used, sizeof(model->layers_text) - used,
+                 "%sdequantized from the blocks of its GGUF file", used ? ", " : "");
     model->variant = model->layers_text;
     qm_hash_begin(&hash);
     qm_hash_add_text(&hash, model->sha256);
@@ -138,21 +155,32 @@ enum qm_status qm_model_load_with(const char *directory, const struct qm_model_l
     enum qm_status status = QM_OK;
     char config_path[QM_PATH_BYTES];
     void *config = NULL;
-    size_t config_bytes;
+    size_t config_bytes = 0;
+    bool is_gguf = qm_weights_is_gguf(directory);
     *out = NULL;
-    QM_TRY(qm_weights_check_layout(directory)); // before what a directory of another layout lacks
-    QM_TRY(qm_path_join(config_path, directory, CONFIG_FILE));
+    if (!is_gguf)
+        QM_TRY(qm_weights_check_layout(directory)); // before what a directory of another layout lacks
+    if (is_gguf)
+        snprintf(config_path, sizeof(config_path), "%s", directory);
+    else
+        QM_TRY(qm_path_join(config_path, directory, CONFIG_FILE));
     struct qm_model *model = calloc(1, sizeof(*model));
     if (model)
         model->file = calloc(1, sizeof(*model->file));
     if (!model || !model->file)
         QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a model", directory));
-    QM_GUARD(qm_file_read(config_path, CONFIG_BYTES_MAX, &config, &config_bytes));
-    QM_GUARD(qm_model_config_parse(config, config_bytes, config_path, &model->config));
+    if (is_gguf) { // which is its own configuration
+        QM_GUARD(qm_weights_open(directory, model->file));
+        QM_GUARD(qm_gguf_model_config(model->file->gguf, &model->config));
+    } else {
+        QM_GUARD(qm_file_read(config_path, CONFIG_BYTES_MAX, &config, &config_bytes));
+        QM_GUARD(qm_model_config_parse(config, config_bytes, config_path, &model->config));
+    }
     QM_GUARD(choose_layers(params, config_path, model));
     qm_model_config_pad(&model->config, params->multiple);
     QM_GUARD(qm_model_config_check(&model->config, config_path));
-    QM_GUARD(qm_weights_open(directory, model->file));
+    if (!is_gguf)
+        QM_GUARD(qm_weights_open(directory, model->file));
     QM_GUARD(list_weights(model, directory));
     // Before memory is asked for, so that a config.json with large numbers costs nothing.
     QM_GUARD(qm_model_file_check(model->file, &model->config, model->layers_in_file));
@@ -167,7 +195,7 @@ enum qm_status qm_model_load_with(const char *directory, const struct qm_model_l
         QM_GUARD(qm_weights_check(model->file));
         if (!loading.is_known)
             qm_weights_note(model->file, config, config_bytes, params->cache_directory, model->sha256);
-        disclose_layers(model);
+        disclose_changes(model);
     }
     if (model->values) {
         qm_weights_close(model->file);

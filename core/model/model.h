@@ -140,7 +140,7 @@ struct qm_model {
     uint64_t file_bytes;              // of the tensors' values in the files
     size_t file_count;                // files with weights
     uint32_t layers_in_file;          // config.layers, unless only the first of them are the model
-    char layers_text[64];             // then `variant`: "the first 3 of 32 layers"; `sha256` is over the files' and it
+    char layers_text[128];            // then `variant`: "the first 3 of 32 layers"; `sha256` is over the files' and it
 };
 
 struct qm_model_load_params {

@@ -128,7 +128,7 @@ enum qm_status qm_model_file_read(const struct qm_weights *file, const struct qm
 
 static enum qm_status check_values(const struct qm_weights_entry *entry, float *scratch)
 {
-    size_t count = entry->tensor->bytes / qm_dtype_bytes(entry->tensor->dtype);
+    size_t count = (size_t)qm_weights_value_count(entry);
     for (size_t at = 0; at < count; at += PIECE)
         QM_TRY(qm_weights_floats(entry, at, count - at < PIECE ? count - at : PIECE, scratch));
     return QM_OK;

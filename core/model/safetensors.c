@@ -274,7 +274,7 @@ static const char *other_format(const char *bytes)
         return "a zip archive, as PyTorch packs pickles, which can run any program when they are read";
     if (bytes[0] == '\x80' && bytes[1] >= 2 && bytes[1] <= 5)
         return "a pickle, which can run any program when it is read";
-    return memcmp(bytes, "GGUF", 4) == 0 ? "a GGUF file, which is not read yet" : NULL;
+    return memcmp(bytes, "GGUF", 4) == 0 ? "a GGUF file, whatever its name says" : NULL;
 }
 
 // The header as JSON, and its size. The bytes stay the caller's.

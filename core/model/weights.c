@@ -1,4 +1,6 @@
 #include "model/weights.h"
+#include "model/gguf_model.h"
+#include "model/gguf_values.h"
 #include "model/tensor_values.h"
 #include "model/weights_index.h"
 #include "sys/file.h"
@@ -30,7 +32,7 @@ static enum qm_status list_entries(struct qm_weights *out)
     for (size_t i = 0; i < out->shard_count; i++)
         for (size_t t = 0; t < out->shards[i].count; t++) {
             const struct qm_tensor *tensor = &out->shards[i].tensors[t];
-            out->entries[out->count++] = (struct qm_weights_entry){tensor, &out->shards[i]};
+            out->entries[out->count++] = (struct qm_weights_entry){.tensor = tensor, .shard = &out->shards[i]};
             out->bytes += tensor->bytes;
         }
     qsort(out->entries, out->count, sizeof(*out->entries), by_name);
@@ -133,6 +135,8 @@ enum qm_status qm_weights_open(const char *directory, struct qm_weights *out)
     enum qm_status status = QM_OK;
     char path[QM_PATH_BYTES], index[QM_PATH_BYTES];
     memset(out, 0, sizeof(*out));
+    if (qm_weights_is_gguf(directory))
+        return qm_weights_open_gguf(directory, out);
     QM_TRY(qm_weights_check_layout(directory));
     QM_TRY(qm_path_join(path, directory, QM_WEIGHTS_FILE));
     QM_TRY(qm_path_join(index, directory, QM_WEIGHTS_INDEX_FILE));
@@ -151,6 +155,9 @@ void qm_weights_close(struct qm_weights *weights)
 {
     for (size_t i = 0; i < weights->shard_count; i++)
         qm_tensors_free(&weights->shards[i]);
+    if (weights->gguf)
+        qm_gguf_close(weights->gguf);
+    free(weights->gguf);
     free(weights->entries);
     free(weights->shards);
     free(weights->file);
@@ -184,6 +191,7 @@ struct conversion {
     const struct qm_weights_entry *entry;
     size_t first, count;
     float *values;
+    atomic_bool is_out_of_memory;
     atomic_size_t bad; // the first value that is not finite, from `first` on; `count` if none is
 };
 
@@ -203,9 +211,60 @@ static void convert_units(void *context, size_t begin, size_t end)
     }
 }
 
+uint64_t qm_weights_value_count(const struct qm_weights_entry *entry)
+{
+    uint64_t count = 1;
+    for (uint32_t i = 0; i < entry->tensor->rank; i++)
+        count *= entry->tensor->shape[i];
+    return count;
+}
+
+// The same of a GGUF file, row by row: a row is whole blocks, of which a part may be asked for.
+static void decode_rows(void *context, size_t begin, size_t end)
+{
+    struct conversion *all = context;
+    const struct qm_weights_entry *entry = all->entry;
+    const struct qm_gguf_tensor *from = entry->gguf;
+    const uint64_t columns = from->shape[from->rank - 1], values = from->type->block_values;
+    const uint64_t row_bytes = columns / values * from->type->block_bytes, last = all->first + all->count;
+    float *row = malloc((size_t)columns * sizeof(*row));
+    if (!row)
+        atomic_store(&all->is_out_of_memory, true);
+    for (uint64_t r = all->first / columns + begin; row && r < all->first / columns + end; r++) {
+        uint64_t low = r * columns > all->first ? r * columns : all->first,
+                 high = (r + 1) * columns < last ? (r + 1) * columns : last,
+                 lies = entry->turned_width ? qm_gguf_turned_row(entry->turned_width, (uint32_t)r) : r;
+        size_t bad = qm_gguf_decode(from, lies * columns / values, columns / values, row);
+        size_t at = (size_t)(low - all->first), skipped = (size_t)(low - r * columns), some = (size_t)(high - low);
+        memcpy(all->values + at, row + skipped, some * sizeof(*row));
+        qm_file_map_drop(&entry->shard->map, from->data + lies * row_bytes, (size_t)row_bytes);
+        size_t lowest = atomic_load(&all->bad);
+        bad = bad < skipped ? at : at + bad - skipped; // what comes behind a bad value of the row is not known
+        while (bad < at + some && bad < lowest && !atomic_compare_exchange_weak(&all->bad, &lowest, bad))
+            ;
+    }
+    free(row);
+}
+
+static enum qm_status decode_blocks(struct conversion *all)
+{
+    const struct qm_weights_entry *entry = all->entry;
+    uint64_t columns = entry->gguf->shape[entry->gguf->rank - 1];
+    if (all->count == 0)
+        return QM_OK;
+    size_t rows = (size_t)((all->first + all->count - 1) / columns - all->first / columns + 1);
+    qm_parallel_for(rows, decode_rows, all);
+    if (atomic_load(&all->is_out_of_memory))
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a row of '%s'", entry->shard->file, entry->gguf->name);
+    size_t bad = atomic_load(&all->bad);
+    return bad == all->count ? QM_OK
+                             : QM_FAIL(QM_INVALID, "%s: tensor '%s': value %zu is not finite; every weight must be",
+                                       entry->shard->file, entry->gguf->name, all->first + bad);
+}
+
 enum qm_status qm_weights_check_dtype(const struct qm_weights_entry *entry)
 {
-    if (qm_dtype_is_float(entry->tensor->dtype))
+    if (entry->gguf || qm_dtype_is_float(entry->tensor->dtype))
         return QM_OK;
     return QM_FAIL(QM_INVALID, "%s: tensor '%s': dtype %s; a model's weights must be F32, F16 or BF16",
                    entry->shard->file, entry->tensor->name, qm_dtype_name(entry->tensor->dtype));
@@ -217,6 +276,9 @@ enum qm_status qm_weights_floats(const struct qm_weights_entry *entry, size_t fi
     struct conversion all = {.entry = entry, .first = first, .count = count, .values = values};
     QM_TRY(qm_weights_check_dtype(entry));
     atomic_init(&all.bad, count);
+    atomic_init(&all.is_out_of_memory, false);
+    if (entry->gguf)
+        return decode_blocks(&all);
     qm_parallel_for(count / UNIT + (count % UNIT != 0), convert_units, &all);
     size_t bad = atomic_load(&all.bad);
     if (bad == count)

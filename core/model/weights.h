@@ -2,6 +2,9 @@
 // model.safetensors.index.json with the shards that it names, which lie beside it. A file may be a symbolic link, as all are
 // in Hugging Face's cache; no name in an index leads out of the directory.
 //
+// Or one GGUF file (gguf.h, gguf_model.h), whose tensors have the same names here and the same rows, though what they are encoded
+// as is the file's own: values are decoded as they are taken.
+//
 // What is refused of one file stands in safetensors.h, of an index in weights_index.h. Beyond that: a shard that is missing
 // (with how many are), a tensor that is not in the shard that the index names, that is in two shards or in none, a
 // 'total_size' that is not the tensors' own. A directory of another layout is refused by what it has: pickles, which can run
@@ -18,12 +21,18 @@
 #include "model/safetensors.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+struct qm_gguf;
+struct qm_gguf_tensor;
+
 struct qm_weights_entry {
-    const struct qm_tensor *tensor; // name, dtype, shape, data
-    const struct qm_tensors *shard; // shard->file for messages
+    const struct qm_tensor *tensor;    // name, dtype, shape, data; of a GGUF file name and shape alone
+    const struct qm_tensors *shard;    // shard->file for messages
+    const struct qm_gguf_tensor *gguf; // of a GGUF file, else NULL
+    uint32_t turned_width; // whose rows are turned, head by head of so many (qm_gguf_turned_row); 0: as they lie
 };
 
 struct qm_weights {
@@ -34,7 +43,8 @@ struct qm_weights {
     char *file;  // for messages about all of it: the one file, else the index
     void *index; // the index's text; NULL for one file
     size_t index_bytes;
-    uint64_t bytes; // of all tensors' data
+    uint64_t bytes;       // of all tensors' data
+    struct qm_gguf *gguf; // of a GGUF file, else NULL
 };
 
 // Opens the directory's weights. *out is zeroed on failure. QM_INVALID for what is wrong with the files and for another
@@ -44,12 +54,20 @@ void qm_weights_close(struct qm_weights *weights);
 
 const struct qm_weights_entry *qm_weights_find(const struct qm_weights *weights, const char *name); // NULL: not there
 
+// Whether the path is a file that begins as GGUF files do.
+bool qm_weights_is_gguf(const char *path);
+// Opens such a file; qm_weights_open does so by itself. *out is zeroed on failure. QM_INVALID and QM_UNSUPPORTED as
+// qm_gguf_map, qm_gguf_model_config and qm_gguf_model_check.
+QM_MUST_USE enum qm_status qm_weights_open_gguf(const char *path, struct qm_weights *out);
+
+uint64_t qm_weights_value_count(const struct qm_weights_entry *entry);
+
 // QM_INVALID for a type that no weight may have.
 QM_MUST_USE enum qm_status qm_weights_check_dtype(const struct qm_weights_entry *entry);
 
 // `count` values of a tensor from its value `first` on, all within it, row-major, as floats, on all of the processor's cores;
 // the pages that held them are given back. F32, F16 and BF16 become floats exactly. QM_INVALID for another dtype, and for a
-// value that is not finite: the first one, by tensor and index.
+// value that is not finite: the first one, by tensor and index. Blocks of a GGUF file are decoded as ggml does.
 QM_MUST_USE enum qm_status qm_weights_floats(const struct qm_weights_entry *entry, size_t first, size_t count,
                                              float *values);
 

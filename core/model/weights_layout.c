@@ -22,7 +22,7 @@ static const struct {
      "model.safetensors"},
     {"adapter_model", "", "holds changes to another model; merge them into that one and save it whole"},
     {"", ".safetensors", "is not called model.safetensors; rename it if it is the whole model"},
-    {"", ".gguf", "is a GGUF file, which is not read yet; get the model as safetensors"},
+    {"", ".gguf", "is a GGUF file; name it in place of its folder"},
     {"", ".pth", PICKLE},
     {"", ".pt", PICKLE},
     {"", ".ckpt", PICKLE},
@@ -42,8 +42,12 @@ static const char *explain(size_t layout, const char *name)
                : NULL;
 }
 
+// GGUF files do not come here: what is called so and does is something else.
 static enum qm_status refuse_file(const char *path)
 {
+    const char *name = qm_path_name(path);
+    if (strlen(name) > 5 && strcmp(name + strlen(name) - 5, ".gguf") == 0)
+        return QM_FAIL(QM_INVALID, "%s: does not begin as GGUF files do; get it again", path);
     for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++)
         if (strcmp(layouts[i].end, ".safetensors") != 0 && explain(i, qm_path_name(path)))
             return QM_FAIL(QM_INVALID, "%s: %s", path, explain(i, qm_path_name(path)));

@@ -336,6 +336,22 @@ void qm_ggml_q4_k_decode(const uint8_t block[144], float values[256])
     }
 }
 
+// dequantize_row_q5_K
+void qm_ggml_q5_k_decode(const uint8_t block[176], float values[256])
+{
+    for (uint32_t part = 0; part < PARTS_4; part++) {
+        float scale, minimum;
+        six_bits(block + 4, part, &scale, &minimum);
+        scale = half_at(block) * scale;
+        minimum = half_at(block + 2) * minimum;
+        for (uint32_t i = 0; i < SMALL; i++) {
+            uint32_t code = nibble(block + 48 + part / 2 * 32, part % 2 * 32 + i, 32);
+            code |= ((uint32_t)block[16 + i] >> part & 1u) << 4;
+            values[SMALL * part + i] = scale * (float)code - minimum;
+        }
+    }
+}
+
 // ---- Q6_K: a signed scale for each 16 values, eight bits of it ---------------------------------------------------------
 
 #define AS_ZERO 1e-15f // ggml's GROUP_MAX_EPS

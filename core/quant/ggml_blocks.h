@@ -7,6 +7,8 @@
 //   q4_1        32     20  d, m; 16 bytes as q4_0                                         d * q + m
 //   q4_k       256    144  d, dmin; 12 bytes of eight 6-bit scales s and mins m; 128      (d * s) * q - dmin * m
 //                          bytes: of each 64, i low nibble, i + 32 high
+//   q5_k       256    176  d, dmin; 12 bytes as q4_k; 32 bytes of fifth bits: of byte      (d * s) * q - dmin * m
+//                          i % 32 bit i / 32; 128 bytes as q4_k. Only decoded
 //   q6_k       256    210  128 bytes of low nibbles, 64 of high pairs; 16 int8 scales     (d * s) * (q - 32)
 //                          s, one for each 16 values; d
 //
@@ -38,6 +40,7 @@ void qm_ggml_q8_0_decode(const uint8_t block[34], float values[32]);
 void qm_ggml_q4_0_decode(const uint8_t block[18], float values[32]);
 void qm_ggml_q4_1_decode(const uint8_t block[20], float values[32]);
 void qm_ggml_q4_k_decode(const uint8_t block[144], float values[256]);
+void qm_ggml_q5_k_decode(const uint8_t block[176], float values[256]);
 void qm_ggml_q6_k_decode(const uint8_t block[210], float values[256]);
 
 #endif

@@ -583,3 +583,12 @@ const char *qm_path_name(const char *path)
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
 }
+
+void qm_path_folder(const char *path, char folder[QM_PATH_BYTES])
+{
+    size_t length = (size_t)(qm_path_name(path) - path);
+    if (length == 0)
+        snprintf(folder, QM_PATH_BYTES, ".");
+    else
+        snprintf(folder, QM_PATH_BYTES, "%.*s", (int)(length > 1 ? length - 1 : length), path);
+}

@@ -101,6 +101,7 @@ QM_MUST_USE enum qm_status qm_user_directory(char path[QM_PATH_BYTES]);
 QM_MUST_USE enum qm_status qm_path_join(char out[QM_PATH_BYTES], const char *directory, const char *name);
 // The part after the last '/'.
 const char *qm_path_name(const char *path);
+void qm_path_folder(const char *path, char folder[QM_PATH_BYTES]); // what stands before its name; "." for a name alone
 // The directory that holds the running program.
 QM_MUST_USE enum qm_status qm_program_directory(char path[QM_PATH_BYTES]);
 

@@ -1,0 +1,32 @@
+// A GGUF file as a model: its metadata as a configuration, its tensors as weights by role.
+//
+// Source of keys and names: gguf-py's constants.py, and convert_hf_to_gguf.py, in llama.cpp.
+#ifndef QM_MODEL_GGUF_MODEL_H
+#define QM_MODEL_GGUF_MODEL_H
+
+#include "model/gguf.h"
+#include "model/model.h"
+
+// What the metadata says, as config.json would have it, checked (model.h). The vocabulary is the embedding's. The head is tied
+// where there is no tensor for it. QM_INVALID, with the file and its own key, for what is missing or of another kind;
+// QM_UNSUPPORTED for other architectures, and for what would change the function and is not run: experts, windows, scaled or
+// capped logits, other kinds of rotary scaling, frequencies of the file's own.
+QM_MUST_USE enum qm_status qm_gguf_model_config(const struct qm_gguf *gguf, struct qm_model_config *out);
+
+// "blk.3.attn_q.weight"; `layer` is ignored for roles that have none.
+#define QM_GGUF_NAME_BYTES 64
+void qm_gguf_weight_name(enum qm_role role, uint32_t layer, char name[QM_GGUF_NAME_BYTES]);
+
+// Whether the file has a tensor for every weight of `config`, of its own shape, and none that is no part of such a model.
+// QM_INVALID by tensor.
+QM_MUST_USE enum qm_status qm_gguf_model_check(const struct qm_gguf *gguf, const struct qm_model_config *config);
+
+// The row of the file's tensor that is row `row` of the weight as Hugging Face has it. They differ for queries and keys of
+// Llama: files have the two values that the rotary embedding turns together side by side, where we have them half a head
+// apart. Rows are whole blocks, so that nothing is encoded anew.
+uint32_t qm_gguf_row(const struct qm_model_config *config, enum qm_role role, uint32_t row);
+// The width of the heads whose rows are so moved; 0 for a weight whose rows stay. And where a row of such a weight lies.
+uint32_t qm_gguf_turned_width(const struct qm_model_config *config, enum qm_role role);
+uint32_t qm_gguf_turned_row(uint32_t width, uint32_t row);
+
+#endif

@@ -1,0 +1,88 @@
+// A GGUF file as a model's weights: the names and shapes that Hugging Face's files would have, over the file's own blocks.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/gguf_model.h"
+#include "model/weights.h"
+#include "sys/file.h"
+
+enum {
+    NAME_BYTES = QM_WEIGHT_NAME_BYTES + 8
+};
+
+bool qm_weights_is_gguf(const char *path)
+{
+    struct qm_file_map map = {0};
+    if (!qm_file_exists(path) || qm_directory_exists(path) || qm_file_map(path, QM_GGUF_FILE_MAX, &map) != QM_OK)
+        return false;
+    bool is_gguf = map.count >= 4 && memcmp(map.bytes, "GGUF", 4) == 0;
+    qm_file_unmap(&map);
+    return is_gguf;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct qm_weights_entry *)a)->tensor->name,
+                  ((const struct qm_weights_entry *)b)->tensor->name);
+}
+
+static enum qm_status list_tensors(const struct qm_model_config *config, struct qm_weights *out)
+{
+    struct qm_tensors *shard = &out->shards[0];
+    char(*names)[NAME_BYTES] = shard->texts;
+    for (size_t i = 0; i < qm_weight_count(config); ++i) {
+        enum qm_role role;
+        uint32_t layer;
+        char name[QM_GGUF_NAME_BYTES], plain[QM_WEIGHT_NAME_BYTES];
+        qm_weight_at(config, i, &role, &layer);
+        if (role == QM_ROLE_HEAD && config->tied_head)
+            continue;
+        qm_gguf_weight_name(role, layer, name);
+        const struct qm_gguf_tensor *from = qm_gguf_find_tensor(out->gguf, name); // there: it was checked
+        struct qm_tensor *tensor = &shard->tensors[shard->count];
+        qm_role_weight_name(role, layer, plain);
+        snprintf(names[shard->count], NAME_BYTES, "%s%s", plain, qm_role_name_ending(role));
+        *tensor = (struct qm_tensor){
+            .name = names[shard->count], .dtype = QM_DTYPE_U8, .rank = from->rank, .bytes = (size_t)from->bytes};
+        memcpy(tensor->shape, from->shape, sizeof(tensor->shape));
+        tensor->data = from->data;
+        out->entries[out->count++] = (struct qm_weights_entry){
+            .tensor = tensor, .shard = shard, .gguf = from, .turned_width = qm_gguf_turned_width(config, role)};
+        out->bytes += from->bytes;
+        ++shard->count;
+    }
+    qsort(out->entries, out->count, sizeof(*out->entries), by_name);
+    return QM_OK;
+}
+
+enum qm_status qm_weights_open_gguf(const char *path, struct qm_weights *out)
+{
+    enum qm_status status = QM_OK;
+    struct qm_model_config config;
+    memset(out, 0, sizeof(*out));
+    out->gguf = calloc(1, sizeof(*out->gguf));
+    out->shards = calloc(1, sizeof(*out->shards));
+    out->file = strdup(path);
+    if (!out->gguf || !out->shards || !out->file)
+        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory to read it", path));
+    out->shard_count = 1;
+    QM_GUARD(qm_gguf_map(path, out->gguf));
+    QM_GUARD(qm_gguf_model_config(out->gguf, &config));
+    QM_GUARD(qm_gguf_model_check(out->gguf, &config));
+    struct qm_tensors *shard = &out->shards[0];
+    size_t count = qm_weight_count(&config);
+    shard->tensors = calloc(count, sizeof(*shard->tensors));
+    shard->texts = calloc(count, NAME_BYTES);
+    shard->file = strdup(path);
+    out->entries = calloc(count + 1, sizeof(*out->entries));
+    if (!shard->tensors || !shard->texts || !shard->file || !out->entries)
+        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a list of %zu tensors", path, count));
+    shard->map = out->gguf->map; // which the shard's end unmaps
+    out->gguf->map = (struct qm_file_map){0};
+    status = list_tensors(&config, out);
+done:
+    if (status != QM_OK)
+        qm_weights_close(out);
+    return status;
+}

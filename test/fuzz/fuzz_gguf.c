@@ -1,0 +1,57 @@
+// libFuzzer target: whatever the bytes, the reader refuses them with one line or gives values and tensors that can be read to
+// the end.
+#include "model/gguf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct qm_gguf gguf;
+    volatile size_t sum = 0;
+    if (qm_gguf_view(data, size, "fuzz", &gguf) != QM_OK) {
+        require(strncmp(qm_error_text(), "fuzz: ", 6) == 0 && !strchr(qm_error_text(), '\n'));
+        require(!gguf.values && !gguf.tensors);
+        return 0;
+    }
+    for (size_t i = 0; i < gguf.value_count; ++i) {
+        const struct qm_gguf_value *value = &gguf.values[i];
+        require(qm_gguf_find(&gguf, value->key) == value);
+        uint64_t at = 0, count, strings = 0, numbers = 0;
+        const uint8_t *bytes = value->bytes;
+        double number;
+        for (uint64_t b = 0; value->kind == QM_GGUF_STRING && b < value->count; ++b)
+            sum += bytes[b];
+        for (; qm_gguf_next_string(value, &at, &bytes, &count); ++strings)
+            for (uint64_t b = 0; b < count; ++b)
+                sum += bytes[b];
+        for (at = 0; qm_gguf_next_number(value, &at, &number); ++numbers)
+            sum += number > 0;
+        require(value->kind != QM_GGUF_ARRAY || strings + numbers == value->count);
+        uint32_t whole = 0;
+        bool flag;
+        if (qm_gguf_u32(&gguf, value->key, &whole, NULL) == QM_OK)
+            require(value->kind == QM_GGUF_UINT || value->kind == QM_GGUF_INT);
+        if (qm_gguf_double(&gguf, value->key, &number, NULL) == QM_OK)
+            require(value->kind <= QM_GGUF_FLOAT);
+        if (qm_gguf_bool(&gguf, value->key, &flag, NULL) == QM_OK)
+            require(value->kind == QM_GGUF_BOOL);
+    }
+    for (size_t i = 0; i < gguf.tensor_count; ++i) {
+        const struct qm_gguf_tensor *tensor = &gguf.tensors[i];
+        require(qm_gguf_find_tensor(&gguf, tensor->name) == tensor);
+        require(tensor->data >= data && tensor->bytes <= (uint64_t)(data + size - tensor->data));
+        for (uint64_t b = 0; b < tensor->bytes; ++b)
+            sum += tensor->data[b];
+    }
+    qm_gguf_close(&gguf);
+    return 0;
+}
