@@ -19,8 +19,9 @@ enum qm_status qm_network_copy_sequences(struct qm_network *network, uint32_t fr
     uint32_t sequences = engine->params.sequences;
     if (from > sequences || to > sequences || count > sequences - from || count > sequences - to ||
         (from < to ? to - from : from - to) < count)
-        return QM_FAIL(QM_INVALID, "cannot copy %u sequences of a cache from %u to %u: it has %u, and both must lie apart",
-                       count, from, to, sequences);
+        return QM_FAIL(QM_INVALID,
+                       "cannot copy %u sequences of a cache from %u to %u: it has %u, and both must lie apart", count,
+                       from, to, sequences);
     struct qm_cache_plan plan;
     qm_cache_plan(&engine->config, &network->scheme, sequences, &plan);
     const struct {
