@@ -239,14 +239,16 @@ static void test_rows(void **state)
     struct qm_gguf gguf;
     struct qm_model_config c;
     assert_int_equal(open(&small, &gguf, &c), QM_OK);
+    uint32_t width = qm_gguf_turned_width(&c, QM_ROLE_Q);
+    assert_int_equal(width, 16);
     for (uint32_t head = 0; head < c.heads; ++head)
         for (uint32_t i = 0; i < 2; ++i)
             for (uint32_t j = 0; j < 8; ++j)
-                assert_int_equal(qm_gguf_row(&c, QM_ROLE_Q, head * 16 + i * 8 + j), head * 16 + j * 2 + i);
-    assert_int_equal(qm_gguf_row(&c, QM_ROLE_K, 17), 18);
-    assert_int_equal(qm_gguf_row(&c, QM_ROLE_V, 17), 17);
+                assert_int_equal(qm_gguf_turned_row(width, head * 16 + i * 8 + j), head * 16 + j * 2 + i);
+    assert_int_equal(qm_gguf_turned_row(qm_gguf_turned_width(&c, QM_ROLE_K), 17), 18);
+    assert_int_equal(qm_gguf_turned_width(&c, QM_ROLE_V), 0);
     c.architecture = QM_ARCHITECTURE_QWEN2;
-    assert_int_equal(qm_gguf_row(&c, QM_ROLE_Q, 17), 17);
+    assert_int_equal(qm_gguf_turned_width(&c, QM_ROLE_Q), 0);
     char name[QM_GGUF_NAME_BYTES];
     qm_gguf_weight_name(QM_ROLE_Q_BIAS, 12, name);
     assert_string_equal(name, "blk.12.attn_q.bias");

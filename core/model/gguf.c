@@ -1,5 +1,7 @@
 #include "model/gguf.h"
 
+#include "quant/ggml_blocks.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +14,15 @@
 #define ALIGNMENT_MAX 65536u
 
 static const struct qm_gguf_type_info types[] = {
-    {"F32", QM_GGUF_F32, 1, 4},       {"F16", QM_GGUF_F16, 1, 2},       {"BF16", QM_GGUF_BF16, 1, 2},
-    {"Q8_0", QM_GGUF_Q8_0, 32, 34},   {"Q4_0", QM_GGUF_Q4_0, 32, 18},   {"Q4_1", QM_GGUF_Q4_1, 32, 20},
-    {"Q4_K", QM_GGUF_Q4_K, 256, 144}, {"Q5_K", QM_GGUF_Q5_K, 256, 176}, {"Q6_K", QM_GGUF_Q6_K, 256, 210},
+    {"F32", QM_GGUF_F32, 1, 4, QM_DTYPE_F32, NULL},
+    {"F16", QM_GGUF_F16, 1, 2, QM_DTYPE_F16, NULL},
+    {"BF16", QM_GGUF_BF16, 1, 2, QM_DTYPE_BF16, NULL},
+    {"Q8_0", QM_GGUF_Q8_0, 32, 34, QM_DTYPE_U8, qm_ggml_q8_0_decode},
+    {"Q4_0", QM_GGUF_Q4_0, 32, 18, QM_DTYPE_U8, qm_ggml_q4_0_decode},
+    {"Q4_1", QM_GGUF_Q4_1, 32, 20, QM_DTYPE_U8, qm_ggml_q4_1_decode},
+    {"Q4_K", QM_GGUF_Q4_K, 256, 144, QM_DTYPE_U8, qm_ggml_q4_k_decode},
+    {"Q5_K", QM_GGUF_Q5_K, 256, 176, QM_DTYPE_U8, qm_ggml_q5_k_decode},
+    {"Q6_K", QM_GGUF_Q6_K, 256, 210, QM_DTYPE_U8, qm_ggml_q6_k_decode},
 };
 
 // Of types that cannot be read the name at least, for the message; by their numbers in ggml.h.
@@ -226,12 +234,12 @@ static enum qm_status cannot_read(const struct reader *r, const char *name, uint
                    name, called, list);
 }
 
-// `offset` is kept in `data` until all are known to lie within the file.
+// `data` is set when all offsets are known to lie within the file.
 static enum qm_status read_tensor(struct reader *r, const struct qm_gguf *gguf, struct qm_gguf_tensor *out,
                                   uint64_t *offset)
 {
     uint32_t type;
-    uint64_t blocks = 1;
+    uint64_t blocks;
     QM_TRY(take_name(r, "a tensor's name", &out->name));
     QM_TRY(take_u32(r, "a tensor's entry", &out->rank));
     if (out->rank == 0 || out->rank > QM_TENSOR_RANK_MAX)

@@ -40,6 +40,8 @@ struct qm_gguf_type_info {
     uint32_t type;         // in the file
     uint32_t block_values; // values that are encoded together; 1: each on its own
     uint32_t block_bytes;
+    enum qm_dtype dtype;                                 // of values each on its own
+    void (*decode)(const uint8_t *block, float *values); // of blocks: block_values floats; else NULL
 };
 
 // NULL for a type that cannot be read.

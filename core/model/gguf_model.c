@@ -11,7 +11,7 @@
 static const struct {
     const char *name;       // general.architecture
     const char *class_name; // in config.json
-    bool has_turned_rows;   // queries and keys: see qm_gguf_row
+    bool has_turned_rows;   // queries and keys: see qm_gguf_turned_width
     enum qm_architecture is;
 } architectures[] = {
     {"llama", "LlamaForCausalLM", true, QM_ARCHITECTURE_LLAMA}, // Mistral's too
@@ -307,10 +307,4 @@ uint32_t qm_gguf_turned_row(uint32_t width, uint32_t row)
 {
     uint32_t half = width / 2, within = row % width;
     return row - within + within % half * 2 + within / half;
-}
-
-uint32_t qm_gguf_row(const struct qm_model_config *config, enum qm_role role, uint32_t row)
-{
-    uint32_t width = qm_gguf_turned_width(config, role);
-    return width > 0 ? qm_gguf_turned_row(width, row) : row;
 }

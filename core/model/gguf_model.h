@@ -21,12 +21,11 @@ void qm_gguf_weight_name(enum qm_role role, uint32_t layer, char name[QM_GGUF_NA
 // QM_INVALID by tensor.
 QM_MUST_USE enum qm_status qm_gguf_model_check(const struct qm_gguf *gguf, const struct qm_model_config *config);
 
-// The row of the file's tensor that is row `row` of the weight as Hugging Face has it. They differ for queries and keys of
-// Llama: files have the two values that the rotary embedding turns together side by side, where we have them half a head
-// apart. Rows are whole blocks, so that nothing is encoded anew.
-uint32_t qm_gguf_row(const struct qm_model_config *config, enum qm_role role, uint32_t row);
-// The width of the heads whose rows are so moved; 0 for a weight whose rows stay. And where a row of such a weight lies.
+// The width of the heads whose rows lie in another order than Hugging Face's; 0 for a weight whose rows do not. Of Llama's
+// queries and keys files have the two values that the rotary embedding turns together side by side, where we have them half
+// a head apart. Rows are whole blocks, so that nothing is encoded anew.
 uint32_t qm_gguf_turned_width(const struct qm_model_config *config, enum qm_role role);
+// The row of the file's tensor that is row `row` of such a weight.
 uint32_t qm_gguf_turned_row(uint32_t width, uint32_t row);
 
 #endif

@@ -10,9 +10,4 @@
 // on, what stands in `values` is undefined.
 size_t qm_gguf_decode(const struct qm_gguf_tensor *tensor, uint64_t first, uint64_t count, float *values);
 
-// `count` whole blocks of a tensor from its block `first` on, all within it, row-major: count * type->block_values floats.
-// QM_INVALID for a value that is not finite: the first one, by tensor and index.
-QM_MUST_USE enum qm_status qm_gguf_floats(const struct qm_gguf *gguf, const struct qm_gguf_tensor *tensor,
-                                          uint64_t first, uint64_t count, float *values);
-
 #endif

@@ -27,7 +27,7 @@ static int by_name(const void *a, const void *b)
                   ((const struct qm_weights_entry *)b)->tensor->name);
 }
 
-static enum qm_status list_tensors(const struct qm_model_config *config, struct qm_weights *out)
+static void list_tensors(const struct qm_model_config *config, struct qm_weights *out)
 {
     struct qm_tensors *shard = &out->shards[0];
     char(*names)[NAME_BYTES] = shard->texts;
@@ -53,7 +53,6 @@ static enum qm_status list_tensors(const struct qm_model_config *config, struct 
         ++shard->count;
     }
     qsort(out->entries, out->count, sizeof(*out->entries), by_name);
-    return QM_OK;
 }
 
 enum qm_status qm_weights_open_gguf(const char *path, struct qm_weights *out)
@@ -80,7 +79,7 @@ enum qm_status qm_weights_open_gguf(const char *path, struct qm_weights *out)
         QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a list of %zu tensors", path, count));
     shard->map = out->gguf->map; // which the shard's end unmaps
     out->gguf->map = (struct qm_file_map){0};
-    status = list_tensors(&config, out);
+    list_tensors(&config, out);
 done:
     if (status != QM_OK)
         qm_weights_close(out);

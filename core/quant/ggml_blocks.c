@@ -323,13 +323,19 @@ void qm_ggml_q4_k_encode(const float values[256], uint8_t block[144])
         put_nibbles(block + 16 + 32 * pair, codes + 64 * pair, 32);
 }
 
+// What q4_k and q5_k begin with: the scale and the minimum of a part.
+static void part_scale(const uint8_t *block, uint32_t part, float *scale, float *minimum)
+{
+    six_bits(block + 4, part, scale, minimum);
+    *scale = half_at(block) * *scale;
+    *minimum = half_at(block + 2) * *minimum;
+}
+
 void qm_ggml_q4_k_decode(const uint8_t block[144], float values[256])
 {
     for (uint32_t part = 0; part < PARTS_4; part++) {
         float scale, minimum;
-        six_bits(block + 4, part, &scale, &minimum);
-        scale = half_at(block) * scale;
-        minimum = half_at(block + 2) * minimum;
+        part_scale(block, part, &scale, &minimum);
         for (uint32_t i = 0; i < SMALL; i++)
             values[SMALL * part + i] =
                 scale * (float)nibble(block + 16 + part / 2 * 32, part % 2 * 32 + i, 32) - minimum;
@@ -341,9 +347,7 @@ void qm_ggml_q5_k_decode(const uint8_t block[176], float values[256])
 {
     for (uint32_t part = 0; part < PARTS_4; part++) {
         float scale, minimum;
-        six_bits(block + 4, part, &scale, &minimum);
-        scale = half_at(block) * scale;
-        minimum = half_at(block + 2) * minimum;
+        part_scale(block, part, &scale, &minimum);
         for (uint32_t i = 0; i < SMALL; i++) {
             uint32_t code = nibble(block + 48 + part / 2 * 32, part % 2 * 32 + i, 32);
             code |= ((uint32_t)block[16 + i] >> part & 1u) << 4;
