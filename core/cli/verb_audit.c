@@ -1,5 +1,6 @@
 #include "cli/options.h"
 #include "cli/verbs.h"
+#include "model/disclosure.h"
 #include "record/audit.h"
 #include "record/claim.h"
 #include "record/node.h"
@@ -97,7 +98,8 @@ static enum qm_status audit_file(const struct run *run, const char *file, bool *
     struct qm_beside *beside = NULL;
     size_t count = 0;
     const char *note = "";
-    enum qm_status status = qm_claim_load(file, &claim);
+    enum qm_status status =
+        qm_model_disclosure_is_for(file) ? qm_model_disclosure(file, &claim) : qm_claim_load(file, &claim);
     if (status != QM_OK)
         return status;
     qm_audit_claim(claim, &audit);
@@ -138,11 +140,13 @@ int qm_verb_audit(int argc, char **argv)
     };
     const struct qm_command command = {
         .verb = "audit",
-        .operands = "CLAIM...",
+        .operands = "CLAIM|MODEL...",
         .operands_min = 1,
         .operands_max = 64,
-        .meaning = "Say of a claim what it discloses, what follows from each gap, and what it is worth.",
+        .meaning = "Say of a claim, or of a model's files, what they disclose, what follows from each gap, and what "
+                   "that is worth.",
         .details = "docs/CLAIM_FORMAT.md says how to write down what somebody claims; profiles/claims/ has examples.\n"
+                   "MODEL is a GGUF file, or a directory with config.json: what it says of its own quantization.\n"
                    "Exit code: 0 if all claims are deployment-grade, 1 if one is not.",
         .options = options,
         .option_count = sizeof(options) / sizeof(options[0])};

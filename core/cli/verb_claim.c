@@ -1,5 +1,6 @@
 #include "cli/options.h"
 #include "cli/verbs.h"
+#include "model/disclosure.h"
 #include "record/audit.h"
 #include "record/claim.h"
 #include "record/node.h"
@@ -56,11 +57,10 @@ static enum qm_status add_json(struct run *run, const char *file, const struct q
     return QM_OK;
 }
 
-static enum qm_status write_scheme(struct run *run, const char *file, const struct qm_node *result, const char *scheme)
+// Takes the claim over.
+static enum qm_status write_claim(struct run *run, const char *file, struct qm_node *claim)
 {
-    struct qm_node *claim = NULL;
     struct qm_audit audit;
-    QM_TRY(qm_claim_from_result(result, scheme, &claim));
     qm_audit_claim(claim, &audit);
     run->is_any_less = run->is_any_less || audit.verdict != QM_CLAIM_DEPLOYMENT_GRADE;
     run->written++;
@@ -71,8 +71,8 @@ static enum qm_status write_scheme(struct run *run, const char *file, const stru
         qm_node_destroy(&run->claim);
         run->claim = claim;
         return is_second ? QM_FAIL(QM_INVALID,
-                                   "%s: a CLAIM.yaml is about one scheme of one result; choose it with "
-                                   "--scheme",
+                                   "%s: a CLAIM.yaml is about one scheme of one result, or one model; choose a "
+                                   "scheme with --scheme, or give one operand",
                                    file)
                          : QM_OK;
     }
@@ -83,6 +83,25 @@ static enum qm_status write_scheme(struct run *run, const char *file, const stru
                            run->is_fancy, stdout);
     qm_node_destroy(&claim);
     return status;
+}
+
+static enum qm_status write_scheme(struct run *run, const char *file, const struct qm_node *result, const char *scheme)
+{
+    struct qm_node *claim = NULL;
+    QM_TRY(qm_claim_from_result(result, scheme, &claim));
+    return write_claim(run, file, claim);
+}
+
+// What a model's files say, and `undisclosed` for whoever can fill in the rest.
+static enum qm_status write_model(struct run *run, const char *file)
+{
+    struct qm_node *claim = NULL;
+    if (run->scheme)
+        return QM_FAIL(QM_INVALID, "%s: --scheme is of a result, and this is a model; leave it out", file);
+    QM_TRY(qm_model_disclosure(file, &claim));
+    if (run->format == FORMAT_YAML || run->format == FORMAT_JSON)
+        qm_claim_fill(claim);
+    return write_claim(run, file, claim);
 }
 
 // A scheme that is not ok has no speed and no claim, and that is said.
@@ -129,6 +148,8 @@ static enum qm_status write_file(struct run *run, const char *file)
 {
     struct qm_node *result = NULL;
     bool is_intact = false;
+    if (qm_model_disclosure_is_for(file))
+        return write_model(run, file);
     enum qm_status status = qm_result_load(file, &result, &is_intact);
     if (status == QM_OK && !is_intact)
         status = QM_FAIL(QM_INVALID,
@@ -166,7 +187,7 @@ int qm_verb_claim(int argc, char **argv)
     };
     const struct qm_command command = {
         .verb = "claim",
-        .operands = "RESULT...",
+        .operands = "RESULT|MODEL...",
         .operands_min = 1,
         .operands_max = 64,
         .meaning = "Write the statement that a result supports: the gain, what it cost, and how both came about.",

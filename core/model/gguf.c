@@ -25,14 +25,23 @@ static const struct qm_gguf_type_info types[] = {
     {"Q6_K", QM_GGUF_Q6_K, 256, 210, QM_DTYPE_U8, qm_ggml_q6_k_decode},
 };
 
-// Of types that cannot be read the name at least, for the message; by their numbers in ggml.h.
-static const struct {
-    uint32_t type;
-    const char *name;
-} other_types[] = {{6, "Q5_0"},     {7, "Q5_1"},    {9, "Q8_1"},     {10, "Q2_K"},  {11, "Q3_K"},   {15, "Q8_K"},
-                   {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"}, {20, "IQ4_NL"}, {21, "IQ3_S"},
-                   {22, "IQ2_S"},   {23, "IQ4_XS"}, {24, "I8"},      {25, "I16"},   {26, "I32"},    {27, "I64"},
-                   {28, "F64"},     {29, "IQ1_M"},  {34, "TQ1_0"},   {35, "TQ2_0"}, {39, "MXFP4"}};
+// Types that cannot be read: their names for the message, their blocks for who only tells of a file. Numbers and sizes as in
+// ggml.h and ggml-common.h.
+static const struct qm_gguf_type_info other_types[] = {
+    {"Q5_0", 6, 32, 22, QM_DTYPE_U8, NULL},      {"Q5_1", 7, 32, 24, QM_DTYPE_U8, NULL},
+    {"Q8_1", 9, 32, 36, QM_DTYPE_U8, NULL},      {"Q2_K", 10, 256, 84, QM_DTYPE_U8, NULL},
+    {"Q3_K", 11, 256, 110, QM_DTYPE_U8, NULL},   {"Q8_K", 15, 256, 292, QM_DTYPE_U8, NULL},
+    {"IQ2_XXS", 16, 256, 66, QM_DTYPE_U8, NULL}, {"IQ2_XS", 17, 256, 74, QM_DTYPE_U8, NULL},
+    {"IQ3_XXS", 18, 256, 98, QM_DTYPE_U8, NULL}, {"IQ1_S", 19, 256, 50, QM_DTYPE_U8, NULL},
+    {"IQ4_NL", 20, 32, 18, QM_DTYPE_U8, NULL},   {"IQ3_S", 21, 256, 110, QM_DTYPE_U8, NULL},
+    {"IQ2_S", 22, 256, 82, QM_DTYPE_U8, NULL},   {"IQ4_XS", 23, 256, 136, QM_DTYPE_U8, NULL},
+    {"I8", 24, 1, 1, QM_DTYPE_I8, NULL},         {"I16", 25, 1, 2, QM_DTYPE_I16, NULL},
+    {"I32", 26, 1, 4, QM_DTYPE_I32, NULL},       {"I64", 27, 1, 8, QM_DTYPE_I64, NULL},
+    {"F64", 28, 1, 8, QM_DTYPE_F64, NULL},       {"IQ1_M", 29, 256, 56, QM_DTYPE_U8, NULL},
+    {"TQ1_0", 34, 256, 54, QM_DTYPE_U8, NULL},   {"TQ2_0", 35, 256, 66, QM_DTYPE_U8, NULL},
+    {"MXFP4", 39, 32, 17, QM_DTYPE_U8, NULL},    {"NVFP4", 40, 64, 36, QM_DTYPE_U8, NULL},
+    {"Q1_0", 41, 128, 18, QM_DTYPE_U8, NULL},    {"Q2_0", 42, 64, 18, QM_DTYPE_U8, NULL},
+};
 
 // Types of metadata values, by their numbers in the file; `bytes` 0: strings and arrays.
 static const struct {
@@ -52,13 +61,23 @@ const struct qm_gguf_type_info *qm_gguf_type_info(uint32_t type)
     return NULL;
 }
 
+static const struct qm_gguf_type_info *other_type(uint32_t type)
+{
+    for (size_t i = 0; i < sizeof(other_types) / sizeof(*other_types); ++i) {
+        if (other_types[i].type == type)
+            return &other_types[i];
+    }
+    return NULL;
+}
+
 // ---- Bytes ----------------------------------------------------------------------------------------------------------
 
 struct reader {
     const uint8_t *bytes;
     uint64_t count, at;
     const char *file;
-    char *names; // room for all keys and names: they are no longer than the file
+    bool takes_any; // type of tensor that ggml has
+    char *names;    // room for all keys and names: they are no longer than the file
     size_t names_used;
 };
 
@@ -224,10 +243,9 @@ static enum qm_status read_alignment(struct qm_gguf *gguf)
 static enum qm_status cannot_read(const struct reader *r, const char *name, uint32_t type)
 {
     char number[24], list[128] = "";
-    const char *called = number;
+    const struct qm_gguf_type_info *other = other_type(type);
+    const char *called = other ? other->name : number;
     snprintf(number, sizeof(number), "%" PRIu32, type);
-    for (size_t i = 0; i < sizeof(other_types) / sizeof(*other_types); ++i)
-        called = other_types[i].type == type ? other_types[i].name : called;
     for (size_t i = 0; i < sizeof(types) / sizeof(*types); ++i)
         snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", i ? ", " : "", types[i].name);
     return QM_FAIL(QM_INVALID, "%s: tensor '%s' is of type %s, which cannot be read; convert it to one of %s", r->file,
@@ -255,6 +273,8 @@ static enum qm_status read_tensor(struct reader *r, const struct qm_gguf *gguf, 
     QM_TRY(take_u32(r, "a tensor's entry", &type));
     QM_TRY(take_u64(r, "a tensor's entry", offset));
     out->type = qm_gguf_type_info(type);
+    if (!out->type && r->takes_any)
+        out->type = other_type(type);
     if (!out->type)
         return cannot_read(r, out->name, type);
     uint64_t row = out->shape[out->rank - 1];
@@ -357,9 +377,9 @@ static size_t names_bytes(const struct qm_gguf *gguf)
     return (gguf->value_count + gguf->tensor_count) * (QM_GGUF_KEY_BYTES_MAX + 1) + 1;
 }
 
-static enum qm_status parse(const void *bytes, uint64_t count, struct qm_gguf *gguf)
+static enum qm_status parse(const void *bytes, uint64_t count, bool takes_any, struct qm_gguf *gguf)
 {
-    struct reader r = {.bytes = bytes, .count = count, .file = gguf->file};
+    struct reader r = {.bytes = bytes, .count = count, .file = gguf->file, .takes_any = takes_any};
     uint64_t *offsets = NULL;
     QM_TRY(read_header(&r, gguf));
     enum qm_status status = QM_OK;
@@ -380,23 +400,23 @@ done:
     return status;
 }
 
-enum qm_status qm_gguf_view(const void *bytes, size_t count, const char *file, struct qm_gguf *out)
+static enum qm_status view(const void *bytes, size_t count, const char *file, bool takes_any, struct qm_gguf *out)
 {
     *out = (struct qm_gguf){.file = strdup(file)};
     if (!out->file)
         return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory to open it", file);
-    enum qm_status status = parse(bytes, count, out);
+    enum qm_status status = parse(bytes, count, takes_any, out);
     if (status != QM_OK)
         qm_gguf_close(out);
     return status;
 }
 
-enum qm_status qm_gguf_map(const char *path, struct qm_gguf *out)
+static enum qm_status map_file(const char *path, bool takes_any, struct qm_gguf *out)
 {
     struct qm_file_map map = {0};
     *out = (struct qm_gguf){0};
     QM_TRY(qm_file_map(path, QM_GGUF_FILE_MAX, &map));
-    enum qm_status status = qm_gguf_view(map.bytes, map.count, path, out);
+    enum qm_status status = view(map.bytes, map.count, path, takes_any, out);
     if (status == QM_OK) {
         out->map = map;
         status = qm_file_map_check(&out->map, path);
@@ -406,6 +426,21 @@ enum qm_status qm_gguf_map(const char *path, struct qm_gguf *out)
         qm_file_unmap(&map);
     }
     return status;
+}
+
+enum qm_status qm_gguf_view(const void *bytes, size_t count, const char *file, struct qm_gguf *out)
+{
+    return view(bytes, count, file, false, out);
+}
+
+enum qm_status qm_gguf_map(const char *path, struct qm_gguf *out)
+{
+    return map_file(path, false, out);
+}
+
+enum qm_status qm_gguf_map_any(const char *path, struct qm_gguf *out)
+{
+    return map_file(path, true, out);
 }
 
 void qm_gguf_close(struct qm_gguf *gguf)

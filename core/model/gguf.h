@@ -98,6 +98,9 @@ struct qm_gguf {
 QM_MUST_USE enum qm_status qm_gguf_map(const char *path, struct qm_gguf *out);
 // The same from memory that the caller keeps. `file` stands for the file in messages.
 QM_MUST_USE enum qm_status qm_gguf_view(const void *bytes, size_t count, const char *file, struct qm_gguf *out);
+// As qm_gguf_map, for who tells of a file and does not run it: a tensor may be of any type that ggml has. Of those that
+// qm_gguf_type_info does not know, name and block sizes are right and no value can be read.
+QM_MUST_USE enum qm_status qm_gguf_map_any(const char *path, struct qm_gguf *out);
 void qm_gguf_close(struct qm_gguf *gguf);
 
 const struct qm_gguf_tensor *qm_gguf_find_tensor(const struct qm_gguf *gguf, const char *name); // NULL if there is none

@@ -324,6 +324,11 @@ void qm_audit_claim(const struct qm_node *claim, struct qm_audit *out)
     audit_sustained(&out->rows[QM_COMPONENT_SUSTAINED], qm_node_child(claim, "sustained"));
     audit_calibration(&out->rows[QM_COMPONENT_CALIBRATION_SET], claim);
     audit_acceptance(&out->rows[QM_COMPONENT_ACCEPTANCE], claim);
+    const struct qm_node *subject = qm_node_child(claim, "subject");
+    out->is_of_files = names(claim, "subject.container");
+    out->files.component = &qm_component_file;
+    if (out->is_of_files)
+        audit_keys(&out->files, subject);
     give_verdict(claim, out);
 }
 
@@ -345,6 +350,22 @@ const char *qm_gap_kind_name(enum qm_gap_kind kind)
     return names_of[kind];
 }
 
+static void fill_row(struct qm_node *node, const struct qm_audit_row *row)
+{
+    qm_node_set_text(node, "component", row->component->name);
+    qm_node_set_text(node, "disclosure", qm_disclosure_level_name(row->level));
+    qm_node_set_bool(node, "enough", row->is_enough);
+    if (row->level == QM_UNDISCLOSED)
+        qm_node_set_text(node, "follows", row->component->follows);
+    struct qm_node *gaps = qm_node_add_sequence(node, "gaps");
+    for (size_t k = 0; k < row->gap_count; k++) {
+        struct qm_node *gap = qm_node_append_mapping(gaps);
+        qm_node_set_text(gap, "kind", qm_gap_kind_name(row->gaps[k].kind));
+        qm_node_set_text(gap, "what", row->gaps[k].title);
+        qm_node_set_text(gap, "follows", row->gaps[k].follows);
+    }
+}
+
 struct qm_node *qm_audit_tree(const struct qm_audit *audit)
 {
     struct qm_node *root = qm_node_new_mapping();
@@ -354,21 +375,9 @@ struct qm_node *qm_audit_tree(const struct qm_audit *audit)
         qm_node_append_text(reasons, audit->reasons[i]);
     qm_node_set_text(root, "limit", audit->limit[0] ? audit->limit : "none");
     struct qm_node *components = qm_node_add_sequence(root, "components");
-    for (size_t i = 0; i < QM_COMPONENT_COUNT; i++) {
-        const struct qm_audit_row *row = &audit->rows[i];
-        struct qm_node *node = qm_node_append_mapping(components);
-        qm_node_set_text(node, "component", row->component->name);
-        qm_node_set_text(node, "disclosure", qm_disclosure_level_name(row->level));
-        qm_node_set_bool(node, "enough", row->is_enough);
-        if (row->level == QM_UNDISCLOSED)
-            qm_node_set_text(node, "follows", row->component->follows);
-        struct qm_node *gaps = qm_node_add_sequence(node, "gaps");
-        for (size_t k = 0; k < row->gap_count; k++) {
-            struct qm_node *gap = qm_node_append_mapping(gaps);
-            qm_node_set_text(gap, "kind", qm_gap_kind_name(row->gaps[k].kind));
-            qm_node_set_text(gap, "what", row->gaps[k].title);
-            qm_node_set_text(gap, "follows", row->gaps[k].follows);
-        }
-    }
+    for (size_t i = 0; i < QM_COMPONENT_COUNT; i++)
+        fill_row(qm_node_append_mapping(components), &audit->rows[i]);
+    if (audit->is_of_files)
+        fill_row(qm_node_add_mapping(root, "files"), &audit->files);
     return root;
 }

@@ -55,6 +55,8 @@ struct qm_audit {
     size_t reason_count;
     char limit[160]; // what even a deployment-grade claim does not say; "" for none
     struct qm_audit_row rows[QM_COMPONENT_COUNT];
+    bool is_of_files;          // the claim is what a model's files say of themselves; only then there is the next
+    struct qm_audit_row files; // of qm_component_file. It takes nothing from the verdict
 };
 
 // `claim` must have passed qm_claim_check. Texts live as long as the program.

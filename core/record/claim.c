@@ -76,6 +76,17 @@ static const struct qm_result_row rows[] = {
     {"subject.artifact", HASH, 0, NULL, "id of the artifact"},
     {"subject.profile", TEXT, 0, NULL, "what was run"},
     {"subject.class", TEXT, 0, NULL, "as run.class of a result"},
+    {"subject.container", TEXT, 0, NULL,
+     "kind of the model's files; where it is told, the claim is what they say of themselves"},
+    {"subject.architecture", TEXT, 0, NULL, "as the files name it"},
+    {"subject.bytes", WHOLE, 0, NULL, "of all tensors in the files"},
+    {"subject.quantized_by", TEXT, 0, NULL, "who quantized the files"},
+    {"subject.program", TEXT, 0, NULL, "what quantized them, with its version"},
+    {"subject.source_model", TEXT, 0, NULL, "the model that they were made from"},
+    {"subject.source_revision", TEXT, 0, NULL, "its revision"},
+    {"subject.source_sha256", HASH, 0, NULL, "of its weights"},
+    {"subject.licence", TEXT, 0, NULL, "of the files"},
+    {"subject.quantization_config", TEXT, 0, NULL, "what config.json says of the quantization, whole"},
     {"precision", MAPPING, OR_TEXT, NULL, "component: storage and arithmetic formats"},
     {"precision.label", TEXT, 0, NULL, "a label that does not say of which tensors: INT8"},
     FORMAT("precision.weights", "storage of weights"),
@@ -383,6 +394,56 @@ void qm_claim_tidy(struct qm_node *node)
         }
         qm_claim_tidy(qm_node_at(node, i));
     }
+}
+
+// ---- Filling in -----------------------------------------------------------------------------------------------------
+
+// The mapping that a path's last key stands in, made where it is missing; NULL where a text stands in its place.
+static struct qm_node *holder_of(struct qm_node *node, const char *path, size_t length, const char **key)
+{
+    char name[64];
+    size_t part = strcspn(path, ".|");
+    *key = path;
+    if (part >= length || part >= sizeof(name))
+        return node;
+    snprintf(name, sizeof(name), "%.*s", (int)part, path);
+    struct qm_node *child = qm_node_child(node, name);
+    if (!child)
+        child = qm_node_add_mapping(node, name);
+    return qm_node_is_mapping(child) ? holder_of(child, path + part + 1, length - part - 1, key) : NULL;
+}
+
+static void fill_component(struct qm_node *claim, const struct qm_component *component)
+{
+    struct qm_node *value = qm_node_child(claim, component->name);
+    if (!value)
+        value = qm_node_add_mapping(claim, component->name);
+    for (const struct qm_component_key *key = component->keys; qm_node_is_mapping(value) && key->path; key++) {
+        const char *last = NULL;
+        char name[64];
+        size_t length = strcspn(key->path, "|");
+        struct qm_node *holder = NULL;
+        if (key->flags != 0 && !qm_component_tells(component, key, value))
+            holder = holder_of(value, key->path, length, &last);
+        if (!holder)
+            continue;
+        snprintf(name, sizeof(name), "%.*s", (int)strcspn(last, "|"), last);
+        if (!qm_node_child(holder, name))
+            qm_node_set_text(holder, name, "undisclosed");
+    }
+}
+
+void qm_claim_fill(struct qm_node *claim)
+{
+    static const char *const words[] = {"model", "device", "api"};
+    struct qm_node *subject = qm_node_child(claim, "subject");
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (!qm_node_child(subject, words[i]))
+            qm_node_set_text(subject, words[i], "undisclosed");
+    if (qm_node_child(subject, "container"))
+        fill_component(claim, &qm_component_file);
+    for (size_t i = 0; i < QM_COMPONENT_COUNT; i++)
+        fill_component(claim, &qm_components[i]);
 }
 
 // ---- Reading --------------------------------------------------------------------------------------------------------

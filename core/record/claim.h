@@ -36,6 +36,10 @@ QM_MUST_USE enum qm_status qm_claim_from_result(const struct qm_node *result, co
 const char *qm_claim_table_path(size_t index);
 const char *qm_claim_table_meaning(size_t index);
 
+// Sets `undisclosed` wherever a component asks for something that the claim does not tell, and for device and API: what is
+// left to fill in by hand.
+void qm_claim_fill(struct qm_node *claim);
+
 // Makes blanks of line breaks and control characters in all texts of a tree, as reading a claim does.
 void qm_claim_tidy(struct qm_node *node);
 

@@ -179,6 +179,23 @@ const struct qm_component qm_components[QM_COMPONENT_COUNT] = {
                                      }},
 };
 
+const struct qm_component qm_component_file = {
+    .name = "subject",
+    .title = "model's files",
+    .text_key = "model",
+    .follows = "where they come from is open",
+    .keys = {
+        {"model", "name of the model", FULL, "nobody can tell what it is"},
+        {"container", "kind of files", 0, ""}, // tells something, and is not asked for
+        {"quantized_by", "who quantized it", FULL, "nobody can be asked"},
+        {"program", "program that quantized, with version", FULL,
+         "rounding and search differ from version to version: the files cannot be made again"},
+        {"source_model", "model that it was made from", FULL, "there is nothing to measure its loss against"},
+        {"source_sha256|source_revision", "hash or revision of that model", FULL,
+         "it may have been made from another one of that name"},
+        {"licence", "licence", FULL, "whether it may be used and passed on is open"},
+    }};
+
 // How far `path` reaches into `whole`: its length if it is `whole` or holds it, else 0.
 static size_t held_by(const char *path, const char *whole)
 {

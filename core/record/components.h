@@ -62,6 +62,10 @@ struct qm_component {
 
 extern const struct qm_component qm_components[QM_COMPONENT_COUNT]; // in the order of enum qm_component_id
 
+// What a model's files should say of themselves beside the components, under `subject` of a claim (model/disclosure.h). Asked
+// for where a claim is one of files.
+extern const struct qm_component qm_component_file;
+
 // The component that a path of a comparison, "schemes[w8a8].disclosure.precision.weights.bits", belongs to; NULL if it
 // belongs to none.
 const struct qm_component *qm_component_of_path(const char *path);

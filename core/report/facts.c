@@ -196,6 +196,17 @@ static void append_criterion(struct qm_text *text, const struct qm_node *item)
     qm_text_append(text, ": %s", qm_node_text_at(item, "verdict", "undisclosed"));
 }
 
+// Tensors of a model's files whose names differ in a number alone.
+static void append_class(struct qm_text *text, const struct qm_node *item)
+{
+    qm_text_append(text, "%s: %s, ", qm_node_text_at(item, "class", "undisclosed"),
+                   qm_node_text_at(item, "formats", "undisclosed"));
+    append_value(text, qm_node_child(item, "tensors"));
+    qm_text_append(text, "%s, ", strcmp(qm_node_text_at(item, "tensors", ""), "1") == 0 ? " tensor" : " tensors");
+    append_value(text, qm_node_child(item, "bits"));
+    qm_text_append(text, " bits a value");
+}
+
 static void append_list(struct qm_text *text, const struct qm_node *claim, const char *key, const struct qm_node *list)
 {
     for (size_t i = 0; i < qm_node_count(list); i++) {
@@ -206,6 +217,8 @@ static void append_list(struct qm_text *text, const struct qm_node *claim, const
             append_speed(text, claim, item, strcmp(key, "gains") == 0);
         else if (strcmp(key, "criteria") == 0)
             append_criterion(text, item);
+        else if (strcmp(key, "classes") == 0)
+            append_class(text, item);
         else if (qm_node_is_text(item))
             append_value(text, item);
         else

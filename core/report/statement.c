@@ -302,8 +302,9 @@ enum qm_status qm_audit_write(const char *name, const struct qm_node *claim, con
     bool failed = false;
     struct qm_text text = {0};
     fprintf(file, "%s: %s\n", name, word_at(claim, "title"));
-    fprintf(file, "  claimed by %s, of %s on %s; source: %s\n", word_at(claim, "claimant"),
-            word_at(claim, "subject.model"), word_at(claim, "subject.device"), word_at(claim, "source"));
+    if (!audit->is_of_files)
+        fprintf(file, "  claimed by %s, of %s on %s; source: %s\n", word_at(claim, "claimant"),
+                word_at(claim, "subject.model"), word_at(claim, "subject.device"), word_at(claim, "source"));
     const char *quote = qm_node_text_at(claim, "quote", NULL);
     const char *word = qm_fact_accuracy_word(claim);
     if (quote)
@@ -316,9 +317,11 @@ enum qm_status qm_audit_write(const char *name, const struct qm_node *claim, con
     qm_table_column(table, "component", false);
     qm_table_column(table, "disclosure", false);
     qm_table_column(table, "what is told, what is missing, and what follows", false);
-    for (size_t i = 0; i < QM_COMPONENT_COUNT; i++) {
-        const struct qm_audit_row *row = &audit->rows[i];
-        counts[row->level]++;
+    for (size_t i = 0; i <= QM_COMPONENT_COUNT; i++) {
+        const struct qm_audit_row *row = i > 0 ? &audit->rows[i - 1] : &audit->files;
+        if (i == 0 && !audit->is_of_files)
+            continue;
+        counts[row->level] += i > 0;
         say_findings(&text, claim, row);
         add_lines(table, row->component->title, qm_disclosure_level_name(row->level), qm_text_bytes(&text));
         failed = failed || text.failed;
