@@ -185,7 +185,7 @@
         QM_STORE_FOUR_ROWS(buffer, (to) + 4u * (stride), stride, t4, t5, t6, t7)                                       \
     }
 // What is written once and read by nobody here need not be fetched before, nor kept.
-#if defined(__has_builtin) && __has_builtin(__builtin_nontemporal_store)
+#if !defined(QM_CACHED_STORES) && defined(__has_builtin) && __has_builtin(__builtin_nontemporal_store)
 #define QM_STORE_EIGHT(x, to) __builtin_nontemporal_store(as_uint8(x), (__global uint8 *)(to))
 #else
 #define QM_STORE_EIGHT(x, to) vstore8(as_uint8(x), 0, to)

@@ -10,8 +10,15 @@
     uint each = QM_MIN((all_tiles + QM_GROUPS_Y - 1u) / QM_GROUPS_Y, QM_UINT(QM_TILES));
     uint first_tile = QM_GROUP_Y * each, first_column = first_tile * QM_UINT(QM_VW);
     uint tiles = QM_MIN(each, all_tiles - QM_MIN(first_tile, all_tiles));
-    // Rows come in fours: 16 at a time, what is left by 8 and by 4.
-    uint staged_rows = QM_MIN((rows - row0 + 3u) / 4u * 4u, QM_UINT(QM_ROWS));
+    // Rows come in fours: 16 at a time, what is left by 8 and by 4. Or by 6, which is what 16 registers of 8 floats have sums
+    // for beside what is multiplied, and then by 4.
+    uint some_rows = QM_MIN(rows - row0, QM_UINT(QM_ROWS));
+#if QM_ROWS % 6 == 0
+    uint beyond = some_rows % 6u;
+    uint staged_rows = some_rows - beyond + (beyond == 0u ? 0u : beyond <= 4u ? 4u : 6u);
+#else
+    uint staged_rows = (some_rows + 3u) / 4u * 4u;
+#endif
 
     qm_scalar staged[QM_ROWS * QM_STAGE];
     qm_fv total[QM_TILES * QM_ROWS];
@@ -51,6 +58,13 @@
             uint kept = tile * QM_UINT(QM_ROWS);
             uint step_base = (panel * steps + first) * (QM_CODE_WORDS * QM_PANEL) + column % QM_PANEL;
             uint r0 = 0u;
+#if QM_ROWS % 6 == 0
+            for (; r0 + 4u < staged_rows; r0 += 6u) {
+#define QM_BODY_ROWS 6
+#include "product_tile.h"
+#undef QM_BODY_ROWS
+            }
+#else
             for (; r0 + 12u < staged_rows; r0 += 16u) {
 #define QM_BODY_ROWS 16
 #include "product_tile.h"
@@ -62,6 +76,7 @@
 #undef QM_BODY_ROWS
                 r0 += 8u;
             }
+#endif
             if (r0 < staged_rows) {
 #define QM_BODY_ROWS 4
 #include "product_tile.h"

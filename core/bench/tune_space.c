@@ -10,15 +10,16 @@ enum {
     REGISTERS_CPU = 1024,  // floats that an invocation of a processor may hold in sums: half of its first cache
     REGISTERS_GPU = 128,   // of a GPU, beside what it loads: more are spilled
     PRIVATE_WORDS = 16384, // staged rows of one invocation
-    STAGED_ROWS = 4,       // that product_staged.h unpacks at a time
-    UNROLLED_MOST = 4,     // queries times tokens of a trip of attention_tokens.h
+    STAGED_ROWS = 4,       // that product_staged.h unpacks at a time, or
+    STAGED_SIXES = 6,
+    UNROLLED_MOST = 4, // queries times tokens of a trip of attention_tokens.h
 };
 
 static const struct {
     const char *kernel;
     struct qm_tune_knob knob;
 } table[] = {
-    {"matmul", {"QM_ROWS", {1, 2, 4, 8, 16, 32}, 6}},
+    {"matmul", {"QM_ROWS", {1, 2, 4, 6, 8, 16, 32}, 7}},
     {"matmul", {"QM_COLUMNS", {4, 8, 16}, 3}},
     {"matmul", {"QM_TILES", {1, 2, 4, 8, 16, 32}, 6}},
     {"matmul", {"QM_STAGE", {64, 128, 256, 512, 1024}, 5}},
@@ -136,8 +137,8 @@ bool qm_tune_possible(const struct qm_tune_space *space, const struct qm_tune_po
         return true;
     if (columns % width != 0 || PANEL % columns != 0)
         return refuse(reason, "columns must be whole vectors and divide a panel", columns, PANEL);
-    if (value_of(space, point, "QM_STAGE", 0) > 0 && rows % STAGED_ROWS != 0)
-        return refuse(reason, "staged rows come in fours", rows, STAGED_ROWS);
+    if (value_of(space, point, "QM_STAGE", 0) > 0 && rows % STAGED_ROWS != 0 && rows % STAGED_SIXES != 0)
+        return refuse(reason, "staged rows come in fours or sixes", rows, STAGED_ROWS);
     uint32_t most = is_cpu ? REGISTERS_CPU : REGISTERS_GPU;
     if (tiles == 1 && rows * columns > (is_cpu ? 256u : most))
         return refuse(reason, "sums of an invocation", rows * columns, is_cpu ? 256u : most);
