@@ -5,15 +5,16 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "model/model_tokenizer.h"
 #include "sys/process.h"
 
-enum qm_status qm_answer_ends(const char *directory, const struct qm_tokenizer *tokenizer, uint32_t vocabulary,
+enum qm_status qm_answer_ends(const char *model, const struct qm_tokenizer *tokenizer, uint32_t vocabulary,
                               struct qm_end_tokens *out)
 {
     uint32_t id = 0;
-    QM_TRY(qm_end_tokens_load(directory, vocabulary, out));
+    QM_TRY(qm_model_end_tokens(model, vocabulary, out));
     if (qm_tokenizer_end_id(tokenizer, &id) && id < vocabulary && !qm_end_tokens_add(out, id))
-        return QM_FAIL(QM_INVALID, "%s: %d end tokens besides the tokenizer's; leave one out", directory,
+        return QM_FAIL(QM_INVALID, "%s: %d end tokens besides the tokenizer's; leave one out", model,
                        QM_END_TOKENS_MAX);
     return QM_OK;
 }

@@ -39,9 +39,9 @@ size_t qm_answer_sequences(const struct qm_examples_tokens *tokens);
 uint32_t qm_answer_longest(const struct qm_examples_tokens *tokens);
 // The most positions that a pass reads up to: of prompts with what is generated behind them, and of choices.
 uint32_t qm_answer_positions(const struct qm_answer_questions *questions);
-// The end tokens: those of the model's directory, and the tokenizer's.
-QM_MUST_USE enum qm_status qm_answer_ends(const char *directory, const struct qm_tokenizer *tokenizer,
-                                          uint32_t vocabulary, struct qm_end_tokens *out);
+// The end tokens: those of the model, a directory or a GGUF file (model/model_tokenizer.h), and the tokenizer's.
+QM_MUST_USE enum qm_status qm_answer_ends(const char *model, const struct qm_tokenizer *tokenizer, uint32_t vocabulary,
+                                          struct qm_end_tokens *out);
 
 struct qm_answer_source {
     // As qm_generate and qm_generate_weigh; ids are below the vocabulary.

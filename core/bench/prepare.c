@@ -210,7 +210,7 @@ static enum qm_status make_answers(struct qm_preparation *p, const struct qm_ref
                                                 .tokens = prepared->example_tokens,
                                                 .tokenizer = prepared->tokenizer,
                                                 .vocabulary = p->model->config.vocabulary};
-    QM_TRY(qm_answer_ends(p->model_directory, prepared->tokenizer, p->questions.vocabulary, &p->questions.ends));
+    QM_TRY(qm_answer_ends(p->model_path, prepared->tokenizer, p->questions.vocabulary, &p->questions.ends));
     QM_TRY(qm_reference_answers(reference, &p->questions, &p->reference_generated, &p->reference_answers));
     prepared->questions = &p->questions;
     prepared->reference_generated = p->reference_generated;

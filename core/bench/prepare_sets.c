@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bench/result_workload.h"
+#include "model/model_tokenizer.h"
 #include "text/tokenizer.h"
 #include "workload/disclosure.h"
 
@@ -30,8 +31,9 @@ static enum qm_status load_tokenizer(struct qm_preparation *p)
     char path[QM_PATH_BYTES];
     if (p->tokenizer)
         return QM_OK;
-    QM_TRY(qm_path_join(path, p->model_directory, "tokenizer.json"));
-    QM_TRY(qm_tokenizer_load(path, &p->tokenizer));
+    bool found = false;
+    QM_TRY(qm_model_tokenizer_find(p->model_path, path, &found)); // what is not there says so when it is loaded
+    QM_TRY(qm_model_tokenizer_load(path, &p->tokenizer));
     if (qm_tokenizer_size(p->tokenizer) > p->model->config.vocabulary)
         return QM_FAIL(QM_INVALID,
                        "%s: ids up to %zu, and the model has %" PRIu32 " tokens; use the tokenizer of this model", path,

@@ -10,6 +10,7 @@
 #include "cli/options.h"
 #include "cli/verbs.h"
 #include "model/gguf.h"
+#include "model/model_tokenizer.h"
 #include "model/safetensors.h"
 #include "model/weights.h"
 #include "record/node.h"
@@ -21,6 +22,7 @@
 struct tokenizer_facts {
     const char *kind; // NULL: there is none that can be used, and `reason` says why
     char reason[512], remark[160];
+    char source[QM_PATH_BYTES]; // the name of its file
     size_t size, holes;
 };
 
@@ -74,22 +76,21 @@ static void list_dtypes(const struct qm_weights *file, char *text, size_t capaci
 
 static enum qm_status find_tokenizer(const struct facts *facts, struct tokenizer_facts *out)
 {
-    char path[QM_PATH_BYTES], folder[QM_PATH_BYTES];
+    char path[QM_PATH_BYTES];
     struct qm_tokenizer *tokenizer = NULL;
-    snprintf(folder, sizeof(folder), "%s", facts->directory);
-    if (facts->model->file->gguf) // what else there is of the model lies beside it
-        qm_path_folder(facts->directory, folder);
-    QM_TRY(qm_path_join(path, folder, "tokenizer.json"));
-    if (!qm_file_exists(path)) {
-        snprintf(out->reason, sizeof(out->reason), "no tokenizer.json, so it takes token ids alone");
+    bool found = false;
+    QM_TRY(qm_model_tokenizer_find(facts->directory, path, &found));
+    if (!found) {
+        snprintf(out->reason, sizeof(out->reason), "no tokenizer.json or tokenizer.model, so it takes token ids alone");
         return QM_OK;
     }
-    if (qm_tokenizer_load(path, &tokenizer) != QM_OK) {
+    if (qm_model_tokenizer_load(path, &tokenizer) != QM_OK) {
         const char *text = qm_error_text(), *name = strstr(text, qm_path_name(path));
         snprintf(out->reason, sizeof(out->reason), "%s", name ? name : text); // which directory is said already
         return QM_OK;
     }
     out->kind = qm_tokenizer_kind(tokenizer);
+    snprintf(out->source, sizeof(out->source), "%s", qm_path_name(path));
     out->size = qm_tokenizer_size(tokenizer);
     out->holes = qm_tokenizer_holes(tokenizer);
     snprintf(out->remark, sizeof(out->remark), "%s", qm_tokenizer_remark(tokenizer));
@@ -232,6 +233,7 @@ static void add_model(struct qm_node *root, const struct facts *facts)
         qm_node_set_text(node, "reason", facts->tokenizer.reason);
         return;
     }
+    qm_node_set_text(node, "source", facts->tokenizer.source);
     qm_node_set_u64(node, "size", facts->tokenizer.size);
     qm_node_set_u64(node, "holes", facts->tokenizer.holes);
     qm_node_set_text(node, "remark", facts->tokenizer.remark);
@@ -308,6 +310,7 @@ static void print_model(const char *name, const struct facts *facts)
     const struct qm_model_config *c = &model->config;
     const struct tokenizer_facts *tokenizer = &facts->tokenizer;
     char padding[QM_PADDING_TEXT_BYTES], words[2][WORD_BYTES];
+    const bool is_usual = strcmp(tokenizer->source, "tokenizer.json") == 0;
     qm_model_config_padding_text(c, padding);
     printf("%s: %s\n", name, qm_architecture_info(c->architecture)->name);
     printf("  layers       %" PRIu32 "\n", c->layers);
@@ -327,9 +330,9 @@ static void print_model(const char *name, const struct facts *facts)
     printf("  files        %zu, %s of %s\n", model->file_count, bytes_text((double)model->file_bytes, words[0]),
            facts->dtypes);
     if (tokenizer->kind)
-        printf("  tokenizer    %s, %s ids, %s of them holes%s%s\n", tokenizer->kind,
-               count_text(tokenizer->size, words[0]), count_text(tokenizer->holes, words[1]),
-               tokenizer->remark[0] ? "; " : "", tokenizer->remark);
+        printf("  tokenizer    %s%s%s, %s ids, %s of them holes%s%s\n", tokenizer->kind, is_usual ? "" : " of ",
+               is_usual ? "" : tokenizer->source, count_text(tokenizer->size, words[0]),
+               count_text(tokenizer->holes, words[1]), tokenizer->remark[0] ? "; " : "", tokenizer->remark);
     else
         printf("  tokenizer    none: %s\n", tokenizer->reason);
     if (tokenizer->kind && tokenizer->size > c->vocabulary)

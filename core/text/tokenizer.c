@@ -14,6 +14,8 @@ void qm_tokenizer_destroy(struct qm_tokenizer **tokenizer)
     qm_normalizers_free(&gone->normalizers);
     qm_splits_free(&gone->splits);
     qm_decoders_free(&gone->decoders);
+    qm_pieces_free(&gone->pieces);
+    qm_unigram_free(&gone->unigram);
     qm_bpe_free(&gone->bpe);
     free(gone->repaired.data);
     free(gone->file);
@@ -24,6 +26,13 @@ void qm_tokenizer_destroy(struct qm_tokenizer **tokenizer)
 
 const char *qm_tokenizer_kind(const struct qm_tokenizer *tokenizer)
 {
+    const struct qm_pieces *pieces = &tokenizer->pieces;
+    if (tokenizer->has_pieces && pieces->is_unigram)
+        return pieces->byte_fallback ? "SentencePiece unigram with byte fallback" : "SentencePiece unigram";
+    if (tokenizer->has_pieces)
+        return pieces->byte_fallback ? "SentencePiece BPE with byte fallback" : "SentencePiece BPE";
+    if (tokenizer->has_unigram)
+        return tokenizer->bpe.byte_fallback ? "unigram with byte fallback" : "unigram";
     return tokenizer->bpe.is_word_level   ? "words"
            : tokenizer->bpe.is_byte_level ? "byte-level BPE"
            : tokenizer->bpe.byte_fallback ? "BPE with byte fallback"
@@ -138,6 +147,8 @@ static enum qm_status normalize(void *context, const struct qm_added_token *toke
     struct qm_tokenizer *tokenizer = encoding->tokenizer;
     if (token)
         return qm_tokens_add(encoding->out, &token->id, 1);
+    if (tokenizer->has_pieces)
+        return qm_pieces_encode(&tokenizer->pieces, text, count, 2 * QM_TEXT_BYTES_MAX, encoding->out);
     encoding->is_begin = is_begin;
     QM_TRY(qm_normalize(&tokenizer->normalizers, text, count, &encoding->budget, &text, &count));
     return qm_added_split(&tokenizer->added_normalized, text, count, encoding->special_is_text, split_normalized,
@@ -225,9 +236,15 @@ enum qm_status qm_tokenizer_decode(struct qm_tokenizer *tokenizer, const uint32_
     enum qm_status status = QM_OK;
     *text = NULL;
     *bytes = 0;
+    if (tokenizer->has_pieces) {
+        QM_GUARD(qm_pieces_decode(&tokenizer->pieces, ids, count, skip_special, 2 * QM_TEXT_BYTES_MAX, &list.bytes));
+        *bytes = list.bytes.count;
+        goto end;
+    }
     QM_GUARD(list_texts(tokenizer, ids, count, skip_special, &list));
     QM_GUARD(qm_decode(&tokenizer->decoders, 2 * QM_TEXT_BYTES_MAX, &list));
     *bytes = list.bytes.count;
+end:
     QM_GUARD(qm_bytes_add(&list.bytes, "", 1));
     *text = list.bytes.data;
     list.bytes.data = NULL;

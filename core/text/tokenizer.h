@@ -35,12 +35,19 @@ QM_MUST_USE enum qm_status qm_tokenizer_load(const char *path, struct qm_tokeniz
 // The same from memory; `file` stands for the path in messages and is copied, as are the bytes where they are needed.
 QM_MUST_USE enum qm_status qm_tokenizer_parse(const void *bytes, size_t count, const char *file,
                                               struct qm_tokenizer **out);
+// A SentencePiece model, `tokenizer.model`. Where that has control pieces for begin and end (<s>, </s>, or as it calls them),
+// `adds_begin` and `adds_end` say whether they stand around a text with special tokens; the file does not. Such names within a
+// text are text.
+QM_MUST_USE enum qm_status qm_tokenizer_load_pieces(const char *path, bool adds_begin, bool adds_end,
+                                                    struct qm_tokenizer **out);
+QM_MUST_USE enum qm_status qm_tokenizer_parse_pieces(const void *bytes, size_t count, const char *file, bool adds_begin,
+                                                     bool adds_end, struct qm_tokenizer **out);
 void qm_tokenizer_destroy(struct qm_tokenizer **tokenizer); // NULL is allowed
 
 // What it is ---------------------------------------------------------------------------------------------------------
 
 const char *
-qm_tokenizer_kind(const struct qm_tokenizer *tokenizer); // "byte-level BPE", "BPE with byte fallback", "BPE", "words"
+qm_tokenizer_kind(const struct qm_tokenizer *tokenizer); // "byte-level BPE", "SentencePiece unigram", "words" and so on
 const char *qm_tokenizer_sha256(const struct qm_tokenizer *tokenizer); // of the file's bytes
 size_t qm_tokenizer_size(const struct qm_tokenizer *tokenizer);  // highest id + 1: the rows that an embedding needs
 size_t qm_tokenizer_holes(const struct qm_tokenizer *tokenizer); // ids below that without a token

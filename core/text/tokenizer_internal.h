@@ -6,6 +6,7 @@
 #include "text/decode.h"
 #include "text/json.h"
 #include "text/normalize.h"
+#include "text/pieces.h"
 #include "text/split.h"
 #include "text/tokenizer.h"
 
@@ -19,7 +20,11 @@ struct qm_tokenizer {
     struct qm_added_set added, added_normalized;
     struct qm_normalizers normalizers;
     struct qm_splits splits;
-    struct qm_bpe bpe;
+    struct qm_bpe bpe; // whose vocabulary is that of every model
+    bool has_pieces;   // normalization, model and decoding are SentencePiece's; what is not added goes there as it is
+    struct qm_pieces pieces;
+    bool has_unigram; // the model of a tokenizer.json, in place of `bpe`
+    struct qm_unigram unigram;
     uint32_t prefix[QM_TEMPLATE_TOKENS_MAX], suffix[QM_TEMPLATE_TOKENS_MAX]; // what the post_processor adds
     size_t prefix_count, suffix_count;
     bool has_template;
@@ -34,6 +39,16 @@ struct qm_tokenizer_reader {
     struct qm_tokenizer *tokenizer;
     const char *file;
 };
+
+// tokenizer_read.c: one without a vocabulary. The hash is the caller's to set.
+QM_MUST_USE enum qm_status qm_tokenizer_new(const char *file, struct qm_tokenizer **out);
+
+// tokenizer_pieces.c: makes room for `count` pieces, ids 0 to count - 1, then takes them one by one: QM_INVALID for a text that
+// is there already, or is too long or empty, a type that does not exist, a score that is not finite, a second unknown piece.
+// qm_pieces_finish follows.
+QM_MUST_USE enum qm_status qm_tokenizer_begin_pieces(struct qm_tokenizer *tokenizer, uint32_t count);
+QM_MUST_USE enum qm_status qm_tokenizer_add_piece(struct qm_tokenizer *tokenizer, uint32_t id, const char *text,
+                                                  size_t bytes, float score, uint64_t type);
 
 // tokenizer_model.c: model, and added_tokens once the normalizers are read. `at` may be QM_JSON_NONE.
 QM_MUST_USE enum qm_status qm_tokenizer_read_model(struct qm_tokenizer_reader *reader, uint32_t at);

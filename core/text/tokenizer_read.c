@@ -102,7 +102,7 @@ static enum qm_status read_all(struct qm_tokenizer_reader *reader)
     return qm_bpe_finish(&reader->tokenizer->bpe);
 }
 
-static enum qm_status new_tokenizer(const char *file, const void *bytes, size_t count, struct qm_tokenizer **out)
+enum qm_status qm_tokenizer_new(const char *file, struct qm_tokenizer **out)
 {
     *out = calloc(1, sizeof(**out));
     if (*out)
@@ -111,7 +111,6 @@ static enum qm_status new_tokenizer(const char *file, const void *bytes, size_t 
         qm_tokenizer_destroy(out);
         return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a tokenizer; close other programs and try again", file);
     }
-    qm_hash_bytes(bytes, count, (*out)->sha256);
     qm_vocabulary_begin(&(*out)->bpe.vocabulary);
     (*out)->bpe.file = (*out)->file;
     (*out)->normalizers.most = 2 * QM_TEXT_BYTES_MAX;
@@ -127,7 +126,8 @@ enum qm_status qm_tokenizer_parse(const void *bytes, size_t count, const char *f
     if (count > QM_TOKENIZER_FILE_BYTES_MAX)
         return QM_FAIL(QM_INVALID, "%s: %zu bytes; at most %zu can be read", file, count, QM_TOKENIZER_FILE_BYTES_MAX);
     QM_TRY(qm_json_parse(bytes, count, file, &reader.json));
-    QM_GUARD(new_tokenizer(file, bytes, count, &reader.tokenizer));
+    QM_GUARD(qm_tokenizer_new(file, &reader.tokenizer));
+    qm_hash_bytes(bytes, count, reader.tokenizer->sha256);
     QM_GUARD(read_all(&reader));
 done:
     qm_json_free(&reader.json);
