@@ -34,7 +34,7 @@ struct kind {
 
 static inline void write_config(const struct kind *kind, uint32_t context)
 {
-    char text[1024];
+    char text[2048];
     snprintf(
         text, sizeof(text),
         "{\"architectures\":[\"%s\"],\"hidden_size\":%u,\"intermediate_size\":%u,\"num_hidden_layers\":%d,"

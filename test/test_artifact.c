@@ -150,7 +150,7 @@ static void test_model(void **state)
         {QM_INVALID, ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0.5}", "'factor' of the rope scaling is 0.5"},
         {QM_INVALID, ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8}", "do not go together"},
         {QM_UNSUPPORTED, ",\"sliding_window\":32", "'sliding_window' is set, and LlamaForCausalLM has none"},
-        {QM_UNSUPPORTED, ",\"quantization_config\":{}", "'quantization_config' is set"},
+        {QM_UNSUPPORTED, ",\"quantization_config\":{}", "'quantization_config.quant_method' is not there"},
         {QM_UNSUPPORTED, ",\"attention_bias\":true", "'attention_bias' is true"},
         {QM_UNSUPPORTED, ",\"hidden_act\":\"gelu\"", "'hidden_act' is not silu"},
         {QM_UNSUPPORTED, ",\"rope_parameters\":{\"rope_type\":\"yarn\"}", "'rope_parameters'"},

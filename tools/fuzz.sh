@@ -42,6 +42,7 @@ readers() { # readers TARGET: the files that it is to cover; none: no least cove
     safetensors) echo core/model/safetensors.c core/model/json_bound.c ;;
     config) echo core/model/config_read.c core/model/model_config.c core/model/end_tokens.c ;;
     weights_index) echo core/model/weights_index.c ;;
+    quantization_config) echo core/model/quantization_config.c core/model/quantized_sets.c core/model/quantized_values.c ;;
     gguf) echo core/model/gguf.c ;;
     tokenizer) echo core/text/json.c core/text/tokenizer_read.c core/text/tokenizer_model.c core/text/tokenizer_steps.c ;;
     signature) echo core/record/sign_text.c ;;
@@ -80,6 +81,7 @@ fuzz_one() { # fuzz_one TARGET: its line; what is wrong leaves TARGET.failed
     claim) more=$root/profiles/claims ;;
     node) more=$root/profiles ;;
     result | samples | compare) longest=32768 ;;
+    quantization_config) longest=16384 ;; # tensors lie behind it
     esac
     words=$root/test/fuzz/$target.dict
     corpus=$build/corpus-$target

@@ -13,6 +13,7 @@
 #include "bench/result_derive.h"
 #include "bench/result_disclosure.h"
 #include "bench/result_nodes.h"
+#include "bench/result_quantization.h"
 #include "bench/result_speed.h"
 #include "bench/result_widen.h"
 #include "bench/result_workload.h"
@@ -499,6 +500,7 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
     qm_node_set_text(model, "sha256", prepared->model->sha256);
     qm_node_set_u64(model, "parameters", prepared->model->parameters);
     qm_result_add_size(model, &prepared->model->config, run->widen, run->fit_reason);
+    qm_result_add_quantization(model, prepared->model);
     uint64_t baseline_bytes = run->schemes[prepared->profile->baseline].weight_bytes;
     const char *state = qm_result_cache_state(baseline_bytes, qm_result_cache_bytes(root, prepared->profile));
     qm_node_set_text(model, "cache_resident",

@@ -7,6 +7,7 @@
 #include "bench/model_plan.h"
 #include "bench/prepare.h"
 #include "bench/prepare_deployment.h"
+#include "bench/result_quantization.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
 #include "model/gguf.h"
@@ -227,6 +228,7 @@ static void add_model(struct qm_node *root, const struct facts *facts)
     qm_node_set_u64(node, "file_bytes", model->file_bytes);
     qm_node_set_u64(node, "files", model->file_count);
     qm_node_set_text(node, "dtypes", facts->dtypes);
+    qm_result_add_quantization(node, model);
     node = qm_node_add_mapping(root, "tokenizer");
     qm_node_set_text(node, "kind", facts->tokenizer.kind ? facts->tokenizer.kind : "none");
     if (!facts->tokenizer.kind) {
@@ -329,6 +331,13 @@ static void print_model(const char *name, const struct facts *facts)
     printf("  parameters   %s\n", count_text(model->parameters, words[0]));
     printf("  files        %zu, %s of %s\n", model->file_count, bytes_text((double)model->file_bytes, words[0]),
            facts->dtypes);
+    if (model->quantization.method != QM_QUANTIZATION_NONE) {
+        char how[QM_QUANTIZATION_LINE_BYTES];
+        qm_quantization_words(&model->quantization, how);
+        printf("  quantized    %s\n", how);
+        printf("               %s weights in so many bits; schemes quantize the values that they stand for\n",
+               count_text(model->quantized_values, words[0]));
+    }
     if (tokenizer->kind)
         printf("  tokenizer    %s%s%s, %s ids, %s of them holes%s%s\n", tokenizer->kind, is_usual ? "" : " of ",
                is_usual ? "" : tokenizer->source, count_text(tokenizer->size, words[0]),

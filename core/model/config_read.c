@@ -88,7 +88,6 @@ static const struct {
     {"vision_config", "images beside text"},
     {"attention_bias", "biases of attention"},
     {"mlp_bias", "biases of the MLP"},
-    {"quantization_config", "weights that are quantized already"},
 };
 
 static void list_differences(const struct reader *reader, char *text, size_t capacity)
@@ -144,12 +143,6 @@ static enum qm_status check_function(const struct reader *reader)
                 "%s: '%s' is true; of the biases only those of q, k and v of Qwen2 can be run, use such a model",
                 reader->file, flags[i]);
     }
-    if (!is_absent(json_object_get(reader->root, "quantization_config")))
-        return QM_FAIL(
-            QM_UNSUPPORTED,
-            "%s: 'quantization_config' is set: the weights are quantized already; use the model that they were made "
-            "of",
-            reader->file);
     const json_t *act = json_object_get(reader->root, "hidden_act");
     if (!is_absent(act) && (!json_is_string(act) || strcmp(json_string_value(act), "silu") != 0))
         return QM_FAIL(QM_UNSUPPORTED, "%s: 'hidden_act' is not silu; only that can be run, use such a model",

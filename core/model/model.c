@@ -1,6 +1,7 @@
 #include "model/model.h"
 #include "model/gguf_model.h"
 #include "model/model_file.h"
+#include "model/quantized_sets.h"
 #include "model/scaled.h"
 #include "model/weights.h"
 #include "model/weights_known.h"
@@ -118,7 +119,8 @@ static bool has_blocks(const struct qm_weights *file)
 static void disclose_changes(struct qm_model *model)
 {
     struct qm_hash hash;
-    bool is_part = model->config.layers != model->layers_in_file, is_decoded = has_blocks(model->file);
+    bool is_part = model->config.layers != model->layers_in_file;
+    bool is_decoded = model->file->quantized || has_blocks(model->file);
     size_t used = 0;
     if (!is_part && !is_decoded)
         return;
@@ -126,7 +128,11 @@ static void disclose_changes(struct qm_model *model)
         used = (size_t)snprintf(model->layers_text, sizeof(model->layers_text),
                                 "the first %" PRIu32 " of %" PRIu32 " layers", model->config.layers,
                                 model->layers_in_file);
-    if (is_decoded)
+    if (is_decoded && model->file->quantized)
+        snprintf(model->layers_text + used, sizeof(model->layers_text) - used,
+                 "%sdequantized from the %s codes of its files", used ? ", " : "",
+                 qm_quantization_method_name(model->quantization.method));
+    else if (is_decoded)
         snprintf(model->layers_text + used, sizeof(model->layers_text) - used,
                  "%sdequantized from the blocks of its GGUF file", used ? ", " : "");
     model->variant = model->layers_text;
@@ -175,12 +181,17 @@ enum qm_status qm_model_load_with(const char *directory, const struct qm_model_l
     } else {
         QM_GUARD(qm_file_read(config_path, CONFIG_BYTES_MAX, &config, &config_bytes));
         QM_GUARD(qm_model_config_parse(config, config_bytes, config_path, &model->config));
+        QM_GUARD(qm_quantization_parse(config, config_bytes, config_path, &model->quantization));
     }
     QM_GUARD(choose_layers(params, config_path, model));
     qm_model_config_pad(&model->config, params->multiple);
     QM_GUARD(qm_model_config_check(&model->config, config_path));
     if (!is_gguf)
         QM_GUARD(qm_weights_open(directory, model->file));
+    if (model->quantization.method != QM_QUANTIZATION_NONE) {
+        QM_GUARD(qm_quantized_group(model->file, &model->quantization));
+        model->quantized_values = model->file->quantized->values;
+    }
     QM_GUARD(list_weights(model, directory));
     // Before memory is asked for, so that a config.json with large numbers costs nothing.
     QM_GUARD(qm_model_file_check(model->file, &model->config, model->layers_in_file));
@@ -253,6 +264,7 @@ enum qm_status qm_model_copy(const struct qm_model *model, struct qm_model **out
         *copy = *model;
         copy->file = NULL;
         copy->scaling = NULL;
+        copy->quantization = (struct qm_quantization){0};
         copy->variant = model->variant == model->layers_text ? copy->layers_text : model->variant;
         copy->tensors = malloc(model->tensor_count * sizeof(*copy->tensors));
         copy->values = malloc(total * sizeof(*copy->values));
@@ -306,6 +318,7 @@ void qm_model_destroy(struct qm_model **model)
         qm_weights_close((*model)->file);
     free((*model)->file);
     qm_scaling_destroy((*model)->scaling);
+    qm_quantization_free(&(*model)->quantization);
     free((*model)->tensors);
     free((*model)->values);
     free(*model);

@@ -6,8 +6,8 @@
 //
 // Architectures are rows of a table (architecture.h). All of them are decoders with RMSNorm, rotary embedding by rotate_half,
 // grouped-query attention and SwiGLU; they differ in which weights a layer has, and in what positions attention sees. What
-// config.json says beyond it and would change the function (another hidden_act, a quantization of its own, biases where the
-// architecture has none) is refused by name, never ignored.
+// config.json says beyond it and would change the function (another hidden_act, biases where the architecture has none) is
+// refused by name, never ignored. Weights that somebody quantized (quantized_sets.h) are the floats that their codes stand for.
 //
 // *Padding.* Kernels take rows of a multiple of 32 values and heads of 64 or 128. A model of other sizes is padded with zeros
 // when it is loaded, and is the same function: zeros add nothing to a product, RMSNorm divides by the values that count, and
@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "model/architecture.h"
+#include "model/quantization_config.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -139,8 +140,10 @@ struct qm_model {
     struct qm_weights *file;          // then, and with only_headers: open and mapped; else NULL
     uint64_t file_bytes;              // of the tensors' values in the files
     size_t file_count;                // files with weights
-    uint32_t layers_in_file;          // config.layers, unless only the first of them are the model
-    char layers_text[128];            // then `variant`: "the first 3 of 32 layers"; `sha256` is over the files' and it
+    struct qm_quantization quantization; // how its files' weights are quantized; method NONE: not, and in copies
+    uint64_t quantized_values;           // values of the weights that are
+    uint32_t layers_in_file;             // config.layers, unless only the first of them are the model
+    char layers_text[128]; // then `variant`: "the first 3 of 32 layers"; `sha256` is over the files' and it
 };
 
 struct qm_model_load_params {
@@ -154,7 +157,7 @@ struct qm_model_load_params {
 #define QM_MODEL_WHOLE_BYTES ((uint64_t)64 << 20)
 
 // Loads a directory, all its layers, as a large model above QM_MODEL_WHOLE_BYTES. It is padded to multiples of `multiple`: 32, or what the schemes' groups need (qm_model_config_pad). Weights
-// may be F32, F16 or BF16 and become floats exactly. QM_INVALID with the file's name and the
+// may be F32, F16 or BF16 and become floats exactly, or quantized as quantization_config.h has it. QM_INVALID with the file's name and the
 // key or tensor, for a missing or surplus tensor, a wrong shape and a value that is not finite (tensor and index named);
 // QM_UNSUPPORTED for another architecture or what the kernels cannot do. The caller destroys it.
 QM_MUST_USE enum qm_status qm_model_load(const char *directory, uint32_t multiple, struct qm_model **out);

@@ -39,6 +39,7 @@ enum qm_status qm_model_scale(const struct qm_model *of, struct qm_model **out)
     model->variant = of->variant == of->layers_text ? model->layers_text : of->variant;
     model->file = NULL;
     model->values = NULL;
+    model->quantization = (struct qm_quantization){0};
     model->tensors = calloc(of->tensor_count, sizeof(*model->tensors));
     model->scaling = calloc(1, sizeof(*model->scaling));
     if (model->scaling)

@@ -1,6 +1,7 @@
 #include "model/weights.h"
 #include "model/gguf_model.h"
 #include "model/gguf_values.h"
+#include "model/quantized_sets.h"
 #include "model/tensor_values.h"
 #include "model/weights_index.h"
 #include "sys/file.h"
@@ -158,6 +159,8 @@ void qm_weights_close(struct qm_weights *weights)
     if (weights->gguf)
         qm_gguf_close(weights->gguf);
     free(weights->gguf);
+    if (weights->quantized)
+        qm_quantized_sets_free(weights->quantized);
     free(weights->entries);
     free(weights->shards);
     free(weights->file);
@@ -264,7 +267,7 @@ static enum qm_status decode_blocks(struct conversion *all)
 
 enum qm_status qm_weights_check_dtype(const struct qm_weights_entry *entry)
 {
-    if (entry->gguf || qm_dtype_is_float(entry->tensor->dtype))
+    if (entry->gguf || entry->quantized || qm_dtype_is_float(entry->tensor->dtype))
         return QM_OK;
     return QM_FAIL(QM_INVALID, "%s: tensor '%s': dtype %s; a model's weights must be F32, F16 or BF16",
                    entry->shard->file, entry->tensor->name, qm_dtype_name(entry->tensor->dtype));
@@ -277,6 +280,8 @@ enum qm_status qm_weights_floats(const struct qm_weights_entry *entry, size_t fi
     QM_TRY(qm_weights_check_dtype(entry));
     atomic_init(&all.bad, count);
     atomic_init(&all.is_out_of_memory, false);
+    if (entry->quantized)
+        return qm_quantized_floats(entry->quantized, first, count, values);
     if (entry->gguf)
         return decode_blocks(&all);
     qm_parallel_for(count / UNIT + (count % UNIT != 0), convert_units, &all);

@@ -27,11 +27,14 @@
 
 struct qm_gguf;
 struct qm_gguf_tensor;
+struct qm_quantized;
+struct qm_quantized_sets;
 
 struct qm_weights_entry {
-    const struct qm_tensor *tensor;    // name, dtype, shape, data; of a GGUF file name and shape alone
-    const struct qm_tensors *shard;    // shard->file for messages
-    const struct qm_gguf_tensor *gguf; // of a GGUF file, else NULL
+    const struct qm_tensor *tensor;       // name, dtype, shape, data; of a GGUF file name and shape alone
+    const struct qm_tensors *shard;       // shard->file for messages
+    const struct qm_gguf_tensor *gguf;    // of a GGUF file, else NULL
+    const struct qm_quantized *quantized; // several tensors that are one weight (quantized_sets.h), else NULL
     uint32_t turned_width; // whose rows are turned, head by head of so many (qm_gguf_turned_row); 0: as they lie
 };
 
@@ -43,8 +46,9 @@ struct qm_weights {
     char *file;  // for messages about all of it: the one file, else the index
     void *index; // the index's text; NULL for one file
     size_t index_bytes;
-    uint64_t bytes;       // of all tensors' data
-    struct qm_gguf *gguf; // of a GGUF file, else NULL
+    uint64_t bytes;                      // of all tensors' data
+    struct qm_gguf *gguf;                // of a GGUF file, else NULL
+    struct qm_quantized_sets *quantized; // of quantized weights (qm_quantized_group), else NULL
 };
 
 // Opens the directory's weights. *out is zeroed on failure. QM_INVALID for what is wrong with the files and for another
@@ -67,7 +71,8 @@ QM_MUST_USE enum qm_status qm_weights_check_dtype(const struct qm_weights_entry 
 
 // `count` values of a tensor from its value `first` on, all within it, row-major, as floats, on all of the processor's cores;
 // the pages that held them are given back. F32, F16 and BF16 become floats exactly. QM_INVALID for another dtype, and for a
-// value that is not finite: the first one, by tensor and index. Blocks of a GGUF file are decoded as ggml does.
+// value that is not finite: the first one, by tensor and index. Blocks of a GGUF file are decoded as ggml does, quantized weights
+// as quantized_sets.h says.
 QM_MUST_USE enum qm_status qm_weights_floats(const struct qm_weights_entry *entry, size_t first, size_t count,
                                              float *values);
 

@@ -1,0 +1,96 @@
+// The tensors that together are one quantized weight, as the formats of quantization_config.h have them, found by name, checked
+// by type and shape, and decoded by ranges of rows.
+//
+// K inputs, N outputs, G groups of inputs (1 where a row or tensor has one scale); NAME is the module's:
+//
+//   gptq                NAME.qweight  I32 [K * bits / 32][N]   input k of output n: bits from bits * k upwards of the stream that
+//                                                              column n is, word by word, lowest bit first; of 3 bits, too
+//                       NAME.scales   F16 (BF16, F32) [G][N]
+//                       NAME.qzeros   I32 [G][N * bits / 32]   a stream along the row; checkpoint_format gptq has zero - 1
+//                                                              in it: (stored + 1) is the zero, 2^bits where all bits are set
+//                       NAME.g_idx    I32 [K]                  the group of each input; absent: k / group_size
+//   awq                 NAME.qweight  I32 [K][N / 8], NAME.qzeros I32 [G][N / 8]: nibble i of a word is of output 0, 2, 4, 6,
+//                                                              1, 3, 5, 7 of its eight; zeros are stored as they are
+//                       NAME.scales   F16 [G][N]
+//   pack-quantized      NAME.weight_packed     I32 [N][ceil(K / (32 / bits))], lowest bits first; code less 2^(bits - 1)
+//                       NAME.weight_scale      [N][G] or one value
+//                       NAME.weight_zero_point I8 of the scale's shape, or I32 [ceil(N / (32 / bits))][G], packed like codes
+//                                              down the columns; absent: 0
+//                       NAME.weight_shape      I64 or I32 [2]: N, K
+//                       NAME.weight_g_idx      I32 [K]; absent, or with a -1: k / group_size
+//   int-, float- and    NAME.weight            I8 or F8_E4M3 [N][K]
+//   naive-quantized,    NAME.weight_scale      [N][1], [N][G], [N], one value, or one a block; of blocks of fp8 also called
+//   fp8                                        weight_scale_inv, though it multiplies
+//                       NAME.weight_zero_point I8 of the scale's shape; absent: 0
+//
+// value = scale * (code - zero). The difference is exact; the product is rounded to the scale's type, as PyTorch does in those
+// programs' own decoding, but of fp8's it is a float32.
+//
+// What belongs to a set and says nothing of its values (NAME.input_scale, NAME.input_zero_point) is counted as read. A weight
+// that the program left as floats stays one. The set becomes one entry, NAME.weight of shape [N][K].
+#ifndef QM_MODEL_QUANTIZED_SETS_H
+#define QM_MODEL_QUANTIZED_SETS_H
+
+#include "base/status.h"
+#include "model/quantization_config.h"
+#include "model/safetensors.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct qm_weights;
+
+// A tensor of a set; `tensor` is NULL for one that is not there.
+struct qm_quantized_part {
+    const struct qm_tensor *tensor;
+    const struct qm_tensors *shard;
+};
+
+struct qm_quantized {
+    struct qm_quantized_part codes, scales, zeros, group_of;
+    enum qm_quantization_packing packing;
+    uint32_t bits;
+    uint32_t rows, columns; // N, K
+    uint32_t groups, group_size;
+    uint32_t row_block; // rows that share scales
+    size_t scale_row,
+        scale_group; // the scale of row r and group g is value r / row_block * scale_row + g * scale_group
+    bool is_zero_less_one;
+    bool is_rounded_to_type;
+};
+
+struct qm_quantized_sets {
+    struct qm_quantized *sets;
+    struct qm_tensor *tensors; // what the sets' entries have as name and shape
+    char *names;
+    size_t count;
+    uint64_t values; // of all sets
+};
+
+// Groups the tensors of opened weights: each set becomes one entry of `weights`, whose `quantized` is the set, and its parts
+// are entries no longer. QM_INVALID, naming file and tensor, for a part that is missing, of another type or shape than the
+// configuration makes it, or left over; and where no weight is quantized at all. `weights` has the sets (qm_weights_close).
+QM_MUST_USE enum qm_status qm_quantized_group(struct qm_weights *weights, const struct qm_quantization *quantization);
+void qm_quantized_sets_free(struct qm_quantized_sets *sets);
+
+// `count` values of a set from its value `first` on, row-major over [N][K], as qm_weights_floats gives them. QM_INVALID, by
+// tensor, for a group beyond the scales' and a scale or value that is not finite, the first in the order of the rows. The pages
+// that were read are given back.
+QM_MUST_USE enum qm_status qm_quantized_floats(const struct qm_quantized *set, size_t first, size_t count,
+                                               float *values);
+
+// Codes as they are stored, [row_count][columns], without an offset that the packing has; the bytes of int8 and E4M3FN.
+enum {
+    QM_QUANTIZED_ROWS = 32 // that are decoded together
+};
+void qm_quantized_codes(const struct qm_quantized *set, uint32_t first_row, uint32_t row_count, uint8_t *codes);
+// What `code` - zero is taken of: the zero of a row and group among stored codes, 2^(bits - 1) for one of 0 where the packing
+// has that offset; and the scale as a float.
+int32_t qm_quantized_zero(const struct qm_quantized *set, uint32_t row, uint32_t group);
+float qm_quantized_scale(const struct qm_quantized *set, uint32_t row, uint32_t group);
+// The group of each input, [columns]. QM_INVALID for one that there is not.
+QM_MUST_USE enum qm_status qm_quantized_group_of(const struct qm_quantized *set, uint32_t *group_of);
+// Whether inputs lie in their groups one behind the other, so that no table is needed.
+bool qm_quantized_is_in_order(const struct qm_quantized *set, const uint32_t *group_of);
+
+#endif
