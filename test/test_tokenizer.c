@@ -27,10 +27,10 @@ enum {
 static const char *const families[] = {"gpt2", "llama3", "qwen2", "llama2", "mistral", "sp_unigram", "sp_bpe"};
 // Files that together use every component; their first 1,000 lines are compared.
 static const char *const variants[] = {
-    "digits",           "metaspace",       "whitespace",   "strip",     "replace",       "next",        "contiguous",
-    "removed",          "added",           "holes",        "gpt4o",     "deepseek",      "sp_casefold", "sp_plain",
-    "sp_user",          "sp_user_unigram", "sp_no_prefix", "sp_suffix", "sp_suffix_bpe", "sp_across",   "sp_unused",
-    "sp_unused_unigram"};
+    "digits",        "metaspace", "whitespace",    "strip",     "replace",   "next",
+    "contiguous",    "removed",   "added",         "holes",     "gpt4o",     "unigram",
+    "unigram_bytes", "deepseek",  "sp_casefold",   "sp_plain",  "sp_user",   "sp_user_unigram",
+    "sp_no_prefix",  "sp_suffix", "sp_suffix_bpe", "sp_across", "sp_unused", "sp_unused_unigram"};
 
 static struct hostile_line line;
 
@@ -387,6 +387,7 @@ static void refused(const char *text, enum qm_status expected, const char *words
     refused_bytes(text, strlen(text), expected, words);
 }
 
+#define UNIGRAM(vocab, unknown) "{\"model\":{\"type\":\"Unigram\",\"vocab\":" vocab ",\"unk_id\":" unknown "}}"
 #define WITH(part) "{" part "," MODEL "}"
 #define WITH_MODEL(vocab, merges) "{\"model\":{\"type\":\"BPE\",\"vocab\":" vocab ",\"merges\":" merges "}}"
 
@@ -399,7 +400,19 @@ static void test_refused(void **state)
     refused("{\"model\":{}}", QM_INVALID, "'type' must be a text");
     refused("{\"model\":{\"type\":\"WordPiece\",\"vocab\":{}}}", QM_UNSUPPORTED,
             "'WordPiece' is not supported; BPE works");
-    refused("{\"model\":{\"type\":\"Unigram\"}}", QM_UNSUPPORTED, "'Unigram' is not supported; BPE works");
+    // Unigram.
+    refused("{\"model\":{\"type\":\"Unigram\"}}", QM_INVALID, "'vocab' must be a list");
+    refused(UNIGRAM("{}", "0"), QM_INVALID, "'vocab' must be a list");
+    refused(UNIGRAM("[[\"a\"]]", "0"), QM_INVALID, "vocab[0] must be a text and its score");
+    refused(UNIGRAM("[[\"a\",\"1\"]]", "0"), QM_INVALID, "vocab[0] must be a text and its score");
+    refused(UNIGRAM("[[\"a\",1e999]]", "0"), QM_INVALID, "vocab[0]: the score of 'a' is no finite number");
+    refused(UNIGRAM("[[\"a\",0],[\"a\",0]]", "0"), QM_INVALID, "vocab[1]: 'a' stands twice");
+    refused(UNIGRAM("[[\"a\",0],[\"\",0]]", "0"), QM_INVALID, "vocab[1] has 0 bytes");
+    refused(UNIGRAM("[[\"a\",0]]", "1"), QM_INVALID, "'unk_id' must be");
+    refused("{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"?\"}," MODEL "}", QM_INVALID,
+            "'precompiled_charsmap' is not base64");
+    refused("{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AAAA\"}," MODEL "}", QM_INVALID,
+            "3 bytes, of which an array has 0");
     refused("{\"version\":\"2.0\"," MODEL "}", QM_UNSUPPORTED, "version");
     refused("{\"surprise\":1," MODEL "}", QM_UNSUPPORTED, "key 'surprise' is not known");
     refused("{\"model\":{\"type\":\"BPE\",\"type\":\"BPE\"}}", QM_INVALID, "key 'type' stands twice");

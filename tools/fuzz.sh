@@ -44,6 +44,11 @@ readers() { # readers TARGET: the files that it is to cover; none: no least cove
     weights_index) echo core/model/weights_index.c ;;
     quantization_config) echo core/model/quantization_config.c core/model/quantized_sets.c core/model/quantized_values.c ;;
     gguf) echo core/model/gguf.c ;;
+    gguf_vocabulary) echo core/text/tokenizer_gguf.c core/text/gguf_patterns.c ;;
+    sentencepiece)
+        echo core/text/protobuf.c core/text/tokenizer_sentencepiece.c core/text/tokenizer_pieces.c core/text/pieces.c \
+            core/text/pieces_bpe.c core/text/unigram.c core/text/charsmap.c core/text/prefixes.c
+        ;;
     tokenizer) echo core/text/json.c core/text/tokenizer_read.c core/text/tokenizer_model.c core/text/tokenizer_steps.c ;;
     signature) echo core/record/sign_text.c ;;
     history) echo core/record/history_store.c core/record/history_query.c ;;
@@ -77,6 +82,7 @@ fuzz_one() { # fuzz_one TARGET: its line; what is wrong leaves TARGET.failed
     more= # files that we have anyway
     longest=4096
     case $target in
+    sentencepiece | gguf_vocabulary) longest=16384 ;; # 256 bytes are tokens
     history) longest=16384 ;; # the least result with a speed has 8 KiB
     claim) more=$root/profiles/claims ;;
     node) more=$root/profiles ;;

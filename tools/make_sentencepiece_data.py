@@ -12,6 +12,8 @@ the ids of some lines: "LINE: id id id". With --all FOLDER the ids of all lines 
 """
 
 import argparse
+import base64
+import json
 import os
 import struct
 import sys
@@ -138,6 +140,38 @@ def train(folder, name, options):
     open(os.path.join(folder, name + ".model"), "wb").write(with_unused(model, every))
 
 
+def write_json(folder, name, model_name, with_bytes, pre_tokenizer):
+    """The unigram model as a tokenizer.json, as converters of T5 and XLM-R write it: NAME.json."""
+    vocab, unk, charsmap = [], 0, b""
+    for number, content, _ in fields(open(os.path.join(folder, model_name + ".model"), "rb").read()):
+        parts = {n: c for n, c, _ in fields(content)} if number in (1, 3) else {}
+        if number == 1:
+            (score,) = struct.unpack("<f", parts[2][1:]) if 2 in parts else (0.0,)
+            if parts.get(3, b"\x18\x01")[1] == 2:
+                unk = len(vocab)
+            vocab.append([parts[1].decode(), score])
+        if number == 3:
+            charsmap = parts.get(2, b"")
+    mapped = {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(charsmap).decode()}
+    metaspace = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}
+    added = [{"id": i, "content": text, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+              "special": True} for i, (text, _) in enumerate(vocab) if text in ("<unk>", "<s>", "</s>")]
+    file = {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
+        "normalizer": {"type": "Sequence", "normalizers": [
+            mapped, {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]} if charsmap else None,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": pre_tokenizer + [metaspace]},
+        "post_processor": {"type": "TemplateProcessing", "single": [
+            {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}],
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+            "special_tokens": {"</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]}}},
+        "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, metaspace]} if with_bytes else metaspace,
+        "model": {"type": "Unigram", "unk_id": unk, "vocab": vocab, "byte_fallback": with_bytes},
+    }
+    with open(os.path.join(folder, name + ".json"), "w") as out:
+        json.dump(file, out, ensure_ascii=False, separators=(",", ":"))
+
+
 def fnv(value, data):
     for byte in data:
         value = (value ^ byte) * 16777619 & 0xFFFFFFFF
@@ -191,6 +225,9 @@ def main():
         if not options.keep:
             train(options.folder, name, arguments)
         make_data(lines, options.folder, name, name in FAMILIES, options.all)
+    # What these are to Hugging Face's reader: make_tokenizer_data.js.
+    write_json(options.folder, "unigram", "sp_user_unigram", False, [])
+    write_json(options.folder, "unigram_bytes", "sp_plain", True, [{"type": "WhitespaceSplit"}])
 
 
 sys.exit(main())

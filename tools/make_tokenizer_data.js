@@ -17,7 +17,7 @@ const {Tokenizer} = require('tokenizers');
 
 const families = ['gpt2', 'llama3', 'qwen2', 'llama2', 'mistral'];
 const variants = ['digits', 'metaspace', 'whitespace', 'strip', 'replace', 'next', 'contiguous', 'removed', 'added', 'holes',
-    'gpt4o', 'deepseek'];
+    'gpt4o', 'deepseek', 'unigram', 'unigram_bytes'];
 const decodedLines = 1000;
 const exampleBegin = 1, exampleEnd = 33, exampleIdsMost = 80;
 

@@ -205,6 +205,57 @@ static void strip(const struct qm_normalizer *step, const char **text, size_t *c
     *count = (size_t)(end - begin);
 }
 
+// The end of what a reader takes for one character (Unicode's extended grapheme clusters).
+static size_t cluster_end(const char *text, size_t begin, size_t count)
+{
+    uint32_t before = 0, code = 0;
+    utf8proc_int32_t state = 0;
+    size_t end = begin + qm_utf8_character((const unsigned char *)text + begin, count - begin, &before);
+    while (end < count) {
+        size_t length = qm_utf8_character((const unsigned char *)text + end, count - end, &code);
+        if (length == 0 || utf8proc_grapheme_break_stateful((utf8proc_int32_t)before, (utf8proc_int32_t)code, &state))
+            break;
+        before = code;
+        end += length;
+    }
+    return end;
+}
+
+// Adds what a begin of the text becomes in place of all of it; false where the map has none.
+static enum qm_status add_mapped(const struct qm_charsmap *map, const char *text, size_t count, struct qm_bytes *out,
+                                 bool *is_mapped)
+{
+    struct qm_charsmap_match match = qm_charsmap_find(map, text, count, true);
+    *is_mapped = match.bytes > 0;
+    return *is_mapped ? qm_bytes_add(out, match.text, match.text_bytes) : QM_OK;
+}
+
+// Not what SentencePiece does, but what Hugging Face's readers do with its map: a cluster of up to five bytes as a whole, by the
+// shortest begin of it that the map has; else character by character.
+static enum qm_status apply_map(const struct qm_charsmap *map, const char *text, size_t count, size_t most,
+                                struct qm_bytes *out)
+{
+    for (size_t begin = 0, end = 0; begin < count; begin = end) {
+        bool is_mapped = false;
+        end = cluster_end(text, begin, count);
+        if (end == begin)
+            return QM_FAIL(QM_FAILED, "a text that is not UTF-8 came to be normalized; report this");
+        if (end - begin < 6)
+            QM_TRY(add_mapped(map, text + begin, end - begin, out, &is_mapped));
+        for (size_t i = begin; !is_mapped && i < end;) {
+            size_t length = qm_utf8_length((unsigned char)text[i]);
+            bool is_character_mapped = false;
+            QM_TRY(add_mapped(map, text + i, length, out, &is_character_mapped));
+            if (!is_character_mapped)
+                QM_TRY(qm_bytes_add(out, text + i, length));
+            QM_TRY(check_bytes(out->count, most));
+            i += length;
+        }
+        QM_TRY(check_bytes(out->count, most));
+    }
+    return QM_OK;
+}
+
 static enum qm_status apply(struct qm_normalizers *normalizers, const struct qm_normalizer *step, const char *text,
                             size_t count, struct qm_pattern_budget *budget, struct qm_bytes *out)
 {
@@ -219,6 +270,8 @@ static enum qm_status apply(struct qm_normalizers *normalizers, const struct qm_
     case QM_NORMALIZE_PREPEND:
         QM_TRY(qm_bytes_add(out, step->text.data, step->text.count));
         return qm_bytes_add(out, text, count);
+    case QM_NORMALIZE_MAP:
+        return apply_map(&step->map, text, count, normalizers->most, out);
     default:
         return qm_replace(step->pattern, &step->text, text, count, normalizers->most, budget, out);
     }
@@ -253,6 +306,7 @@ void qm_normalizers_free(struct qm_normalizers *normalizers)
     for (size_t i = 0; i < normalizers->count; i++) {
         free(normalizers->steps[i].text.data);
         qm_pattern_destroy(&normalizers->steps[i].pattern);
+        qm_charsmap_free(&normalizers->steps[i].map);
     }
     free(normalizers->buffers[0].data);
     free(normalizers->buffers[1].data);

@@ -2,6 +2,7 @@
 #ifndef QM_TEXT_NORMALIZE_H
 #define QM_TEXT_NORMALIZE_H
 
+#include "text/charsmap.h"
 #include "text/pattern.h"
 
 #define QM_STEPS_MAX 16 // of normalizers, pre-tokenizers and decoders, each with sequences laid flat
@@ -15,6 +16,7 @@ enum qm_normalizer_kind {
     QM_NORMALIZE_PREPEND,   // text before a text that is not empty
     QM_NORMALIZE_REPLACE,   // text for each match of pattern
     QM_NORMALIZE_STRIP,     // White_Space at the left, the right
+    QM_NORMALIZE_MAP,       // `map`, as Hugging Face's Precompiled applies it
 };
 
 struct qm_normalizer {
@@ -22,6 +24,7 @@ struct qm_normalizer {
     bool left, right;
     struct qm_bytes text;       // owned
     struct qm_pattern *pattern; // owned
+    struct qm_charsmap map;     // owned
 };
 
 // Steps, and the two buffers that they take turns in.

@@ -200,21 +200,12 @@ enum qm_status qm_pieces_add(const struct qm_pieces *pieces, const char *text, s
     return pieces->byte_fallback || joins_unknown ? QM_OK : qm_tokens_add(out, &pieces->unknown_id, 1);
 }
 
-// The tokens come from the end to the begin; which of them become several is known in that order only by those before.
 static enum qm_status add_cut(const struct qm_pieces *pieces, const char *text, size_t count,
-                              struct qm_unigram_end *ends, struct qm_tokens *out)
+                              const struct qm_unigram_end *ends, struct qm_tokens *out)
 {
     bool was_unknown = false;
-    size_t end = count, before = 0;
-    // Turns the chain round: each token's `begin` becomes the end of the one behind it.
-    for (size_t behind = count; end > 0; behind = end, end = before) {
-        before = ends[end].begin;
-        ends[end].begin = (uint32_t)behind;
-        if (before == 0)
-            ends[0].begin = (uint32_t)end;
-    }
-    for (size_t begin = 0; begin < count; begin = end) {
-        end = ends[begin].begin;
+    for (size_t begin = 0, end = 0; begin < count; begin = end) {
+        end = ends[begin].next;
         QM_TRY(qm_pieces_add(pieces, text + begin, end - begin, ends[end].id, &was_unknown, out));
     }
     return QM_OK;

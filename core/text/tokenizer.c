@@ -127,6 +127,8 @@ struct encoding {
 static enum qm_status encode_word(void *context, const char *text, size_t count)
 {
     struct encoding *encoding = context;
+    if (encoding->tokenizer->has_unigram)
+        return qm_tokenizer_encode_unigram(encoding->tokenizer, text, count, encoding->out);
     return qm_bpe_encode(&encoding->tokenizer->bpe, text, count, encoding->out);
 }
 

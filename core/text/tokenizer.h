@@ -1,7 +1,8 @@
-// Tokenizers from a tokenizer.json, the file of Hugging Face's tokenizers library: text becomes ids of tokens, and ids
-// become text. What of the file is honoured and what is refused: docs/TOKENIZERS.md.
+// Tokenizers from a tokenizer.json, the file of Hugging Face's tokenizers library, from a SentencePiece model (text/pieces.h), or
+// from a GGUF file's vocabulary (text/tokenizer_gguf.h): text becomes ids of tokens, and ids become text. What of the files is
+// honoured and what is refused: docs/TOKENIZERS.md. Which of them a model has: model/model_tokenizer.h.
 //
-// A text goes through these steps, all of them the file's:
+// A text goes through these steps, all of them the file's; of a SentencePiece model the steps between are its own:
 //
 //   bytes ─> UTF-8 ─> added tokens ─> normalizer ─> added tokens  ─> pre_tokenizer ─> model ─> post_processor ─> ids
 //            repaired (as written)                  (normalized)     words            BPE      special tokens

@@ -54,6 +54,11 @@ QM_MUST_USE enum qm_status qm_tokenizer_add_piece(struct qm_tokenizer *tokenizer
 QM_MUST_USE enum qm_status qm_tokenizer_read_model(struct qm_tokenizer_reader *reader, uint32_t at);
 QM_MUST_USE enum qm_status qm_tokenizer_read_added(struct qm_tokenizer_reader *reader, uint32_t at);
 
+// tokenizer_unigram.c: the model of that name, and the ids of a word by it.
+QM_MUST_USE enum qm_status qm_tokenizer_read_unigram(struct qm_tokenizer_reader *reader, uint32_t at);
+QM_MUST_USE enum qm_status qm_tokenizer_encode_unigram(struct qm_tokenizer *tokenizer, const char *word, size_t count,
+                                                       struct qm_tokens *out);
+
 // tokenizer_steps.c: the others.
 QM_MUST_USE enum qm_status qm_tokenizer_read_normalizer(struct qm_tokenizer_reader *reader, uint32_t at);
 QM_MUST_USE enum qm_status qm_tokenizer_read_pre_tokenizer(struct qm_tokenizer_reader *reader, uint32_t at);

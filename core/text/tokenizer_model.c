@@ -134,13 +134,14 @@ static enum qm_status check_type(const struct qm_tokenizer_reader *reader, uint3
     if (qm_json_equals(&reader->json, type, "BPE") || (qm_json_is_null(&reader->json, type) && merges != QM_JSON_NONE))
         return QM_OK;
     reader->tokenizer->bpe.is_word_level = qm_json_equals(&reader->json, type, "WordLevel");
-    if (reader->tokenizer->bpe.is_word_level)
+    reader->tokenizer->has_unigram = qm_json_equals(&reader->json, type, "Unigram");
+    if (reader->tokenizer->bpe.is_word_level || reader->tokenizer->has_unigram)
         return QM_OK;
     if (!qm_json_is(&reader->json, type, QM_JSON_TEXT))
-        return QM_FAIL(QM_INVALID, "%s: model: 'type' must be a text; BPE and WordLevel work", reader->file);
+        return QM_FAIL(QM_INVALID, "%s: model: 'type' must be a text; BPE, Unigram and WordLevel work", reader->file);
     return QM_FAIL(QM_UNSUPPORTED,
                    "%s: model: type '%.*s' is not supported; BPE works (byte-level as of GPT-2, Llama 3 and Qwen, and "
-                   "with byte fallback as of Llama 2 and Mistral), and WordLevel",
+                   "with byte fallback as of Llama 2 and Mistral), Unigram, and WordLevel",
                    reader->file, QM_QUOTED(&reader->json, type));
 }
 
@@ -199,6 +200,8 @@ enum qm_status qm_tokenizer_read_model(struct qm_tokenizer_reader *reader, uint3
     QM_TRY(check_type(reader, at));
     if (reader->tokenizer->bpe.is_word_level)
         return read_word_level(reader, at);
+    if (reader->tokenizer->has_unigram)
+        return qm_tokenizer_read_unigram(reader, at);
     QM_TRY(qm_reader_check_keys(reader, at, "model",
                                 "type dropout unk_token continuing_subword_prefix end_of_word_suffix fuse_unk "
                                 "byte_fallback ignore_merges vocab merges"));

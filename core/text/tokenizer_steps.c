@@ -2,6 +2,7 @@
 // or a Sequence of them, which are laid flat.
 #include "text/tokenizer_internal.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,6 +209,31 @@ static enum qm_status read_strip(const struct component *component)
     return read_flag(component, "strip_right", true, &step->right);
 }
 
+// In base64.
+static enum qm_status read_map(const struct component *component)
+{
+    struct qm_tokenizer_reader *reader = component->reader;
+    const struct qm_json *json = &reader->json;
+    struct qm_normalizer *step = NULL;
+    uint32_t at = QM_JSON_NONE;
+    size_t count = 0;
+    QM_TRY(add_normalizer(component, QM_NORMALIZE_MAP, &step));
+    QM_TRY(qm_reader_text(reader, component->at, component->place, "precompiled_charsmap", &at));
+    size_t length = json->values[at].length;
+    unsigned char *bytes = malloc(length + 1);
+    if (!bytes)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for %s; close other programs and try again", reader->file,
+                       component->place);
+    enum qm_status status = QM_OK;
+    if (sodium_base642bin(bytes, length + 1, qm_json_text(json, at), length, NULL, &count, NULL,
+                          sodium_base64_VARIANT_ORIGINAL) != 0)
+        status = QM_FAIL(QM_INVALID, "%s: %s: 'precompiled_charsmap' is not base64", reader->file, component->place);
+    else
+        status = qm_charsmap_read(bytes, count, reader->file, component->place, &step->map);
+    free(bytes);
+    return status;
+}
+
 enum qm_status qm_tokenizer_read_normalizer(struct qm_tokenizer_reader *reader, uint32_t at)
 {
     static const struct kind kinds[] = {
@@ -219,10 +245,11 @@ enum qm_status qm_tokenizer_read_normalizer(struct qm_tokenizer_reader *reader, 
         {"Prepend", "type prepend", read_prepend},
         {"Replace", "type pattern content", read_normalizing_replace},
         {"Strip", "type strip_left strip_right", read_strip},
+        {"Precompiled", "type precompiled_charsmap", read_map},
     };
     static const struct section section = {"normalizer", "normalizers",
-                                           "NFC, NFD, NFKC, NFKD, Lowercase, Prepend, Replace, Strip", kinds,
-                                           sizeof(kinds) / sizeof(kinds[0])};
+                                           "NFC, NFD, NFKC, NFKD, Lowercase, Prepend, Replace, Strip, Precompiled",
+                                           kinds, sizeof(kinds) / sizeof(kinds[0])};
     return qm_json_is_null(&reader->json, at) ? QM_OK : read_component(reader, &section, at);
 }
 

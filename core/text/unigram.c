@@ -28,7 +28,7 @@ static void offer(const struct qm_unigram *unigram, size_t end, double score, si
     struct qm_unigram_end *kept = &unigram->ends[end];
     if (kept->begin != NO_WAY && !(score > kept->score))
         return;
-    *kept = (struct qm_unigram_end){unigram->is_single ? (double)(float)score : score, (uint32_t)begin, id};
+    *kept = (struct qm_unigram_end){unigram->is_single ? (double)(float)score : score, (uint32_t)begin, id, 0};
 }
 
 static double score_of(const struct qm_unigram *unigram, uint32_t id, size_t bytes)
@@ -69,6 +69,8 @@ enum qm_status qm_unigram_cut(struct qm_unigram *unigram, const char *text, size
         }
         begin += length;
     }
+    for (size_t end = count; end > 0; end = unigram->ends[end].begin)
+        unigram->ends[unigram->ends[end].begin].next = (uint32_t)end;
     *ends = unigram->ends;
     return QM_OK;
 }

@@ -21,15 +21,16 @@ struct qm_unigram {
     size_t end_capacity;
 };
 
-// A token within a text: its bytes begin where the one before ends.
+// A place of a text, and the token that ends there.
 struct qm_unigram_end {
     double score;   // of the best way up to here
     uint32_t begin; // of the last token on it; UINT32_MAX: no way leads here
     uint32_t id;
+    uint32_t next; // of a place where a token of the best way begins: where it ends
 };
 
-// Cuts a text of UTF-8, at most 2^32 - 2 bytes. *ends: of each token its end and id, from the LAST one to the first: begin with
-// ends[count], go on at ends[].begin until that is 0. Good until the next call.
+// Cuts a text of UTF-8, at most 2^32 - 2 bytes. The token that begins at `at` ends at ends[at].next, `end`, and is ends[end].id:
+// begin with 0, go on until `end` is `count`. Good until the next call.
 QM_MUST_USE enum qm_status qm_unigram_cut(struct qm_unigram *unigram, const char *text, size_t count,
                                           struct qm_unigram_end **ends);
 void qm_unigram_free(struct qm_unigram *unigram);
