@@ -32,6 +32,7 @@ fi
 readers() { # readers TARGET: the files that it is to cover; none: no least coverage
     case $1 in
     deployment) echo core/workload/deployment.c core/workload/deployment_trace.c ;;
+    csv) echo core/workload/csv.c core/workload/examples_csv.c ;;
     jsonl) echo core/workload/examples.c core/workload/examples_harness.c core/workload/answers.c core/workload/lines.c ;;
     tuned) echo core/bench/tune_store.c core/kernel/configure.c ;;
     artifact) echo core/quant/artifact_file.c core/quant/artifact_text.c ;;

@@ -4,19 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sys/file.h"
+#include "workload/source.h"
+#include "workload/text_documents.h"
 #include "workload/token_hash.h"
 
 enum qm_set_kind qm_user_set_kind(const char *path)
 {
-    static const char *const endings[] = {".jsonl", ".ndjson", ".json"};
-    size_t length = strlen(path);
-    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); ++i) {
-        size_t ending = strlen(endings[i]);
-        if (length > ending && strcmp(path + length - ending, endings[i]) == 0)
-            return QM_SET_EXAMPLES;
-    }
-    return QM_SET_TEXT;
+    struct qm_source source;
+    bool is_text =
+        qm_source_find(path, &source) != QM_OK || source.kind == QM_SOURCE_TEXT; // reading says what is wrong
+    qm_source_free(&source);
+    return is_text ? QM_SET_TEXT : QM_SET_EXAMPLES;
 }
 
 // ---- Rows -----------------------------------------------------------------------------------------------------------
@@ -109,7 +107,7 @@ static enum qm_status read_text(const struct qm_user_set_params *params, struct 
     memcpy(out->evaluation->sha256, set->sha256, sizeof(set->sha256));
     for (uint32_t w = 0; w < set->window_count; ++w) {
         qm_text_set_window(set, w, row_of(out->evaluation, w));
-        fill_row(out->evaluation, w, set->length);
+        fill_row(out->evaluation, w, set->windows[w].length);
         add_scored(out->evaluation, w, set->windows[w].scored_first, set->windows[w].scored_count);
     }
     out->evaluation->set.file_window_tokens = set->length;
@@ -133,7 +131,7 @@ static enum qm_status encode_answer(const struct qm_user_set_params *params, con
     bool has_blank = is_blank(example->prompt[before - 1]) || is_blank(answer[0]);
     char *text = malloc(before + bytes + 2);
     if (!text)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "%s:%zu: no memory for its tokens", params->path, example->line);
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s:%zu: no memory for its tokens", example->file, example->line);
     memcpy(text, example->prompt, before);
     if (!has_blank)
         text[before++] = ' ';
@@ -141,14 +139,14 @@ static enum qm_status encode_answer(const struct qm_user_set_params *params, con
     enum qm_status status = params->encoder->encode(params->encoder->context, text, before + bytes, true, ids, &total);
     free(text);
     if (status != QM_OK) {
-        qm_error_prefix("%s:%zu: ", params->path, example->line);
+        qm_error_prefix("%s:%zu: ", example->file, example->line);
         return status;
     }
     if (total > params->context)
         return QM_FAIL(QM_INVALID,
                        "%s:%zu: the prompt with its answer has %zu tokens, and the model's context %" PRIu32
                        "; shorten it",
-                       params->path, example->line, total, params->context);
+                       example->file, example->line, total, params->context);
     *count = (uint32_t)total;
     for (*first = 0; *first < prompt->count && *first + 1 < *count && prompt->tokens[*first] == (*ids)[*first];)
         ++*first;
@@ -177,7 +175,7 @@ static enum qm_status encode_example(const struct qm_user_set_params *params, co
     const struct qm_example_sequence *right = &tokens->choices[example->right_choice];
     out->ids = malloc((right->count + (size_t)1) * sizeof(*out->ids));
     if (!out->ids)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "%s:%zu: no memory for its tokens", params->path, example->line);
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s:%zu: no memory for its tokens", example->file, example->line);
     memcpy(out->ids, right->tokens, right->count * sizeof(*out->ids));
     out->first = right->first;
     out->count = right->count;
@@ -247,15 +245,49 @@ enum qm_status qm_user_set_read(const struct qm_user_set_params *params, struct 
 
 // ---- Calibration ----------------------------------------------------------------------------------------------------
 
+// Puts tokens behind others. What there is one text of is taken over.
+static enum qm_status join(uint32_t **ids, size_t *count, uint32_t **more, size_t more_count)
+{
+    if (*count == 0) {
+        free(*ids);
+        *ids = *more;
+        *more = NULL;
+        *count = more_count;
+        return QM_OK;
+    }
+    uint32_t *grown = realloc(*ids, (*count + more_count) * sizeof(*grown));
+    if (!grown)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu tokens", *count + more_count);
+    if (more_count > 0)
+        memcpy(grown + *count, *more, more_count * sizeof(*grown));
+    *ids = grown;
+    *count += more_count;
+    return QM_OK;
+}
+
+// All documents one behind the other, each as the tokenizer begins a text.
 static enum qm_status encode_whole_text(const struct qm_user_set_params *params, uint32_t **ids, size_t *count)
 {
-    void *bytes = NULL;
-    size_t size = 0;
-    QM_TRY(qm_file_read(params->path, QM_TEXT_BYTES_MAX, &bytes, &size));
-    enum qm_status status = params->encoder->encode(params->encoder->context, bytes, size, true, ids, count);
-    if (status != QM_OK)
-        qm_error_prefix("%s: ", params->path);
-    free(bytes);
+    struct qm_text_documents texts;
+    enum qm_status status = QM_OK;
+    *ids = NULL;
+    *count = 0;
+    QM_GUARD(qm_text_documents_load(params->path, &texts));
+    for (size_t i = 0; i < texts.count; ++i) {
+        const struct qm_text_document *text = &texts.documents[i];
+        uint32_t *own = NULL;
+        size_t own_count = 0;
+        status = params->encoder->encode(params->encoder->context, text->bytes, text->count, true, &own, &own_count);
+        if (status != QM_OK)
+            qm_error_prefix("%s: ", text->name);
+        else
+            status = join(ids, count, &own, own_count);
+        free(own);
+        if (status != QM_OK)
+            goto done;
+    }
+done:
+    qm_text_documents_free(&texts);
     return status;
 }
 

@@ -1,4 +1,4 @@
-// Sets of windows from files that a user brings: a text, or examples in JSON lines (workload/text_set.h, examples.h).
+// Sets of windows from files or directories that a user brings: texts, or examples (workload/text_set.h, examples.h).
 //
 // *Text.* Windows as text_set.h cuts them; a sequence, of which the bootstrap draws, is a window.
 // *Examples.* One window each. Scored are the tokens of the answer (the first one, or the right choice) behind its prompt:
@@ -41,7 +41,7 @@ struct qm_user_set {
     struct qm_examples_tokens *example_tokens; // likewise, and of calibration
 };
 
-// By the file's name: .jsonl, .ndjson and .json are examples.
+// By its name, or by what a directory holds (workload/source.h).
 enum qm_set_kind qm_user_set_kind(const char *path);
 
 // *out is empty on failure: QM_INVALID with "FILE:LINE: what is wrong; what would be right", QM_OUT_OF_MEMORY.

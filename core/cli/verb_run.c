@@ -526,7 +526,7 @@ int qm_verb_run(int argc, char **argv)
          "kernels as they come, or as 'qmark tune' found them; the profile's if not given"},
         {"fit", QM_OPTION_FLAG, &o.fits, NULL, "repeat it as often as the device's memory holds, 64 times at most"},
         {"eval", QM_OPTION_TEXT, &o.evaluation_file, "FILE",
-         "score your own text, or your examples (.jsonl), in place of the built-in set"},
+         "score your own text or examples (.jsonl, .csv), or a directory of them, in place of the built-in set"},
         {"calib", QM_OPTION_TEXT, &o.calibration_file, "FILE", "calibrate on your own text or examples"},
         {"eval-window", QM_OPTION_WHOLE, &o.evaluation_window, "N",
          "tokens of a text's window; as the profile has it if not given"},

@@ -68,7 +68,8 @@
         {path ".sha256", HASH, 0, NULL, "of a text: windows and marks; of examples: prompts, answers and rules"},      \
         {path ".windows", WHOLE, OPT, NULL, "of a text"},                                                              \
         {path ".window_tokens", WHOLE, OPT, NULL, "of a text: tokens of each"},                                        \
-        {path ".text_sha256", HASH, OPT, NULL, "of the text's bytes"},                                                 \
+        {path ".text_sha256", HASH, OPT, NULL, "of the text's bytes; of a directory over names and bytes"},            \
+        {path ".documents", WHOLE, OPT, NULL, "of a directory of texts: how many"},                                    \
         {path ".text_bytes", WHOLE, OPT, NULL, "of the text"}, {path ".text_tokens", WHOLE, OPT, NULL, "of the text"}, \
         {path ".utf8", BOOL, OPT, NULL, "whether the text is UTF-8"},                                                  \
         {path ".stride", WHOLE, OPT, NULL, "tokens from one window to the next"},                                      \
@@ -76,7 +77,10 @@
         {path ".unused_tokens", WHOLE, OPT, NULL, "at the end, in no window"},                                         \
         {path ".begin_token", BOOL, OPT, NULL, "whether each window begins with the begin token"},                     \
         {path ".compat", CHOICE, OPT, "none|llama-perplexity", "whose cuts and marks"},                                \
-        {path ".file_sha256", HASH, OPT, NULL, "of examples: the bytes of the file"},                                  \
+        {path ".form", CHOICE, OPT, "json-lines|lm-evaluation-harness|csv", "of examples"},                            \
+        {path ".files", WHOLE, OPT, NULL, "of examples: how many files, if more than one"},                            \
+        {path ".shots", WHOLE, OPT, NULL, "of csv: answered questions before each, the most"},                         \
+        {path ".file_sha256", HASH, OPT, NULL, "of examples: the bytes of the file; of several over names and bytes"}, \
         {path ".file_bytes", WHOLE, OPT, NULL, "of examples"}, {path ".examples", WHOLE, OPT, NULL, "how many"},       \
         {path ".rules", MAPPING, OPT, NULL, "how many examples are judged by which rule"},                             \
         {path ".rules.exact", WHOLE, OPT, NULL, "examples"}, {path ".rules.normalised", WHOLE, OPT, NULL, "examples"}, \

@@ -28,6 +28,8 @@ void qm_workload_disclose_text(const struct qm_text_set *set, struct qm_node *ma
                                              : set->params.window_tokens / 2;
     qm_node_set_text(mapping, "sha256", set->sha256);
     qm_node_set_text(mapping, "text_sha256", set->text_sha256);
+    if (set->is_directory)
+        qm_node_set_u64(mapping, "documents", set->documents);
     qm_node_set_u64(mapping, "text_bytes", set->text_bytes);
     qm_node_set_u64(mapping, "text_tokens", set->token_count);
     qm_node_set_bool(mapping, "utf8", set->is_utf8);
@@ -52,7 +54,13 @@ static void set_lengths(struct qm_node *mapping, const char *key, uint32_t *valu
 enum qm_status qm_workload_disclose_examples(const struct qm_user_examples *examples,
                                              const struct qm_examples_tokens *tokens, struct qm_node *mapping)
 {
+    static const char *const forms[] = {"json-lines", "lm-evaluation-harness", "csv"};
     qm_node_set_text(mapping, "sha256", examples->sha256);
+    qm_node_set_text(mapping, "form", forms[examples->form]);
+    if (examples->files > 1)
+        qm_node_set_u64(mapping, "files", examples->files);
+    if (examples->form == QM_EXAMPLES_CSV)
+        qm_node_set_u64(mapping, "shots", examples->shots);
     qm_node_set_text(mapping, "file_sha256", examples->file_sha256);
     qm_node_set_u64(mapping, "file_bytes", examples->bytes);
     qm_node_set_u64(mapping, "examples", examples->count);

@@ -20,11 +20,11 @@ struct qm_length_summary {
 // Sorts the values in place; all 0 without any.
 struct qm_length_summary qm_lengths_summarize(uint32_t *values, size_t count);
 
-// sha256, text_sha256, text_bytes, text_tokens, utf8, windows, window_tokens, stride, scored_tokens, unused_tokens, begin_token,
+// sha256, text_sha256, documents (of a directory), text_bytes, text_tokens, utf8, windows, window_tokens, stride, scored_tokens, unused_tokens, begin_token,
 // compat.
 void qm_workload_disclose_text(const struct qm_text_set *set, struct qm_node *mapping);
 
-// sha256, file_sha256, file_bytes, examples, rules, repeated_lines, asking_to_sample; and of the tokens (NULL: not encoded)
+// sha256, form, files (more than one), shots (of CSV), file_sha256, file_bytes, examples, rules, repeated_lines, asking_to_sample; and of the tokens (NULL: not encoded)
 // tokens_sha256, tokens, prompt_tokens and answer_tokens as {least, median, most}. QM_OUT_OF_MEMORY.
 QM_MUST_USE enum qm_status qm_workload_disclose_examples(const struct qm_user_examples *examples,
                                                          const struct qm_examples_tokens *tokens,

@@ -13,9 +13,9 @@ struct coder {
     struct qm_examples_tokens *out;
 };
 
-static enum qm_status no_memory(const struct coder *coder, const struct qm_user_example *example)
+static enum qm_status no_memory(const struct qm_user_example *example)
 {
-    return QM_FAIL(QM_OUT_OF_MEMORY, "%s:%zu: no memory for its tokens", coder->examples->file, example->line);
+    return QM_FAIL(QM_OUT_OF_MEMORY, "%s:%zu: no memory for its tokens", example->file, example->line);
 }
 
 static enum qm_status encode(const struct coder *coder, const struct qm_user_example *example, const char *text,
@@ -26,7 +26,7 @@ static enum qm_status encode(const struct coder *coder, const struct qm_user_exa
     *count = 0;
     enum qm_status status = coder->encoder->encode(coder->encoder->context, text, bytes, add_special, ids, count);
     if (status != QM_OK) {
-        qm_error_prefix("%s:%zu: ", coder->examples->file, example->line);
+        qm_error_prefix("%s:%zu: ", example->file, example->line);
         return status;
     }
     for (size_t i = 0; i < *count; i++)
@@ -34,7 +34,7 @@ static enum qm_status encode(const struct coder *coder, const struct qm_user_exa
             return QM_FAIL(QM_INVALID,
                            "%s:%zu: a token is %" PRIu32 " and the model has %" PRIu32
                            " tokens; use the tokenizer of this model",
-                           coder->examples->file, example->line, (*ids)[i], most + 1);
+                           example->file, example->line, (*ids)[i], most + 1);
     return QM_OK;
 }
 
@@ -55,11 +55,11 @@ static enum qm_status take(const struct coder *coder, const struct qm_user_examp
         return QM_FAIL(QM_INVALID,
                        "%s:%zu: %s has %zu tokens and up to %" PRIu32 " are generated; the context is %" PRIu32
                        " tokens, shorten it or lower max_tokens",
-                       coder->examples->file, example->line, what, count, generated, context);
+                       example->file, example->line, what, count, generated, context);
     coder->out->total += count;
     if (coder->out->total > QM_EXAMPLE_TOKENS_TOTAL_MAX)
         return QM_FAIL(QM_INVALID, "%s:%zu: more than %" PRIu64 " tokens up to here; use a part of the file",
-                       coder->examples->file, example->line, QM_EXAMPLE_TOKENS_TOTAL_MAX);
+                       example->file, example->line, QM_EXAMPLE_TOKENS_TOTAL_MAX);
     return QM_OK;
 }
 
@@ -70,7 +70,7 @@ static enum qm_status encode_prompt(const struct coder *coder, const struct qm_u
     size_t count = 0;
     QM_TRY(encode(coder, example, example->prompt, strlen(example->prompt), true, &tokens->prompt.tokens, &count));
     if (count == 0)
-        return QM_FAIL(QM_INVALID, "%s:%zu: the prompt gives no token; expected one at least", coder->examples->file,
+        return QM_FAIL(QM_INVALID, "%s:%zu: the prompt gives no token; expected one at least", example->file,
                        example->line);
     QM_TRY(take(coder, example, example->max_tokens, count, "the prompt"));
     tokens->prompt.count = tokens->prompt.first = (uint32_t)count;
@@ -88,7 +88,7 @@ static enum qm_status encode_choice(const struct coder *coder, const struct qm_u
     size_t prompt = strlen(choice->prompt), bytes = strlen(choice->text), count = 0;
     char *text = malloc(prompt + bytes + 1);
     if (!text)
-        return no_memory(coder, example);
+        return no_memory(example);
     memcpy(text, choice->prompt, prompt);
     memcpy(text + prompt, choice->text, bytes + 1);
     enum qm_status status = encode(coder, example, text, prompt + bytes, true, &sequence->tokens, &count);
@@ -99,7 +99,7 @@ static enum qm_status encode_choice(const struct coder *coder, const struct qm_u
         return QM_FAIL(QM_INVALID,
                        "%s:%zu: the prompt alone has %zu tokens and with a choice %zu; expected one at least of "
                        "the prompt, and more with the choice",
-                       coder->examples->file, example->line, before, count);
+                       example->file, example->line, before, count);
     sequence->count = (uint32_t)count;
     sequence->first = (uint32_t)before;
     return QM_OK;
@@ -112,7 +112,7 @@ static enum qm_status encode_choices(const struct coder *coder, const struct qm_
     size_t before = 0;
     tokens->choices = calloc(example->choice_count, sizeof(*tokens->choices));
     if (!tokens->choices)
-        return no_memory(coder, example);
+        return no_memory(example);
     tokens->choice_count = example->choice_count;
     for (uint32_t i = 0; i < example->choice_count; i++) {
         const struct qm_user_choice *choice = &example->choices[i];

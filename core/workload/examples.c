@@ -3,7 +3,7 @@
 #include "base/random.h"
 #include "record/node.h"
 #include "record/suggest.h"
-#include "sys/file.h"
+#include "workload/source.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -286,8 +286,11 @@ static enum qm_status read_answers(const struct qm_examples_line *line, const js
                                 example->choice_count > 0 ? ", the index of the right choice" : "");
     if (strcmp(key, "answer") == 0 && json_object_get(object, "answers"))
         return qm_lines_invalid(line->lines, "both 'answer' and 'answers'; expected one of them");
-    if (example->choice_count > 0)
-        return qm_line_right_choice(line, key, value, example);
+    if (example->choice_count > 0) {
+        enum qm_status status = qm_line_right_choice(line, key, value, example);
+        bool is_told = status == QM_INVALID && strcmp(key, "target") == 0 && qm_line_choice_by_metric(object, example);
+        return is_told ? QM_OK : status;
+    }
     if (strcmp(key, "answer") == 0 && json_is_array(value))
         return qm_lines_invalid(line->lines, "'answer' is a list; expected a text or a number, or the key 'answers'");
     bool is_list = false;
@@ -308,6 +311,7 @@ static enum qm_status read_example(const struct qm_examples_line *line, json_t *
 {
     const json_t *arguments = json_object_get(object, "arguments"), *choices = json_object_get(object, "choices");
     const json_t *most = json_object_get(object, "max_tokens");
+    example->file = line->file;
     example->line = line->lines->number;
     example->max_tokens = line->params->max_tokens;
     QM_TRY(check_keys(line, object));
@@ -368,6 +372,22 @@ static enum qm_status add_id(const struct qm_examples_line *line, const char *id
     return QM_OK;
 }
 
+enum qm_status qm_line_set_id(const struct qm_examples_line *line, const char *own, struct qm_user_example *example,
+                              bool *is_new)
+{
+    if (!line->prefix) {
+        QM_TRY(qm_line_keep(line, own, &example->id));
+    } else {
+        size_t bytes = strlen(line->prefix) + strlen(own) + 2;
+        char *id = qm_line_room(line, bytes);
+        if (!id)
+            return no_memory(line);
+        snprintf(id, bytes, "%s/%s", line->prefix, own);
+        example->id = id;
+    }
+    return add_id(line, example->id, is_new);
+}
+
 static enum qm_status read_id(const struct qm_examples_line *line, const json_t *object,
                               struct qm_user_example *example, bool *is_taken)
 {
@@ -375,12 +395,17 @@ static enum qm_status read_id(const struct qm_examples_line *line, const json_t 
     bool is_new = true, is_dump = !own && doc;
     *is_taken = true;
     if (own || doc) {
-        QM_TRY(qm_line_scalar(line, own ? "id" : "doc_id", own ? own : doc, &example->id));
-        QM_TRY(add_id(line, example->id, &is_new));
+        const char *text = NULL;
+        QM_TRY(qm_line_scalar(line, own ? "id" : "doc_id", own ? own : doc, &text));
+        QM_TRY(qm_line_set_id(line, text, example, &is_new));
     } else {
         char number[24];
-        snprintf(number, sizeof(number), "%zu", line->lines->number);
-        QM_TRY(qm_line_keep(line, number, &example->id));
+        size_t bytes = (line->prefix ? strlen(line->prefix) + 1 : 0) + sizeof(number);
+        char *id = qm_line_room(line, bytes);
+        if (!id)
+            return no_memory(line);
+        snprintf(id, bytes, "%s%s%zu", line->prefix ? line->prefix : "", line->prefix ? "/" : "", line->lines->number);
+        example->id = id;
     }
     if (!is_new && !is_dump)
         return qm_lines_invalid(line->lines, "the id '%.40s' stands in an earlier line; every example needs its own",
@@ -389,14 +414,17 @@ static enum qm_status read_id(const struct qm_examples_line *line, const json_t 
     return QM_OK;
 }
 
-static enum qm_status add_example(struct qm_user_examples *examples, size_t *room,
-                                  const struct qm_user_example *example)
+enum qm_status qm_line_add(const struct qm_examples_line *line, struct qm_user_examples *examples,
+                           const struct qm_user_example *example)
 {
+    size_t *room = &line->room->example_room;
+    if (examples->count == QM_EXAMPLES_MAX)
+        return qm_lines_invalid(line->lines, "more than %d examples; use a part of the file", QM_EXAMPLES_MAX);
     if (examples->count == *room) {
         size_t size = *room > 0 ? 2 * *room : 64;
         struct qm_user_example *grown = realloc(examples->examples, size * sizeof(*grown));
         if (!grown)
-            return QM_FAIL(QM_OUT_OF_MEMORY, "%s:%zu: no memory for %zu examples", examples->file, example->line, size);
+            return QM_FAIL(QM_OUT_OF_MEMORY, "%s:%zu: no memory for %zu examples", example->file, example->line, size);
         examples->examples = grown;
         *room = size;
     }
@@ -406,32 +434,33 @@ static enum qm_status add_example(struct qm_user_examples *examples, size_t *roo
     return QM_OK;
 }
 
-static enum qm_status read_lines(struct qm_user_examples *examples, const void *text, size_t bytes,
-                                 const struct qm_examples_params *params)
+static enum qm_status read_line(const struct qm_examples_line *line, json_t *object, struct qm_user_examples *examples)
 {
-    struct qm_lines lines = qm_lines_begin(examples->file, text, bytes, QM_EXAMPLES_LINE_MAX);
-    const struct qm_examples_line line = {&lines, examples->room, params};
-    size_t room = 0, most = params->examples_most > 0 ? params->examples_most : SIZE_MAX;
+    struct qm_user_example example = {0};
+    bool is_taken = false;
+    QM_TRY(read_example(line, object, &example));
+    QM_TRY(read_id(line, object, &example, &is_taken));
+    examples->repeated += !is_taken;
+    examples->harness += is_taken && json_object_get(object, "arguments");
+    return is_taken ? qm_line_add(line, examples, &example) : QM_OK;
+}
+
+static enum qm_status read_lines(const struct qm_examples_line *line, struct qm_lines *lines,
+                                 struct qm_user_examples *examples)
+{
+    size_t most = line->params->examples_most > 0 ? line->params->examples_most : SIZE_MAX;
+    bool is_list = qm_lines_are_list(lines);
     while (examples->count < most) {
-        struct qm_user_example example = {0};
-        bool is_taken = false;
         const char *at;
         size_t length;
         json_t *object = NULL;
-        QM_TRY(qm_lines_next(&lines, &at, &length));
+        QM_TRY(is_list ? qm_lines_next_entry(lines, &at, &length) : qm_lines_next(lines, &at, &length));
         if (!at)
             return QM_OK;
-        QM_TRY(qm_lines_json(&lines, at, length, QM_EXAMPLES_DEPTH_MAX, &object));
-        enum qm_status status = read_example(&line, object, &example);
-        if (status == QM_OK)
-            status = read_id(&line, object, &example, &is_taken);
+        QM_TRY(qm_lines_json(lines, at, length, QM_EXAMPLES_DEPTH_MAX, &object));
+        enum qm_status status = read_line(line, object, examples);
         json_decref(object);
         QM_TRY(status);
-        examples->repeated += !is_taken;
-        if (is_taken && examples->count == QM_EXAMPLES_MAX)
-            return qm_lines_invalid(&lines, "more than %d examples; use a part of the file", QM_EXAMPLES_MAX);
-        if (is_taken)
-            QM_TRY(add_example(examples, &room, &example));
     }
     return QM_OK;
 }
@@ -448,30 +477,78 @@ static enum qm_status check_params(const struct qm_examples_params *params)
     return QM_OK;
 }
 
-enum qm_status qm_user_examples_parse(const void *bytes, size_t count, const char *name,
-                                      const struct qm_examples_params *params, struct qm_user_examples **out)
+// ---- Files ----------------------------------------------------------------------------------------------------------
+
+static enum qm_status begin(const char *name, const struct qm_examples_params *params, struct qm_user_examples **out)
 {
-    enum qm_status status = QM_OK;
-    *out = NULL;
     QM_TRY(check_params(params));
-    if (count > QM_EXAMPLES_BYTES_MAX)
-        return QM_FAIL(QM_INVALID, "%s: %zu bytes; at most %zu are read, use a part of it", name, count,
-                       QM_EXAMPLES_BYTES_MAX);
-    struct qm_user_examples *examples = calloc(1, sizeof(*examples));
+    struct qm_user_examples *examples = *out = calloc(1, sizeof(*examples));
     if (examples)
         examples->room = calloc(1, sizeof(*examples->room));
     if (!examples || !examples->room || !(examples->room->file = strdup(name)))
-        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory to read it", name));
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory to read it", name);
     examples->file = examples->room->file;
-    examples->bytes = count;
-    QM_GUARD(read_lines(examples, bytes, count, params));
+    return QM_OK;
+}
+
+static enum qm_status too_large(const char *name, size_t bytes)
+{
+    return QM_FAIL(QM_INVALID, "%s: %zu bytes; at most %zu are read, use a part of it", name, bytes,
+                   QM_EXAMPLES_BYTES_MAX);
+}
+
+// One file behind those that are there.
+static enum qm_status add_file(struct qm_user_examples *examples, const struct qm_examples_params *params,
+                               const struct qm_examples_csv *file, bool is_csv, const char *prefix)
+{
+    struct qm_lines lines = qm_lines_begin(file->name, file->text, file->bytes, QM_EXAMPLES_LINE_MAX);
+    struct qm_examples_line line = {&lines, examples->room, params, NULL, NULL};
+    if (file->bytes > QM_EXAMPLES_BYTES_MAX - examples->bytes)
+        return too_large(file->name, examples->bytes + file->bytes);
+    examples->bytes += file->bytes;
+    examples->files++;
+    QM_TRY(qm_line_keep(&line, file->name, &line.file));
+    if (prefix)
+        QM_TRY(qm_line_keep(&line, prefix, &line.prefix));
+    if (is_csv)
+        return qm_examples_read_csv(&line, file, examples);
+    return read_lines(&line, &lines, examples);
+}
+
+static enum qm_status end(struct qm_user_examples *examples, bool is_csv)
+{
+    if (examples->count == 0 && is_csv)
+        return QM_FAIL(QM_INVALID, "%s: it holds no question; expected records such as \"2 + 2?\",3,4,5,6,B",
+                       examples->file);
     if (examples->count == 0)
-        QM_GUARD(QM_FAIL(QM_INVALID,
-                         "%s: the file holds no example; expected lines such as {\"prompt\": ..., "
-                         "\"answer\": ...}",
-                         name));
-    qm_hash_bytes(bytes, count, examples->file_sha256);
+        return QM_FAIL(QM_INVALID,
+                       "%s: the file holds no example; expected lines such as {\"prompt\": ..., "
+                       "\"answer\": ...}",
+                       examples->file);
+    examples->form = is_csv                                 ? QM_EXAMPLES_CSV
+                     : examples->harness == examples->count ? QM_EXAMPLES_HARNESS
+                                                            : QM_EXAMPLES_LINES;
     qm_user_examples_hash(examples, examples->sha256);
+    return QM_OK;
+}
+
+static bool is_csv_name(const char *name)
+{
+    size_t length = strlen(name);
+    return length > 4 && strcmp(name + length - 4, ".csv") == 0;
+}
+
+enum qm_status qm_user_examples_parse(const void *bytes, size_t count, const char *name,
+                                      const struct qm_examples_params *params, struct qm_user_examples **out)
+{
+    struct qm_user_examples *examples = NULL;
+    const struct qm_examples_csv file = {.name = name, .text = bytes, .bytes = count};
+    enum qm_status status = QM_OK;
+    *out = NULL;
+    QM_GUARD(begin(name, params, &examples));
+    QM_GUARD(add_file(examples, params, &file, is_csv_name(name), NULL));
+    QM_GUARD(end(examples, is_csv_name(name)));
+    qm_hash_bytes(bytes, count, examples->file_sha256);
     *out = examples;
     examples = NULL;
 done:
@@ -479,17 +556,78 @@ done:
     return status;
 }
 
+// "a/abstract_algebra_test.csv" -> "abstract_algebra_test"
+static void stem_of(const char *path, char stem[QM_PATH_BYTES])
+{
+    const char *name = qm_path_name(path), *end = strrchr(name, '.');
+    snprintf(stem, QM_PATH_BYTES, "%.*s", (int)(end ? (size_t)(end - name) : strlen(name)), name);
+}
+
+// Of "dev/": the file of the same subject, whose name ends in _dev in place of _test.
+static enum qm_status read_shots(const struct qm_source *source, const char *path, void **bytes, size_t *count,
+                                 char name[QM_PATH_BYTES])
+{
+    char stem[QM_PATH_BYTES], file[QM_PATH_BYTES + 16];
+    stem_of(path, stem);
+    char *end = strrchr(stem, '_');
+    if (!end || strcmp(end, "_test") != 0)
+        return QM_FAIL(QM_INVALID, "%s: beside a dev/ the file of a subject is named SUBJECT_test.csv; rename it",
+                       path);
+    *end = '\0';
+    snprintf(file, sizeof(file), "%s_dev.csv", stem);
+    QM_TRY(qm_path_join(name, source->shots, file));
+    return qm_file_read(name, QM_EXAMPLES_BYTES_MAX, bytes, count);
+}
+
+static enum qm_status load_file(const struct qm_source *source, size_t index, const struct qm_examples_params *params,
+                                struct qm_source_hash *hash, struct qm_user_examples *examples)
+{
+    char path[QM_PATH_BYTES], stem[QM_PATH_BYTES], shots_name[QM_PATH_BYTES];
+    void *bytes = NULL, *shots = NULL;
+    size_t count = 0, shots_count = 0;
+    enum qm_status status = QM_OK;
+    QM_GUARD(qm_source_path(source, index, path));
+    QM_GUARD(qm_file_read(path, QM_EXAMPLES_BYTES_MAX, &bytes, &count));
+    if (*source->shots)
+        QM_GUARD(read_shots(source, path, &shots, &shots_count, shots_name));
+    stem_of(path, stem);
+    const struct qm_examples_csv file = {path, bytes, count, shots ? shots_name : NULL, shots, shots_count};
+    QM_GUARD(add_file(examples, params, &file, source->kind == QM_SOURCE_CSV, source->is_directory ? stem : NULL));
+    qm_source_hash_add(hash, path, bytes, count);
+    if (shots)
+        qm_source_hash_add(hash, shots_name, shots, shots_count);
+done:
+    free(bytes);
+    free(shots);
+    return status;
+}
+
 enum qm_status qm_user_examples_load(const char *path, const struct qm_examples_params *params,
                                      struct qm_user_examples **out)
 {
-    void *bytes = NULL;
-    size_t count = 0;
+    struct qm_source source;
+    struct qm_source_hash hash;
+    struct qm_user_examples *examples = NULL;
+    enum qm_status status = QM_OK;
     *out = NULL;
-    QM_TRY(qm_file_read(path, QM_EXAMPLES_BYTES_MAX, &bytes, &count));
-    enum qm_status status = qm_user_examples_parse(bytes, count, path, params, out);
-    free(bytes);
+    QM_GUARD(qm_source_find(path, &source));
+    if (source.kind == QM_SOURCE_TEXT)
+        QM_GUARD(QM_FAIL(QM_INVALID, "%s: a text; expected examples, in .jsonl, .ndjson, .json or .csv", path));
+    QM_GUARD(begin(path, params, &examples));
+    qm_source_hash_begin(&hash, source.is_directory);
+    for (size_t i = 0; i < source.files.count; i++)
+        QM_GUARD(load_file(&source, i, params, &hash, examples));
+    QM_GUARD(end(examples, source.kind == QM_SOURCE_CSV));
+    qm_source_hash_end(&hash, examples->file_sha256);
+    *out = examples;
+    examples = NULL;
+done:
+    qm_source_free(&source);
+    qm_user_examples_destroy(&examples);
     return status;
 }
+
+// ---- Hash -----------------------------------------------------------------------------------------------------------
 
 static void hash_number(struct qm_hash *hash, uint32_t number)
 {

@@ -2,6 +2,7 @@
 #include "workload/examples_internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 // The i-th of a list, or the entry `prefix` + i of a mapping; NULL beyond.
@@ -42,15 +43,38 @@ static enum qm_status read_settings(const struct qm_examples_line *line, const j
                                     struct qm_user_example *example)
 {
     const json_t *sample = json_object_get(settings, "do_sample"), *heat = json_object_get(settings, "temperature");
-    const json_t *most = json_object_get(settings, "max_gen_toks");
+    static const char *const names[] = {"max_gen_toks", "max_new_tokens", "max_tokens"};
+    const char *name = names[0];
+    const json_t *most = NULL;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !most; i++) {
+        name = names[i];
+        most = json_object_get(settings, name);
+    }
     example->asks_sampling = json_is_true(sample) || (!sample && json_is_number(heat) && json_number_value(heat) > 0);
     QM_TRY(qm_line_stops(line, "until", json_object_get(settings, "until"), example));
-    return most ? qm_line_max_tokens(line, "max_gen_toks", most, example) : QM_OK;
+    return most ? qm_line_max_tokens(line, name, most, example) : QM_OK;
+}
+
+// Of acc_mutual_info: the second half of the requests asks for the same continuations without a context, which tells how likely
+// they are by themselves. Answers are judged without.
+static size_t conditional_count(const json_t *arguments, size_t count)
+{
+    if (count % 2 != 0 || count < 2 * QM_EXAMPLE_CHOICES_MIN)
+        return count;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *request = nth(arguments, "gen_args_", i), *other = nth(arguments, "gen_args_", i % (count / 2));
+        const json_t *context = nth(request, "arg_", 0);
+        bool is_empty = json_is_string(context) && json_string_length(context) == 0;
+        if (is_empty != (i >= count / 2) || !json_equal(nth(request, "arg_", 1), nth(other, "arg_", 1)))
+            return count;
+    }
+    return count / 2;
 }
 
 static enum qm_status read_choices(const struct qm_examples_line *line, const json_t *arguments, size_t count,
                                    struct qm_user_example *example)
 {
+    count = conditional_count(arguments, count);
     if (count < QM_EXAMPLE_CHOICES_MIN || count > QM_EXAMPLE_CHOICES_MAX)
         return qm_lines_invalid(line->lines,
                                 "'arguments' has %zu continuations; expected %d to %d, of which one is right", count,
@@ -73,8 +97,8 @@ static enum qm_status read_choices(const struct qm_examples_line *line, const js
     }
     if (empty > 0)
         return qm_lines_invalid(line->lines,
-                                "%zu of %zu requests have an empty context; expected a dump that was made without "
-                                "acc_mutual_info",
+                                "%zu of %zu requests have an empty context; expected all contexts, or those of "
+                                "acc_mutual_info behind all others",
                                 empty, count);
     example->prompt = choices[0].prompt;
     example->choices = choices;
@@ -100,6 +124,46 @@ enum qm_status qm_line_read_arguments(const struct qm_examples_line *line, const
     if (count > 1)
         return qm_lines_invalid(line->lines, "%zu requests that generate; expected one in a line", count);
     return read_settings(line, second, example);
+}
+
+// ---- The right choice -----------------------------------------------------------------------------------------------
+
+// The log-likelihood of a request's answer, [-1.5, false]: numbers of older versions, texts of newer ones.
+static bool read_likelihood(const json_t *answer, double *out)
+{
+    const json_t *value = json_is_array(answer) ? json_array_get(answer, 0) : NULL;
+    if (json_is_array(value)) // `resps` has a list for each request
+        value = json_array_get(value, 0);
+    const char *text = json_string_value(value);
+    char *end = NULL;
+    *out = text ? strtod(text, &end) : json_number_value(value);
+    return (text ? end != text && *end == '\0' : json_is_number(value)) && *out - *out == 0;
+}
+
+bool qm_line_choice_by_metric(const json_t *object, struct qm_user_example *example)
+{
+    const json_t *answers = json_object_get(object, "filtered_resps"), *metric = json_object_get(object, "acc");
+    if (!answers)
+        answers = json_object_get(object, "resps");
+    double likeliest = 0, accuracy = json_number_value(metric);
+    uint32_t best = 0, equal = 0;
+    if (!json_is_array(answers) || json_array_size(answers) < example->choice_count || !json_is_number(metric))
+        return false;
+    for (uint32_t i = 0; i < example->choice_count; i++) {
+        double likelihood;
+        if (!read_likelihood(json_array_get(answers, i), &likelihood))
+            return false;
+        equal += i > 0 && likelihood == likeliest;
+        if (i == 0 || likelihood > likeliest) {
+            likeliest = likelihood;
+            best = i;
+            equal = 0;
+        }
+    }
+    if (equal > 0 || !(accuracy == 1 || (accuracy == 0 && example->choice_count == 2)))
+        return false;
+    example->right_choice = accuracy == 1 ? best : 1 - best;
+    return true;
 }
 
 // ---- Lists in Python's way ------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ struct qm_examples_room {
     uint32_t pattern_count;
     const char **ids; // open addressing; grows
     size_t id_room, id_count;
+    size_t example_room;
 };
 
 // The line that is being read.
@@ -22,6 +23,8 @@ struct qm_examples_line {
     const struct qm_lines *lines;
     struct qm_examples_room *room;
     const struct qm_examples_params *params;
+    const char *file;   // kept
+    const char *prefix; // before ids; NULL: none
 };
 
 // Zeroed memory that lives as long as the examples; NULL without.
@@ -37,6 +40,26 @@ QM_MUST_USE enum qm_status qm_line_stops(const struct qm_examples_line *line, co
 QM_MUST_USE enum qm_status qm_line_max_tokens(const struct qm_examples_line *line, const char *key, const json_t *value,
                                               struct qm_user_example *example);
 
+// Gives the example its id, kept: `own` behind the file's prefix. *is_new is false where one of that id was there.
+QM_MUST_USE enum qm_status qm_line_set_id(const struct qm_examples_line *line, const char *own,
+                                          struct qm_user_example *example, bool *is_new);
+// Puts an example behind the others. QM_INVALID for one too many.
+QM_MUST_USE enum qm_status qm_line_add(const struct qm_examples_line *line, struct qm_user_examples *examples,
+                                       const struct qm_user_example *example);
+
+// Records of CSV behind the examples that are there. `shots`: the questions that stand before each, as CSV of their own from the
+// file `shots_name`; NULL: none.
+struct qm_examples_csv {
+    const char *name;
+    const void *text;
+    size_t bytes;
+    const char *shots_name;
+    const void *shots;
+    size_t shots_bytes;
+};
+QM_MUST_USE enum qm_status qm_examples_read_csv(const struct qm_examples_line *line, const struct qm_examples_csv *csv,
+                                                struct qm_user_examples *examples);
+
 // Sets right_choice from an index, or from the text of a choice.
 QM_MUST_USE enum qm_status qm_line_right_choice(const struct qm_examples_line *line, const char *key,
                                                 const json_t *value, struct qm_user_example *example);
@@ -44,6 +67,8 @@ QM_MUST_USE enum qm_status qm_line_right_choice(const struct qm_examples_line *l
 // What only lines of lm-evaluation-harness have: prompt, choices, stop strings and max_tokens out of `arguments`.
 QM_MUST_USE enum qm_status qm_line_read_arguments(const struct qm_examples_line *line, const json_t *arguments,
                                                   struct qm_user_example *example);
+// Sets right_choice from the line's own likelihoods and `acc`; false where they do not tell.
+bool qm_line_choice_by_metric(const json_t *object, struct qm_user_example *example);
 // Its `target` is text in any case: that of a list is Python's, "['a', 'b']". *is_list is false for other texts.
 QM_MUST_USE enum qm_status qm_line_read_list_text(const struct qm_examples_line *line, const char *text,
                                                   struct qm_user_example *example, bool *is_list);

@@ -1,32 +1,12 @@
 #include "workload/text_set.h"
 
-#include "sys/file.h"
+#include "workload/lines.h"
+#include "workload/text_documents.h"
 #include "workload/token_hash.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
-
-// Whether the bytes are UTF-8 (RFC 3629); zero bytes are.
-static bool is_utf8(const unsigned char *bytes, size_t count)
-{
-    for (size_t i = 0; i < count;) {
-        unsigned char lead = bytes[i];
-        size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
-        if (length == 0 || i + length > count)
-            return false;
-        uint32_t code = length == 1 ? lead : lead & (0x7fu >> length);
-        for (size_t j = 1; j < length; j++) {
-            if ((bytes[i + j] & 0xc0) != 0x80)
-                return false;
-            code = code << 6 | (bytes[i + j] & 0x3f);
-        }
-        if ((length == 3 && (code < 0x800 || (code >= 0xd800 && code <= 0xdfff))) ||
-            (length == 4 && (code < 0x10000 || code > 0x10ffff)))
-            return false;
-        i += length;
-    }
-    return true;
-}
+#include <string.h>
 
 static enum qm_status check_params(const struct qm_text_set_params *params, const char *name)
 {
@@ -47,21 +27,37 @@ static enum qm_status check_params(const struct qm_text_set_params *params, cons
     return QM_OK;
 }
 
+// One text's tokens behind those that are there.
 static enum qm_status encode(struct qm_text_set *set, const char *text, size_t bytes, const char *name,
-                             const struct qm_text_encoder *encoder)
+                             const struct qm_text_encoder *encoder, size_t *count)
 {
-    QM_TRY(encoder->encode(encoder->context, text, bytes, true, &set->tokens, &set->token_count));
+    uint32_t *ids = NULL;
+    QM_TRY(encoder->encode(encoder->context, text, bytes, true, &ids, count));
     uint32_t most = set->params.vocabulary > 0 ? set->params.vocabulary - 1 : QM_TOKEN_HASHED_MAX;
-    for (size_t i = 0; i < set->token_count; i++)
-        if (set->tokens[i] > most)
-            return QM_FAIL(QM_INVALID,
-                           "%s: token %zu of the text is %" PRIu32 " and the model has %" PRIu32
-                           " tokens; use the tokenizer of this model",
-                           name, i, set->tokens[i], most + 1);
-    if (set->token_count < 2)
-        return QM_FAIL(QM_INVALID, "%s: the text has %zu tokens; expected 2 at least, one of them to predict", name,
-                       set->token_count);
-    return QM_OK;
+    enum qm_status status = QM_OK;
+    for (size_t i = 0; i < *count; i++)
+        if (ids[i] > most)
+            QM_GUARD(QM_FAIL(QM_INVALID,
+                             "%s: token %zu of the text is %" PRIu32 " and the model has %" PRIu32
+                             " tokens; use the tokenizer of this model",
+                             name, i, ids[i], most + 1));
+    if (*count < 2)
+        QM_GUARD(QM_FAIL(QM_INVALID, "%s: the text has %zu tokens; expected 2 at least, one of them to predict", name,
+                         *count));
+    if (set->token_count == 0) { // most have one text only
+        set->tokens = ids;
+        ids = NULL;
+    } else {
+        uint32_t *grown = realloc(set->tokens, (set->token_count + *count) * sizeof(*grown));
+        if (!grown)
+            QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for %zu tokens", name, set->token_count + *count));
+        set->tokens = grown;
+        memcpy(grown + set->token_count, ids, *count * sizeof(*ids));
+    }
+    set->token_count += *count;
+done:
+    free(ids);
+    return status;
 }
 
 // How many windows, of how many tokens, every how many.
@@ -70,11 +66,11 @@ struct layout {
     uint32_t length, step;
 };
 
-static enum qm_status lay_out(const struct qm_text_set *set, const char *name, struct layout *out)
+static enum qm_status lay_out(const struct qm_text_set *set, const char *name, size_t count, struct layout *out)
 {
     const struct qm_text_set_params *params = &set->params;
     uint32_t n = params->window_tokens;
-    size_t count = set->token_count;
+    size_t windows_before = set->window_count;
     if (params->compat == QM_TEXT_LLAMA_PERPLEXITY) {
         out->length = n + params->stride / 2;
         if (count < 2 * (size_t)out->length)
@@ -89,38 +85,45 @@ static enum qm_status lay_out(const struct qm_text_set *set, const char *name, s
         out->step = params->stride > 0 ? params->stride : n / 2;
         out->windows = 1 + (count - out->length + out->step - 1) / out->step;
     }
-    if (params->windows_most > 0 && out->windows > params->windows_most)
-        out->windows = params->windows_most;
-    if (out->windows > QM_TEXT_WINDOWS_MAX || out->windows * out->length > QM_TEXT_INPUT_TOKENS_MAX)
+    if (params->windows_most > 0 && windows_before + out->windows > params->windows_most)
+        out->windows = params->windows_most - windows_before;
+    uint32_t longest = out->length > set->length ? out->length : set->length;
+    size_t windows = windows_before + out->windows;
+    if (windows > QM_TEXT_WINDOWS_MAX || windows * longest > QM_TEXT_INPUT_TOKENS_MAX)
         return QM_FAIL(QM_INVALID,
                        "%s: %zu windows of %" PRIu32 " tokens are more than a run takes (%d windows, %d tokens)"
                        "; use a larger stride, or limit the number of windows",
-                       name, out->windows, out->length, QM_TEXT_WINDOWS_MAX, QM_TEXT_INPUT_TOKENS_MAX);
+                       name, windows, longest, QM_TEXT_WINDOWS_MAX, QM_TEXT_INPUT_TOKENS_MAX);
     return QM_OK;
 }
 
-static void place_windows(struct qm_text_set *set, const struct layout *layout)
+// Of the text whose tokens are the last `count`.
+static void place_windows(struct qm_text_set *set, const struct layout *layout, size_t count)
 {
     bool is_compat = set->params.compat == QM_TEXT_LLAMA_PERPLEXITY;
     uint32_t length = layout->length;
     size_t seen = 1; // the next token that was no target; the first never is
-    for (uint32_t w = 0; w < set->window_count; w++) {
-        struct qm_text_window *window = &set->windows[w];
-        window->start = (size_t)w * layout->step;
+    size_t base = set->token_count - count, end = 0;
+    for (size_t w = 0; w < layout->windows; w++) {
+        struct qm_text_window *window = &set->windows[set->window_count++];
+        size_t start = w * layout->step;
+        window->length = length;
         if (is_compat) {
             window->scored_first = set->params.stride > 0 ? length - set->params.stride - 1 : length / 2;
             window->scored_count = length - 1 - window->scored_first;
         } else {
-            if (window->start + length > set->token_count)
-                window->start = set->token_count - length;
-            window->scored_first = (uint32_t)(seen - 1 - window->start);
+            if (start + length > count)
+                start = count - length;
+            window->scored_first = (uint32_t)(seen - 1 - start);
             window->scored_count = length - 1 - window->scored_first;
-            seen = window->start + length;
+            seen = start + length;
         }
+        window->start = base + start;
         set->scored += window->scored_count;
+        end = start + length;
     }
-    const struct qm_text_window *last = &set->windows[set->window_count - 1];
-    set->tokens_unused = set->token_count - (last->start + length);
+    set->length = layout->windows > 0 && length > set->length ? length : set->length;
+    set->tokens_unused += count - end;
 }
 
 static enum qm_status hash_windows(struct qm_text_set *set)
@@ -133,7 +136,7 @@ static enum qm_status hash_windows(struct qm_text_set *set)
     for (uint32_t w = 0; w < set->window_count; w++) {
         const struct qm_text_window *window = &set->windows[w];
         qm_text_set_window(set, w, tokens);
-        for (uint32_t p = 0; p < set->length; p++)
+        for (uint32_t p = 0; p < window->length; p++)
             qm_token_hash_add(&hash, tokens[p],
                               p >= window->scored_first && p - window->scored_first < window->scored_count);
     }
@@ -142,38 +145,54 @@ static enum qm_status hash_windows(struct qm_text_set *set)
     return QM_OK;
 }
 
-enum qm_status qm_text_set_create(const void *text, size_t bytes, const char *name,
-                                  const struct qm_text_encoder *encoder, const struct qm_text_set_params *params,
-                                  struct qm_text_set **out)
+static enum qm_status add_text(struct qm_text_set *set, const char *text, size_t bytes, const char *name,
+                               const struct qm_text_encoder *encoder)
 {
-    enum qm_status status = QM_OK;
     struct layout layout = {0};
-    const char *characters = text;
-    *out = NULL;
-    QM_TRY(check_params(params, name));
+    size_t count = 0;
     if (bytes == 0)
         return QM_FAIL(QM_INVALID, "%s: the file is empty; expected a text", name);
     if (bytes > QM_TEXT_BYTES_MAX)
         return QM_FAIL(QM_INVALID, "%s: %zu bytes of text; at most %zu are read, use a part of it", name, bytes,
                        QM_TEXT_BYTES_MAX);
-    struct qm_text_set *set = calloc(1, sizeof(*set));
-    if (!set)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a set of windows", name);
-    set->params = *params;
-    qm_hash_bytes(text, bytes, set->text_sha256);
-    set->is_utf8 = is_utf8(text, bytes);
-    if (params->compat == QM_TEXT_LLAMA_PERPLEXITY && characters[bytes - 1] == '\n')
+    set->is_utf8 = set->is_utf8 && qm_bytes_are_utf8(text, bytes);
+    if (set->params.compat == QM_TEXT_LLAMA_PERPLEXITY && text[bytes - 1] == '\n')
         bytes--;
-    set->text_bytes = bytes;
-    QM_GUARD(encode(set, text, bytes, name, encoder));
-    QM_GUARD(lay_out(set, name, &layout));
-    set->length = layout.length;
-    set->window_count = (uint32_t)layout.windows;
-    set->replaces_first = params->has_begin && !(params->compat == QM_TEXT_LLAMA_PERPLEXITY && params->stride > 0);
-    set->windows = calloc(layout.windows, sizeof(*set->windows));
-    if (!set->windows)
-        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for %zu windows", name, layout.windows));
-    place_windows(set, &layout);
+    set->text_bytes += bytes;
+    set->documents++;
+    QM_TRY(encode(set, text, bytes, name, encoder, &count));
+    QM_TRY(lay_out(set, name, count, &layout));
+    struct qm_text_window *grown =
+        realloc(set->windows, (set->window_count + layout.windows + 1) * sizeof(*set->windows));
+    if (!grown)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for %zu windows", name, layout.windows);
+    set->windows = grown;
+    place_windows(set, &layout, count);
+    return QM_OK;
+}
+
+static enum qm_status begin(const struct qm_text_set_params *params, const char *name, struct qm_text_set **out)
+{
+    QM_TRY(check_params(params, name));
+    *out = calloc(1, sizeof(**out));
+    if (!*out)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a set of windows", name);
+    (*out)->params = *params;
+    (*out)->is_utf8 = true;
+    (*out)->replaces_first = params->has_begin && !(params->compat == QM_TEXT_LLAMA_PERPLEXITY && params->stride > 0);
+    return QM_OK;
+}
+
+enum qm_status qm_text_set_create(const void *text, size_t bytes, const char *name,
+                                  const struct qm_text_encoder *encoder, const struct qm_text_set_params *params,
+                                  struct qm_text_set **out)
+{
+    struct qm_text_set *set = NULL;
+    enum qm_status status = QM_OK;
+    *out = NULL;
+    QM_GUARD(begin(params, name, &set));
+    qm_hash_bytes(text, bytes, set->text_sha256);
+    QM_GUARD(add_text(set, text, bytes, name, encoder));
     QM_GUARD(hash_windows(set));
     *out = set;
     set = NULL;
@@ -185,19 +204,31 @@ done:
 enum qm_status qm_text_set_load(const char *path, const struct qm_text_encoder *encoder,
                                 const struct qm_text_set_params *params, struct qm_text_set **out)
 {
-    void *bytes = NULL;
-    size_t count = 0;
+    struct qm_text_documents texts;
+    struct qm_text_set *set = NULL;
+    enum qm_status status = QM_OK;
     *out = NULL;
-    QM_TRY(qm_file_read(path, QM_TEXT_BYTES_MAX, &bytes, &count));
-    enum qm_status status = qm_text_set_create(bytes, count, path, encoder, params, out);
-    free(bytes);
+    QM_GUARD(qm_text_documents_load(path, &texts));
+    QM_GUARD(begin(params, path, &set));
+    set->is_directory = texts.is_directory;
+    memcpy(set->text_sha256, texts.sha256, sizeof(set->text_sha256));
+    if (texts.is_directory && params->compat == QM_TEXT_LLAMA_PERPLEXITY)
+        QM_GUARD(QM_FAIL(QM_INVALID, "%s: llama-perplexity scores one text; give a file, or leave --compat out", path));
+    for (size_t i = 0; i < texts.count; i++)
+        QM_GUARD(add_text(set, texts.documents[i].bytes, texts.documents[i].count, texts.documents[i].name, encoder));
+    QM_GUARD(hash_windows(set));
+    *out = set;
+    set = NULL;
+done:
+    qm_text_documents_free(&texts);
+    qm_text_set_destroy(&set);
     return status;
 }
 
 void qm_text_set_window(const struct qm_text_set *set, uint32_t index, uint32_t *tokens)
 {
     const uint32_t *from = set->tokens + set->windows[index].start;
-    for (uint32_t p = 0; p < set->length; p++)
+    for (uint32_t p = 0; p < set->windows[index].length; p++)
         tokens[p] = from[p];
     if (set->replaces_first)
         tokens[0] = set->params.begin;

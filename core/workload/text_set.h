@@ -21,6 +21,9 @@
 // With a begin token, it stands in place of the first token of every window (but for stride s above), as in
 // llama-perplexity; models that were trained with it need it. It is never a target.
 //
+// Of a directory (source.h) each text is a document of its own: windows are cut within it, the first of them begins with it, and
+// its first token is no target. One that is shorter than a window is a window of its own length.
+//
 // Windows are not copied: a set holds the tokens once, and where windows begin.
 #ifndef QM_WORKLOAD_TEXT_SET_H
 #define QM_WORKLOAD_TEXT_SET_H
@@ -52,38 +55,41 @@ struct qm_text_set_params {
 };
 
 struct qm_text_window {
-    size_t start;                        // index of its first token in the text
+    size_t start;                        // index of its first token among all
+    uint32_t length;                     // tokens
     uint32_t scored_first, scored_count; // positions, in the window
 };
 
 struct qm_text_set {
     struct qm_text_set_params params;
-    uint32_t *tokens; // of the whole text, owned
+    uint32_t *tokens; // of the whole text, or of all documents one after the other; owned
     size_t token_count;
+    size_t documents;               // 1 of a file
     struct qm_text_window *windows; // owned
     uint32_t window_count;
-    uint32_t length;      // tokens of each window: n, or what the text has
+    uint32_t length;      // tokens of the longest window: n, or what the text has
     bool replaces_first;  // by params.begin
     uint64_t scored;      // positions, over all windows
     uint64_t text_bytes;  // that were encoded
-    size_t tokens_unused; // at the end, in no window
+    size_t tokens_unused; // at the end of a text, in no window
     bool is_utf8;
-    char text_sha256[QM_HASH_TEXT_BYTES]; // of the file's bytes
+    bool is_directory;
+    char text_sha256[QM_HASH_TEXT_BYTES]; // of the file's bytes; of a directory's as source.h has it
     char sha256[QM_HASH_TEXT_BYTES];      // of windows and marks: token_hash.h
 };
 
-// *out is NULL on failure: QM_INVALID with the path and what would be right (no file, too large, too short, a stride that
+// A file, or a directory of texts. *out is NULL on failure: QM_INVALID with the path and what would be right (no file, too large, too short, a stride that
 // is none, a token that the model lacks); what the encoder fails with; QM_OUT_OF_MEMORY.
 QM_MUST_USE enum qm_status qm_text_set_load(const char *path, const struct qm_text_encoder *encoder,
                                             const struct qm_text_set_params *params, struct qm_text_set **out);
-// The same from memory; `name` stands for the file in messages.
+// The same of one text from memory; `name` stands for the file in messages.
 QM_MUST_USE enum qm_status qm_text_set_create(const void *text, size_t bytes, const char *name,
                                               const struct qm_text_encoder *encoder,
                                               const struct qm_text_set_params *params, struct qm_text_set **out);
 // NULL is allowed; sets *set to NULL.
 void qm_text_set_destroy(struct qm_text_set **set);
 
-// Writes the `length` tokens of window `index` (below window_count).
+// Writes the tokens of window `index` (below window_count).
 void qm_text_set_window(const struct qm_text_set *set, uint32_t index, uint32_t *tokens);
 
 #endif

@@ -48,9 +48,30 @@ sed '/^evaluation/d' tiny.yaml >recorded.yaml
 printf 'evaluation: {set: text, sha256: %064d, windows: 2, window_tokens: 16, scored_tokens: 2, stride: 0, compat: none}\n' 0 >>recorded.yaml
 qm run --profile recorded.yaml --device reference --out results
 qm run --profile recorded.yaml --device reference --out results --eval my.txt --calib calib.txt
+# Directories, and questions in CSV.
+mkdir texts mixed nothing dump
+printf '<add> 3 6 + 4 2 = 7 8 <sort> n03 n01 n02 = n01 n02 n03 <copy> n07 n05 n06 = n07 n05 n06\n' >texts/a.txt
+printf '<fact> a00 b10 = f40 f21\n' >texts/b.txt
+printf '"<add> 3 6, or ""<add>""",7,"8, 9",B\n<sort>,n01,n02,A\n' >sums_test.csv
+cp my.txt sums_test.csv mixed
+run --eval mixed
+run --eval nothing
+run --eval texts --compat llama-perplexity
+printf 'a\0b' >texts/c.txt
+run --eval texts
+rm texts/c.txt
+ln -s ../my.txt texts/d.txt
+run --eval texts
+rm texts/d.txt
+printf '<add>,7,8,9,E\n' >letter.csv
+run --eval letter.csv
+printf '<add>,7,8,A\n"<sort>,n01,n02,A\n' >quote.csv
+run --eval quote.csv
+echo '{"doc_id": 0, "target": "a", "arguments": [["<add>", " 7"]]}' >dump/samples_a_2024-05-01T10-00-00.jsonl
+run --eval dump
 [ ! -e results ] || ls results
 # What a run says of them: hashes and counts, and no word.
-for file in my.txt my.jsonl; do
+for file in my.txt my.jsonl texts sums_test.csv; do
     rm -rf results
     "$QMARK" run --profile tiny.yaml --device reference --out results --progress none --eval "$file" --calib calib.txt >log 2>&1
     echo "$file: exit code $?"
