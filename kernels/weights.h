@@ -1,8 +1,8 @@
 // Decoders of weights: what a word of codes and its scale stand for. Read by product.h and dequantize.h.
 //
 // Codes lie in panels of 16 columns (n), packed along k in steps of 32: word (panel, w, lane) at
-// (panel * words + w) * 16 + lane; a step has as many words as a code has bits. 3 and 6 bits are two planes: the low 2 or
-// 4 bits, then the rest. Where scales lie and what they are: core/quant/layout.h.
+// (panel * words + w) * 16 + lane; a step has as many words as a code has bits. 3, 5 and 6 bits are two planes: the low 2
+// or 4 bits, then the rest. Where scales lie and what they are: core/quant/layout.h.
 //
 //   QM_DECODE_EIGHT(base, eight)   declares w0..w7: weights 8 eight .. 8 eight + 7 of a step whose first word, for the
 //                                  vector's first column, is at `base`; qm_acc of QM_VW columns. Integers where products
@@ -154,6 +154,13 @@
     qm_iv u0 = QM_SIGNED_WORD(base, (eight) / 2) >> (16 * ((eight) % 2));                                              \
     QM_EIGHT(QM_TWO)
 
+#elif defined(QM_WEIGHT_Q5_K)
+#define QM_CODE_WORDS 5u
+#define QM_FIVE(j) QM_CODE(((u0 >> (4 * (j))) & 15) + (((u1 >> (j)) & 1) << 4))
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    qm_iv u0 = QM_SIGNED_WORD(base, eight), u1 = QM_SIGNED_WORD(base, 4) >> (8 * (eight));                             \
+    QM_EIGHT(QM_FIVE)
+
 #elif defined(QM_WEIGHT_Q6_K)
 #define QM_CODE_WORDS 6u
 #define QM_SIX(j) QM_CODE(((u0 >> (4 * (j))) & 15) + (((u1 << (30 - 2 * (j))) >> 30) << 4))
@@ -241,7 +248,7 @@
     qm_uv pair = QM_SCALE_WORD(steps, step);                                                                           \
     qm_fv scale = qm_half_low(pair), offset = qm_half_high(pair);
 
-#elif defined(QM_WEIGHT_Q4_K)
+#elif defined(QM_WEIGHT_Q4_K) || defined(QM_WEIGHT_Q5_K)
 // 16 bytes for 8 steps: d, dmin, then 6 bits each: scales 0 to 3 and mins 0 to 3 in the low bits of bytes 0 to 3 and 4 to
 // 7, those of 4 to 7 in the nibbles of bytes 8 to 11, their upper two bits at the top of bytes 0 to 7.
 #define QM_WEIGHT_GROUPS

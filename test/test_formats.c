@@ -251,11 +251,8 @@ static void law_of(enum qm_weight_format format, struct law *law)
         enum qm_weight_format format;
         double limit;
         uint32_t last;
-    } blocks[] = {{QM_WEIGHT_Q8_0, 65504.0 * 127, 127},
-                  {QM_WEIGHT_Q4_0, 65504.0 * 8, 8},
-                  {QM_WEIGHT_Q4_1, 65504, 15},
-                  {QM_WEIGHT_Q4_K, 0x1p20, 15},
-                  {QM_WEIGHT_Q6_K, 0x1p26, 32}};
+    } blocks[] = {{QM_WEIGHT_Q8_0, 65504.0 * 127, 127}, {QM_WEIGHT_Q4_0, 65504.0 * 8, 8}, {QM_WEIGHT_Q4_1, 65504, 15},
+                  {QM_WEIGHT_Q4_K, 0x1p20, 15},         {QM_WEIGHT_Q5_K, 0x1p20, 31},     {QM_WEIGHT_Q6_K, 0x1p26, 32}};
     *law = (struct law){.codec = codec, .format = format, .limit = 0x1.fffffep127};
     integers_to(law, 127);
     if (codec->family->fit && codec->high > 0) {

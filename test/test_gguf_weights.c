@@ -10,11 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/gguf_model.h"
-#include "model/weights.h"
 #include "quant/ggml_blocks.h"
-#include "test/gguf_writer.h"
-#include "test/random_model.h"
+#include "test/gguf_models.h"
 
 static const struct {
     struct kind kind;
@@ -26,95 +23,12 @@ static const struct {
     {{"Qwen3ForCausalLM", true, QM_DTYPE_F32, 64, 96, 32, 40, "", ""}, "qwen3"},
 };
 
-static void put_number(struct gguf_writer *w, const char *architecture, const char *name, uint32_t value)
-{
-    char key[96];
-    snprintf(key, sizeof(key), "%s.%s", architecture, name);
-    gguf_put_key(w, key, 4);
-    gguf_put_u32(w, value);
-}
-
-static void put_real(struct gguf_writer *w, const char *architecture, const char *name, float value)
-{
-    char key[96];
-    snprintf(key, sizeof(key), "%s.%s", architecture, name);
-    gguf_put_key(w, key, 6);
-    gguf_put(w, &value, sizeof(value));
-}
-
-// Rows as convert_hf_to_gguf.py permutes queries and keys of Llama: reshape(heads, 2, width / 2, ...).swapaxes(1, 2).
-static void permute(float *values, uint32_t rows, uint32_t columns, uint32_t width)
-{
-    float *copy = malloc((size_t)rows * columns * sizeof(*copy));
-    memcpy(copy, values, (size_t)rows * columns * sizeof(*copy));
-    for (uint32_t head = 0; head < rows / width; ++head)
-        for (uint32_t half = 0; half < 2; ++half)
-            for (uint32_t i = 0; i < width / 2; ++i)
-                memcpy(values + (size_t)(head * width + 2 * i + half) * columns,
-                       copy + (size_t)(head * width + half * (width / 2) + i) * columns, columns * sizeof(*values));
-    free(copy);
-}
-
-// The model of `directory` as m.gguf there: vectors F32, matrices Q8_0 or F32. `bad` is the matrix, from 1 on, whose scale of
-// block 2 is infinite.
+// Matrices Q8_0 or F32. `bad` is the matrix, from 1 on, whose scale of block 2 is infinite.
 static void convert(const struct qm_model_config *c, const char *architecture, bool is_quantized, int bad)
 {
-    struct gguf_writer w, data = {0};
-    struct qm_weights from;
-    int matrix = 0;
-    size_t count = qm_weight_count(c) - (c->tied_head ? 1 : 0);
-    CHECK(qm_weights_open(directory, &from));
-    gguf_begin(&w, 3, count, 10);
-    gguf_put_key(&w, "general.architecture", 8), gguf_put_string(&w, architecture);
-    put_number(&w, architecture, "embedding_length", c->own.hidden);
-    put_number(&w, architecture, "feed_forward_length", c->own.intermediate);
-    put_number(&w, architecture, "block_count", c->layers);
-    put_number(&w, architecture, "attention.head_count", c->heads);
-    put_number(&w, architecture, "attention.head_count_kv", c->kv_heads);
-    put_number(&w, architecture, "attention.key_length", c->own.head_dim);
-    put_number(&w, architecture, "context_length", c->context);
-    put_real(&w, architecture, "attention.layer_norm_rms_epsilon", c->norm_epsilon);
-    put_real(&w, architecture, "rope.freq_base", (float)c->rope_theta);
-    for (size_t i = 0; i < qm_weight_count(c); ++i) {
-        enum qm_role role;
-        uint32_t layer, rows, columns;
-        char name[QM_GGUF_NAME_BYTES], plain[QM_WEIGHT_NAME_BYTES], full[QM_WEIGHT_NAME_BYTES + 8];
-        qm_weight_at(c, i, &role, &layer);
-        if (role == QM_ROLE_HEAD && c->tied_head)
-            continue;
-        qm_role_own_shape(c, role, &rows, &columns);
-        qm_role_weight_name(role, layer, plain);
-        snprintf(full, sizeof(full), "%s%s", plain, qm_role_name_ending(role));
-        qm_gguf_weight_name(role, layer, name);
-        size_t values = (size_t)rows * columns;
-        float *floats = malloc(values * sizeof(*floats));
-        CHECK(qm_weights_floats(qm_weights_find(&from, full), 0, values, floats));
-        bool is_vector = qm_role_is_vector(role);
-        if (strcmp(architecture, "llama") == 0 && (role == QM_ROLE_Q || role == QM_ROLE_K))
-            permute(floats, rows, columns, c->own.head_dim);
-        gguf_put_tensor(&w, name, is_vector ? 1 : 2, (const uint64_t[]){columns, rows},
-                        is_vector || !is_quantized ? QM_GGUF_F32 : QM_GGUF_Q8_0, data.count);
-        if (is_vector || !is_quantized) {
-            gguf_put(&data, floats, values * sizeof(*floats));
-        } else {
-            ++matrix;
-            for (size_t v = 0; v < values; v += 32) {
-                uint8_t block[34];
-                qm_ggml_q8_0_encode(floats + v, block);
-                if (matrix == bad && v == 64)
-                    block[0] = 0, block[1] = 0x7c;
-                gguf_put(&data, block, sizeof(block));
-            }
-        }
-        gguf_pad(&data, 32);
-        free(floats);
-    }
-    gguf_pad(&w, 32);
-    gguf_put(&w, data.bytes, data.count);
-    CHECK(qm_file_write(in_directory("m.gguf"), w.bytes, w.count));
-    qm_weights_close(&from);
-    free(w.bytes);
-    free(data.bytes);
+    const struct gguf_conversion how = {
+        .architecture = architecture, .type = is_quantized ? QM_GGUF_Q8_0 : QM_GGUF_F32, .bad = bad};
+    gguf_convert(c, &how, in_directory("m.gguf"));
 }
 
 static struct qm_model *load_path(const char *path, uint64_t whole_bytes)

@@ -190,6 +190,7 @@ static const char *const schemes[] = {"f32", // first: what the others cost is b
                                       "q8_0a16",
                                       "q4_0a8",
                                       "q4_ka16",
+                                      "q5_ka16",
                                       "q6_ka8",
                                       "w4a16-g32+lm_head=f16+*.down_proj=w8a8"};
 

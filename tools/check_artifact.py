@@ -114,6 +114,16 @@ def q4_k(block):
     return [d * s[i // 32] * q[i] - dmin * m[i // 32] for i in range(256)]
 
 
+def q5_k(block):
+    d, dmin = struct.unpack_from("<ee", block)
+    p, fifth = block[4:16], block[16:48]
+    s = [p[j] & 63 for j in range(4)] + [p[8 + j] & 15 | (p[j] >> 6) << 4 for j in range(4)]
+    m = [p[4 + j] & 63 for j in range(4)] + [p[8 + j] >> 4 | (p[4 + j] >> 6) << 4 for j in range(4)]
+    q = [code for first in range(0, 128, 32) for code in nibbles(block[48 + first : 80 + first])]
+    q = [q[i] | (fifth[i % 32] >> i // 32 & 1) << 4 for i in range(256)]
+    return [d * s[i // 32] * q[i] - dmin * m[i // 32] for i in range(256)]
+
+
 def q6_k(block):
     low, high, s = block[:128], block[128:192], block[192:208]
     d = half(int.from_bytes(block[208:], "little"))
@@ -126,7 +136,7 @@ def q6_k(block):
     return values
 
 
-BLOCKS = {"q8_0": (34, q8_0), "q4_0": (18, q4_0), "q4_1": (20, q4_1), "q4_k": (144, q4_k), "q6_k": (210, q6_k)}
+BLOCKS = {"q8_0": (34, q8_0), "q4_0": (18, q4_0), "q4_1": (20, q4_1), "q4_k": (144, q4_k), "q5_k": (176, q5_k), "q6_k": (210, q6_k)}
 
 # ---- Weights --------------------------------------------------------------------------------------------------------
 

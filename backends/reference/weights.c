@@ -45,6 +45,7 @@ static const struct format {
     {"QM_WEIGHT_W2", CODE_SIGNED, 2, SCALE_HALF, 0, 0},
     {"QM_WEIGHT_W2Z", CODE_UNSIGNED, 2, SCALE_HALF_ZERO, 0, 0},
     {"QM_WEIGHT_Q4_K", CODE_UNSIGNED, 4, SCALE_Q4_K, 0, 0},
+    {"QM_WEIGHT_Q5_K", CODE_UNSIGNED, 5, SCALE_Q4_K, 0, 0},
     {"QM_WEIGHT_Q6_K", CODE_SIGNED, 6, SCALE_Q6_K, 0, 0},
     {"QM_WEIGHT_E4M3", CODE_SMALL_FLOAT, 8, SCALE_CHANNEL, 4, 3},
     {"QM_WEIGHT_E5M2", CODE_SMALL_FLOAT, 8, SCALE_CHANNEL, 5, 2},
@@ -98,7 +99,7 @@ static uint32_t code_at(const struct qm_oracle_weights *w, uint32_t n, uint32_t 
 {
     uint32_t bits = w->format->bits, steps = w->k / 32, in_step = i % 32;
     const uint32_t *step = w->words + ((size_t)(n / 16) * steps * bits + (size_t)(i / 32) * bits) * 16 + n % 16;
-    uint32_t low_bits = bits == 3 ? 2 : bits == 6 ? 4 : bits, per = 32 / low_bits;
+    uint32_t low_bits = bits == 3 ? 2 : bits == 5 || bits == 6 ? 4 : bits, per = 32 / low_bits;
     uint32_t code = field(step[(size_t)(in_step / per) * 16], in_step % per, low_bits);
     if (low_bits != bits) {
         uint32_t high_bits = bits - low_bits, high_per = 32 / high_bits;

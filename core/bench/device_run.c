@@ -378,6 +378,7 @@ static enum qm_status load_schemes(struct qm_session *session)
         }
         run->weight_bytes = (uint64_t)json_integer_value(json_object_get(answer, "weight_bytes"));
         run->cache_bytes = (uint64_t)json_integer_value(json_object_get(answer, "cache_bytes"));
+        run->repack_ns = (uint64_t)json_integer_value(json_object_get(answer, "repack_ns"));
         run->variants = json_incref(json_object_get(answer, "variants"));
         if (!session->run->start)
             session->run->start = json_incref(json_object_get(answer, "start"));

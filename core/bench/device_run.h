@@ -35,7 +35,10 @@ struct qm_prepared_scheme {
 struct qm_prepared {
     const struct qm_profile *profile;
     const struct qm_model *model;
-    const char *model_path; // directory or GGUF file; its name is the model's
+    const char *model_path;                 // directory or GGUF file; its name is the model's
+    const struct qm_model *reference_model; // whose logits the model is scored against; NULL: the model's own in fp32
+    const char *reference_path;             // then; its name is that model's
+    bool lacks_reference; // somebody quantized the model and nobody named the one it was: nothing is said against fp32
     const struct qm_evaluation *evaluation;
     const struct qm_evaluation *calibration;
     uint32_t overlap; // examples (of a text, windows) of `evaluation` that stand in `calibration`, too
@@ -61,6 +64,7 @@ struct qm_scheme_run {
     enum qm_status status; // QM_OK, QM_WRONG_RESULT, QM_UNSUPPORTED, QM_INTERRUPTED; else failed
     char reason[512];
     uint64_t weight_bytes, cache_bytes;
+    uint64_t repack_ns; // host time that bringing the artifact into the device's layout took
     struct qm_token_scores *scores, *decode_scores; // of the whole set; of the decode points of full groups
     size_t decode_scored;
     // How far the KL divergences of `scores` may be above, by what the reference left out: their sum, and the largest.

@@ -379,6 +379,8 @@ static enum qm_status summarize(struct qm_session *session, size_t scheme)
     struct qm_scheme_run *run = &session->run->schemes[scheme];
     struct qm_derived derived = {0};
     enum qm_status status = qm_derive_accuracy(evaluation, bootstrap, run->scores, &derived);
+    if (status == QM_OK && session->prepared->lacks_reference)
+        qm_derived_forget_reference(&derived);
     run->summary = derived.summary;
     run->cells = derived.cells;
     run->details = derived.details;
@@ -388,7 +390,10 @@ static enum qm_status summarize(struct qm_session *session, size_t scheme)
     if (run->decode_scored == 0)
         return QM_OK;
     run->decode_scores->count = run->decode_scored; // room was made for the most there could be
-    return qm_derive_plain(evaluation, bootstrap, run->decode_scores, run->decode_scored, &run->decode_summary);
+    QM_TRY(qm_derive_plain(evaluation, bootstrap, run->decode_scores, run->decode_scored, &run->decode_summary));
+    if (session->prepared->lacks_reference)
+        qm_summary_forget_reference(run->decode_summary);
+    return QM_OK;
 }
 
 uint32_t qm_session_group_count(const struct qm_session *session)

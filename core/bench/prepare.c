@@ -7,6 +7,7 @@
 
 #include "bench/devices.h"
 #include "bench/prepare_deployment.h"
+#include "bench/prepare_reference.h"
 #include "bench/prepare_sets.h"
 #include "bench/reference_answers.h"
 #include "bench/reference_host.h"
@@ -116,6 +117,37 @@ static enum qm_status load_model(const struct qm_preparation_params *params, str
     return QM_OK;
 }
 
+enum qm_status qm_preparation_choose_schemes(const char *model, const char *schemes, struct qm_profile *profile)
+{
+    enum qm_profile_model built_in;
+    struct qm_model *headers = NULL;
+    if (schemes)
+        return qm_profile_select_schemes(profile, schemes);
+    if (!model || qm_profile_model_find(model, &built_in) || !profile->is_stock)
+        return QM_OK;
+    const struct qm_model_load_params load = {.multiple = 32, .only_headers = true};
+    if (qm_model_load_with(model, &load, &headers) != QM_OK)
+        return QM_OK; // what is wrong with it is said when it is loaded
+    bool is_quantized = headers->own != NULL;
+    qm_model_destroy(&headers);
+    return is_quantized ? qm_profile_select_schemes(profile, QM_SCHEME_OWN_NAME) : QM_OK;
+}
+
+enum qm_status qm_preparation_bind_schemes(struct qm_profile *profile, const struct qm_model *model, const char *name)
+{
+    for (size_t i = 0; i < profile->scheme_count; ++i) {
+        struct qm_scheme *scheme = &profile->schemes[i];
+        if (scheme->is_own && !model->own)
+            return QM_FAIL(
+                QM_INVALID,
+                "scheme '%s' runs the codes of a model that somebody quantized, and %s has floats; use schemes "
+                "such as f16 or w8a16",
+                scheme->name, name);
+        qm_scheme_bind(scheme, model->own);
+    }
+    return QM_OK;
+}
+
 static enum qm_status set_widen(struct qm_preparation *p, uint64_t widen)
 {
     if (widen > QM_PROFILE_WIDEN_MAX || (widen & (widen - 1)) != 0)
@@ -139,13 +171,14 @@ static enum qm_status set_fit(struct qm_preparation *p, uint64_t widen)
 // Of a small model the reference backend's numbers are exact, and cheap.
 static enum qm_status check_on_device(const struct qm_preparation *p)
 {
-    if (qm_reference_is_on_host(p->model))
+    const struct qm_model *model = p->reference_model ? p->reference_model : p->model;
+    if (qm_reference_is_on_host(model))
         return QM_OK;
     return QM_FAIL(QM_INVALID,
                    "--reference-on-device is for models of more than %" PRIu64
                    " parameters; the reference backend computes "
                    "fp32 of this one, with %" PRIu64 ", exactly: leave it out",
-                   QM_REFERENCE_HOST_PARAMETERS, p->model->parameters);
+                   QM_REFERENCE_HOST_PARAMETERS, model->parameters);
 }
 
 enum qm_status qm_preparation_read(const struct qm_preparation_params *params, struct qm_preparation **out)
@@ -157,8 +190,9 @@ enum qm_status qm_preparation_read(const struct qm_preparation_params *params, s
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory to prepare a run");
     QM_GUARD(params->profile_node ? qm_profile_read(params->profile_node, &p->profile)
                                   : qm_profile_load(params->profile, &p->profile));
-    if (params->schemes)
-        QM_GUARD(qm_profile_select_schemes(&p->profile, params->schemes));
+    // A result's profile says itself which schemes were run, and calibrating is quantizing anew.
+    const char *chosen_for = params->only_artifacts || params->profile_node ? NULL : params->model;
+    QM_GUARD(qm_preparation_choose_schemes(chosen_for, params->schemes, &p->profile));
     if (params->exact_match)
         QM_GUARD(qm_profile_set_exact_match(&p->profile, params->exact_match));
     if (params->has_evaluation_seed) {
@@ -174,6 +208,9 @@ enum qm_status qm_preparation_read(const struct qm_preparation_params *params, s
     else if (params->widen)
         QM_GUARD(set_widen(p, params->widen));
     QM_GUARD(load_model(params, p));
+    QM_GUARD(
+        qm_preparation_bind_schemes(&p->profile, p->model, p->is_users_model ? p->model_path : "the built-in model"));
+    QM_GUARD(qm_preparation_read_reference(params, p));
     if (params->on_device)
         QM_GUARD(check_on_device(p));
     QM_GUARD(qm_preparation_read_sets(p, params));
@@ -234,9 +271,14 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
         on_device.tier = qm_profile_tier_name(p->profile.tier);
         reference.on_device = &on_device;
     }
+    struct qm_reference_params fp32 = reference; // the model that is scored against
+    fp32.model = p->reference_model ? p->reference_model : p->model;
     p->prepared = (struct qm_prepared){.profile = &p->profile,
                                        .model = p->model,
                                        .model_path = p->model_path,
+                                       .reference_model = p->reference_model,
+                                       .reference_path = params->reference,
+                                       .lacks_reference = p->model->own && !p->reference_model,
                                        .evaluation = p->evaluation,
                                        .calibration = p->calibration,
                                        .overlap = p->overlap,
@@ -261,7 +303,7 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
         struct qm_evaluation verified = *p->evaluation;
         verified.set.windows = p->prepared.verify_windows;
         verified.scored_count = 0;
-        QM_TRY(qm_reference_fp32_rows(&reference, qm_model_is_part(p->model) ? &verified : p->evaluation,
+        QM_TRY(qm_reference_fp32_rows(&fp32, qm_model_is_part(p->model) ? &verified : p->evaluation,
                                       p->prepared.verify_windows, &p->reference));
     }
     p->prepared.reference = p->reference;
@@ -270,7 +312,7 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
         on_device.device_count = 1;
     }
     if (!params->only_artifacts)
-        QM_TRY(make_answers(p, &reference));
+        QM_TRY(make_answers(p, &fp32));
     for (size_t s = 0; s < p->profile.scheme_count; ++s)
         qm_reference_add_options(&p->profile.schemes[s], &reference.options);
     for (size_t s = 0; s < p->profile.scheme_count; ++s) {
@@ -303,6 +345,7 @@ void qm_preparation_destroy(struct qm_preparation **preparation)
     qm_requests_free(&p->requests);
     qm_preparation_free_sets(p);
     qm_model_destroy(&p->model);
+    qm_model_destroy(&p->reference_model);
     free(p);
     *preparation = NULL;
 }

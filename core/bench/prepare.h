@@ -10,7 +10,8 @@ struct qm_preparation {
     char model_directory[QM_PATH_BYTES]; // where tokenizer.json and the like are looked for
     bool is_users_model;                 // not the built-in one
     struct qm_model *model;
-    struct qm_tokenizer *tokenizer; // of the model's directory, where a user's file asks for it; else NULL
+    struct qm_model *reference_model; // of --reference; NULL: the model is its own
+    struct qm_tokenizer *tokenizer;   // of the model's directory, where a user's file asks for it; else NULL
     // Empty where the set is built in; its evaluation is then below alone.
     struct qm_user_set evaluation_file, calibration_file;
     struct qm_evaluation *evaluation, *calibration; // owned where they are built in
@@ -30,6 +31,8 @@ struct qm_preparation_params {
     const struct qm_node *profile_node; // the profile as a tree, such as a result's, in place of `profile`; may be NULL
     const char *schemes;                // list, or NULL: the profile's
     const char *model;                  // "built-in", "built-in-outliers" or a directory; NULL: the profile's
+    const char *
+        reference; // --reference: a model of floats that `model` is scored against; NULL: `model` itself, unless it is quantized
     const char *cache_directory;
     uint64_t layers;   // only so many of the model, from the first on, without accuracy; 0: all
     uint64_t widen;    // as --widen has it: a power of two up to QM_PROFILE_WIDEN_MAX; 0: the profile's
@@ -58,6 +61,13 @@ QM_MUST_USE enum qm_status qm_preparation_read(const struct qm_preparation_param
 QM_MUST_USE enum qm_status qm_preparation_make(struct qm_preparation *preparation,
                                                const struct qm_preparation_params *params, qm_progress progress,
                                                void *progress_context);
+// Keeps the schemes of a list, if there is one. Without it, where the profile is one of ours as it is, a model that somebody
+// quantized is run in `file`, beside the baseline: what it costs and gains is asked of it as it is. `model` as --model has it.
+QM_MUST_USE enum qm_status qm_preparation_choose_schemes(const char *model, const char *schemes,
+                                                         struct qm_profile *profile);
+// Says to every scheme `file` what it stands for in the model, which outlives the profile. QM_INVALID where that has floats.
+QM_MUST_USE enum qm_status qm_preparation_bind_schemes(struct qm_profile *profile, const struct qm_model *model,
+                                                       const char *name);
 // What the groups of all schemes divide: the sizes of a model are padded to multiples of it, for all schemes alike.
 uint32_t qm_preparation_padding(const struct qm_profile *profile);
 // The directory of a model that is named as --model has it, a built-in one by its name.

@@ -118,6 +118,7 @@ struct qm_raw_scheme {
 struct qm_raw {
     const struct qm_profile *profile;
     const struct qm_evaluation *evaluation;
+    bool lacks_reference; // what is scored against the reference says nothing (device_run.h)
     uint32_t widen;
     const char *tile;                                     // of the kernels; "" where the device did not come so far
     const char *tuned;                                    // what "+tuned" in it stands for (kernel/configure.h), or ""

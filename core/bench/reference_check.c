@@ -80,7 +80,7 @@ static uint64_t check_bytes(const struct qm_model *model)
 static uint64_t check_bytes_max(const struct qm_model *model, const struct qm_reference_host_options *options)
 {
     uint64_t most = model->file_bytes + QM_REFERENCE_CHECK_BYTES;
-    return model->file && most < options->check_bytes_max ? most : options->check_bytes_max;
+    return model->file && !model->values && most < options->check_bytes_max ? most : options->check_bytes_max;
 }
 
 enum qm_status qm_reference_host_check(const struct qm_reference_params *params, const struct qm_evaluation *evaluation,

@@ -37,6 +37,7 @@ static struct qm_preparation_params preparation_params(const struct qm_rerun_par
     return (struct qm_preparation_params){.profile_node = qm_node_child(params->record, "profile"),
                                           .schemes = params->schemes,
                                           .model = params->model,
+                                          .reference = params->reference,
                                           .evaluation_file = params->evaluation_file,
                                           .calibration_file = params->calibration_file,
                                           .deployment_file = params->deployment_file,

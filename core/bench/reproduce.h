@@ -12,6 +12,7 @@ struct qm_rerun_params {
     const struct qm_node *record;                   // has passed qm_result_check
     const char *record_path;                        // its samples lie beside it, or do not
     const char *model;                              // a directory, where the record's is no built-in one; or NULL
+    const char *reference;                          // where the record is scored against a model of its own; or NULL
     const char *evaluation_file, *calibration_file; // where the record's sets are a user's own; or NULL
     const char *deployment_file;                    // where the record's requests come from a trace; or NULL
     const char *schemes;                            // list, or NULL: all

@@ -54,7 +54,8 @@ void qm_result_add_answers(struct qm_node *row, const struct qm_raw *raw, size_t
     struct qm_node *accuracy = qm_node_child(row, "accuracy");
     uint32_t confidence = raw->profile->bootstrap.confidence_permille, examples = 0;
     struct qm_paired_summary summary;
-    if (!own->judgement || !qm_node_is_mapping(accuracy))
+    // Without a reference there are no answers to put beside these.
+    if (!own->judgement || raw->lacks_reference || !qm_node_is_mapping(accuracy))
         return;
     struct qm_node *answers = qm_node_add_mapping(accuracy, "answers");
     struct qm_paired_answer *pairs = calloc((size_t)raw->answer_count + 1, sizeof(*pairs));

@@ -20,6 +20,7 @@
 #include "bench/samples.h"
 #include "kernel/configure.h"
 #include "kernel/kernels.h"
+#include "model/file_types.h"
 #include "quant/layout.h"
 #include "record/result.h"
 #include "sys/host.h"
@@ -77,6 +78,7 @@ void qm_result_raw(const struct qm_prepared *prepared, const struct qm_device_ru
     memset(out, 0, sizeof(*out));
     out->profile = prepared->profile;
     out->evaluation = prepared->evaluation;
+    out->lacks_reference = prepared->lacks_reference;
     out->widen = run->widen;
     out->tile = run->tile;
     out->tuned = run->tuned ? run->tuned : "";
@@ -372,6 +374,8 @@ struct qm_node *qm_result_add_scheme(struct qm_node *list, const struct qm_resul
     qm_scheme_hash(scheme->scheme, identity);
     qm_node_set_text(row, "name", scheme->scheme->name);
     qm_node_set_text(row, "identity", identity);
+    if (scheme->scheme->own)
+        qm_node_set_text(row, "formats_sha256", scheme->scheme->own->sha256);
     qm_node_set_text(row, "status", parts->status);
     if (!scheme->is_ok)
         qm_node_set_text(row, "reason", parts->reason[0] ? parts->reason : "undisclosed");
@@ -423,6 +427,35 @@ static void add_reference(struct qm_node *row, const struct qm_reference_rows *r
         qm_node_set_text(node, "unchecked", reference->unchecked);
 }
 
+// The model that was scored against, where it is not this one in float32.
+static void add_reference_model(struct qm_node *model, const struct qm_prepared *prepared)
+{
+    if (prepared->lacks_reference)
+        qm_node_set_text(model, "reference", "none");
+    if (!prepared->reference_model)
+        return;
+    struct qm_node *reference = qm_node_add_mapping(model, "reference");
+    qm_node_set_text(reference, "name", qm_path_name(prepared->reference_path));
+    qm_node_set_text(reference, "sha256", prepared->reference_model->sha256);
+    qm_node_set_u64(reference, "parameters", prepared->reference_model->parameters);
+}
+
+// Of a model that somebody quantized: what its files hold.
+static void add_file(struct qm_node *node, const struct qm_model *model)
+{
+    struct qm_file_type types[QM_FILE_TYPES_MAX];
+    if (!model->own)
+        return;
+    struct qm_node *file = qm_node_add_mapping(node, "file"), *list = qm_node_add_sequence(file, "tensors");
+    size_t count = qm_file_types(model->file, types);
+    for (size_t i = 0; i < count; ++i) {
+        struct qm_node *row = qm_node_append_mapping(list);
+        qm_node_set_text(row, "type", types[i].name);
+        qm_node_set_u64(row, "tensors", types[i].tensors);
+        qm_node_set_u64(row, "bytes", types[i].bytes);
+    }
+}
+
 static void add_scheme(struct qm_node *root, const struct qm_prepared *prepared, const struct qm_device_run *run,
                        const struct qm_raw *raw, size_t s)
 {
@@ -444,6 +477,8 @@ static void add_scheme(struct qm_node *root, const struct qm_prepared *prepared,
                    : scheme->status == QM_INTERRUPTED  ? "skipped"
                                                        : "failed";
     struct qm_node *row = qm_result_add_scheme(qm_node_child(root, "schemes"), &parts);
+    if (scheme->repack_ns > 0)
+        qm_node_set_double(qm_node_child(row, "artifact"), "repack_ms", (double)scheme->repack_ns * 1e-6);
     add_reference(row, prepared->reference, &raw->schemes[s]);
     struct qm_node *memory = qm_node_add_mapping(row, "memory");
     qm_result_set_number(memory, "weights_bytes", scheme->weight_bytes > 0, (double)scheme->weight_bytes,
@@ -499,6 +534,8 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
                           prepared->model->layers_in_file);
     qm_node_set_text(model, "sha256", prepared->model->sha256);
     qm_node_set_u64(model, "parameters", prepared->model->parameters);
+    add_reference_model(model, prepared);
+    add_file(model, prepared->model);
     qm_result_add_size(model, &prepared->model->config, run->widen, run->fit_reason);
     qm_result_add_quantization(model, prepared->model);
     uint64_t baseline_bytes = run->schemes[prepared->profile->baseline].weight_bytes;

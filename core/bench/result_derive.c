@@ -115,6 +115,8 @@ enum qm_status qm_derive_scheme(const struct qm_raw *raw, size_t s, struct qm_de
     if (scheme->decode_scores)
         QM_GUARD(qm_derive_plain(raw->evaluation, bootstrap, scheme->decode_scores, scheme->decode_scores->count,
                                  &out->decode));
+    if (raw->lacks_reference)
+        qm_derived_forget_reference(out);
     if (scheme->agreement)
         QM_GUARD(qm_derive_check(scheme->scheme, raw->widen, scheme->agreement, &out->check));
     if (scheme->widening && scheme->widening->scores)
@@ -123,6 +125,15 @@ done:
     if (status != QM_OK)
         qm_derived_free(out);
     return status;
+}
+
+void qm_derived_forget_reference(struct qm_derived *derived)
+{
+    struct qm_summary *const summaries[] = {derived->summary, derived->cells, derived->decode};
+    for (size_t i = 0; i < sizeof(summaries) / sizeof(*summaries); ++i)
+        if (summaries[i])
+            qm_summary_forget_reference(summaries[i]);
+    qm_details_forget_reference(&derived->details);
 }
 
 void qm_derived_free(struct qm_derived *derived)
@@ -150,7 +161,7 @@ static void add_tasks(struct qm_node *accuracy, const struct qm_evaluation *eval
                          qm_task_difficulty_name(evaluation->cells[c].task, evaluation->cells[c].difficulty));
         qm_node_set_bool(row, "graded", evaluation->cells[c].is_graded);
         qm_node_set_u64(row, "examples", cell->examples);
-        qm_node_set_double(row, "reference", cell->exact_match_reference.value);
+        qm_result_set_value(row, "reference", &cell->exact_match_reference);
         qm_result_set_estimate(row, "value", &cell->exact_match);
     }
 }
@@ -200,6 +211,8 @@ void qm_derive_add_accuracy(struct qm_node *row, const struct qm_raw *raw, size_
     struct qm_node *accuracy = qm_node_add_mapping(row, "accuracy");
     qm_node_set_u64(accuracy, "tokens", summary->tokens);
     qm_node_set_u64(accuracy, "sequences", summary->sequences);
+    if (raw->lacks_reference)
+        qm_node_set_text(accuracy, "reference", QM_RESULT_NO_REFERENCE);
     struct qm_node *kl = qm_node_add_mapping(accuracy, "kl_divergence");
     qm_result_set_estimate(kl, "mean", &m[QM_METRIC_KL_MEAN]);
     qm_result_set_value(kl, "p99", &m[QM_METRIC_KL_P99]);
@@ -216,7 +229,8 @@ void qm_derive_add_accuracy(struct qm_node *row, const struct qm_raw *raw, size_
     qm_node_set_u64(exact, "examples", examples);
     qm_result_set_value(exact, "reference", &m[QM_METRIC_EXACT_MATCH_REFERENCE]);
     qm_result_add_estimate(exact, "ratio", &m[QM_METRIC_EXACT_MATCH_RATIO]);
-    qm_result_add_non_inferiority(exact, summary);
+    if (!raw->lacks_reference)
+        qm_result_add_non_inferiority(exact, summary);
     qm_result_add_details(accuracy, raw->evaluation, &derived->details);
     add_tasks(accuracy, raw->evaluation, derived->cells);
     add_decode_accuracy(accuracy, derived->decode);

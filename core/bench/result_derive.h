@@ -23,6 +23,11 @@ struct qm_derived {
     struct qm_widening_verdict widening; // over the most tokens that there are; means nothing without `before`
 };
 
+// What `accuracy.reference` says where the model was quantized by somebody and no --reference was given.
+#define QM_RESULT_NO_REFERENCE "no reference given"
+// Of such a model: all that compares with a reference is "not measured" (qm_summary_forget_reference).
+void qm_derived_forget_reference(struct qm_derived *derived);
+
 // ---- Parts, for a run that judges while it measures -----------------------------------------------------------------
 
 QM_MUST_USE enum qm_status qm_derive_accuracy(const struct qm_evaluation *evaluation,

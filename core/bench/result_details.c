@@ -17,6 +17,12 @@ static bool is_number(const struct qm_estimate *estimate)
     return estimate->state == QM_ESTIMATE_POINT || estimate->state == QM_ESTIMATE_INTERVAL;
 }
 
+static void set_reference(struct qm_node *row, const struct qm_estimate *reference)
+{
+    if (is_number(reference))
+        set_rounded(row, "reference", reference->value);
+}
+
 static struct qm_node *add_row(struct qm_node *list, enum qm_detail detail, const struct qm_estimate *estimate)
 {
     struct qm_node *row = qm_node_append_mapping(list);
@@ -69,12 +75,12 @@ void qm_result_add_details(struct qm_node *accuracy, const struct qm_evaluation 
         if (!is_number(value))
             continue;
         if (d == QM_DETAIL_SOURCE_KL) {
-            set_rounded(row, "reference", details->values[QM_DETAIL_SOURCE_KL_REFERENCE].value);
+            set_reference(row, &details->values[QM_DETAIL_SOURCE_KL_REFERENCE]);
             qm_node_set_u64(row, "tokens", details->source_tokens);
         } else if (d == QM_DETAIL_CALIBRATION_ERROR) {
-            set_rounded(row, "reference", details->values[QM_DETAIL_CALIBRATION_ERROR_REFERENCE].value);
+            set_reference(row, &details->values[QM_DETAIL_CALIBRATION_ERROR_REFERENCE]);
             set_rounded(row, "noise", details->calibration_noise);
-        } else if (d == QM_DETAIL_OVERCONFIDENCE) {
+        } else if (d == QM_DETAIL_OVERCONFIDENCE && is_number(&details->values[QM_DETAIL_OVERCONFIDENCE_DIFFERENCE])) {
             set_rounded(row, "reference", value->value - details->values[QM_DETAIL_OVERCONFIDENCE_DIFFERENCE].value);
         } else if (d == QM_DETAIL_GREEDY_IDENTICAL) {
             qm_node_set_u64(row, "examples", details->greedy_examples);

@@ -22,6 +22,17 @@ static struct qm_node *add_format(struct qm_node *precision, const char *key, co
     return node;
 }
 
+// Of scheme `file`: what the formats are stands in the rows of the tensors, if the model is at hand.
+static void add_own_format(struct qm_node *precision)
+{
+    struct qm_node *node = qm_node_add_mapping(precision, "weights");
+    qm_node_set_text(node, "format", "the model file's own");
+    qm_node_set_text(node, "storage", "codes and scales as the file has them, each tensor in its own format");
+    qm_node_set_text(node, "scales", "the file's, as each format has them");
+    qm_node_set_text(node, "error", "undisclosed: the file does not say what its tensors were before");
+    qm_node_set_text(node, "bits", "not stated");
+}
+
 static const char *arithmetic_of(const struct qm_scheme *scheme)
 {
     bool is_integer = scheme->activations == QM_ACTIVATION_A8 || scheme->activations == QM_ACTIVATION_A4;
@@ -98,6 +109,9 @@ static void add_tensor_rows(struct qm_node *tensors, const struct qm_artifact *a
         if (qm_weight_codec(kind->format)->scale != QM_SCALE_NONE && scale_max > 0) {
             qm_node_set_double(row, "scale_min", scale_min);
             qm_node_set_double(row, "scale_max", scale_max);
+        }
+        // Of the file's own codes nobody here knows what they were made of.
+        if (qm_weight_codec(kind->format)->scale != QM_SCALE_NONE && scale_max > 0 && kind->bound != QM_BOUND_OWN) {
             qm_node_set_double(row, "clipped_fraction", (double)clipped / (double)values);
             qm_node_set_double(row, "error_worst", worst);
         }
@@ -111,15 +125,23 @@ void qm_disclosure_add_precision(struct qm_node *disclosure, const struct qm_sch
     const struct qm_format_info *weights = qm_weight_format_info(scheme->weights);
     const struct qm_format_info *activations = qm_activation_format_info(scheme->activations);
     struct qm_node *precision = qm_node_add_mapping(disclosure, "precision");
-    add_format(precision, "weights", weights);
+    if (scheme->is_own)
+        add_own_format(precision);
+    else
+        add_format(precision, "weights", weights);
     add_format(precision, "activations", activations);
     add_format(precision, "kv_cache", qm_kv_format_info(scheme->kv));
     qm_node_set_text(precision, "arithmetic", arithmetic_of(scheme));
 
     struct qm_node *tensors = qm_node_add_mapping(disclosure, "tensors");
-    qm_node_set_textf(tensors, "weights", "all linear layers and lm_head %s%s; embedding %s; norm gains float32",
-                      weights->title, scheme->override_count > 0 ? " but for those under formats" : "",
-                      scheme->weights == QM_WEIGHT_F32 ? "float32" : "float16");
+    if (scheme->is_own)
+        qm_node_set_text(tensors, "weights",
+                         "all linear layers and lm_head as the model's file has them; embedding float16, of the file's "
+                         "values; norm gains float32");
+    else
+        qm_node_set_textf(tensors, "weights", "all linear layers and lm_head %s%s; embedding %s; norm gains float32",
+                          weights->title, scheme->override_count > 0 ? " but for those under formats" : "",
+                          scheme->weights == QM_WEIGHT_F32 ? "float32" : "float16");
     char scales[64] = "";
     if (scheme->is_static && scheme->activation_group > 0)
         snprintf(scales, sizeof(scales), ", static scales per %u channels", scheme->activation_group);
@@ -169,7 +191,8 @@ static void add_name(struct qm_node *method, const struct qm_scheme *scheme)
     bool is_block = qm_weight_codec(scheme->weights)->scale == QM_SCALE_BLOCK;
     bool chooses_activations = calibrator == QM_CALIBRATOR_PERCENTILE || calibrator == QM_CALIBRATOR_MSE ||
                                calibrator == QM_CALIBRATOR_ENTROPY || calibrator == QM_CALIBRATOR_SMOOTHQUANT;
-    const char *weights = chooses_weights                                            ? qm_calibrator_name(calibrator)
+    const char *weights = scheme->is_own                                             ? "undisclosed"
+                          : chooses_weights                                          ? qm_calibrator_name(calibrator)
                           : qm_weight_codec(scheme->weights)->scale == QM_SCALE_NONE ? "rounded to nearest"
                           : is_block                                                 ? "ggml's search"
                                                                                      : "absmax";
@@ -209,6 +232,11 @@ void qm_disclosure_add_calibration(struct qm_node *disclosure, const struct qm_s
                                    const struct qm_artifact *artifact, const struct qm_disclosed_sets *sets)
 {
     const struct qm_activation_scales *scales = artifact ? artifact->activations : NULL;
+    if (scheme->is_own && !sets->calibration) { // what the file says of it stands under model.file
+        qm_node_set_text(disclosure, "calibration_set", "undisclosed");
+        qm_node_set_text(disclosure, "calibration_method", "undisclosed");
+        return;
+    }
     add_set(disclosure, sets);
     if (qm_weight_format_info(scheme->weights)->is_float && !sets->calibration) {
         qm_node_set_text(disclosure, "calibration_method", "none");
@@ -229,7 +257,7 @@ void qm_disclosure_add_calibration(struct qm_node *disclosure, const struct qm_s
     struct qm_node *method = qm_node_add_mapping(disclosure, "calibration_method");
     add_name(method, scheme);
     add_parameters(method, scheme, scales);
-    if (!artifact)
+    if (!artifact || scheme->is_own)
         qm_node_set_text(method, "clipped_fraction", "undisclosed");
     else
         qm_node_set_double(method, "clipped_fraction",
@@ -237,11 +265,11 @@ void qm_disclosure_add_calibration(struct qm_node *disclosure, const struct qm_s
                            : count > 0       ? (double)clipped / (double)count
                                              : 0);
     // In units of the step at the value; clipped values, whose fraction stands above, are not counted.
-    if (bound == QM_BOUND_NONE)
-        qm_node_set_text(method, "error_bound", "none");
+    if (bound >= QM_BOUND_NONE)
+        qm_node_set_text(method, "error_bound", bound == QM_BOUND_OWN ? "undisclosed" : "none");
     else
         qm_node_set_double(method, "error_bound", 0.5);
-    if (artifact)
+    if (artifact && !scheme->is_own)
         qm_node_set_double(method, "error_worst", worst);
     else
         qm_node_set_text(method, "error_worst", "undisclosed");

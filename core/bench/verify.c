@@ -340,6 +340,24 @@ static void read_samples(struct qm_verify_state *state, void **bytes, size_t cou
     }
 }
 
+static bool lacks_reference(const struct qm_verify_state *state)
+{
+    return strcmp(qm_node_text_at(state->result, "model.reference", ""), "none") == 0;
+}
+
+// Of a user's quantized file nothing is there but the hash of its formats: what scheme `file` stands for in it.
+static void bind_schemes(struct qm_verify_state *state)
+{
+    for (size_t s = 0; s < state->profile->scheme_count; ++s) {
+        const struct qm_node *row = qm_node_at(qm_node_child(state->result, "schemes"), s);
+        const char *hash = qm_node_text_at(row, "formats_sha256", "");
+        if (!state->profile->schemes[s].is_own || !*hash)
+            continue;
+        snprintf(state->own[s].sha256, sizeof(state->own[s].sha256), "%s", hash);
+        qm_scheme_bind(&state->profile->schemes[s], &state->own[s]);
+    }
+}
+
 static enum qm_status verify(struct qm_verify_state *state, void **bytes, size_t count)
 {
     enum qm_status status = QM_OK;
@@ -372,6 +390,8 @@ static enum qm_status verify(struct qm_verify_state *state, void **bytes, size_t
         qm_hash_bytes(*bytes, count, sha256);
         read_samples(state, bytes, count, widen, &samples);
     }
+    bind_schemes(state);
+    samples.raw.lacks_reference = lacks_reference(state);
     const struct qm_raw *raw = &samples.raw;
     if (!state->samples) {
         plain = calloc(1, sizeof(*plain));
@@ -380,7 +400,8 @@ static enum qm_status verify(struct qm_verify_state *state, void **bytes, size_t
             goto done;
         }
         none.set = state->profile->evaluation;
-        *plain = (struct qm_raw){.profile = state->profile, .widen = widen, .tile = ""};
+        *plain = (struct qm_raw){
+            .profile = state->profile, .lacks_reference = lacks_reference(state), .widen = widen, .tile = ""};
         plain->evaluation = state->evaluation ? state->evaluation : &none;
         plain->scheme_count = state->profile->scheme_count;
         for (size_t s = 0; s < plain->scheme_count; ++s) {

@@ -16,6 +16,7 @@ struct qm_verify_state {
     const struct qm_verifier *verifier;
     const struct qm_node *result;
     struct qm_profile *profile;
+    struct qm_own_formats own[QM_PROFILE_SCHEMES_MAX]; // what `file` is bound to: a hash alone
     struct qm_verification *out;
     const struct qm_samples *samples;  // NULL: absent, or not readable
     const struct qm_model *model;      // NULL: not the built-in one

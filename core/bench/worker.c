@@ -262,6 +262,7 @@ static enum qm_status do_load(struct worker *worker, json_t *request, json_t *an
         struct qm_network_memory memory;
         qm_network_memory(network, &memory);
         json_object_set_new(answer, "weight_bytes", json_integer((json_int_t)memory.weight_bytes));
+        json_object_set_new(answer, "repack_ns", json_integer((json_int_t)memory.repack_ns));
         json_object_set_new(answer, "cache_bytes", json_integer((json_int_t)memory.cache_bytes));
         json_t *variants = json_array();
         for (const char *const *name = qm_network_variants(network); *name; ++name)

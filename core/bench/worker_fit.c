@@ -19,6 +19,7 @@ static enum qm_status read_fit(json_t *request, struct qm_fit_params *params, st
     {
         QM_TRY(qm_scheme_parse(qm_request_text(row, "scheme"), &schemes[index]));
         QM_TRY(qm_artifact_load(qm_request_text(row, "artifact"), &artifacts[index]));
+        qm_scheme_bind(&schemes[index], &artifacts[index]->own);
         params->engine.config = artifacts[index]->config;
         ++params->scheme_count;
     }

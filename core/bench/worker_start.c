@@ -1,5 +1,7 @@
 #include "bench/worker_start.h"
 
+#include <stdlib.h>
+
 #include "bench/worker_device.h"
 #include "sys/heartbeat.h"
 #include "sys/host.h"
@@ -43,6 +45,20 @@ static void load_or_compile(void *context, size_t begin, size_t end)
     }
 }
 
+// Of scheme `file` the artifact says which formats it stands for.
+static enum qm_status make_outline(const struct qm_scheme *scheme, const struct qm_model_config *config,
+                                   const char *path, struct qm_artifact **out)
+{
+    struct qm_scheme bound = *scheme;
+    struct qm_own_formats *own = NULL;
+    if (scheme->is_own)
+        QM_TRY(qm_artifact_load_formats(path, &own));
+    qm_scheme_bind(&bound, own);
+    enum qm_status status = qm_artifact_outline(&bound, config, out);
+    free(own);
+    return status;
+}
+
 enum qm_status qm_worker_start_load(struct qm_worker_start *start, struct qm_engine *engine,
                                     const struct qm_model_config *config, const struct qm_scheme *scheme,
                                     const char *path, struct qm_artifact **out)
@@ -50,7 +66,7 @@ enum qm_status qm_worker_start_load(struct qm_worker_start *start, struct qm_eng
     struct qm_compile_time before;
     struct qm_artifact *outline = NULL;
     struct load load = {.engine = engine, .scheme = scheme, .path = path, .out = out, .status = QM_OK};
-    if (start->is_told || qm_artifact_outline(scheme, config, &outline) != QM_OK)
+    if (start->is_told || make_outline(scheme, config, path, &outline) != QM_OK)
         return qm_artifact_load(path, out);
     load.outline = outline;
     qm_worker_device_compile_time(&before);

@@ -25,6 +25,7 @@ static const struct row {
     {"device", TEXT, offsetof(struct qm_run_options, devices)},
     {"scheme", TEXT, offsetof(struct qm_run_options, schemes)},
     {"model", TEXT, offsetof(struct qm_run_options, model)},
+    {"reference", TEXT, offsetof(struct qm_run_options, reference)},
     {"exact-match", TEXT, offsetof(struct qm_run_options, exact_match)},
     {"eval-seed", WHOLE, offsetof(struct qm_run_options, evaluation_seed)},
     {"eval", TEXT, offsetof(struct qm_run_options, evaluation_file)},
@@ -126,6 +127,11 @@ void qm_run_identity(const struct qm_preparation *preparation, struct qm_journal
     snprintf(out->source, sizeof(out->source), "%s", qm_result_source());
     snprintf(out->profile_hash, sizeof(out->profile_hash), "%s", preparation->profile.hash);
     snprintf(out->model_sha256, sizeof(out->model_sha256), "%s", preparation->model->sha256);
+    if (preparation->reference_model) { // both
+        char both[2 * QM_HASH_TEXT_BYTES];
+        snprintf(both, sizeof(both), "%s %s", preparation->model->sha256, preparation->reference_model->sha256);
+        qm_hash_bytes(both, strlen(both), out->model_sha256);
+    }
 }
 
 static enum qm_status fail_changed(const char *what, const char *then, const char *now)

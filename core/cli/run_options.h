@@ -11,7 +11,7 @@
 
 struct qm_run_options {
     // NULL, UINT64_MAX or false: not given.
-    const char *profile, *devices, *schemes, *model, *exact_match, *tier, *tiles;
+    const char *profile, *devices, *schemes, *model, *reference, *exact_match, *tier, *tiles;
     const char *evaluation_file, *calibration_file, *deployment_file, *compat;
     uint64_t evaluation_seed, widen, layers, evaluation_window, evaluation_stride, evaluation_windows;
     bool fits, allows_overlap, embeds_texts, is_debug;

@@ -64,7 +64,9 @@ static int print_table(const struct qm_preparation *preparation)
         worst_of(scheme->artifact, &steps, &mean_square);
         qm_table_cell(table, "%" PRIu64, scheme->artifact->bytes);
         qm_table_cell(table, "%" PRIu64, scheme->artifact->weight_bytes);
-        if (steps > 0 || qm_weight_format_info(scheme->scheme.weights)->is_float)
+        if (scheme->scheme.is_own)
+            qm_table_cell(table, "own"); // codes of the model's file
+        else if (steps > 0 || qm_weight_format_info(scheme->scheme.weights)->is_float)
             qm_table_cell(table, "%.6f", steps);
         else
             qm_table_cell(table, "none"); // ggml's blocks have steps that differ within a block

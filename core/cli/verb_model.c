@@ -107,14 +107,14 @@ static enum qm_status find_facts(const char *name, const char *profile, const ch
         *cache = '\0'; // no home: no earlier run is known
     QM_TRY(qm_preparation_directory(name, facts->directory));
     QM_TRY(qm_profile_load(profile, &facts->profile));
-    if (schemes)
-        QM_TRY(qm_profile_select_schemes(&facts->profile, schemes));
+    QM_TRY(qm_preparation_choose_schemes(name, schemes, &facts->profile));
     const struct qm_model_load_params params = {.multiple = qm_preparation_padding(&facts->profile),
                                                 .only_headers = true};
     enum qm_status status = qm_model_load_with(facts->directory, &params, &facts->model);
     if (status != QM_OK)
         return status == QM_UNSUPPORTED ? QM_INVALID : status; // a model that cannot be run is bad input
     const struct qm_model_config *config = &facts->model->config;
+    QM_TRY(qm_preparation_bind_schemes(&facts->profile, facts->model, facts->directory));
     for (size_t s = 0; s < facts->profile.scheme_count; ++s)
         QM_TRY(qm_artifact_check_patterns(&facts->profile.schemes[s], config));
     list_dtypes(facts->model->file, facts->dtypes, sizeof(facts->dtypes));

@@ -20,7 +20,8 @@ enum {
 };
 
 struct reproduce_options {
-    const char *device, *schemes, *directory, *model, *evaluation_file, *calibration_file, *deployment_file, *tolerance;
+    const char *device, *schemes, *directory, *model, *reference, *evaluation_file, *calibration_file, *deployment_file,
+        *tolerance;
     uint64_t seconds, runs;
     bool runs_are_given, is_quick, is_relative, allows_changed, as_json;
 };
@@ -172,6 +173,7 @@ static int reproduce(const char *path, const struct reproduce_options *options)
     struct qm_reproduce_params judging = qm_reproduce_defaults();
     struct qm_rerun_params params = {.record_path = path,
                                      .model = options->model,
+                                     .reference = options->reference,
                                      .evaluation_file = options->evaluation_file,
                                      .calibration_file = options->calibration_file,
                                      .deployment_file = options->deployment_file,
@@ -232,6 +234,8 @@ int qm_verb_reproduce(int argc, char **argv)
         {"seconds", QM_OPTION_WHOLE, &o.seconds, "N", "sustained runs of so many seconds at most"},
         {"relative", QM_OPTION_FLAG, &o.is_relative, NULL, "on another device: judge gains over the baseline as well"},
         {"model", QM_OPTION_TEXT, &o.model, "DIR", "the result's model, where it is not built in"},
+        {"reference", QM_OPTION_TEXT, &o.reference, "DIR|FILE",
+         "the model that it was scored against, where one was named"},
         {"eval", QM_OPTION_TEXT, &o.evaluation_file, "FILE", "what was scored, where that is not built in"},
         {"calib", QM_OPTION_TEXT, &o.calibration_file, "FILE", "what was calibrated on, where that is not built in"},
         {"deployment", QM_OPTION_TEXT, &o.deployment_file, "FILE",

@@ -368,6 +368,7 @@ enum qm_status qm_network_create(struct qm_engine *engine, const struct qm_artif
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for a network");
     network->engine = engine;
     network->scheme = *scheme;
+    network->scheme.own = NULL; // which may not live as long
     network->weights = calloc(artifact->tensor_count, sizeof(*network->weights));
     if (!network->weights) {
         status = QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for a network");
@@ -422,5 +423,6 @@ void qm_network_memory(const struct qm_network *network, struct qm_network_memor
     for (size_t i = 0; i < network->weight_count; ++i)
         out->weight_bytes += network->weights[i].bytes;
     out->cache_bytes = network->cache_bytes * network->engine->config.layers;
+    out->repack_ns = network->repack_ns;
     out->kept_cache_bytes = network->kept_cache_bytes * network->engine->config.layers;
 }

@@ -71,6 +71,7 @@ struct qm_network_memory {
     // of a block that is not complete) only. Here all tokens of a context are kept in float16 besides their codes as soon
     // as the last ones stay exact, for a pass may begin at any position.
     uint64_t kept_cache_bytes;
+    uint64_t repack_ns; // host time that bringing codes and scales into the layout took
 };
 void qm_network_memory(const struct qm_network *network, struct qm_network_memory *out);
 

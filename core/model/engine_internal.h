@@ -83,6 +83,7 @@ struct qm_network {
     // Binary16 besides the codes, of positions below exact_length; 0: none (kernels/kv_format.h).
     uint32_t exact_length, k_exact_base, v_exact_base;
     uint64_t kept_cache_bytes; // see struct qm_network_memory
+    uint64_t repack_ns;        // likewise
     char variant_names[QM_NETWORK_VARIANTS_MAX][QM_VARIANT_NAME_BYTES];
     const char *variants[QM_NETWORK_VARIANTS_MAX + 1];
     size_t variant_count;
@@ -95,6 +96,10 @@ QM_MUST_USE enum qm_status qm_network_plan_weight(const struct qm_network *netwo
 // What a part of a linear weight is packed from.
 void qm_weight_part_source(const struct qm_artifact_tensor *tensor, const struct qm_network_weight *weight,
                            uint32_t part, struct qm_layout_shape *shape, struct qm_encoded *encoded);
+// qm_layout_pack, whose time counts.
+QM_MUST_USE enum qm_status qm_network_repack(struct qm_network *network, enum qm_weight_format format,
+                                             const struct qm_layout_shape *shape, const struct qm_encoded *encoded,
+                                             uint32_t *words);
 // Uploads the artifact's tensor number `index` as network->weights[index].
 QM_MUST_USE enum qm_status qm_network_upload_weight(struct qm_network *network, const struct qm_artifact *artifact,
                                                     size_t index);

@@ -14,15 +14,15 @@
 #define ALIGNMENT_MAX 65536u
 
 static const struct qm_gguf_type_info types[] = {
-    {"F32", QM_GGUF_F32, 1, 4, QM_DTYPE_F32, NULL},
-    {"F16", QM_GGUF_F16, 1, 2, QM_DTYPE_F16, NULL},
-    {"BF16", QM_GGUF_BF16, 1, 2, QM_DTYPE_BF16, NULL},
-    {"Q8_0", QM_GGUF_Q8_0, 32, 34, QM_DTYPE_U8, qm_ggml_q8_0_decode},
-    {"Q4_0", QM_GGUF_Q4_0, 32, 18, QM_DTYPE_U8, qm_ggml_q4_0_decode},
-    {"Q4_1", QM_GGUF_Q4_1, 32, 20, QM_DTYPE_U8, qm_ggml_q4_1_decode},
-    {"Q4_K", QM_GGUF_Q4_K, 256, 144, QM_DTYPE_U8, qm_ggml_q4_k_decode},
-    {"Q5_K", QM_GGUF_Q5_K, 256, 176, QM_DTYPE_U8, qm_ggml_q5_k_decode},
-    {"Q6_K", QM_GGUF_Q6_K, 256, 210, QM_DTYPE_U8, qm_ggml_q6_k_decode},
+    {"F32", QM_GGUF_F32, 1, 4, QM_DTYPE_F32, NULL, QM_WEIGHT_F32},
+    {"F16", QM_GGUF_F16, 1, 2, QM_DTYPE_F16, NULL, QM_WEIGHT_F16},
+    {"BF16", QM_GGUF_BF16, 1, 2, QM_DTYPE_BF16, NULL, QM_WEIGHT_BF16},
+    {"Q8_0", QM_GGUF_Q8_0, 32, 34, QM_DTYPE_U8, qm_ggml_q8_0_decode, QM_WEIGHT_Q8_0},
+    {"Q4_0", QM_GGUF_Q4_0, 32, 18, QM_DTYPE_U8, qm_ggml_q4_0_decode, QM_WEIGHT_Q4_0},
+    {"Q4_1", QM_GGUF_Q4_1, 32, 20, QM_DTYPE_U8, qm_ggml_q4_1_decode, QM_WEIGHT_Q4_1},
+    {"Q4_K", QM_GGUF_Q4_K, 256, 144, QM_DTYPE_U8, qm_ggml_q4_k_decode, QM_WEIGHT_Q4_K},
+    {"Q5_K", QM_GGUF_Q5_K, 256, 176, QM_DTYPE_U8, qm_ggml_q5_k_decode, QM_WEIGHT_Q5_K},
+    {"Q6_K", QM_GGUF_Q6_K, 256, 210, QM_DTYPE_U8, qm_ggml_q6_k_decode, QM_WEIGHT_Q6_K},
 };
 
 // Types that cannot be read: their names for the message, their blocks for who only tells of a file. Numbers and sizes as in

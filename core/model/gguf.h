@@ -16,6 +16,7 @@
 
 #include "base/status.h"
 #include "model/safetensors.h"
+#include "quant/scheme.h"
 #include "sys/file_map.h"
 
 #include <stdbool.h>
@@ -42,6 +43,7 @@ struct qm_gguf_type_info {
     uint32_t block_bytes;
     enum qm_dtype dtype;                                 // of values each on its own
     void (*decode)(const uint8_t *block, float *values); // of blocks: block_values floats; else NULL
+    enum qm_weight_format format;                        // whose codes are these bytes
 };
 
 // NULL for a type that cannot be read.

@@ -208,7 +208,8 @@ enum qm_status qm_model_load_with(const char *directory, const struct qm_model_l
             qm_weights_note(model->file, config, config_bytes, params->cache_directory, model->sha256);
         disclose_changes(model);
     }
-    if (model->values) {
+    QM_GUARD(qm_model_file_own_formats(model->file, &model->config, &model->own));
+    if (model->values && !model->own) {
         qm_weights_close(model->file);
         free(model->file);
         model->file = NULL;
@@ -263,6 +264,7 @@ enum qm_status qm_model_copy(const struct qm_model *model, struct qm_model **out
     if (copy) {
         *copy = *model;
         copy->file = NULL;
+        copy->own = NULL;
         copy->scaling = NULL;
         copy->quantization = (struct qm_quantization){0};
         copy->variant = model->variant == model->layers_text ? copy->layers_text : model->variant;
@@ -317,6 +319,7 @@ void qm_model_destroy(struct qm_model **model)
     if ((*model)->file)
         qm_weights_close((*model)->file);
     free((*model)->file);
+    free((*model)->own);
     qm_scaling_destroy((*model)->scaling);
     qm_quantization_free(&(*model)->quantization);
     free((*model)->tensors);

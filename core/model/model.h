@@ -20,6 +20,7 @@
 #include "base/status.h"
 #include "model/architecture.h"
 #include "model/quantization_config.h"
+#include "quant/scheme.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -137,13 +138,15 @@ struct qm_model {
     struct qm_model_tensor *tensors;  // in the order above; a tied head has its own entry, with the embedding's values
     float *values;                    // what the entries point into; NULL in a large model
     struct qm_model_scaling *scaling; // of one that is another with channels scaled (scaled.h); else NULL
-    struct qm_weights *file;          // then, and with only_headers: open and mapped; else NULL
+    struct qm_weights *file;          // then, and with only_headers or `own`: open and mapped; else NULL
     uint64_t file_bytes;              // of the tensors' values in the files
     size_t file_count;                // files with weights
     struct qm_quantization quantization; // how its files' weights are quantized; method NONE: not, and in copies
     uint64_t quantized_values;           // values of the weights that are
-    uint32_t layers_in_file;             // config.layers, unless only the first of them are the model
-    char layers_text[128]; // then `variant`: "the first 3 of 32 layers"; `sha256` is over the files' and it
+    struct qm_own_formats *own; // of weights that somebody quantized (scheme `file`): what each linear one is in the
+                                // file, which then stays open; NULL where all are floats, and in copies
+    uint32_t layers_in_file;    // config.layers, unless only the first of them are the model
+    char layers_text[128];      // then `variant`: "the first 3 of 32 layers"; `sha256` is over the files' and it
 };
 
 struct qm_model_load_params {
@@ -175,6 +178,11 @@ struct qm_model_view {
 };
 QM_MUST_USE enum qm_status qm_model_view_open(const struct qm_model *model, size_t weight, struct qm_model_view *out);
 void qm_model_view_close(struct qm_model_view *view);
+
+// Codes and scales of a linear weight as the file has them, in the format model->own->of[weight] and with the shape of devices:
+// padded by whole groups of zeros. The caller has room for them (quant/format.h). QM_UNSUPPORTED, by tensor, where padding
+// would cut a group in two; QM_INVALID as qm_weights_own_rows.
+QM_MUST_USE enum qm_status qm_model_own_codes(const struct qm_model *model, size_t weight, void *codes, void *scales);
 
 // A copy with values of its own, which may be changed (qm_model_values). A tied head is no longer tied in it: it has its
 // own values, config.tied_head is false and `parameters` counts them. Hash and variant are the original's; whoever

@@ -126,6 +126,78 @@ enum qm_status qm_model_file_read(const struct qm_weights *file, const struct qm
     return status;
 }
 
+// ---- Codes ----------------------------------------------------------------------------------------------------------
+
+enum qm_status qm_model_file_own_formats(const struct qm_weights *file, const struct qm_model_config *config,
+                                         struct qm_own_formats **out)
+{
+    size_t count = qm_weight_count(config);
+    bool is_quantized = false;
+    *out = NULL;
+    struct qm_own_formats *own = malloc(sizeof(*own) + count * sizeof(*own->of));
+    if (!own)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for the formats of %zu weights", file->file, count);
+    enum qm_weight_format *of = (enum qm_weight_format *)(void *)(own + 1);
+    for (size_t w = 0; w < count; w++) {
+        const struct qm_weights_entry *entry;
+        enum qm_role role;
+        uint32_t layer;
+        qm_weight_at(config, w, &role, &layer);
+        of[w] = QM_WEIGHT_FORMAT_COUNT;
+        if (!qm_role_is_linear(role))
+            continue;
+        enum qm_status status = find(file, config, role_in_file(config, role), layer, &entry);
+        if (status != QM_OK) {
+            free(own);
+            return status;
+        }
+        of[w] = qm_weights_own_format(entry);
+        is_quantized = is_quantized || (of[w] < QM_WEIGHT_FORMAT_COUNT && !qm_weight_format_info(of[w])->is_float);
+    }
+    own->of = of;
+    own->count = count;
+    qm_own_formats_hash(of, count, own->sha256);
+    if (is_quantized)
+        *out = own;
+    else
+        free(own);
+    return QM_OK;
+}
+
+enum qm_status qm_model_file_own_codes(const struct qm_weights *file, const struct qm_model_config *config,
+                                       const struct qm_model_tensor *weight, void *codes, void *scales)
+{
+    const struct qm_weights_entry *entry;
+    uint32_t rows, columns;
+    enum qm_role role = role_in_file(config, weight->role);
+    QM_TRY(find(file, config, role, weight->layer, &entry));
+    qm_role_own_shape(config, role, &rows, &columns);
+    enum qm_weight_format format = qm_weights_own_format(entry);
+    bool is_padded = rows != weight->rows || columns != weight->columns;
+    struct qm_encoded own = {.codes = codes, .scales = scales, .tensor_scale = 1};
+    struct qm_encoded padded = own;
+    size_t code_bytes = qm_format_code_bytes(format, rows, columns);
+    if (is_padded) {
+        QM_TRY(qm_weight_pad_check(config, weight, format, entry->shard->file));
+        own.codes = malloc(code_bytes + qm_format_scale_bytes(format, rows, columns) + 1);
+        own.scales = (char *)own.codes + code_bytes;
+    }
+    if (!own.codes)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for the codes of '%s'", file->file, weight->name);
+    enum qm_status status = qm_weights_own_rows(entry, 0, rows, own.codes, own.scales);
+    if (status == QM_OK && is_padded)
+        qm_weight_pad_codes(config, role, format, &own, &padded);
+    if (is_padded)
+        free(own.codes);
+    QM_TRY(qm_file_map_check(&entry->shard->map, entry->shard->file));
+    return status;
+}
+
+enum qm_status qm_model_own_codes(const struct qm_model *model, size_t weight, void *codes, void *scales)
+{
+    return qm_model_file_own_codes(model->file, &model->config, &model->tensors[weight], codes, scales);
+}
+
 static enum qm_status check_values(const struct qm_weights_entry *entry, float *scratch)
 {
     size_t count = (size_t)qm_weights_value_count(entry);

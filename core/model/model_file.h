@@ -14,6 +14,13 @@ QM_MUST_USE enum qm_status qm_model_file_check(const struct qm_weights *file, co
 // a value that is not finite and for a file that is not any more as it was.
 QM_MUST_USE enum qm_status qm_model_file_read(const struct qm_weights *file, const struct qm_model_config *config,
                                               const struct qm_model_tensor *weight, float *values);
+// The formats of the linear weights as the files have them, in the order of weights; *out is NULL where all of them are floats.
+// One piece of memory: free() it.
+QM_MUST_USE enum qm_status qm_model_file_own_formats(const struct qm_weights *file,
+                                                     const struct qm_model_config *config, struct qm_own_formats **out);
+// What qm_model_own_codes gives, in a format that qm_model_file_own_formats gave.
+QM_MUST_USE enum qm_status qm_model_file_own_codes(const struct qm_weights *file, const struct qm_model_config *config,
+                                                   const struct qm_model_tensor *weight, void *codes, void *scales);
 // Whether all values are finite and a tied head that is in the files, too, has the embedding's: reads everything, with little
 // memory.
 QM_MUST_USE enum qm_status qm_model_file_check_values(const struct qm_weights *file,

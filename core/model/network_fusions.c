@@ -193,7 +193,7 @@ enum qm_status qm_network_upload_merged(struct qm_network *network, const struct
     struct qm_layout_shape shape;
     struct qm_encoded encoded;
     qm_weight_part_source(tensor, weight, 0, &shape, &encoded);
-    QM_GUARD(qm_layout_pack(tensor->format, &shape, &encoded, words));
+    QM_GUARD(qm_network_repack(network, tensor->format, &shape, &encoded, words));
     QM_GUARD(device->fns->buffer_write(device, merged->parts[0].buffer, code_from * 4, words, section.code_words * 4));
     if (section.scale_words > 0)
         QM_GUARD(device->fns->buffer_write(device, merged->parts[0].buffer, scale_from * 4,

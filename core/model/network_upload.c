@@ -6,6 +6,7 @@
 
 #include "quant/layout.h"
 #include "sys/heartbeat.h"
+#include "sys/host.h"
 
 // How often a weight's outputs and inputs are repeated in a widened model. Only the token ids are not.
 static struct qm_layout_shape widened_shape(const struct qm_engine *engine, const struct qm_artifact_tensor *tensor)
@@ -216,6 +217,15 @@ static enum qm_status upload_rows(struct qm_network *network, const struct qm_ar
     return QM_OK;
 }
 
+enum qm_status qm_network_repack(struct qm_network *network, enum qm_weight_format format,
+                                 const struct qm_layout_shape *shape, const struct qm_encoded *encoded, uint32_t *words)
+{
+    uint64_t begin_ns = qm_clock_ns();
+    enum qm_status status = qm_layout_pack(format, shape, encoded, words);
+    network->repack_ns += qm_clock_ns() - begin_ns;
+    return status;
+}
+
 enum qm_status qm_network_upload_weight(struct qm_network *network, const struct qm_artifact *artifact, size_t index)
 {
     const struct qm_artifact_tensor *tensor = &artifact->tensors[index];
@@ -252,7 +262,7 @@ enum qm_status qm_network_upload_weight(struct qm_network *network, const struct
         qm_weight_part_source(tensor, weight, i, &shape, &encoded);
         bool is_packed = i > 0 && part->rows >= tensor->rows; // whole copies are all alike
         if (!network->engine->params.is_trial && !is_packed)
-            QM_GUARD(qm_layout_pack(tensor->format, &shape, &encoded, words));
+            QM_GUARD(qm_network_repack(network, tensor->format, &shape, &encoded, words));
         QM_GUARD(upload(network, words, part->bytes, &part->buffer));
     }
 done:

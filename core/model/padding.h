@@ -3,6 +3,7 @@
 #define QM_MODEL_PADDING_H
 
 #include "model/model.h"
+#include "quant/format.h"
 
 // Where padding goes among values in a row: the rows of a weight are ordered as the values that it makes.
 enum qm_padding {
@@ -18,5 +19,13 @@ size_t qm_padding_place(const struct qm_model_config *config, enum qm_padding or
 // Of a head that the rotary embedding turns, the first half of the values stays at the begin and the second half goes to the
 // middle of the padded head, for values i and i + head_dim / 2 are a pair.
 void qm_weight_pad(const struct qm_model_config *config, enum qm_role role, const float *own, float *padded);
+
+// The same of codes and scales in a format: whole groups of codes move with their scales, and groups of zeros, which stand for
+// zeros, come between them. First the check: QM_UNSUPPORTED, by file and tensor, where a group would be cut.
+QM_MUST_USE enum qm_status qm_weight_pad_check(const struct qm_model_config *config,
+                                               const struct qm_model_tensor *weight, enum qm_weight_format format,
+                                               const char *file);
+void qm_weight_pad_codes(const struct qm_model_config *config, enum qm_role role, enum qm_weight_format format,
+                         const struct qm_encoded *own, const struct qm_encoded *padded);
 
 #endif

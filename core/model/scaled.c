@@ -38,6 +38,7 @@ enum qm_status qm_model_scale(const struct qm_model *of, struct qm_model **out)
     *model = *of;
     model->variant = of->variant == of->layers_text ? model->layers_text : of->variant;
     model->file = NULL;
+    model->own = NULL;
     model->values = NULL;
     model->quantization = (struct qm_quantization){0};
     model->tensors = calloc(of->tensor_count, sizeof(*model->tensors));

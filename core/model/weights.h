@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "model/safetensors.h"
+#include "quant/scheme.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -75,6 +76,18 @@ QM_MUST_USE enum qm_status qm_weights_check_dtype(const struct qm_weights_entry 
 // as quantized_sets.h says.
 QM_MUST_USE enum qm_status qm_weights_floats(const struct qm_weights_entry *entry, size_t first, size_t count,
                                              float *values);
+
+// The format whose codes and scales hold this tensor exactly as its file has it: F32, F16 and BF16 for such values, a format of
+// the table for what somebody quantized. QM_WEIGHT_FORMAT_COUNT where there is none, and for what is no matrix.
+enum qm_weight_format qm_weights_own_format(const struct qm_weights_entry *entry);
+
+// `rows` rows of a tensor from its row `first_row` on, all within it, in that format and as artifacts have them (quant/format.h):
+// `codes` gets rows * qm_format_code_bytes(format, 1, columns) bytes, `scales` rows * qm_format_scale_bytes(format, 1, columns),
+// and may be NULL where that is 0. Nothing is rounded: what qm_format_decode makes of them is what qm_weights_floats gives, to
+// the bit. The pages that held them are given back. QM_INVALID, by tensor, for a code or scale that the format does not have,
+// such as a scale that is not finite; QM_UNSUPPORTED where there is no such format.
+QM_MUST_USE enum qm_status qm_weights_own_rows(const struct qm_weights_entry *entry, size_t first_row, size_t rows,
+                                               void *codes, void *scales);
 
 // SHA-256 of the shards in the order of their names, then the index, then `more_bytes` bytes of `more`: what
 // `cat model-*.safetensors model.safetensors.index.json MORE | sha256sum` prints, or for one file

@@ -11,14 +11,46 @@
 #define HASH_PIECE ((size_t)8 << 20)
 
 // Linear weights are in the scheme's formats, the embedding in float16 (float32 in scheme f32), norms in float32.
-static void plan_formats(const struct qm_scheme *scheme, struct qm_artifact_tensor *tensor)
+static enum qm_status plan_formats(const struct qm_scheme *scheme, size_t index, struct qm_artifact_tensor *tensor)
 {
     tensor->format = QM_WEIGHT_F32;
     tensor->activations = QM_ACTIVATION_F32;
-    if (qm_role_is_linear(tensor->role))
+    if (scheme->is_own && qm_role_is_linear(tensor->role)) {
+        tensor->format = scheme->own->of[index];
+        if (tensor->format >= QM_WEIGHT_FORMAT_COUNT)
+            return QM_FAIL(
+                QM_INVALID,
+                "scheme %s: tensor '%s': no format has it as the model's file has it; use other schemes, which "
+                "quantize its values anew",
+                scheme->name, tensor->name);
+        tensor->activations = qm_own_activations(tensor->format);
+    } else if (qm_role_is_linear(tensor->role))
         qm_scheme_formats_of(scheme, tensor->name, &tensor->format, &tensor->activations);
     else if (tensor->role == QM_ROLE_EMBEDDING && scheme->weights != QM_WEIGHT_F32)
         tensor->format = QM_WEIGHT_F16;
+    return QM_OK;
+}
+
+// A copy of the formats that `file` stands for, which lives as long as the artifact.
+static enum qm_status take_own_formats(struct qm_artifact *artifact)
+{
+    const struct qm_own_formats *own = artifact->scheme.own;
+    if (!artifact->scheme.is_own)
+        return QM_OK;
+    if (!own || !own->of || own->count != artifact->tensor_count)
+        return QM_FAIL(
+            QM_INVALID,
+            "scheme %s runs the codes of a model that somebody quantized, and this one has floats; use schemes "
+            "such as f16 or w8a16",
+            artifact->scheme.name);
+    artifact->own_list = malloc(own->count * sizeof(*artifact->own_list));
+    if (!artifact->own_list)
+        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the formats of %zu weights", own->count);
+    memcpy(artifact->own_list, own->of, own->count * sizeof(*artifact->own_list));
+    artifact->own = *own;
+    artifact->own.of = artifact->own_list;
+    artifact->scheme.own = &artifact->own;
+    return QM_OK;
 }
 
 // Whether a weight's activations have scales from calibration.
@@ -63,6 +95,7 @@ enum qm_status qm_artifact_plan(struct qm_artifact *artifact, const struct qm_sc
     qm_scheme_set_name(&artifact->scheme);
     qm_scheme_artifact_hash(&artifact->scheme, artifact->scheme_sha256);
     artifact->tensor_count = qm_weight_count(config);
+    QM_TRY(take_own_formats(artifact));
     artifact->tensors = calloc(artifact->tensor_count, sizeof(*artifact->tensors));
     if (!artifact->tensors)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a table of %zu weights", artifact->tensor_count);
@@ -71,7 +104,7 @@ enum qm_status qm_artifact_plan(struct qm_artifact *artifact, const struct qm_sc
         qm_weight_at(config, i, &tensor->role, &tensor->layer);
         qm_role_weight_name(tensor->role, tensor->layer, tensor->name);
         qm_role_shape(config, tensor->role, &tensor->rows, &tensor->columns);
-        plan_formats(scheme, tensor);
+        QM_TRY(plan_formats(scheme, i, tensor));
         if (tensor->columns % qm_format_column_multiple(tensor->format) != 0)
             return QM_FAIL(QM_INVALID,
                            "scheme %s: tensor '%s' has K = %" PRIu32 ", which groups of %" PRIu32
@@ -88,7 +121,9 @@ enum qm_status qm_artifact_plan(struct qm_artifact *artifact, const struct qm_sc
                                scheme->name, tensor->name, tensor->columns, group);
             tensor->activation_scale_count = tensor->columns / group;
         }
-        tensor->bound = qm_role_is_linear(tensor->role) ? qm_weight_bound(scheme, tensor->format) : QM_BOUND_HALF_STEP;
+        tensor->bound = !qm_role_is_linear(tensor->role) ? QM_BOUND_HALF_STEP
+                        : scheme->is_own                 ? QM_BOUND_OWN
+                                                         : qm_weight_bound(scheme, tensor->format);
     }
     if (qm_kv_calibrated_largest(scheme->kv) == 0)
         return QM_OK;
@@ -295,6 +330,13 @@ static enum qm_status put_activation_scales(const struct qm_artifact_params *par
 static enum qm_status encode(const struct qm_artifact_params *params, const struct qm_artifact *artifact,
                              struct qm_artifact_tensor *tensor, const float *values)
 {
+    if (tensor->bound == QM_BOUND_OWN) {
+        tensor->encoded.tensor_scale = 1;
+        QM_TRY(qm_model_own_codes(params->model, (size_t)(tensor - artifact->tensors), tensor->encoded.codes,
+                                  tensor->encoded.scales));
+        return qm_format_check(tensor->format, tensor->name, values, tensor->rows, tensor->columns, &tensor->encoded,
+                               tensor->bound, &tensor->record);
+    }
     if (!qm_role_is_linear(tensor->role))
         return qm_format_encode(tensor->format, tensor->name, values, tensor->rows, tensor->columns,
                                 &(struct qm_encode_params){QM_FIT_ABSMAX, NULL}, &tensor->encoded, &tensor->record);
@@ -401,6 +443,7 @@ void qm_artifact_destroy(struct qm_artifact **artifact)
         qm_tensors_free(a->file);
     free(a->file);
     free(a->tensors);
+    free(a->own_list);
     free(a->cache_scales);
     free(a->storage);
     qm_scratch_destroy(&a->scratch);

@@ -10,7 +10,7 @@
 //                           F32 [1], in schemes whose cache has calibrated scales: of all keys (after the rotary
 //                           embedding) and of all values of layer L
 // and metadata: `qmark_artifact` (version of this layout), `id`, `scheme`, `scheme_sha256`, `model_sha256`, `config`,
-// `calibration` and `record` (JSON texts). A head that is tied to the embedding is stored like any other.
+// `calibration` and `record` (JSON texts), of scheme `file` also `formats` (JSON: the format of each linear weight by NAME). A head that is tied to the embedding is stored like any other.
 //
 // The id is SHA-256 over, for each tensor by name: name, dtype and shape as texts ("F16", "[512, 256]"), each with its
 // terminating zero, then the data; then the texts `scheme_sha256` and `config`. No time, no version, no path; the KV
@@ -53,7 +53,9 @@ struct qm_artifact_tensor {
 struct qm_artifact {
     char id[QM_HASH_TEXT_BYTES];
     // With the KV format that goes without saying, unless its scales are calibrated: callers use their own scheme's.
-    struct qm_scheme scheme;
+    struct qm_scheme scheme; // of `file`, bound to `own`
+    struct qm_own_formats own;
+    enum qm_weight_format *own_list;        // what own.of points to; NULL in other schemes
     char scheme_sha256[QM_HASH_TEXT_BYTES]; // qm_scheme_artifact_hash
     struct qm_model_config config;
     char model_sha256[QM_HASH_TEXT_BYTES];
@@ -70,8 +72,8 @@ struct qm_artifact {
 
 // What an artifact is built from.
 struct qm_artifact_params {
-    const struct qm_model *model; // of calibrators that scale channels (smooth.h), as they left it
-    const struct qm_scheme *scheme;
+    const struct qm_model *model;   // of calibrators that scale channels (smooth.h), as they left it
+    const struct qm_scheme *scheme; // of `file`, bound to the model's own formats
     // Needed for calibrated schemes, from the scheme's own calibrator and for as many layers, with the cache's maxima if
     // its scales are calibrated; else ignored.
     const struct qm_activation_scales *activations;
@@ -89,7 +91,8 @@ QM_MUST_USE enum qm_status qm_artifact_check_patterns(const struct qm_scheme *sc
 // Encodes a model. QM_INVALID names the tensor that cannot be encoded. The caller destroys it.
 QM_MUST_USE enum qm_status qm_artifact_build(const struct qm_artifact_params *params, struct qm_artifact **out);
 // What of an artifact follows from scheme and configuration alone: names, formats, shapes, bounds and bytes. No codes, no
-// scales, no id, nothing in the records but `bytes`. The caller destroys it.
+// scales, no id, nothing in the records but `bytes`. Scheme `file` must be bound: QM_INVALID where it is not. The caller
+// destroys it.
 QM_MUST_USE enum qm_status qm_artifact_outline(const struct qm_scheme *scheme, const struct qm_model_config *config,
                                                struct qm_artifact **out);
 void qm_artifact_destroy(struct qm_artifact **artifact);
@@ -111,6 +114,8 @@ QM_MUST_USE enum qm_status qm_artifact_save(const struct qm_artifact *artifact, 
 QM_MUST_USE enum qm_status qm_artifact_load(const char *path, struct qm_artifact **out);
 // The same, mapped or read whatever its size.
 QM_MUST_USE enum qm_status qm_artifact_load_as(const char *path, bool is_mapped, struct qm_artifact **out);
+// The formats of a file of scheme `file`, and nothing else of it; NULL, with QM_OK, of another scheme's. free() it.
+QM_MUST_USE enum qm_status qm_artifact_load_formats(const char *path, struct qm_own_formats **out);
 // The configuration that a file names, and nothing else of it.
 QM_MUST_USE enum qm_status qm_artifact_load_config(const char *path, struct qm_model_config *out);
 

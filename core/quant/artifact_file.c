@@ -18,7 +18,8 @@ enum qm_status qm_artifact_save(const struct qm_artifact *artifact, const char *
     struct qm_artifact_parts parts = {0};
     char config[QM_MODEL_CONFIG_TEXT_BYTES];
     char *calibration = qm_artifact_calibration_text(artifact), *record = qm_artifact_record_text(artifact);
-    if (!calibration || !record)
+    char *formats = artifact->scheme.is_own ? qm_artifact_formats_text(artifact) : NULL;
+    if (!calibration || !record || (artifact->scheme.is_own && !formats))
         QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for its metadata", path));
     qm_model_config_text(&artifact->config, config);
     const struct qm_tensor_text metadata[] = {
@@ -30,15 +31,17 @@ enum qm_status qm_artifact_save(const struct qm_artifact *artifact, const char *
         {"config", config},
         {"calibration", calibration},
         {"record", record},
+        {"formats", formats}, // the last, which other schemes do not have
     };
+    size_t count = sizeof(metadata) / sizeof(metadata[0]) - (formats ? 0 : 1);
     QM_GUARD(qm_artifact_list(artifact, &parts));
-    QM_GUARD(qm_safetensors_write_from(path, parts.tensors, parts.count, metadata,
-                                       sizeof(metadata) / sizeof(metadata[0]), drop_written,
+    QM_GUARD(qm_safetensors_write_from(path, parts.tensors, parts.count, metadata, count, drop_written,
                                        (void *)(uintptr_t)artifact));
 done:
     qm_artifact_parts_free(&parts);
     free(calibration);
     free(record);
+    free(formats);
     return status;
 }
 
@@ -94,6 +97,48 @@ enum qm_status qm_artifact_load_config(const char *path, struct qm_model_config 
     return status;
 }
 
+// The formats of scheme `file`; *list is what they point to.
+static enum qm_status read_formats(const struct qm_tensors *file, const struct qm_model_config *config,
+                                   struct qm_own_formats *own, enum qm_weight_format **list)
+{
+    const char *text;
+    QM_TRY(read_text(file, "formats", &text));
+    QM_TRY(qm_artifact_parse_formats(text, file->file, config, list));
+    own->of = *list;
+    own->count = qm_weight_count(config);
+    qm_own_formats_hash(own->of, own->count, own->sha256);
+    return QM_OK;
+}
+
+enum qm_status qm_artifact_load_formats(const char *path, struct qm_own_formats **out)
+{
+    enum qm_status status = QM_OK;
+    struct qm_tensors file;
+    struct qm_model_config config;
+    struct qm_own_formats own;
+    enum qm_weight_format *list = NULL;
+    *out = NULL;
+    QM_TRY(qm_tensors_map(path, &file));
+    if (!qm_tensors_text(&file, "formats"))
+        goto done;
+    QM_GUARD(read_config(&file, &config));
+    if (qm_weight_count(&config) > file.count)
+        QM_GUARD(QM_FAIL(QM_INVALID, "%s: %zu tensors; its config needs at least %zu, build the artifact again", path,
+                         file.count, qm_weight_count(&config)));
+    QM_GUARD(read_formats(&file, &config, &own, &list));
+    QM_GUARD(qm_file_map_check(&file.map, path));
+    *out = malloc(sizeof(**out) + own.count * sizeof(*list)); // one piece, so that one free() is enough
+    if (!*out)
+        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for the formats of its weights", path));
+    **out = own;
+    memcpy(*out + 1, list, own.count * sizeof(*list));
+    (*out)->of = (const enum qm_weight_format *)(const void *)(*out + 1);
+done:
+    free(list);
+    qm_tensors_free(&file);
+    return status;
+}
+
 // What the metadata says the artifact is; fills everything that follows from it.
 static enum qm_status read_identity(const struct qm_tensors *file, struct qm_artifact *artifact)
 {
@@ -120,7 +165,14 @@ static enum qm_status read_identity(const struct qm_tensors *file, struct qm_art
     if (qm_weight_count(&config) > file->count) // before memory is asked for
         return QM_FAIL(QM_INVALID, "%s: %zu tensors; its config needs at least %zu, build the artifact again",
                        file->file, file->count, qm_weight_count(&config));
-    QM_TRY(qm_artifact_plan(artifact, &scheme, &config));
+    enum qm_weight_format *list = NULL;
+    struct qm_own_formats own;
+    if (scheme.is_own)
+        QM_TRY(read_formats(file, &config, &own, &list));
+    qm_scheme_bind(&scheme, &own);
+    status = qm_artifact_plan(artifact, &scheme, &config);
+    free(list); // the artifact has its own
+    QM_TRY(status);
     if (strcmp(artifact->scheme_sha256, claimed) != 0)
         return QM_FAIL(QM_INVALID, "%s: metadata 'scheme_sha256' is not that of scheme %s; build the artifact again",
                        file->file, scheme.name);

@@ -240,7 +240,8 @@ float qm_format_tensor_scale(enum qm_weight_format format, const float *values, 
 
 const char *qm_bound_name(enum qm_bound bound)
 {
-    static const char *const names[] = {"half step", "half step, clipped values excepted", "none"};
+    static const char *const names[] = {"half step", "half step, clipped values excepted", "none",
+                                        "none: the file's own codes"};
     return names[bound];
 }
 
@@ -293,7 +294,8 @@ static enum qm_status check_value(struct check *check, const struct qm_grid_para
     if (!is_clipped && step > 0 && error / step > check->seen.worst_steps)
         check->seen.worst_steps = error / step;
     check->seen.clipped += is_clipped;
-    if (is_inside)
+    // What is decoded is rounded once to float.
+    if (check->bound == QM_BOUND_OWN ? (float)represented == (float)value : is_inside)
         return QM_OK;
     if (check->bound == QM_BOUND_NONE || (check->bound == QM_BOUND_CLIPPED && is_clipped))
         return QM_OK;
@@ -303,7 +305,8 @@ static enum qm_status check_value(struct check *check, const struct qm_grid_para
                    check->name, row, column, value, error, step);
 }
 
-static void check_blocks(struct check *check, const float *values, uint32_t columns, const uint8_t *blocks)
+static enum qm_status check_blocks(struct check *check, const float *values, uint32_t row, uint32_t columns,
+                                   const uint8_t *blocks)
 {
     float decoded[256];
     for (uint32_t first = 0; first < columns; first += check->codec->group, blocks += check->codec->block_bytes) {
@@ -311,8 +314,14 @@ static void check_blocks(struct check *check, const float *values, uint32_t colu
         for (uint32_t i = 0; i < check->codec->group; i++) {
             double error = (double)values[first + i] - (double)decoded[i];
             record_error(check, error < 0 ? -error : error);
+            if (check->bound == QM_BOUND_OWN && error != 0)
+                return QM_FAIL(QM_WRONG_RESULT,
+                               "tensor '%s': row %" PRIu32 ", column %" PRIu32
+                               ": %g is off by %g; the codes are not the model file's",
+                               check->name, row, first + i, (double)values[first + i], error);
         }
     }
+    return QM_OK;
 }
 
 // The sums are in the order of rows and columns, in double, on every machine.
@@ -328,7 +337,8 @@ enum qm_status qm_format_check(enum qm_weight_format format, const char *name, c
     for (uint32_t row = 0; row < rows; row++) {
         const float *from = values + (size_t)row * columns;
         if (codec->scale == QM_SCALE_BLOCK) {
-            check_blocks(&check, from, columns, (const uint8_t *)encoded->codes + row * code_stride(codec, columns));
+            QM_TRY(check_blocks(&check, from, row, columns,
+                                (const uint8_t *)encoded->codes + row * code_stride(codec, columns)));
             continue;
         }
         for (uint32_t first = 0; first < columns; first += group) {

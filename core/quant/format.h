@@ -11,7 +11,7 @@
 //              as OCP MX 1.0 (6.3) has it, so that an amax between the largest number and the next power of two is
 //              clipped (mx...); one E4M3 per 16 values, to nearest of amax / 6 / tensor scale, with one float scale for
 //              the tensor, not below amax / (6 * 448) (nvfp4)
-//   block      q8_0, q4_0, q4_1, q4_k, q6_k: ggml's blocks, see ggml_blocks.h
+//   block      q8_0, q4_0, q4_1, q4_k, q5_k, q6_k: ggml's blocks, see ggml_blocks.h
 //
 // amax is over the row or group. A scale is never below the smallest normal number of its type, because a device may
 // take smaller ones for 0; where amax is 0 the scale is 0 and so are the codes. The *stored* scale quantizes, in double:
@@ -123,8 +123,10 @@ enum qm_bound {
     QM_BOUND_HALF_STEP, // |error| <= step / 2 everywhere
     QM_BOUND_CLIPPED,   // likewise, but for values beyond the range of the codes, which get the outermost one
     QM_BOUND_NONE,      // codes were chosen for the layer's output, or by a search: errors are recorded, not bounded
+    QM_BOUND_OWN,       // codes are the model file's own and the values what they stand for: there is no error
 };
-const char *qm_bound_name(enum qm_bound bound); // "half step", "half step, clipped values excepted", "none"
+// "half step", "half step, clipped values excepted", "none", "none: the file's own codes"
+const char *qm_bound_name(enum qm_bound bound);
 
 // How scales are chosen.
 enum qm_fit {

@@ -7,7 +7,8 @@
 
 static enum qm_weight_format format_of(const struct qm_weight_codec *codec)
 {
-    static const enum qm_weight_format blocks[] = {QM_WEIGHT_Q8_0, QM_WEIGHT_Q4_0, QM_WEIGHT_Q4_1, QM_WEIGHT_Q4_K};
+    static const enum qm_weight_format blocks[] = {QM_WEIGHT_Q8_0, QM_WEIGHT_Q4_0, QM_WEIGHT_Q4_1, QM_WEIGHT_Q4_K,
+                                                   QM_WEIGHT_Q5_K};
     for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
         if (qm_weight_codec(blocks[i]) == codec)
             return blocks[i];
@@ -29,6 +30,9 @@ static void search_block(const struct qm_weight_codec *codec, const float *value
     case QM_WEIGHT_Q4_K:
         qm_ggml_q4_k_encode(values, block);
         break;
+    case QM_WEIGHT_Q5_K:
+        qm_ggml_q5_k_encode(values, block);
+        break;
     default:
         qm_ggml_q6_k_encode(values, block);
     }
@@ -49,6 +53,9 @@ static void decode_block(const struct qm_weight_codec *codec, const uint8_t *blo
     case QM_WEIGHT_Q4_K:
         qm_ggml_q4_k_decode(block, values);
         break;
+    case QM_WEIGHT_Q5_K:
+        qm_ggml_q5_k_decode(block, values);
+        break;
     default:
         qm_ggml_q6_k_decode(block, values);
     }
@@ -66,6 +73,7 @@ static bool is_block(const struct qm_weight_codec *codec, const uint8_t *block)
     switch (format_of(codec)) {
     case QM_WEIGHT_Q4_1:
     case QM_WEIGHT_Q4_K:
+    case QM_WEIGHT_Q5_K:
         return is_finite_half(block) && is_finite_half(block + 2);
     case QM_WEIGHT_Q6_K:
         return is_finite_half(block + 208);
@@ -89,8 +97,9 @@ static enum qm_status encode_block(const struct qm_weight_codec *codec, const fl
     return QM_OK;
 }
 
-// Where ggml keeps value i: Q4_0 and Q4_1 have i and i + 16 in one byte, Q4_K i and i + 32 of each 64, Q6_K i, i + 32,
-// i + 64 and i + 96 of each 128 in two bytes of low bits and one of high ones.
+// Where ggml keeps value i: Q4_0 and Q4_1 have i and i + 16 in one byte, Q4_K i and i + 32 of each 64, and so does Q5_K, but
+// for the fifth bits, of which one byte has those of all i % 32; Q6_K has i, i + 32, i + 64 and i + 96 of each 128 in two bytes
+// of low bits and one of high ones.
 static void unpack_block(const struct qm_weight_codec *codec, const uint8_t *block, uint8_t *codes, uint8_t *scales)
 {
     memset(codes, 0, (size_t)codec->group * codec->code_bits / 8);
@@ -114,6 +123,13 @@ static void unpack_block(const struct qm_weight_codec *codec, const uint8_t *blo
         memcpy(scales, block, 16);
         for (uint32_t i = 0; i < 256; i++)
             qm_stream_put(codes, 4, i, (uint32_t)block[16 + i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 15u);
+        break;
+    case QM_WEIGHT_Q5_K:
+        memcpy(scales, block, 16);
+        for (uint32_t i = 0; i < 256; i++) {
+            uint32_t low = (uint32_t)block[48 + i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 15u;
+            qm_stream_put(codes, 5, i, low | ((uint32_t)block[16 + i % 32] >> i / 32 & 1u) << 4);
+        }
         break;
     default:
         memcpy(scales, block + 208, 2);

@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define SMALL 32u   // values in a block of q8_0, q4_0, q4_1, and in a part of q4_k
-#define LARGE 256u  // values in a block of q4_k and q6_k
-#define PARTS_4 8u  // parts of q4_k
+#define SMALL 32u   // values in a block of q8_0, q4_0, q4_1, and in a part of q4_k and q5_k
+#define LARGE 256u  // values in a block of q4_k, q5_k and q6_k
+#define PARTS_4 8u  // parts of q4_k and q5_k
 #define PARTS_6 16u // parts of q6_k
 #define VALUES_6 16u
 
@@ -165,13 +165,19 @@ void qm_ggml_q4_1_decode(const uint8_t block[20], float values[32])
         values[i] = (float)nibble(block + 4, i, 16) * d + least;
 }
 
-// ---- Q4_K: a scale and a minimum for each 32 values, six bits of each --------------------------------------------------
+// ---- Q4_K and Q5_K: a scale and a minimum for each 32 values, six bits of each -----------------------------------------
 
-#define STEPS_4 20 // inverse scales that are tried: (14 + 0.1 step) / range
+// Codes from 0 to `most`, and the inverse scales that are tried: (before + 0.1 step + most) / range.
+struct affine {
+    int32_t most;
+    float before;
+    int steps;
+};
+static const struct affine four_bits = {15, -1.0f, 20}, five_bits = {31, -0.5f, 15};
 
-static uint8_t affine_code(float value, float least, float inverse)
+static uint8_t affine_code(const struct affine *of, float value, float least, float inverse)
 {
-    return (uint8_t)clamp(nearest(inverse * (value - least)), 0, 15);
+    return (uint8_t)clamp(nearest(inverse * (value - least)), 0, of->most);
 }
 
 static float affine_error(const float *values, const float *weights, const uint8_t *codes, float scale, float least)
@@ -216,9 +222,10 @@ static bool fit_line(const struct line_sums *s, float *scale, float *least)
     return true;
 }
 
-// make_qkx2_quants for 4 bits: returns the scale, and in *minimum what is subtracted. A better line moves the minimum
-// that the next codes are taken from.
-static float search_affine(const float *values, const float *weights, uint8_t codes[SMALL], float *minimum)
+// make_qkx2_quants: returns the scale, and in *minimum what is subtracted. A better line moves the minimum that the next codes
+// are taken from.
+static float search_affine(const struct affine *of, const float *values, const float *weights, uint8_t codes[SMALL],
+                           float *minimum)
 {
     struct range range = range_of(values, SMALL);
     struct line_sums sums = {.weight = weights[0], .value = weights[0] * values[0]};
@@ -231,16 +238,16 @@ static float search_affine(const float *values, const float *weights, uint8_t co
     *minimum = -least;
     if (most == least)
         return 0;
-    float inverse = 15.0f / (most - least), scale = 1.0f / inverse;
+    float inverse = (float)of->most / (most - least), scale = 1.0f / inverse;
     for (uint32_t i = 0; i < SMALL; i++)
-        codes[i] = affine_code(values[i], least, inverse);
+        codes[i] = affine_code(of, values[i], least, inverse);
     float best = affine_error(values, weights, codes, scale, least);
-    for (int step = 0; step <= STEPS_4; step++) {
+    for (int step = 0; step <= of->steps; step++) {
         uint8_t tried[SMALL];
         float line_scale, line_least;
-        inverse = (-1.0f + 0.1f * (float)step + 15.0f) / (most - least);
+        inverse = (of->before + 0.1f * (float)step + (float)of->most) / (most - least);
         for (uint32_t i = 0; i < SMALL; i++)
-            tried[i] = affine_code(values[i], least, inverse);
+            tried[i] = affine_code(of, values[i], least, inverse);
         sum_codes(values, weights, tried, &sums);
         if (!fit_line(&sums, &line_scale, &line_least))
             continue;
@@ -291,10 +298,10 @@ static void six_bits(const uint8_t *bytes, uint32_t part, float *scale, float *m
     *minimum = (float)(part < 4 ? middle & 63u : high >> 4 | middle >> 6 << 4);
 }
 
-// quantize_row_q4_K_ref
-void qm_ggml_q4_k_encode(const float values[256], uint8_t block[144])
+// What quantize_row_q4_K_ref and _q5_K_ref share: the 16 bytes of scales that a block begins with, and the codes.
+static void encode_affine(const struct affine *of, const float values[256], uint8_t *block, uint8_t codes[LARGE])
 {
-    uint8_t codes[LARGE], scale_shares[PARTS_4], minimum_shares[PARTS_4];
+    uint8_t scale_shares[PARTS_4], minimum_shares[PARTS_4];
     float scales[PARTS_4], minima[PARTS_4];
     for (uint32_t part = 0; part < PARTS_4; part++) {
         const float *x = values + SMALL * part;
@@ -304,7 +311,7 @@ void qm_ggml_q4_k_encode(const float values[256], uint8_t block[144])
         float rms = sqrtf(squares / 32.0f);
         for (uint32_t i = 0; i < SMALL; i++)
             weights[i] = rms + magnitude(x[i]);
-        scales[part] = search_affine(x, weights, codes + SMALL * part, &minima[part]);
+        scales[part] = search_affine(of, x, weights, codes + SMALL * part, &minima[part]);
     }
     float most_scale = largest_of(scales, PARTS_4), most_minimum = largest_of(minima, PARTS_4);
     six_bit_shares(scales, most_scale, scale_shares);
@@ -317,10 +324,29 @@ void qm_ggml_q4_k_encode(const float values[256], uint8_t block[144])
         float scale = half_at(block) * (float)scale_shares[part];
         float minimum = half_at(block + 2) * (float)minimum_shares[part];
         for (uint32_t i = SMALL * part; scale != 0 && i < SMALL * (part + 1); i++)
-            codes[i] = (uint8_t)clamp(nearest((values[i] + minimum) / scale), 0, 15);
+            codes[i] = (uint8_t)clamp(nearest((values[i] + minimum) / scale), 0, of->most);
     }
+}
+
+void qm_ggml_q4_k_encode(const float values[256], uint8_t block[144])
+{
+    uint8_t codes[LARGE];
+    encode_affine(&four_bits, values, block, codes);
     for (uint32_t pair = 0; pair < PARTS_4 / 2; pair++)
         put_nibbles(block + 16 + 32 * pair, codes + 64 * pair, 32);
+}
+
+void qm_ggml_q5_k_encode(const float values[256], uint8_t block[176])
+{
+    uint8_t codes[LARGE];
+    encode_affine(&five_bits, values, block, codes);
+    memset(block + 16, 0, 32);
+    for (uint32_t i = 0; i < LARGE; i++) {
+        block[16 + i % 32] |= (uint8_t)(codes[i] >> 4 << i / 32);
+        codes[i] &= 15u;
+    }
+    for (uint32_t pair = 0; pair < PARTS_4 / 2; pair++)
+        put_nibbles(block + 48 + 32 * pair, codes + 64 * pair, 32);
 }
 
 // What q4_k and q5_k begin with: the scale and the minimum of a part.

@@ -8,7 +8,7 @@
 //   q4_k       256    144  d, dmin; 12 bytes of eight 6-bit scales s and mins m; 128      (d * s) * q - dmin * m
 //                          bytes: of each 64, i low nibble, i + 32 high
 //   q5_k       256    176  d, dmin; 12 bytes as q4_k; 32 bytes of fifth bits: of byte      (d * s) * q - dmin * m
-//                          i % 32 bit i / 32; 128 bytes as q4_k. Only decoded
+//                          i % 32 bit i / 32; 128 bytes as q4_k
 //   q6_k       256    210  128 bytes of low nibbles, 64 of high pairs; 16 int8 scales     (d * s) * (q - 32)
 //                          s, one for each 16 values; d
 //
@@ -33,6 +33,7 @@ void qm_ggml_q8_0_encode(const float values[32], uint8_t block[34]);
 void qm_ggml_q4_0_encode(const float values[32], uint8_t block[18]);
 void qm_ggml_q4_1_encode(const float values[32], uint8_t block[20]);
 void qm_ggml_q4_k_encode(const float values[256], uint8_t block[144]);
+void qm_ggml_q5_k_encode(const float values[256], uint8_t block[176]);
 void qm_ggml_q6_k_encode(const float values[256], uint8_t block[210]);
 
 // Any bytes can be decoded; a d that is not finite gives values that are not.

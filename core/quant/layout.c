@@ -82,7 +82,7 @@ static void join_step(uint8_t *stream, size_t first, uint32_t bits, uint32_t low
 
 static uint32_t low_bits_of(uint32_t bits)
 {
-    return bits == 3 ? 2 : bits == 6 ? 4 : 0;
+    return bits == 3 ? 2 : bits == 5 || bits == 6 ? 4 : 0;
 }
 
 static void row_words(const uint8_t *stream, uint32_t bits, uint32_t k, uint32_t *words)

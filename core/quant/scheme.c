@@ -1,6 +1,5 @@
 #include "quant/scheme.h"
 #include "quant/format.h"
-#include "record/node.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -187,11 +186,36 @@ static void append_formats(char name[QM_SCHEME_NAME_BYTES], enum qm_weight_forma
         append(name, "-asym");
 }
 
+void qm_weight_format_name(enum qm_weight_format format, char name[QM_WEIGHT_FORMAT_NAME_BYTES])
+{
+    const struct qm_format_info *info = qm_weight_format_info(format);
+    char group[16] = "";
+    if (has_group_choice(format))
+        snprintf(group, sizeof(group), "-g%" PRIu32, info->group_size);
+    snprintf(name, QM_WEIGHT_FORMAT_NAME_BYTES, "%s%s%s", info->name, group, info->is_asymmetric ? "-asym" : "");
+}
+
+bool qm_weight_format_find(const char *name, enum qm_weight_format *out)
+{
+    for (size_t w = 0; w < QM_WEIGHT_FORMAT_COUNT; w++) {
+        char of_row[QM_WEIGHT_FORMAT_NAME_BYTES];
+        qm_weight_format_name((enum qm_weight_format)w, of_row);
+        if (strcmp(of_row, name) == 0) {
+            *out = (enum qm_weight_format)w;
+            return true;
+        }
+    }
+    return false;
+}
+
 void qm_scheme_set_name(struct qm_scheme *scheme)
 {
     char *name = scheme->name;
     name[0] = '\0';
-    append_formats(name, scheme->weights, scheme->activations);
+    if (scheme->is_own)
+        append(name, QM_SCHEME_OWN_NAME);
+    else
+        append_formats(name, scheme->weights, scheme->activations);
     if (scheme->is_static)
         append(name, "-static");
     if (scheme->activation_group > 0)
@@ -272,12 +296,16 @@ static enum qm_status parse_formats(const char *word, const char *text, enum qm_
         if (!info->is_float && !near)
             near = info;
     }
+    if (strncmp(word, QM_SCHEME_OWN_NAME, strlen(QM_SCHEME_OWN_NAME)) == 0)
+        return QM_FAIL(QM_INVALID,
+                       "scheme '%s': '%s' is no format; use " QM_SCHEME_OWN_NAME ", or " QM_SCHEME_OWN_NAME "-kv8",
+                       text, word);
     if (near)
         return QM_FAIL(QM_INVALID, "scheme '%s': no activations are called '%s'; use %sa16 or %sa8", text,
                        word + strlen(near->name), near->name, near->name);
     return QM_FAIL(QM_INVALID,
-                   "scheme '%s': no formats are called '%s'; use f32, f16, w8a16, w8a8, w4a16-g32 or e4m3a16", text,
-                   word);
+                   "scheme '%s': no formats are called '%s'; use f32, f16, w8a16, w8a8, w4a16-g32, e4m3a16 or file",
+                   text, word);
 }
 
 // The row that has the name of `*weights` and this group size and zero point. `group` 0: none was named.
@@ -375,6 +403,12 @@ static enum part part_of(const char *word)
 static enum qm_status take_part(enum part part, const char *word, const char *text, uint32_t *group,
                                 bool *is_asymmetric, struct qm_scheme *scheme)
 {
+    if (scheme->is_own && part < PART_KV)
+        return QM_FAIL(QM_INVALID,
+                       "scheme '%s': the weights of " QM_SCHEME_OWN_NAME
+                       " are as the model's file has them, and '%s' would "
+                       "quantize anew; leave it out",
+                       text, word);
     switch (part) {
     case PART_GROUP:
         return parse_count(word, "g", text, "group size", group);
@@ -541,7 +575,16 @@ enum qm_status qm_scheme_parse(const char *text, struct qm_scheme *out)
         return QM_FAIL(QM_INVALID, "a scheme without a name; use one such as w8a8 or w4a16-g32");
     QM_TRY(cut(text, '+', text, &additions));
     QM_TRY(cut(additions.part[0], '-', text, &words));
-    QM_TRY(parse_formats(words.part[0], text, &scheme.weights, &scheme.activations));
+    scheme.is_own = strcmp(words.part[0], QM_SCHEME_OWN_NAME) == 0;
+    scheme.weights = QM_WEIGHT_F16;
+    scheme.activations = QM_ACTIVATION_F16;
+    if (!scheme.is_own)
+        QM_TRY(parse_formats(words.part[0], text, &scheme.weights, &scheme.activations));
+    else if (additions.count > 1)
+        return QM_FAIL(QM_INVALID,
+                       "scheme '%s': every tensor of " QM_SCHEME_OWN_NAME
+                       " is as the model's file has it; leave '+%s' out",
+                       text, additions.part[1]);
     scheme.kv = default_kv(scheme.weights);
     QM_TRY(parse_parts(&words, text, &scheme));
     if (qm_kv_format_info(scheme.kv)->is_float && scheme.kv_first + scheme.kv_last > 0)
@@ -605,6 +648,13 @@ void qm_scheme_formats_of(const struct qm_scheme *scheme, const char *name, enum
         }
 }
 
+enum qm_activation_format qm_own_activations(enum qm_weight_format format)
+{
+    return format == QM_WEIGHT_F32    ? QM_ACTIVATION_F32
+           : format == QM_WEIGHT_BF16 ? QM_ACTIVATION_BF16
+                                      : QM_ACTIVATION_F16;
+}
+
 bool qm_scheme_is_calibrated(const struct qm_scheme *scheme)
 {
     switch (scheme->calibrator) {
@@ -616,106 +666,6 @@ bool qm_scheme_is_calibrated(const struct qm_scheme *scheme)
     default:
         return scheme->is_static || qm_kv_calibrated_largest(scheme->kv) > 0;
     }
-}
-
-bool qm_scheme_same_artifact(const struct qm_scheme *a, const struct qm_scheme *b)
-{
-    char ours[QM_HASH_TEXT_BYTES], theirs[QM_HASH_TEXT_BYTES];
-    qm_scheme_artifact_hash(a, ours);
-    qm_scheme_artifact_hash(b, theirs);
-    return strcmp(ours, theirs) == 0;
-}
-
-bool qm_scheme_equal(const struct qm_scheme *a, const struct qm_scheme *b)
-{
-    return qm_scheme_same_artifact(a, b) && a->kv == b->kv && a->kv_first == b->kv_first && a->kv_last == b->kv_last;
-}
-
-static void hash_part(struct qm_hash *hash, const char *key, const char *value)
-{
-    qm_hash_add_text(hash, key);
-    qm_hash_add_text(hash, value);
-}
-
-static void hash_number(struct qm_hash *hash, const char *key, uint32_t value)
-{
-    char number[16];
-    snprintf(number, sizeof(number), "%" PRIu32, value);
-    hash_part(hash, key, number);
-}
-
-// Names, never enumerators: a new row must not change the identity of the others; nor does a key that is absent.
-static void hash_formats(struct qm_hash *hash, enum qm_weight_format weights, enum qm_activation_format activations)
-{
-    const struct qm_format_info *info = qm_weight_format_info(weights);
-    hash_part(hash, "weights", info->name);
-    hash_part(hash, "activations", activation_formats[activations].name);
-    hash_number(hash, "group_size", info->group_size);
-    hash_part(hash, "symmetric", info->is_asymmetric ? "false" : "true");
-}
-
-static void hash_scheme(const struct qm_scheme *scheme, bool with_kv, char text[QM_HASH_TEXT_BYTES])
-{
-    struct qm_hash hash;
-    qm_hash_begin(&hash);
-    hash_formats(&hash, scheme->weights, scheme->activations);
-    hash_part(&hash, "static", scheme->is_static ? "true" : "false");
-    if (scheme->activation_group > 0)
-        hash_number(&hash, "activation_group", scheme->activation_group);
-    hash_part(&hash, "calibrator", calibrators[scheme->calibrator].name);
-    hash_part(&hash, "calibrator_parameters", calibrators[scheme->calibrator].parameters);
-    if (scheme->is_act_order)
-        hash_part(&hash, "act_order", "true");
-    for (size_t i = 0; i < scheme->override_count; i++) {
-        hash_part(&hash, "override", scheme->overrides[i].pattern);
-        hash_formats(&hash, scheme->overrides[i].weights, scheme->overrides[i].activations);
-    }
-    if (qm_kv_calibrated_largest(scheme->kv) > 0)
-        hash_part(&hash, "kv_scales", kv_formats[scheme->kv].name);
-    if (with_kv) {
-        hash_part(&hash, "kv_cache", kv_formats[scheme->kv].name);
-        if (scheme->kv_first > 0)
-            hash_number(&hash, "kv_first", scheme->kv_first);
-        if (scheme->kv_last > 0)
-            hash_number(&hash, "kv_last", scheme->kv_last);
-    }
-    qm_hash_end(&hash, text);
-}
-
-void qm_scheme_hash(const struct qm_scheme *scheme, char text[QM_HASH_TEXT_BYTES])
-{
-    hash_scheme(scheme, true, text);
-}
-
-void qm_scheme_artifact_hash(const struct qm_scheme *scheme, char text[QM_HASH_TEXT_BYTES])
-{
-    hash_scheme(scheme, false, text);
-}
-
-struct qm_node *qm_scheme_expand(const struct qm_scheme *scheme)
-{
-    char hash[QM_HASH_TEXT_BYTES];
-    const struct qm_format_info *weights = qm_weight_format_info(scheme->weights);
-    struct qm_node *node = qm_node_new_mapping();
-    qm_node_set_text(node, "name", scheme->name);
-    qm_node_set_text(node, "weights", weights->name);
-    qm_node_set_text(node, "activations", activation_formats[scheme->activations].name);
-    qm_node_set_u64(node, "group_size", scheme->group_size);
-    qm_node_set_bool(node, "symmetric", !weights->is_asymmetric);
-    qm_node_set_bool(node, "static", scheme->is_static);
-    if (scheme->activation_group > 0)
-        qm_node_set_u64(node, "activation_group", scheme->activation_group);
-    qm_node_set_text(node, "calibrator", calibrators[scheme->calibrator].name);
-    if (scheme->is_act_order)
-        qm_node_set_bool(node, "act_order", true);
-    qm_node_set_text(node, "kv_cache", kv_formats[scheme->kv].name);
-    if (scheme->kv_first > 0)
-        qm_node_set_u64(node, "kv_first", scheme->kv_first);
-    if (scheme->kv_last > 0)
-        qm_node_set_u64(node, "kv_last", scheme->kv_last);
-    qm_scheme_hash(scheme, hash);
-    qm_node_set_text(node, "identity", hash);
-    return node;
 }
 
 QM_PRINTF(4, 5) static void add_line(char *text, size_t capacity, size_t *used, const char *format, ...)
@@ -749,7 +699,13 @@ size_t qm_scheme_explain(const struct qm_scheme *scheme, char *text, size_t capa
         snprintf(groups, sizeof(groups), "one per %" PRIu32 " channels, fixed by calibration",
                  scheme->activation_group);
     add_line(text, capacity, &used, "scheme       %s\n", scheme->name);
-    add_format(text, capacity, &used, "weights", weights, weights->scales);
+    if (scheme->is_own)
+        add_line(
+            text, capacity, &used,
+            "weights      as the model's file has them: each linear weight in the format that somebody else quantized "
+            "it to,\n             codes and scales to the bit; for GGUF files, and what else was quantized\n");
+    else
+        add_format(text, capacity, &used, "weights", weights, weights->scales);
     add_format(text, capacity, &used, "activations", activations,
                activations->is_float                     ? "none"
                : scheme->activations == QM_ACTIVATION_A4 ? activations->scales

@@ -5,6 +5,9 @@
 //   f32, f16, bf16       floating point throughout; the cache in f32 or f16 unless -kvF names another
 //   w8a16, w8a8, w4a16-g32, e4m3af8, q4_ka16
 //                        a weight format with activations in float16 (a16), int8 (a8), E4M3FN (af8) or int4 (a4)
+//   file                 linear weights as the model's file has them, each in its own format, none quantized anew: what somebody
+//                        else quantized. Activations float16, of weights in float32 or bfloat16 as those; of the parts behind
+//                        only the cache's
 //   -static              activation scales are fixed by calibration, one per tensor, or one per N channels
 //   -kve4m3s, -kve5m2s   FP8 in the cache with scales from calibration; -kve4m3 and -kve5m2 have the scale 1
 //   -firstN, -lastN      the first and the last N tokens of a sequence stay float16 in the cache
@@ -57,6 +60,7 @@ enum qm_weight_format {
     QM_WEIGHT_Q4_0,
     QM_WEIGHT_Q4_1,
     QM_WEIGHT_Q4_K,
+    QM_WEIGHT_Q5_K,
     QM_WEIGHT_Q6_K,
     QM_WEIGHT_E4M3,
     QM_WEIGHT_E5M2,
@@ -106,6 +110,7 @@ enum qm_calibrator {
     QM_CALIBRATOR_COUNT,
 };
 
+#define QM_SCHEME_OWN_NAME "file"
 #define QM_SCHEME_NAME_BYTES 192
 #define QM_SCHEME_OVERRIDES_MAX 6
 #define QM_SCHEME_PATTERN_BYTES 48
@@ -117,8 +122,17 @@ struct qm_scheme_override {
     enum qm_activation_format activations;
 };
 
+// The formats that a model's file has its weights in: what `file` stands for in a model.
+struct qm_own_formats {
+    const enum qm_weight_format
+        *of; // [count], in the order of weights (model.h), of linear ones; the others count for nothing.
+             // NULL: no more is known than the hash
+    size_t count;
+    char sha256[QM_HASH_TEXT_BYTES]; // qm_own_formats_hash
+};
+
 struct qm_scheme {
-    enum qm_weight_format weights;
+    enum qm_weight_format weights; // of `file`: float16, which is what else there is
     enum qm_activation_format activations;
     uint32_t group_size;       // values that share a weight scale, along the input; 0: the whole row, or a float format
     bool is_static;            // activation scales fixed by calibration
@@ -129,6 +143,10 @@ struct qm_scheme {
     uint32_t kv_first, kv_last; // tokens that stay exact in the cache
     struct qm_scheme_override overrides[QM_SCHEME_OVERRIDES_MAX];
     size_t override_count;
+    bool is_own; // `file`
+    const struct qm_own_formats
+        *own; // then, once the model is known (qm_scheme_bind): the model's or the artifact's, which
+              // outlives the scheme; else NULL. Part of the identity
     char name[QM_SCHEME_NAME_BYTES]; // canonical: parts that are defaults are left out
 };
 
@@ -164,13 +182,24 @@ QM_MUST_USE enum qm_status qm_scheme_parse(const char *text, struct qm_scheme *o
 QM_MUST_USE enum qm_status qm_scheme_with_calibrator(const struct qm_scheme *scheme, enum qm_calibrator calibrator,
                                                      bool is_act_order, struct qm_scheme *out);
 
+// Of a scheme `file`, which formats it stands for; `own` outlives the scheme. Of others nothing happens.
+void qm_scheme_bind(struct qm_scheme *scheme, const struct qm_own_formats *own);
+// SHA-256 over the formats: name, group size and symmetry of each, of those that are none the word "none".
+void qm_own_formats_hash(const enum qm_weight_format *of, size_t count, char text[QM_HASH_TEXT_BYTES]);
+// A format as a scheme's name would have it, without activations: "q4_k", "w4-g128-asym"; and back, false for other words.
+#define QM_WEIGHT_FORMAT_NAME_BYTES 32
+void qm_weight_format_name(enum qm_weight_format format, char name[QM_WEIGHT_FORMAT_NAME_BYTES]);
+bool qm_weight_format_find(const char *name, enum qm_weight_format *out);
+
 // Writes the canonical name into `scheme->name`.
 void qm_scheme_set_name(struct qm_scheme *scheme);
 
 // The format and activations of the weight `name` ("model.layers.3.mlp.down_proj"): the last override's that matches,
-// else the scheme's. Norms and the embedding are not asked for.
+// else the scheme's. Norms and the embedding are not asked for, nor is a scheme `file`: see qm_own_activations.
 void qm_scheme_formats_of(const struct qm_scheme *scheme, const char *name, enum qm_weight_format *weights,
                           enum qm_activation_format *activations);
+// What weights of `file` in a format are multiplied with.
+enum qm_activation_format qm_own_activations(enum qm_weight_format format);
 // Whether a weight's name, from its start or from behind one of its dots to its end, matches a pattern.
 bool qm_scheme_pattern_matches(const char *pattern, const char *name);
 

@@ -41,7 +41,7 @@
         {path ".scales", TEXT, 0, NULL, "which values share a scale, and how it is stored"},                           \
         {path ".error", TEXT, OPT, NULL, "bound of a value's error"},                                                  \
         {path ".storage_only", TEXT, OPT, NULL, "present where kernels decode the format to float"},                   \
-        {path ".bits", WHOLE, 0, NULL, "per value, scales not counted"},                                               \
+        {path ".bits", WHOLE, WORD, NULL, "per value, scales not counted"},                                            \
     {                                                                                                                  \
         path ".group_size", WHOLE, OPT, NULL, "values that share a scale; 0: the whole row"                            \
     }
@@ -240,6 +240,17 @@ const struct qm_result_row qm_result_rows[] = {
      "all"},
     {"model.sha256", HASH, 0, NULL, "of its weights file and config.json; of a variant, over that and the recipe"},
     {"model.parameters", WHOLE, 0, NULL, "weights before widening"},
+    {"model.reference", MAPPING, OPT | WORD, NULL,
+     "the model that accuracy is against, where --reference named one; none: somebody quantized the model and none was "
+     "named; absent: the model itself in float32"},
+    {"model.reference.name", TEXT, 0, NULL, "its name"},
+    {"model.reference.sha256", HASH, 0, NULL, "of its weights file and config.json"},
+    {"model.reference.parameters", WHOLE, 0, NULL, "weights"},
+    {"model.file", MAPPING, OPT, NULL, "of a model that somebody quantized: what its files hold; absent of floats"},
+    {"model.file.tensors", LIST, 0, NULL, "one row per type"},
+    {"model.file.tensors[].type", TEXT, 0, NULL, "as the files' format has it: Q4_K, F32"},
+    {"model.file.tensors[].tensors", WHOLE, 0, NULL, "how many"},
+    {"model.file.tensors[].bytes", WHOLE, 0, NULL, "of them"},
     {"model.architecture", TEXT, OPT, NULL, "as in its config.json"},
     {"model.padding", TEXT, OPT, NULL,
      "sizes that zeros were added to, for the kernels and the schemes' groups; absent: none"},
@@ -299,11 +310,14 @@ const struct qm_result_row qm_result_rows[] = {
     {"schemes", LIST, 0, NULL, "one row per scheme of the profile, in its order"},
     {"schemes[].name", TEXT, 0, NULL, "label of the scheme, such as w4a16-g32-kv8"},
     {"schemes[].identity", HASH, 0, NULL, "hash of the expanded scheme: what the label stands for"},
+    {"schemes[].formats_sha256", HASH, OPT, NULL,
+     "of scheme file: over the formats that the model's file has its weights in, part of the identity"},
     {"schemes[].status", CHOICE, 0, "ok|wrong|unsupported|failed|skipped", "wrong: an answer was beyond its bound"},
     {"schemes[].reason", TEXT, OPT, NULL, "why not ok; required then, absent otherwise"},
     {"schemes[].artifact", MAPPING, WORD, NULL, "the calibrated model for this scheme"},
     {"schemes[].artifact.id", HASH, 0, NULL, "SHA-256 over names, types, shapes, bytes and the scheme"},
     {"schemes[].artifact.layout", TEXT, OPT, NULL, "how it was repacked for the device"},
+    {"schemes[].artifact.repack_ms", NUMBER, OPT, NULL, "that this took while it was loaded; no rate holds it"},
     {"schemes[].disclosure", MAPPING, 0, NULL, "what makes a quantization claim checkable; no component may be absent"},
     {"schemes[].disclosure.precision", MAPPING, WORD, NULL, "storage and arithmetic formats"},
     FORMAT("schemes[].disclosure.precision.weights", "storage of weights"),
@@ -382,6 +396,8 @@ const struct qm_result_row qm_result_rows[] = {
     {"schemes[].accuracy", MAPPING, OPT | WORD, NULL, "of this artifact through these kernels on this device"},
     {"schemes[].accuracy.tokens", WHOLE, 0, NULL, "scored tokens"},
     {"schemes[].accuracy.sequences", WHOLE, 0, NULL, "sequences they stand in; the unit of the bootstrap"},
+    {"schemes[].accuracy.reference", TEXT, OPT, NULL,
+     "where nothing is said against fp32: why, and then perplexity alone is"},
     {"schemes[].accuracy.kl_divergence", MAPPING, WORD, NULL, "to the fp32 reference, nats per token"},
     {"schemes[].accuracy.kl_divergence.mean", NUMBER, WORD, NULL, "mean over scored tokens"},
     {"schemes[].accuracy.kl_divergence.low", NUMBER, WORD, NULL, "low end of the mean's interval"},

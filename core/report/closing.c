@@ -80,10 +80,14 @@ static void read_cells(const struct qm_node *result, const struct qm_node *schem
     *cells = (struct cells){.name = qm_node_text_at(scheme, "name", "?"),
                             .baseline = qm_node_text_at(result, "profile.baseline", "?"),
                             .verdict = qm_node_text_at(accuracy, "acceptance.verdict", "not stated")};
-    if (qm_node_is_number(qm_node_get(accuracy, "kl_divergence.mean")))
+    if (qm_node_is_number(qm_node_get(accuracy, "kl_divergence.mean"))) {
         say_value(qm_node_child(accuracy, "kl_divergence"), "mean", is_fancy, cells->kl);
-    else
-        snprintf(cells->kl, sizeof(cells->kl), "accuracy: not measured");
+    } else {
+        char text[QM_SHOW_INTERVAL_BYTES];
+        bool has_own = qm_node_child(accuracy, "reference") != NULL;
+        qm_show_accuracy(scheme, false, text);
+        snprintf(cells->kl, sizeof(cells->kl), "%.60s", has_own ? text : "accuracy: not measured");
+    }
     say_percent(qm_node_child(accuracy, "top1_agreement"), cells->top1);
     say_percent(qm_node_child(accuracy, "exact_match"), cells->exact);
     const struct qm_node *point = qm_show_point(scheme, phase);

@@ -50,12 +50,9 @@ static void add_percent(struct qm_table *table, const struct qm_node *node)
 static void add_accuracy(struct qm_table *table, const struct qm_node *scheme)
 {
     char share[QM_SHOW_INTERVAL_BYTES];
-    const struct qm_node *kl = qm_node_get(scheme, "accuracy.kl_divergence.mean");
     qm_table_cell(table, "%s", qm_node_text_at(scheme, "name", "?"));
-    if (kl)
-        add_number(table, kl);
-    else
-        qm_table_cell(table, "accuracy: not measured");
+    qm_show_accuracy(scheme, false, share);
+    qm_table_cell(table, "%s", share);
     add_percent(table, qm_node_get(scheme, "accuracy.top1_agreement.value"));
     qm_show_answers_share(scheme, "accuracy", share);
     if (share[0])

@@ -216,10 +216,13 @@ void qm_report_cell_value(struct qm_html_table *table, const struct qm_node *nod
 void qm_report_cell_kl(struct qm_html_table *table, const struct qm_node *scheme)
 {
     const struct qm_node *kl = qm_node_get(scheme, "accuracy.kl_divergence");
+    const bool has_own = qm_node_get(scheme, "accuracy.reference") != NULL;
+    char text[QM_SHOW_INTERVAL_BYTES];
+    qm_show_accuracy(scheme, false, text);
     if (qm_node_is_number(qm_node_child(kl, "mean")))
         cell_of(table, kl, "mean", "", false);
     else
-        cell_none(table, "accuracy: not measured");
+        cell_none(table, has_own ? text : "accuracy: not measured");
 }
 
 void qm_report_cell_path(struct qm_html_table *table, const struct qm_node *node, const char *path, const char *none)

@@ -113,6 +113,24 @@ static const char *format_of(const struct qm_node *scheme, const char *tensor)
     return qm_node_text_at(format, "format", word ? word : "undisclosed");
 }
 
+void qm_show_accuracy(const struct qm_node *scheme, bool has_interval, char text[QM_SHOW_INTERVAL_BYTES])
+{
+    char number[QM_SHOW_NUMBER_BYTES];
+    const struct qm_node *accuracy = qm_node_child(scheme, "accuracy");
+    const struct qm_node *kl = qm_node_child(accuracy, "kl_divergence");
+    if (!qm_node_is_mapping(accuracy)) {
+        snprintf(text, QM_SHOW_INTERVAL_BYTES, "accuracy: not measured");
+    } else if (qm_node_child(accuracy, "reference") && !qm_node_is_number(qm_node_child(kl, "mean"))) {
+        qm_show_number(qm_node_get(accuracy, "perplexity.value"), number);
+        snprintf(text, QM_SHOW_INTERVAL_BYTES, "perplexity %s, no reference", number);
+    } else if (has_interval) {
+        qm_show_interval(kl, "mean", text);
+    } else {
+        qm_show_number(qm_node_child(kl, "mean"), number);
+        snprintf(text, QM_SHOW_INTERVAL_BYTES, "%s", number);
+    }
+}
+
 static void add_accuracy(struct qm_table *table, const struct qm_node *scheme)
 {
     char text[QM_SHOW_INTERVAL_BYTES];
@@ -124,7 +142,7 @@ static void add_accuracy(struct qm_table *table, const struct qm_node *scheme)
             qm_table_cell(table, "-");
         return;
     }
-    qm_show_interval(qm_node_child(accuracy, "kl_divergence"), "mean", text);
+    qm_show_accuracy(scheme, true, text);
     qm_table_cell(table, "%s", text);
     const struct qm_node *ratio = qm_node_get(accuracy, "perplexity.ratio");
     double value = 0;
@@ -400,6 +418,17 @@ static void show_criteria(const struct qm_node *scheme, FILE *file)
     fprintf(file, "%s, judged by the interval\n", qm_node_count(criteria) ? "" : " not stated");
 }
 
+// "Q4_K 12, Q6_K 3, F32 7": what somebody quantized the model to.
+static void show_file(const struct qm_node *model_file, FILE *file)
+{
+    const struct qm_node *types = qm_node_child(model_file, "tensors");
+    fprintf(file, "  tensors of the model's file:");
+    for (size_t i = 0; i < qm_node_count(types); i++)
+        fprintf(file, "%s %s %s", i ? "," : "", qm_node_text_at(qm_node_at(types, i), "type", "?"),
+                qm_node_text_at(qm_node_at(types, i), "tensors", "?"));
+    fprintf(file, "; scheme file runs these codes, any other quantizes their values anew\n");
+}
+
 static void show_notes(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
 {
     char text[QM_SHOW_INTERVAL_BYTES];
@@ -417,6 +446,17 @@ static void show_notes(const struct qm_node *result, const struct qm_show_style 
                 qm_node_text_at(result, "model.layers_run", "?"));
     if (qm_node_get(result, "model.variant"))
         fprintf(file, "  variant of the model: %s\n", qm_node_text_at(result, "model.variant", "?"));
+    if (qm_node_get(result, "model.file"))
+        show_file(qm_node_get(result, "model.file"), file);
+    if (strcmp(qm_node_text_at(result, "model.reference", ""), "none") == 0)
+        fprintf(
+            file,
+            "  accuracy against fp32: no reference given; perplexity alone. --reference names the model of floats that "
+            "this one was made of\n");
+    if (qm_node_is_mapping(qm_node_get(result, "model.reference")))
+        fprintf(file, "  accuracy is against float32 of %s, %.12s\n",
+                qm_node_text_at(result, "model.reference.name", "?"),
+                qm_node_text_at(result, "model.reference.sha256", "?"));
     if (qm_node_get(result, "model.padding"))
         fprintf(file, "  padded with zeros: %s\n", qm_node_text_at(result, "model.padding", "?"));
     if (qm_node_get(result, "model.fit"))

@@ -39,6 +39,9 @@ void qm_show_number(const struct qm_node *node, char text[QM_SHOW_NUMBER_BYTES])
 #define QM_SHOW_INTERVAL_BYTES 128
 // "VALUE [LOW, HIGH]" of `key` of a mapping with `low` and `high`; the value alone where there is no interval.
 void qm_show_interval(const struct qm_node *holder, const char *key, char text[QM_SHOW_INTERVAL_BYTES]);
+// What stands beside a rate: the mean KL divergence, with its interval or without; of a model that somebody quantized, with no
+// reference given, "perplexity 5.23, no reference"; "accuracy: not measured".
+void qm_show_accuracy(const struct qm_node *scheme, bool has_interval, char text[QM_SHOW_INTERVAL_BYTES]);
 void qm_show_double(double value, char text[QM_SHOW_NUMBER_BYTES]);
 
 // The first point of a phase ("prefill", "decode") in a scheme's throughput, which the table shows. NULL if none.

@@ -136,9 +136,12 @@ static struct qm_node *begin_row(const struct qm_result_entry *entry, const stru
         return row;
     const struct qm_node *accuracy = qm_node_child(scheme, "accuracy");
     const bool is_measured = qm_node_is_number(qm_node_get(accuracy, "kl_divergence.mean"));
-    qm_node_set_text(row, "accuracy", is_measured ? "measured" : "not measured");
+    qm_node_set_text(row, "accuracy",
+                     is_measured ? "measured" : qm_node_text_at(accuracy, "reference", "not measured"));
     if (qm_node_is_mapping(accuracy)) {
         copy_estimate(row, "kl_mean", "_nats_per_token", qm_node_child(accuracy, "kl_divergence"), "mean");
+        if (!is_measured) // what there is without a reference
+            copy_estimate(row, "perplexity", "", qm_node_child(accuracy, "perplexity"), "value");
         copy_estimate(row, "top1_agreement", "_fraction", qm_node_child(accuracy, "top1_agreement"), "value");
         copy_estimate(row, "exact_match", "_fraction", qm_node_child(accuracy, "exact_match"), "value");
         copy(row, "acceptance", accuracy, "acceptance.verdict");

@@ -37,12 +37,11 @@ static void begin_columns(struct qm_table *table)
 
 static void begin_row(struct qm_table *table, const struct qm_node *scheme)
 {
-    char number[QM_SHOW_NUMBER_BYTES];
-    const struct qm_node *kl = qm_node_get(scheme, "accuracy.kl_divergence.mean");
-    qm_show_number(kl, number);
+    char text[QM_SHOW_INTERVAL_BYTES];
+    qm_show_accuracy(scheme, false, text);
     qm_table_row(table);
     qm_table_cell(table, "%s", name_of(scheme));
-    qm_table_cell(table, "%s", kl ? number : "accuracy: not measured");
+    qm_table_cell(table, "%s", text);
 }
 
 static enum qm_status finish(struct qm_table *table, const struct qm_show_style *style, FILE *file)
@@ -338,7 +337,7 @@ static void note_clock(const struct qm_node *timing, const char *key, const char
 static void note_bounded(const struct qm_node *scheme, FILE *file)
 {
     const struct qm_node *bounded = qm_node_child(scheme, "latency_bounded");
-    char bound[QM_SHOW_NUMBER_BYTES], kl[QM_SHOW_NUMBER_BYTES], rate[QM_SHOW_INTERVAL_BYTES];
+    char bound[QM_SHOW_NUMBER_BYTES], kl[QM_SHOW_INTERVAL_BYTES], rate[QM_SHOW_INTERVAL_BYTES];
     const struct qm_node *mean = qm_node_get(scheme, "accuracy.kl_divergence.mean");
     if (!qm_result_row_is_ok(scheme) || !qm_node_is_mapping(bounded))
         return;
@@ -349,10 +348,10 @@ static void note_bounded(const struct qm_node *scheme, FILE *file)
         return;
     }
     qm_show_interval(bounded, "rate_tokens_per_s", rate);
-    qm_show_number(mean, kl);
+    qm_show_accuracy(scheme, false, kl);
     fprintf(file, "  latency-bounded %s: batch %s at depth %s has 99 of 100 steps within %s ms: %s t/s; %s%s\n",
             name_of(scheme), qm_node_text_at(bounded, "batch", "?"), qm_node_text_at(bounded, "depth", "?"), bound,
-            rate, mean ? "KL mean " : "accuracy: not measured", mean ? kl : "");
+            rate, qm_node_is_number(mean) ? "KL mean " : "", kl);
 }
 
 void qm_show_speed_notes(const struct qm_node *result, FILE *file)

@@ -492,3 +492,13 @@ done:
         *out = (struct qm_details){0};
     return status;
 }
+
+void qm_details_forget_reference(struct qm_details *details)
+{
+    for (int d = 0; d < QM_DETAIL_COUNT; ++d)
+        if (d != QM_DETAIL_SOURCE_KL && d != QM_DETAIL_CALIBRATION_ERROR && d != QM_DETAIL_OVERCONFIDENCE)
+            details->values[d] = (struct qm_estimate){.state = QM_ESTIMATE_NOT_MEASURED};
+    details->greedy_examples = details->greedy_differing = details->greedy_first_least = 0;
+    details->greedy_tokens = 0;
+    details->set_count = 0; // whose means are of KL divergences
+}

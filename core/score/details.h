@@ -104,4 +104,7 @@ struct qm_details {
 // then. Without tokens everything is "not measured".
 QM_MUST_USE enum qm_status qm_details_compute(const struct qm_details_params *params, struct qm_details *out);
 
+// As qm_summary_forget_reference: source_kl, calibration_error, its noise and overconfidence stay.
+void qm_details_forget_reference(struct qm_details *details);
+
 #endif

@@ -245,6 +245,15 @@ static void conclude(struct qm_reproduce_state *state)
     snprintf(out->summary + used, capacity - used, ".");
 }
 
+// What accuracy is against: the hash of a model that was named, "none", or "its own".
+static const char *reference_of(const struct qm_node *result)
+{
+    const struct qm_node *reference = qm_node_get(result, "model.reference");
+    return qm_node_is_mapping(reference) ? qm_node_text_at(reference, "sha256", "?")
+           : reference                   ? qm_node_text(reference)
+                                         : "its own";
+}
+
 static enum qm_status judge(struct qm_reproduce_state *state)
 {
     const char *model = qm_node_text_at(state->record, "model.sha256", "undisclosed");
@@ -256,6 +265,10 @@ static enum qm_status judge(struct qm_reproduce_state *state)
     width_here = qm_node_text_at(state->runs[0], "model.widen", "1");
     if (strcmp(model, here) != 0)
         snprintf(text, sizeof(text), "another model (record %.16s, here %.16s)", model, here);
+    else if (strcmp(reference_of(state->record), reference_of(state->runs[0])) != 0)
+        snprintf(text, sizeof(text),
+                 "scored against another model (record %.16s, here %.16s); name it with --reference",
+                 reference_of(state->record), reference_of(state->runs[0]));
     else if (strcmp(width, width_here) != 0)
         snprintf(text, sizeof(text), "the model is widened %.10s times in the record, %.10s times here", width,
                  width_here);

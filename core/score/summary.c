@@ -400,6 +400,19 @@ done:
     return status;
 }
 
+void qm_summary_forget_reference(struct qm_summary *summary)
+{
+    const struct qm_estimate none = {.state = QM_ESTIMATE_NOT_MEASURED};
+    for (int m = 0; m < QM_METRIC_COUNT; ++m)
+        if (m != QM_METRIC_PERPLEXITY && m != QM_METRIC_EXACT_MATCH)
+            summary->metrics[m] = none;
+    for (uint32_t c = 0; c < summary->cell_count; ++c) {
+        summary->cells[c].hits_reference = 0;
+        summary->cells[c].exact_match_reference = summary->cells[c].ratio = none;
+    }
+    summary->graded = (struct qm_paired_counts){0};
+}
+
 void qm_summary_destroy(struct qm_summary **summary)
 {
     if (!*summary)

@@ -91,6 +91,9 @@ struct qm_summary {
 // settings), QM_OUT_OF_MEMORY. No tokens at all: every metric is "not measured". 30,000 tokens in 3,000 sequences with
 // 2,000 resamples take about 0.1 s on one core.
 QM_MUST_USE enum qm_status qm_summary_create(const struct qm_summary_params *params, struct qm_summary **out);
+// Where there is no reference to speak of: whatever compares with one is "not measured" from here on, here and in all cells.
+// Perplexity and exact match stay.
+void qm_summary_forget_reference(struct qm_summary *summary);
 // Frees *summary and sets it to NULL; NULL is allowed.
 void qm_summary_destroy(struct qm_summary **summary);
 

@@ -1,0 +1,134 @@
+// What a scheme is, whatever its name: its hash, comparison, and its structure as a tree.
+#include "quant/scheme.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "record/node.h"
+
+static void hash_part(struct qm_hash *hash, const char *key, const char *value)
+{
+    qm_hash_add_text(hash, key);
+    qm_hash_add_text(hash, value);
+}
+
+static void hash_number(struct qm_hash *hash, const char *key, uint32_t value)
+{
+    char number[16];
+    snprintf(number, sizeof(number), "%" PRIu32, value);
+    hash_part(hash, key, number);
+}
+
+// Names, never enumerators: a new row must not change the identity of the others; nor does a key that is absent.
+static void hash_formats(struct qm_hash *hash, enum qm_weight_format weights, enum qm_activation_format activations)
+{
+    const struct qm_format_info *info = qm_weight_format_info(weights);
+    hash_part(hash, "weights", info->name);
+    hash_part(hash, "activations", qm_activation_format_info(activations)->name);
+    hash_number(hash, "group_size", info->group_size);
+    hash_part(hash, "symmetric", info->is_asymmetric ? "false" : "true");
+}
+
+static void hash_scheme(const struct qm_scheme *scheme, bool with_kv, char text[QM_HASH_TEXT_BYTES])
+{
+    struct qm_hash hash;
+    qm_hash_begin(&hash);
+    if (scheme->is_own)
+        hash_part(&hash, "weights", QM_SCHEME_OWN_NAME);
+    if (scheme->own)
+        hash_part(&hash, "formats", scheme->own->sha256);
+    if (!scheme->is_own)
+        hash_formats(&hash, scheme->weights, scheme->activations);
+    hash_part(&hash, "static", scheme->is_static ? "true" : "false");
+    if (scheme->activation_group > 0)
+        hash_number(&hash, "activation_group", scheme->activation_group);
+    hash_part(&hash, "calibrator", qm_calibrator_name(scheme->calibrator));
+    hash_part(&hash, "calibrator_parameters", qm_calibrator_parameters(scheme->calibrator));
+    if (scheme->is_act_order)
+        hash_part(&hash, "act_order", "true");
+    for (size_t i = 0; i < scheme->override_count; i++) {
+        hash_part(&hash, "override", scheme->overrides[i].pattern);
+        hash_formats(&hash, scheme->overrides[i].weights, scheme->overrides[i].activations);
+    }
+    if (qm_kv_calibrated_largest(scheme->kv) > 0)
+        hash_part(&hash, "kv_scales", qm_kv_format_info(scheme->kv)->name);
+    if (with_kv) {
+        hash_part(&hash, "kv_cache", qm_kv_format_info(scheme->kv)->name);
+        if (scheme->kv_first > 0)
+            hash_number(&hash, "kv_first", scheme->kv_first);
+        if (scheme->kv_last > 0)
+            hash_number(&hash, "kv_last", scheme->kv_last);
+    }
+    qm_hash_end(&hash, text);
+}
+
+void qm_own_formats_hash(const enum qm_weight_format *of, size_t count, char text[QM_HASH_TEXT_BYTES])
+{
+    struct qm_hash hash;
+    char name[QM_WEIGHT_FORMAT_NAME_BYTES];
+    qm_hash_begin(&hash);
+    for (size_t i = 0; i < count; i++) {
+        if (of[i] < QM_WEIGHT_FORMAT_COUNT)
+            qm_weight_format_name(of[i], name);
+        qm_hash_add_text(&hash, of[i] < QM_WEIGHT_FORMAT_COUNT ? name : "none");
+    }
+    qm_hash_end(&hash, text);
+}
+
+void qm_scheme_bind(struct qm_scheme *scheme, const struct qm_own_formats *own)
+{
+    if (scheme->is_own)
+        scheme->own = own;
+}
+
+void qm_scheme_hash(const struct qm_scheme *scheme, char text[QM_HASH_TEXT_BYTES])
+{
+    hash_scheme(scheme, true, text);
+}
+
+void qm_scheme_artifact_hash(const struct qm_scheme *scheme, char text[QM_HASH_TEXT_BYTES])
+{
+    hash_scheme(scheme, false, text);
+}
+
+bool qm_scheme_same_artifact(const struct qm_scheme *a, const struct qm_scheme *b)
+{
+    char ours[QM_HASH_TEXT_BYTES], theirs[QM_HASH_TEXT_BYTES];
+    qm_scheme_artifact_hash(a, ours);
+    qm_scheme_artifact_hash(b, theirs);
+    return strcmp(ours, theirs) == 0;
+}
+
+bool qm_scheme_equal(const struct qm_scheme *a, const struct qm_scheme *b)
+{
+    return qm_scheme_same_artifact(a, b) && a->kv == b->kv && a->kv_first == b->kv_first && a->kv_last == b->kv_last;
+}
+
+struct qm_node *qm_scheme_expand(const struct qm_scheme *scheme)
+{
+    char hash[QM_HASH_TEXT_BYTES];
+    const struct qm_format_info *weights = qm_weight_format_info(scheme->weights);
+    struct qm_node *node = qm_node_new_mapping();
+    qm_node_set_text(node, "name", scheme->name);
+    qm_node_set_text(node, "weights", scheme->is_own ? QM_SCHEME_OWN_NAME : weights->name);
+    if (scheme->own)
+        qm_node_set_text(node, "formats_sha256", scheme->own->sha256);
+    qm_node_set_text(node, "activations", qm_activation_format_info(scheme->activations)->name);
+    qm_node_set_u64(node, "group_size", scheme->group_size);
+    qm_node_set_bool(node, "symmetric", !weights->is_asymmetric);
+    qm_node_set_bool(node, "static", scheme->is_static);
+    if (scheme->activation_group > 0)
+        qm_node_set_u64(node, "activation_group", scheme->activation_group);
+    qm_node_set_text(node, "calibrator", qm_calibrator_name(scheme->calibrator));
+    if (scheme->is_act_order)
+        qm_node_set_bool(node, "act_order", true);
+    qm_node_set_text(node, "kv_cache", qm_kv_format_info(scheme->kv)->name);
+    if (scheme->kv_first > 0)
+        qm_node_set_u64(node, "kv_first", scheme->kv_first);
+    if (scheme->kv_last > 0)
+        qm_node_set_u64(node, "kv_last", scheme->kv_last);
+    qm_scheme_hash(scheme, hash);
+    qm_node_set_text(node, "identity", hash);
+    return node;
+}
