@@ -43,7 +43,7 @@ struct qm_gguf_type_info {
     uint32_t block_bytes;
     enum qm_dtype dtype;                                 // of values each on its own
     void (*decode)(const uint8_t *block, float *values); // of blocks: block_values floats; else NULL
-    enum qm_weight_format format;                        // whose codes are these bytes
+    enum qm_weight_format format; // whose codes are these bytes; QM_WEIGHT_FORMAT_COUNT: none that can be read
 };
 
 // NULL for a type that cannot be read.
