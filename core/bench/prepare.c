@@ -278,7 +278,7 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
                                        .model_path = p->model_path,
                                        .reference_model = p->reference_model,
                                        .reference_path = params->reference,
-                                       .lacks_reference = p->model->own && !p->reference_model,
+                                       .lacks_reference = qm_model_is_quantized(p->model) && !p->reference_model,
                                        .evaluation = p->evaluation,
                                        .calibration = p->calibration,
                                        .overlap = p->overlap,

@@ -53,7 +53,7 @@ enum qm_status qm_preparation_read_reference(const struct qm_preparation_params 
         qm_error_prefix("--reference ");
         return status;
     }
-    if (preparation->reference_model->own)
+    if (qm_model_is_quantized(preparation->reference_model))
         return QM_FAIL(
             QM_INVALID,
             "--reference %s: somebody quantized it, so that it is no reference; name the F16, BF16 or F32 model "

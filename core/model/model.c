@@ -307,6 +307,11 @@ float *qm_model_values(struct qm_model *model, enum qm_role role, uint32_t layer
     return model->values + (qm_model_weight(model, role, layer)->values - model->values);
 }
 
+bool qm_model_is_quantized(const struct qm_model *model)
+{
+    return model->own || model->quantization.method != QM_QUANTIZATION_NONE;
+}
+
 bool qm_model_is_part(const struct qm_model *model)
 {
     return model->config.layers < model->layers_in_file;

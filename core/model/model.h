@@ -167,6 +167,8 @@ QM_MUST_USE enum qm_status qm_model_load(const char *directory, uint32_t multipl
 QM_MUST_USE enum qm_status qm_model_load_with(const char *directory, const struct qm_model_load_params *params,
                                               struct qm_model **out);
 void qm_model_destroy(struct qm_model **model);
+// Whether somebody quantized it before it came here: its floats are what codes stand for.
+bool qm_model_is_quantized(const struct qm_model *model);
 // Whether only the first layers are the model: its logits say nothing of the whole one's.
 bool qm_model_is_part(const struct qm_model *model);
 

@@ -22,7 +22,7 @@ static enum qm_weight_format format_of_dtype(enum qm_dtype dtype)
 
 enum qm_weight_format qm_weights_own_format(const struct qm_weights_entry *entry)
 {
-    if (entry->tensor->rank != 2)
+    if (entry->tensor->rank != 2 || entry->quantized)
         return QM_WEIGHT_FORMAT_COUNT;
     return entry->gguf ? entry->gguf->type->format : format_of_dtype(entry->tensor->dtype);
 }
