@@ -16,10 +16,8 @@
 #include <math.h>
 #include <sys/wait.h>
 
-#include "base/numeric.h"
-#include "model/engine.h"
 #include "sys/file.h"
-#include "test/each_device.h"
+#include "test/runner.h"
 #include "text/tokenizer.h"
 #include "workload/text_set.h"
 
@@ -38,13 +36,6 @@ static const char *in_directory(const char *name)
     static char path[QM_PATH_BYTES];
     assert_int_equal(qm_path_join(path, directory, name), QM_OK);
     return path;
-}
-
-static void *zeros(size_t count, size_t size)
-{
-    void *memory = calloc(count, size);
-    assert_non_null(memory);
-    return memory;
 }
 
 // ---- The converter --------------------------------------------------------------------------------------------------
@@ -139,61 +130,6 @@ static const char *write_checkpoint(const unsigned char *all, size_t bytes)
 
 // ---- Logits ---------------------------------------------------------------------------------------------------------
 
-struct runner {
-    struct qm_engine *engine;
-    struct qm_network *network;
-    struct qm_pass *pass;
-    uint32_t rows, vocabulary, context;
-    float *logits; // [rows][vocabulary] of the latest run
-};
-
-static void open_runner(struct qm_device *device, const char *tile, const struct qm_model *model,
-                        const struct qm_artifact *artifact, uint32_t rows, struct runner *out)
-{
-    struct qm_scheme scheme;
-    *out = (struct runner){.rows = rows, .vocabulary = model->config.vocabulary, .context = model->config.context};
-    struct qm_engine_params params = {
-        .device = device, .tile = tile, .config = model->config, .rows = rows, .sequences = 1, .slots = 1};
-    if (qm_scheme_parse("f32", &scheme) != QM_OK || qm_engine_create(&params, &out->engine) != QM_OK ||
-        qm_network_create(out->engine, artifact, &scheme, &out->network) != QM_OK ||
-        qm_pass_create(out->network, &(struct qm_pass_params){1, rows, 0, 0}, &out->pass) != QM_OK)
-        fail_msg("%s: %s", device->info->id, qm_error_text());
-    out->logits = zeros((size_t)rows * out->vocabulary, sizeof(float));
-}
-
-static void close_runner(struct runner *runner)
-{
-    qm_pass_destroy(&runner->pass);
-    qm_network_destroy(&runner->network);
-    qm_engine_destroy(&runner->engine);
-    free(runner->logits);
-}
-
-// At most `rows` tokens; what follows them is padding that no scored position sees.
-static void run(struct runner *runner, const uint32_t *tokens, size_t count)
-{
-    struct qm_timing timing = {0};
-    uint32_t *table = zeros(runner->context + 1, sizeof(*table));
-    assert_true(count <= runner->rows);
-    memcpy(table, tokens, count * sizeof(*table));
-    if (qm_engine_write_tokens(runner->engine, table, 1) != QM_OK ||
-        qm_pass_run(runner->pass, &(struct qm_pass_start){0, 0}, 1, &(struct qm_run_policy){0, 1}, &timing) != QM_OK ||
-        qm_pass_read_logits(runner->pass, runner->logits) != QM_OK)
-        fail_msg("%s", qm_error_text());
-    free(table);
-}
-
-static double loss_at(const struct runner *runner, uint32_t position, uint32_t target)
-{
-    const float *row = runner->logits + (size_t)position * runner->vocabulary;
-    double top = (double)row[0], sum = 0;
-    for (uint32_t v = 1; v < runner->vocabulary; ++v)
-        top = (double)row[v] > top ? (double)row[v] : top;
-    for (uint32_t v = 0; v < runner->vocabulary; ++v)
-        sum += qm_exp((double)row[v] - top);
-    return top + qm_log(sum) - (double)row[target];
-}
-
 static double worst_logit(const struct runner *runner, const json_t *rows)
 {
     const json_t *row;
@@ -223,33 +159,6 @@ static size_t read_tokens(const json_t *list, uint32_t *tokens, size_t most)
     return count;
 }
 
-static struct qm_artifact *make_artifact(const struct qm_model *model)
-{
-    struct qm_scheme scheme;
-    struct qm_artifact *artifact = NULL;
-    if (qm_scheme_parse("f32", &scheme) != QM_OK ||
-        qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &scheme}, &artifact) != QM_OK)
-        fail_msg("%s", qm_error_text());
-    return artifact;
-}
-
-// The reference backend, then every driver.
-static void everywhere(bool is_short, void (*check)(struct qm_device *device, const char *tile, const void *context),
-                       const void *context)
-{
-    struct qm_device_info info;
-    struct qm_device *device = NULL;
-    size_t count = 0;
-    if (qm_backend_reference.enumerate(&info, 1, &count) != QM_OK ||
-        qm_backend_reference.open(&info, &(struct qm_open_params){0}, &device) != QM_OK) {
-        fail_msg("%s", qm_error_text());
-    } else {
-        check(device, "narrow", context);
-        device->fns->destroy(&device);
-    }
-    with_each_device(is_short, check, context);
-}
-
 // ---- Without the checkpoint -----------------------------------------------------------------------------------------
 
 struct made {
@@ -264,7 +173,7 @@ static void check_made(struct qm_device *device, const char *tile, const void *c
     uint32_t tokens[64];
     struct runner runner;
     size_t count = read_tokens(json_object_get(entry, "tokens"), tokens, 64);
-    open_runner(device, tile, made->model, made->artifact, (uint32_t)count, &runner);
+    open_runner(device, tile, made->model, made->artifact, "f32", (uint32_t)count, &runner);
     run(&runner, tokens, count);
     double worst = worst_logit(&runner, json_object_get(entry, "logits"));
     print_message("%-12s made checkpoint: worst %.1e\n", device->info->driver_name, worst);
@@ -278,7 +187,7 @@ static void test_conversion(void **state)
     size_t bytes = 0;
     unsigned char *all = made_checkpoint(&bytes);
     struct qm_model *model = convert_and_load(write_checkpoint(all, bytes), NULL, 32);
-    struct made made = {model, make_artifact(model)};
+    struct made made = {model, make_artifact_of(model, "f32")};
     assert_false(model->config.tied_head);
     assert_int_equal(model->parameters, (bytes - HEADER_WORDS * sizeof(int32_t)) / sizeof(float) - 64 * 8);
     everywhere(true, check_made, &made);
@@ -396,7 +305,7 @@ static void check_real(struct qm_device *device, const char *tile, const void *c
     size_t index;
     double worst = 0, loss = 0;
     uint64_t scored = 0;
-    open_runner(device, tile, real->model, real->artifact, real->rows, &runner);
+    open_runner(device, tile, real->model, real->artifact, "f32", real->rows, &runner);
     json_array_foreach(json_object_get(data, "stories"), index, story)
     {
         size_t count = read_tokens(json_object_get(story, "tokens"), tokens, real->rows);
@@ -502,7 +411,7 @@ static void test_published(void **state)
     check_file(checkpoint, "checkpoint_sha256");
     check_file(tokenizer, "tokenizer_sha256");
     struct qm_model *model = convert_and_load(checkpoint, tokenizer, 32);
-    struct real real = {.model = model, .artifact = make_artifact(model)};
+    struct real real = {.model = model, .artifact = make_artifact_of(model, "f32")};
     char padding[QM_PADDING_TEXT_BYTES];
     qm_model_config_padding_text(&model->config, padding);
     assert_string_equal(padding, "intermediate_size 172 as 192, head_dim 8 as 64");
