@@ -57,6 +57,9 @@ struct qm_prepared {
     size_t scheme_count;
     // Of the fp32 model; where the model is a part of one, of the verified windows alone, and without scored tokens.
     const struct qm_reference_rows *reference;
+    // The same of the model itself in float32, of the verified windows: what devices are judged by. Another than `reference` only
+    // where that is of a model of its own, whose distance a broken device would hide in.
+    const struct qm_reference_rows *own_fp32;
     uint32_t verify_windows;
 };
 

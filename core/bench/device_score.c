@@ -176,7 +176,7 @@ static enum qm_status check_row(struct qm_session *session, size_t scheme, uint3
     size_t tokens = prepared->evaluation->set.window_tokens;
     uint32_t vocabulary = prepared->model->config.vocabulary;
     const float *backend = prepared->schemes[scheme].own_reference + (window * tokens + position) * vocabulary;
-    const float *fp32 = prepared->reference->dense[window * tokens + position];
+    const float *fp32 = prepared->own_fp32->dense[window * tokens + position];
     struct qm_token_place place = {0, window, position};
     double device_kl = 0, own_kl = 0;
     QM_TRY(qm_token_kl(backend, logits, vocabulary, "the reference backend", "the device", &place, &device_kl));

@@ -298,15 +298,19 @@ enum qm_status qm_preparation_make(struct qm_preparation *p, const struct qm_pre
         p->prepared.overlap_found = &p->overlap_found;
     if (p->profile.evaluation.windows < VERIFY_WINDOWS)
         p->prepared.verify_windows = p->profile.evaluation.windows;
-    // Of a part of a model nothing is scored: the float32 logits are there to judge by, where devices are verified.
+    // Of a part of a model nothing is scored: the float32 logits are there to judge by, where devices are verified. So are the
+    // model's own where another is its reference.
     if (!params->only_artifacts) {
         struct qm_evaluation verified = *p->evaluation;
         verified.set.windows = p->prepared.verify_windows;
         verified.scored_count = 0;
+        if (p->reference_model)
+            QM_TRY(qm_reference_fp32_rows(&reference, &verified, p->prepared.verify_windows, &p->own_fp32));
         QM_TRY(qm_reference_fp32_rows(&fp32, qm_model_is_part(p->model) ? &verified : p->evaluation,
                                       p->prepared.verify_windows, &p->reference));
     }
     p->prepared.reference = p->reference;
+    p->prepared.own_fp32 = p->own_fp32 ? p->own_fp32 : p->reference;
     if (params->on_device && p->reference) { // answers are of the device that the rows are of
         on_device.devices += p->reference->device_index;
         on_device.device_count = 1;
@@ -342,6 +346,7 @@ void qm_preparation_destroy(struct qm_preparation **preparation)
     qm_generated_destroy(&p->reference_generated);
     qm_answer_run_destroy(&p->reference_answers);
     qm_reference_rows_destroy(&p->reference);
+    qm_reference_rows_destroy(&p->own_fp32);
     qm_requests_free(&p->requests);
     qm_preparation_free_sets(p);
     qm_model_destroy(&p->model);

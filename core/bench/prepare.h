@@ -18,6 +18,7 @@ struct qm_preparation {
     struct qm_overlap overlap_found;                // between sets of which one is a user's
     uint32_t overlap;                               // as in struct qm_prepared
     struct qm_reference_rows *reference;
+    struct qm_reference_rows *own_fp32;       // of the model itself; NULL where `reference` is
     struct qm_calibration *collected;         // NULL until a scheme is calibrated
     struct qm_requests requests;              // of the profile's deployment; zeroed without
     struct qm_answer_questions questions;     // the user's examples, if there are some

@@ -196,7 +196,8 @@ static enum qm_status expect_scheme(struct qm_verify_state *state, struct qm_nod
                                      .reason = qm_node_text_at(is, "reason", "")};
     if (raw->evaluation)
         parts.sets.examples = raw->evaluation->sequence_count;
-    if (has_artifact && model)
+    // Of scheme `file` only the model itself tells the formats.
+    if (has_artifact && model && !(scheme->is_own && !(scheme->own && scheme->own->of)))
         QM_GUARD(qm_artifact_outline(scheme, &model->config, &outline));
     parts.artifact = outline;
     if (state->calibration && has_artifact && qm_scheme_is_calibrated(scheme)) {

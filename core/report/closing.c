@@ -192,7 +192,7 @@ void qm_sparkline(struct qm_text *out, const double *values, size_t count, bool 
 
 struct spark {
     struct qm_text line; // owned
-    char kl[QM_SHOW_NUMBER_BYTES], from[QM_SHOW_NUMBER_BYTES], to[QM_SHOW_NUMBER_BYTES];
+    char kl[64], from[QM_SHOW_NUMBER_BYTES], to[QM_SHOW_NUMBER_BYTES];
 };
 
 // Means of so many equal pieces.
@@ -233,9 +233,12 @@ static bool read_spark(const struct qm_node *result, const struct qm_closing_ser
     }
     spark->line = (struct qm_text){0};
     qm_sparkline(&spark->line, values, pieces, is_fancy);
+    char accuracy[QM_SHOW_INTERVAL_BYTES];
     qm_show_number(kl, spark->kl);
+    qm_show_accuracy(scheme, false, accuracy);
     if (!qm_node_is_number(kl))
-        snprintf(spark->kl, sizeof(spark->kl), "accuracy: not measured");
+        snprintf(spark->kl, sizeof(spark->kl), "%.60s",
+                 qm_node_get(scheme, "accuracy.reference") ? accuracy : "accuracy: not measured");
     qm_show_double(low, spark->from);
     qm_show_double(high, spark->to);
     return true;

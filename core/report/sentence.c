@@ -60,6 +60,12 @@ static bool is_baseline(const struct qm_node *result, const struct qm_node *sche
     return is_text_at(scheme, "name", qm_node_text_at(result, "profile.baseline", ""));
 }
 
+// Of a model that somebody quantized, perplexity alone is no accuracy that could be quoted.
+static bool lacks_reference(const struct qm_node *result)
+{
+    return strcmp(qm_node_text_at(result, "model.reference", ""), "none") == 0;
+}
+
 static bool has_accuracy(const struct qm_node *scheme)
 {
     return qm_node_is_number(qm_node_get(scheme, "accuracy.kl_divergence.mean"));
@@ -203,7 +209,8 @@ static void say_why_not(struct qm_text *out, const struct qm_node *result, bool 
         }
         qm_text_append(out, ".");
     } else if (list_schemes(&names, result, "", has_measured_accuracy) == 0) {
-        qm_text_append(out, "accuracy: not measured.");
+        qm_text_append(out, lacks_reference(result) ? "accuracy against fp32: no reference given."
+                                                    : "accuracy: not measured.");
     } else if (list_schemes(&names, result, "", is_ok_beside_baseline) == 0) {
         qm_text_append(out, "beside the baseline %s no scheme was measured.", word_at(result, "profile.baseline"));
     } else {
@@ -333,8 +340,10 @@ static void caution_rows(struct qm_text *out, const struct qm_node *result)
 
 static void caution_accuracy(struct qm_text *out, const struct qm_node *result)
 {
-    caution_schemes(out, result, "accuracy: not measured: ", "; a speed without it is half of the trade",
-                    lacks_accuracy, "");
+    caution_schemes(out, result,
+                    lacks_reference(result) ? "accuracy against fp32: no reference given: "
+                                            : "accuracy: not measured: ",
+                    "; a speed without it is half of the trade", lacks_accuracy, "");
     caution_schemes(out, result, "acceptance is inconclusive, for a bound lies within the interval: ", "", has_verdict,
                     "inconclusive");
     caution_schemes(out, result, "less accurate than the profile's bounds allow: ", "", has_verdict, "fail");
