@@ -96,7 +96,7 @@ foreach(variant_row ${variant_rows})
         # GLSL has no vectors of more than four.
         if(NOT tile MATCHES "^vector" AND NOT "${fields}" MATCHES "QM_VW=(8|16)")
             set(spirv ${QM_GENERATED_DIR}/spirv/${name}.inc)
-            if(QM_SPIRV_FROM)
+            if(QM_SPIRV_FROM AND EXISTS ${QM_SPIRV_FROM}/spirv/${name}.inc) # what that build has not is made here
                 set(spirv ${QM_SPIRV_FROM}/spirv/${name}.inc)
             else()
                 add_custom_command(OUTPUT ${spirv}

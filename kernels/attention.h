@@ -8,10 +8,12 @@
 // With QM_KV_EXACT a query at p reads token j in binary16 instead if j < exact_first, or j > p - exact_last, or (kivi)
 // j / 32 == p / 32. That depends on (p, j) alone, so that prefill and decode are the same function. It needs exact_first <=
 // exact_length, and exact_length == context where exact_last > 0 or for kivi.
-// Heads of QM_HEAD values; q is [rows][heads][QM_HEAD], y likewise with result_stride floats between rows. Softmax online (running maximum), in float32, qm_exp. QM_SPLIT invocations
+// Where score_cap is not 0, s_j becomes score_cap tanh(s_j / score_cap) (capped.h; cap_inverse is 1 / score_cap), and its error
+// 2^-20 score_cap more. Heads of QM_HEAD values; q is [rows][heads][QM_HEAD], y likewise with result_stride floats between rows. Softmax online (running maximum), in float32, qm_exp. QM_SPLIT invocations
 // share the positions of one (row, head), and are merged in their order. QM_QUERIES: attention_lanes.h, but for QM_KV_EXACT.
 // Bound: |error| <= (positions + 256) 2^-23 * max |v| + what the scores' error QM_HEAD / 64 * 2^-20 * max |s| does to the weights; of
 // minimum + scale * code, |minimum| + |scale * code| stands for the magnitude.
+#include "capped.h"
 #include "kv_format.h"
 #ifndef QM_BODY
 #ifndef QM_SPLIT
@@ -40,7 +42,9 @@
     QM_U32(exact_first)                                                                                                \
     QM_U32(exact_last)                                                                                                 \
     QM_U32(window)                                                                                                     \
-    QM_U32(result_stride)
+    QM_U32(result_stride)                                                                                              \
+    QM_F32(score_cap)                                                                                                  \
+    QM_F32(cap_inverse)
 #if QM_SPLIT > 1
 #define QM_LOCALS QM_LOCAL_U32(partials, QM_SPLIT * 66) // of 64 values at a time
 #else
@@ -144,7 +148,7 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
         uint first_slot = (sequence * kv_heads + head / (heads / kv_heads)) * context;
         qm_f4 query[QM_QUADS];
         qm_f4 sum[QM_QUADS];
-        QM_UNROLL for (int i = 0; i < QM_QUADS; ++i) {
+        QM_UNROLL_HEAD for (int i = 0; i < QM_QUADS; ++i) {
             uint from = item * QM_HEAD_VALUES + 4u * QM_UINT(i);
             query[i] = QM_F4(q[from], q[from + 1u], q[from + 2u], q[from + 3u]) * score_scale;
             sum[i] = QM_F4(0.0f, 0.0f, 0.0f, 0.0f);
@@ -166,7 +170,7 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
             // sum of q (minimum + scale code) = sum of q minimum + sum of (q scale) code.
             qm_f4 multiplier[QM_QUADS];
             qm_f4 offsets = QM_F4(0.0f, 0.0f, 0.0f, 0.0f);
-            QM_UNROLL for (int i = 0; i < QM_QUADS; ++i) {
+            QM_UNROLL_HEAD for (int i = 0; i < QM_QUADS; ++i) {
                 qm_u4 pairs = QM_LOAD4(cache, block_scales + block * QM_HEAD_VALUES + 4u * QM_UINT(i));
                 multiplier[i] = query[i] * qm_half_low4(pairs);
                 offsets += query[i] * qm_half_high4(pairs);
@@ -183,7 +187,7 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
 #endif
                 uint slot = first_slot + j;
                 uint k_at = k_base + slot * QM_KV_WORDS, v_at = v_base + slot * QM_KV_WORDS;
-                QM_UNROLL for (int load = 0; load < QM_QUADS / QM_KV_PER_LOAD; ++load) {
+                QM_UNROLL_HEAD for (int load = 0; load < QM_QUADS / QM_KV_PER_LOAD; ++load) {
                     qm_u4 words = QM_LOAD4(cache, k_at + 4u * QM_UINT(load));
                     QM_UNROLL for (int i = 0; i < QM_KV_PER_LOAD; ++i)
                         products += QM_KV_FACTOR(load * QM_KV_PER_LOAD + i) * QM_KV_VALUES(words, i);
@@ -194,6 +198,8 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
 #elif defined(QM_KV_FLOAT8)
                 score *= k_scale;
 #endif
+                if (score_cap > 0.0f)
+                    score = qm_capped(score, score_cap, cap_inverse);
                 float larger = QM_MAX(maximum, score);
                 float keep = qm_exp(maximum - larger);
                 float weight = qm_exp(score - larger);
@@ -208,7 +214,7 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
                 float offset = weight * qm_half_value(pair >> 16);
                 weight *= qm_half_value(pair & 0xffffu);
 #endif
-                QM_UNROLL for (int load = 0; load < QM_QUADS / QM_KV_PER_LOAD; ++load) {
+                QM_UNROLL_HEAD for (int load = 0; load < QM_QUADS / QM_KV_PER_LOAD; ++load) {
                     qm_u4 words = QM_LOAD4(cache, v_at + 4u * QM_UINT(load));
                     QM_UNROLL for (int i = 0; i < QM_KV_PER_LOAD; ++i) {
                         int at = load * QM_KV_PER_LOAD + i;
@@ -226,17 +232,19 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
         for (uint i = slice; i < before + (position + 1u - end); i += QM_UINT(QM_SPLIT)) {
             uint at = (first_exact + (i < before ? oldest + i : i - before + end)) * QM_HEAD_HALF;
             qm_f4 products = QM_F4(0.0f, 0.0f, 0.0f, 0.0f);
-            QM_UNROLL for (int load = 0; load < QM_QUADS / 2; ++load) {
+            QM_UNROLL_HEAD for (int load = 0; load < QM_QUADS / 2; ++load) {
                 qm_u4 words = QM_LOAD4(cache, k_exact_base + at + 4u * QM_UINT(load));
                 products += query[2 * load] * QM_KV_HALVES(words, 0) + query[2 * load + 1] * QM_KV_HALVES(words, 1);
             }
             float score = (QM_LANE(products, 0) + QM_LANE(products, 1)) + (QM_LANE(products, 2) + QM_LANE(products, 3));
+            if (score_cap > 0.0f)
+                score = qm_capped(score, score_cap, cap_inverse);
             float larger = QM_MAX(maximum, score);
             float keep = qm_exp(maximum - larger);
             float weight = qm_exp(score - larger);
             maximum = larger;
             weight_sum = weight_sum * keep + weight;
-            QM_UNROLL for (int load = 0; load < QM_QUADS / 2; ++load) {
+            QM_UNROLL_HEAD for (int load = 0; load < QM_QUADS / 2; ++load) {
                 qm_u4 words = QM_LOAD4(cache, v_exact_base + at + 4u * QM_UINT(load));
                 sum[2 * load] = sum[2 * load] * keep + QM_KV_HALVES(words, 0) * weight;
                 sum[2 * load + 1] = sum[2 * load + 1] * keep + QM_KV_HALVES(words, 1) * weight;
@@ -274,7 +282,7 @@ QM_FUNCTION qm_f4 qm_kv_nibbles(uint word)
         }
 #else
         float inverse = qm_reciprocal(weight_sum);
-        QM_UNROLL for (int i = 0; i < QM_QUADS; ++i) {
+        QM_UNROLL_HEAD for (int i = 0; i < QM_QUADS; ++i) {
             QM_UNROLL for (int lane = 0; lane < 4; ++lane)
                 result[to + QM_UINT(4 * i + lane)] = QM_LANE(sum[i], lane) * inverse;
         }

@@ -50,7 +50,10 @@
             }
             // 1 where the query sees the token, else 0.
             qm_fv seen = QM_MIN(QM_MAX(QM_MIN(last_seen - token, token - first_seen) + 1.0f, 0.0f), 1.0f);
-            qm_fv score = QM_MIN(part[0] * QM_PRIVATE_LOAD(k_factor, 0u), seen * 3.1e38f - 3.0e38f);
+            qm_fv score = part[0] * QM_PRIVATE_LOAD(k_factor, 0u);
+            if (score_cap > 0.0f)
+                score = qm_capped_v(score, score_cap, cap_inverse);
+            score = QM_MIN(score, seen * 3.1e38f - 3.0e38f);
             float larger = QM_MAX(maximum[number], QM_LANES_MAX(score)), keep = qm_exp(maximum[number] - larger);
             qm_fv weight = qm_exp_v(score - larger) * seen;
             maximum[number] = larger;

@@ -105,6 +105,8 @@
 #if defined(QM_KV_SCALED) || defined(QM_KV_FLOAT8)
             weight[t] = weight[t] * token_scale[t];
 #endif
+            if (score_cap > 0.0f)
+                weight[t] = qm_capped_v(weight[t], score_cap, cap_inverse);
             if (!is_whole)
                 weight[t] = QM_MIN(weight[t], QM_SEEN(QM_FLOAT(QM_INT(first) + t)) * 3.1e38f - 3.0e38f);
             larger = QM_MAX(larger, weight[t]);

@@ -21,7 +21,7 @@
             end = QM_MAX(end, newest[e] + 1u);
             maximum[e] = -3.0e38f;
             weight_sum[e] = 0.0f;
-            QM_UNROLL for (int i = 0; i < QM_QUADS; ++i) {
+            QM_UNROLL_HEAD for (int i = 0; i < QM_QUADS; ++i) {
                 uint at = from + 4u * QM_UINT(i);
                 query[e * QM_QUADS + i] = QM_F4(q[at], q[at + 1u], q[at + 2u], q[at + 3u]) * score_scale;
                 sum[e * QM_QUADS + i] = QM_F4(0.0f, 0.0f, 0.0f, 0.0f);
@@ -35,7 +35,7 @@
                 qm_f4 products[QM_QUERIES];
                 QM_UNROLL for (int e = 0; e < QM_QUERIES; ++e)
                     products[e] = QM_F4(0.0f, 0.0f, 0.0f, 0.0f);
-                QM_UNROLL for (int load = 0; load < QM_QUADS / QM_KV_PER_LOAD; ++load) {
+                QM_UNROLL_HEAD for (int load = 0; load < QM_QUADS / QM_KV_PER_LOAD; ++load) {
                     qm_u4 words = QM_LOAD4(cache, k_base + slot[t] * QM_KV_WORDS + 4u * QM_UINT(load));
                     QM_UNROLL for (int i = 0; i < QM_KV_PER_LOAD; ++i) {
                         qm_f4 values = QM_KV_VALUES(words, i);
@@ -55,8 +55,11 @@
                 QM_UNROLL for (int e = 0; e < QM_QUERIES; ++e) {
                     float sum_of = (QM_LANE(products[e], 0) + QM_LANE(products[e], 1)) +
                                    (QM_LANE(products[e], 2) + QM_LANE(products[e], 3));
+                    sum_of = sum_of * k_factor;
+                    if (score_cap > 0.0f)
+                        sum_of = qm_capped(sum_of, score_cap, cap_inverse);
                     bool is_seen = first + QM_UINT(t) >= oldest[e] && first + QM_UINT(t) <= newest[e];
-                    score[e * QM_TOKENS_EACH + t] = is_seen ? sum_of * k_factor : -3.0e38f;
+                    score[e * QM_TOKENS_EACH + t] = is_seen ? sum_of : -3.0e38f;
                 }
             }
             float keep[QM_QUERIES], weight[QM_QUERIES * QM_TOKENS_EACH];
@@ -75,7 +78,7 @@
                     weight[e * QM_TOKENS_EACH + t] = power * factor[t];
                 }
             }
-            QM_UNROLL for (int load = 0; load < QM_QUADS / QM_KV_PER_LOAD; ++load) {
+            QM_UNROLL_HEAD for (int load = 0; load < QM_QUADS / QM_KV_PER_LOAD; ++load) {
                 qm_u4 words[QM_TOKENS_EACH];
                 QM_UNROLL for (int t = 0; t < QM_TOKENS_EACH; ++t)
                     words[t] = QM_LOAD4(cache, v_base + slot[t] * QM_KV_WORDS + 4u * QM_UINT(load));
@@ -98,7 +101,7 @@
                 uint number = first_query + QM_UINT(e), row = first_row + number / heads_each;
                 uint to = row * result_stride + (kv_head * heads_each + number % heads_each) * QM_HEAD_VALUES;
                 float inverse = qm_reciprocal(weight_sum[e]);
-                QM_UNROLL for (int i = 0; i < QM_QUADS; ++i) {
+                QM_UNROLL_HEAD for (int i = 0; i < QM_QUADS; ++i) {
                     QM_UNROLL for (int lane = 0; lane < 4; ++lane)
                         result[to + QM_UINT(4 * i + lane)] = QM_LANE(sum[e * QM_QUADS + i], lane) * inverse;
                 }

@@ -123,8 +123,8 @@ static struct draw {
     void (*draw)(struct qm_case_shape *shape);
     uint32_t first;
 } draws[] = {
-    {"matmul", 60, draw_product, 0},
-    {"matvec", 36, draw_matvec, 0},
+    {"matmul", 57, draw_product, 0},
+    {"matvec", 35, draw_matvec, 0},
     {"dequantize", 10, draw_blocks, 0},
     {"activations", 8, draw_blocks, 0},
     {"norm_activations", 8, draw_blocks, 0},
@@ -134,9 +134,11 @@ static struct draw {
     {"kv_block", 6, draw_cache, 0},
     {"attention", 22, draw_heads, 0},
     {"rmsnorm", 4, draw_rows, 0},
+    {"layernorm", 2, draw_rows, 0},
     {"rope", 4, draw_heads, 0},
     {"bias", 2, draw_rows, 0},
     {"swiglu", 2, draw_count, 0},
+    {"softcap", 2, draw_count, 0},
     {"residual", 2, draw_count, 0},
     {"log_softmax", 4, draw_logits, 0},
     {"argmax", 2, draw_logits, 0},

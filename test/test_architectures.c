@@ -164,7 +164,8 @@ static void test_pytorch(void **state)
 {
     (void)state;
     for (size_t i = 0; i < json_array_size(json_object_get(data, "models")); ++i)
-        check_scheme("f32", entry_at(i), 32, i == 1 || i == 4); // heads of 128, and biases, on every driver
+        // Heads of 128, biases, caps, LayerNorm with learned positions: on every driver.
+        check_scheme("f32", entry_at(i), 32, i == 1 || i == 4 || i == 9 || i == 11);
 }
 
 // What groups need beyond 32: padding of everything that a group runs along.
@@ -184,6 +185,19 @@ static void test_caches(void **state)
     check_scheme("w8a16-kve4m3-last5", entry_at(5), 32, false);
     check_scheme("w8a16-kv4-first3-last7", entry_at(3), 32, false);
     check_scheme("w8a16-kivi2", entry_at(3), 32, false);
+}
+
+// Heads of 256, caps, two rotary embeddings, LayerNorm and norms behind, with codes and in every kind of cache.
+static void test_quantized(void **state)
+{
+    (void)state;
+    check_scheme("w4a16-g32-kv4", entry_at(6), 32, false);
+    check_scheme("w8a8", entry_at(7), 32, false);
+    check_scheme("w8a16-kivi4-first4", entry_at(8), 32, false);
+    check_scheme("w8a16-kv8-last7", entry_at(9), 32, false);
+    check_scheme("w8a16-kve4m3-last5", entry_at(10), 32, false);
+    check_scheme("w8a8", entry_at(11), 256, false);
+    check_scheme("w4a16-g32-kv8", entry_at(12), 32, false);
 }
 
 static int begin(void **state)
@@ -207,6 +221,6 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_pytorch), cmocka_unit_test(test_wider_padding),
-                                       cmocka_unit_test(test_caches)};
+                                       cmocka_unit_test(test_caches), cmocka_unit_test(test_quantized)};
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -169,7 +169,7 @@ static void test_model(void **state)
          "'architectures' is MambaForCausalLM; LlamaForCausalLM, "},
         {QM_INVALID, "\"hidden_size\":64", "\"hidden_size\":80", "config.json makes it [37, 80]"},
         {QM_UNSUPPORTED, "\"head_dim\":64", "\"head_dim\":63", "'head_dim' is 63"},
-        {QM_UNSUPPORTED, "\"head_dim\":64", "\"head_dim\":256", "'head_dim' is 256"},
+        {QM_UNSUPPORTED, "\"head_dim\":64", "\"head_dim\":258", "'head_dim' is 258"},
         {QM_INVALID, "\"vocab_size\":37", "\"vocab_size\":38", "shape [37, 64]; config.json makes it [38, 64]"},
         {QM_INVALID, "\"vocab_size\":37", "\"vocab_size\":-1", "'vocab_size' is no whole number"},
         {QM_INVALID, "\"num_key_value_heads\":1", "\"num_key_value_heads\":3", "it must divide"},

@@ -7,6 +7,7 @@
 
 #include "bench/host_generate.h"
 #include "bench/reference_answers_internal.h"
+#include "model/weights_arrange.h"
 #include "test/remove_tree.h"
 #include "test/tiny_model.h"
 
@@ -93,7 +94,7 @@ static void test_cache(void **state)
     (void)state;
     const struct qm_blas *blas = qm_blas_find();
     size_t count = json_array_size(json_object_get(data, "models"));
-    assert_int_equal(count, 6);
+    assert_int_equal(count, 13);
     for (size_t i = 0; i < count; ++i) {
         static const uint32_t lengths[] = {1, 7, PROMPT_MOST};
         struct qm_model *model = make_model(entry_at(i), 32);
@@ -101,6 +102,7 @@ static void test_cache(void **state)
         struct qm_host_weights weights;
         double worst = 0;
         check(qm_weights_open(directory, &files));
+        check(qm_weights_arrange(&files, &model->config));
         for (int from_files = 0; from_files < 2; ++from_files) {
             check(
                 qm_host_weights_open(&model->config, from_files ? NULL : model, from_files ? &files : NULL, &weights));

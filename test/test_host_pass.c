@@ -16,6 +16,7 @@
 #include "base/random.h"
 #include "model/engine.h"
 #include "model/host_pass.h"
+#include "model/weights_arrange.h"
 #include "sys/parallel.h"
 #include "test/tiny_model.h"
 
@@ -243,12 +244,13 @@ static void test_pytorch(void **state)
     (void)state;
     const struct qm_blas *ways[] = {NULL, qm_blas_find()};
     size_t count = json_array_size(json_object_get(data, "models"));
-    assert_int_equal(count, 6);
+    assert_int_equal(count, 13);
     for (size_t i = 0; i < count; ++i) {
         struct qm_model *model = make_model(entry_at(i), 32), *wide = make_model(entry_at(i), 256);
         struct qm_weights files;
         struct qm_host_weights weights;
         check(qm_weights_open(directory, &files));
+        check(qm_weights_arrange(&files, &model->config));
         for (int way = 0; way < (ways[1] ? 2 : 1); ++way) {
             check(qm_host_weights_open(&model->config, model, NULL, &weights));
             check_logits(&weights, "memory", ways[way], entry_at(i));
@@ -264,6 +266,124 @@ static void test_pytorch(void **state)
         qm_weights_close(&files);
         qm_model_destroy(&model);
         qm_model_destroy(&wide);
+    }
+}
+
+// What an architecture has of its own, each told wrong by little: the logits must say so, or the comparison says nothing.
+enum fault {
+    SCORE_CAP,
+    LOGIT_CAP,
+    WINDOW_WIDER,
+    WINDOW_NARROWER,
+    OTHER_LAYERS,
+    SCORE_WIDTH,
+    LOCAL_THETA,
+    GLOBAL_SCALING,
+    ONE_GAIN, // is what the file has, without 1
+    ONE_BIAS,
+    ONE_POSITION,
+    EPSILON,
+};
+
+static void plant(enum fault fault, struct qm_model *model)
+{
+    struct qm_model_config *c = &model->config;
+    switch (fault) {
+    case SCORE_CAP:
+        c->score_cap *= 1.05;
+        break;
+    case LOGIT_CAP:
+        c->logit_cap *= 1.01;
+        break;
+    case WINDOW_WIDER:
+        ++c->window;
+        break;
+    case WINDOW_NARROWER:
+        --c->window;
+        break;
+    case OTHER_LAYERS:
+        ++c->window_every;
+        break;
+    case SCORE_WIDTH:
+        c->score_width = 0;
+        break;
+    case LOCAL_THETA:
+        c->local_theta *= 1.1;
+        break;
+    case GLOBAL_SCALING:
+        c->rope_scaling = QM_ROPE_PLAIN;
+        break;
+    case ONE_GAIN:
+        for (uint32_t i = 0; i < c->own.hidden; ++i)
+            qm_model_values(model, QM_ROLE_POST_NORM, 1)[i] -= 1;
+        break;
+    case ONE_BIAS:
+        qm_model_values(model, QM_ROLE_DOWN_BIAS, 1)[3] += 0.1f;
+        break;
+    case ONE_POSITION:
+        qm_model_values(model, QM_ROLE_POSITIONS, 0)[30 * c->hidden + 5] += 0.1f;
+        break;
+    case EPSILON:
+        c->norm_epsilon *= 1000;
+        break;
+    }
+}
+
+static double worst_error(struct qm_host_weights *weights, const json_t *entry)
+{
+    uint32_t vocabulary = weights->config.vocabulary;
+    float *logits = run_windows(weights, NULL, entry, 1, NULL);
+    const json_t *row;
+    size_t index;
+    double worst = 0;
+    json_array_foreach(json_object_get(entry, "logits"), index, row)
+    {
+        size_t position = (size_t)json_integer_value(json_object_get(row, "position"));
+        for (uint32_t v = 0; v < vocabulary; ++v)
+            worst = fmax(worst, fabs((double)logits[position * vocabulary + v] -
+                                     json_number_value(json_array_get(json_object_get(row, "values"), v))));
+    }
+    free(logits);
+    return worst;
+}
+
+static void test_planted_faults(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t entry; // 6 Phi-3, 7 OLMo 2, 8 Gemma, 9 Gemma 2, 10 Gemma 3, 11 GPT-2, 12 StarCoder2
+        enum fault fault;
+        const char *name;
+    } faults[] = {{6, WINDOW_WIDER, "a window one wider"},
+                  {6, WINDOW_NARROWER, "a window one narrower"},
+                  {8, ONE_GAIN, "a gain that is not added to 1"},
+                  {9, SCORE_CAP, "another cap of scores"},
+                  {9, LOGIT_CAP, "another cap of logits"},
+                  {9, WINDOW_WIDER, "a window one wider"},
+                  {9, OTHER_LAYERS, "windows in other layers"},
+                  {9, SCORE_WIDTH, "scores divided by the root of the head's width"},
+                  {10, LOCAL_THETA, "another base of near layers"},
+                  {10, GLOBAL_SCALING, "frequencies that are not divided"},
+                  {10, OTHER_LAYERS, "windows in other layers"},
+                  {11, ONE_POSITION, "another position"},
+                  {11, ONE_BIAS, "another bias"},
+                  {11, EPSILON, "another epsilon"},
+                  {12, WINDOW_NARROWER, "a window one narrower"},
+                  {12, ONE_BIAS, "another bias"}};
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); ++i) {
+        struct qm_model *model = make_model(entry_at(faults[i].entry), 32);
+        struct qm_host_weights weights;
+        check(qm_host_weights_open(&model->config, model, NULL, &weights));
+        assert_true(worst_error(&weights, entry_at(faults[i].entry)) <= TOLERANCE);
+        qm_host_weights_close(&weights);
+        plant(faults[i].fault, model);
+        check(qm_host_weights_open(&model->config, model, NULL, &weights));
+        double worst = worst_error(&weights, entry_at(faults[i].entry));
+        print_message("%-52s %-48s worst %.1e\n",
+                      json_string_value(json_object_get(entry_at(faults[i].entry), "title")), faults[i].name, worst);
+        assert_true(worst > 5 * TOLERANCE);
+        qm_host_weights_close(&weights);
+        qm_model_destroy(&model);
     }
 }
 
@@ -399,7 +519,7 @@ static void compare_statistics(const struct qm_channel_statistics *a, const stru
 static void test_calibration(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < 8; ++i) {
+    for (size_t i = 0; i < 22; ++i) {
         size_t e = 2 + i / 2;
         bool from_files = i % 2;
         struct qm_model *model = make_model(entry_at(e), 32);
@@ -409,6 +529,7 @@ static void test_calibration(void **state)
         struct qm_weights files;
         assert_true(host && backend);
         check(qm_weights_open(directory, &files));
+        check(qm_weights_arrange(&files, &model->config));
         // From the files, which have no padding, and from memory, where it is.
         check(qm_host_weights_open(&model->config, from_files ? NULL : model, &files, &weights));
         free(run_windows(&weights, NULL, entry_at(e), 1, host));
@@ -456,6 +577,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_products),     cmocka_unit_test(test_other_libraries),
                                        cmocka_unit_test(test_exponentials), cmocka_unit_test(test_pytorch),
                                        cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_bad_input),
-                                       cmocka_unit_test(test_calibration)};
+                                       cmocka_unit_test(test_calibration),  cmocka_unit_test(test_planted_faults)};
     return cmocka_run_group_tests(tests, begin, end);
 }

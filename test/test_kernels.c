@@ -200,7 +200,7 @@ static bool is_left_out(const char *name, size_t index, const struct subject *s,
         return is_sanitized && strcmp(s->name, "reference") == 0 && index % 16 != 0;
     if (!is_sum && ((index >> 1) + (size_t)(s - subjects) + turn_of_run()) % 4 != 0)
         return true;
-    if (strstr(name, "-h128")) // the same body as that of heads of 64
+    if (strstr(name, "-h128") || strstr(name, "-h256")) // the same body as that of heads of 64
         return is_sanitized || (tile > 0 ? turn % 9 != 0 : turn % (is_any(s, seconds) ? 4 : 2) != 0);
     if (is_sanitized)
         return tile > 0 || (is_product && !is_sum);

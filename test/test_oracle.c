@@ -95,7 +95,8 @@ static void test_embedding(void **state)
     // Sequence 1 of three tokens each; rows are its positions 1 and 2: tokens 2 and 1.
     uint32_t tokens[] = {0, 0, 0, 0, 2, 1};
     float table[] = {1, 2, 3, 4, 5, 6}, out[4] = {0};
-    struct qm_embedding_parameters p = {.rows = 2, .width = 2, .tokens_per_sequence = 2, .token_stride = 3, .count = 3};
+    struct qm_embedding_parameters p = {
+        .rows = 2, .width = 2, .tokens_per_sequence = 2, .token_stride = 3, .count = 3, .multiplier = 1};
     struct buffer f32[] = {BUFFER(tokens), BUFFER(table), BUFFER(out)};
     RUN("embedding-f32", f32, p, 1, 1);
     assert_true(out[0] == 5 && out[1] == 6 && out[2] == 3 && out[3] == 4);

@@ -9,7 +9,7 @@
 #include "sys/parallel.h"
 
 enum {
-    HEAD_MOST = 128,
+    HEAD_MOST = 256,
     BLOCK = 32 // tokens that share the scales of keys (kivi)
 };
 
@@ -277,6 +277,8 @@ static void attend(void *context, size_t begin, size_t end)
             for (uint32_t d = 0; d < size; ++d)
                 dot += (double)q[item * size + d] * values[d];
             scores[j] = dot * (double)p->score_scale;
+            if (p->score_cap > 0)
+                scores[j] = (double)p->score_cap * qm_oracle_tanh(scores[j] / (double)p->score_cap);
             maximum = j == oldest || scores[j] > maximum ? scores[j] : maximum;
         }
         for (uint32_t j = oldest; j <= position; ++j) {

@@ -32,6 +32,8 @@ enum qm_status qm_oracle_kv_block(const struct qm_oracle_call *call);
 // Rotary embedding of one head of `size` values, by its position's cosines and sines; `to` may be `values`.
 void qm_oracle_turn(const float *angles, uint32_t size, const float *values, float *to);
 
+double qm_oracle_tanh(double x);
+
 // Whether a variant is defined with `name`, as in qm_oracle_has(v, "QM_WEIGHT_W8").
 bool qm_oracle_has(const struct qm_kernel_variant *variant, const char *name);
 // Values of a head (kernels/head.h).

@@ -20,7 +20,7 @@ bool qm_oracle_has(const struct qm_kernel_variant *variant, const char *name)
 
 uint32_t qm_oracle_head(const struct qm_kernel_variant *variant)
 {
-    return qm_oracle_has(variant, "QM_HEAD=128") ? 128 : 64;
+    return qm_oracle_has(variant, "QM_HEAD=256") ? 256 : qm_oracle_has(variant, "QM_HEAD=128") ? 128 : 64;
 }
 
 struct qm_oracle_place qm_oracle_sequence(const struct qm_oracle_call *call, uint32_t s)
@@ -55,15 +55,19 @@ static enum qm_status oracle_embedding(const struct qm_oracle_call *call)
     const uint32_t *table = call->buffers[1];
     float *result = call->buffers[2];
     bool is_f32 = qm_oracle_has(call->variant, "QM_WEIGHT_F32");
+    bool is_of_positions = qm_oracle_has(call->variant, "QM_POSITIONS");
     for (uint32_t row = 0; row < p.rows; ++row) {
-        uint32_t token = token_at(call->buffers[0], call, row, p.tokens_per_sequence, p.token_stride, 0);
+        uint32_t token = is_of_positions
+                             ? qm_oracle_row(call, row, p.tokens_per_sequence).position
+                             : token_at(call->buffers[0], call, row, p.tokens_per_sequence, p.token_stride, 0);
         if (token < p.first || token - p.first >= p.count) // another dispatch's
             continue;
         for (uint32_t c = 0; c < p.width; ++c) {
             size_t at = (size_t)(token - p.first) * p.width + c;
-            result[(size_t)row * p.width + c] = is_f32
-                                                    ? qm_float_from_bits(table[at])
-                                                    : qm_float_from_half((uint16_t)(table[at / 2] >> (16 * (at % 2))));
+            float value = is_f32 ? qm_float_from_bits(table[at])
+                                 : qm_float_from_half((uint16_t)(table[at / 2] >> (16 * (at % 2))));
+            float *to = &result[(size_t)row * p.width + c];
+            *to = (float)(is_of_positions ? (double)*to + (double)value : (double)value * (double)p.multiplier);
         }
     }
     return QM_OK;
@@ -95,6 +99,29 @@ static enum qm_status oracle_rmsnorm(const struct qm_oracle_call *call)
     for (size_t row = 0; row < p.rows; ++row)
         norm_row(x + row * p.width, call->buffers[1], p.width, count_of(p.inverse_width), p.epsilon,
                  result + row * p.width);
+    return QM_OK;
+}
+
+static enum qm_status oracle_layernorm(const struct qm_oracle_call *call)
+{
+    struct qm_layernorm_parameters p;
+    memcpy(&p, call->parameters, sizeof(p));
+    const float *gain = call->buffers[1], *bias = call->buffers[2];
+    const double count = count_of(p.inverse_count);
+    for (size_t row = 0; row < p.rows; ++row) {
+        const float *x = (const float *)call->buffers[0] + row * p.width;
+        float *result = (float *)call->buffers[3] + row * p.width;
+        double sum = 0, squares = 0;
+        for (uint32_t c = 0; c < p.width; ++c)
+            sum += c % p.stretch < p.counted ? (double)x[c] : 0;
+        for (uint32_t c = 0; c < p.width; ++c) {
+            double from_mean = (double)x[c] - sum / count;
+            squares += c % p.stretch < p.counted ? from_mean * from_mean : 0;
+        }
+        double deviation = sqrt(squares / count + (double)p.epsilon);
+        for (uint32_t c = 0; c < p.width; ++c)
+            result[c] = (float)(((double)x[c] - sum / count) / deviation * (double)gain[c] + (double)bias[c]);
+    }
     return QM_OK;
 }
 
@@ -179,6 +206,18 @@ static float swiglu(float gate, float up)
     return (float)((double)gate / (1.0 + qm_exp(-(double)gate)) * (double)up);
 }
 
+double qm_oracle_tanh(double x)
+{
+    double power = qm_exp(x > 40 ? -80 : x < -40 ? -80 : x < 0 ? 2 * x : -2 * x), part = (1 - power) / (1 + power);
+    return x < 0 ? -part : part;
+}
+
+static float geglu(float gate, float up)
+{
+    double g = (double)gate, inner = 0.7978845608028653559 * (g + 0.044715 * g * g * g); // sqrt(2 / pi)
+    return (float)(g / 2 * (1 + qm_oracle_tanh(inner)) * (double)up);
+}
+
 static enum qm_status oracle_norm_activations(const struct qm_oracle_call *call)
 {
     struct qm_norm_activations_parameters p;
@@ -244,9 +283,10 @@ static enum qm_status oracle_swiglu(const struct qm_oracle_call *call)
     memcpy(&p, call->parameters, sizeof(p));
     const float *gate = call->buffers[0], *up = gate + p.up_from;
     float *result = call->buffers[1];
+    bool is_gelu = qm_oracle_has(call->variant, "QM_GELU"), is_ungated = qm_oracle_has(call->variant, "QM_UNGATED");
     for (uint32_t i = 0; i < p.count; ++i) {
         size_t at = (size_t)(i / p.width) * p.row_stride + i % p.width;
-        result[i] = swiglu(gate[at], up[at]);
+        result[i] = (is_gelu ? geglu : swiglu)(gate[at], is_ungated ? 1 : up[at]);
     }
     return QM_OK;
 }
@@ -268,6 +308,16 @@ static enum qm_status oracle_bias(const struct qm_oracle_call *call)
     const float *bias = call->buffers[1];
     for (uint32_t i = 0; i < p.count; ++i)
         x[i] = (float)((double)x[i] + (double)bias[i % p.width]);
+    return QM_OK;
+}
+
+static enum qm_status oracle_softcap(const struct qm_oracle_call *call)
+{
+    struct qm_softcap_parameters p;
+    memcpy(&p, call->parameters, sizeof(p));
+    float *x = call->buffers[0];
+    for (uint32_t i = 0; i < p.count; ++i)
+        x[i] = (float)((double)p.cap * qm_oracle_tanh((double)x[i] / (double)p.cap));
     return QM_OK;
 }
 
@@ -344,6 +394,7 @@ qm_oracle_function qm_oracle_find(const char *kernel)
     } table[] = {
         {"embedding", oracle_embedding},
         {"rmsnorm", oracle_rmsnorm},
+        {"layernorm", oracle_layernorm},
         {"rope", oracle_rope},
         {"activations", oracle_activations},
         {"norm_activations", oracle_norm_activations},
@@ -357,6 +408,7 @@ qm_oracle_function qm_oracle_find(const char *kernel)
         {"swiglu", oracle_swiglu},
         {"residual", oracle_residual},
         {"bias", oracle_bias},
+        {"softcap", oracle_softcap},
         {"log_softmax", oracle_log_softmax},
         {"argmax", oracle_argmax},
         {"checksum", oracle_checksum},

@@ -298,7 +298,7 @@ void qm_case_kv_write(struct qm_case_builder *b)
         float *values =
             x + (is_query ? (size_t)row * p.q_stride + (size_t)number * head
                           : (size_t)row * p.kv_stride + (is_key ? p.k_from : p.v_from) + (size_t)kv_head * head);
-        float turned[128];
+        float turned[256];
         uint32_t row_kind = item + s->position;
         // A turn multiplies, and a device may flush what is subnormal then.
         qm_case_fill_row(b, values, head, is_turned && row_kind % 7 == 3 ? 0 : row_kind,
@@ -482,8 +482,11 @@ void qm_case_attention(struct qm_case_builder *b)
                        : s->position > 40 ? 37
                                           : 1,
         .exact_last = ends == 2 ? 21 : 0,
+        // What models have, and one that most scores reach.
+        .score_cap = s->rows % 4 == 1 && !is_whole ? (s->kv_heads == 1 ? 50.0f : 2.0f) : 0.0f,
         .window = is_whole ? 0 : windows[(s->rows + s->position + (tokens < s->rows ? 2 : 0)) % 3],
         .result_stride = heads * head_values + (s->rows > 1 ? 64 : 0)};
+    p.cap_inverse = p.score_cap > 0 ? 1.0f / p.score_cap : 0;
     p.exact_length = kind.kind == CACHE_AFFINE || p.exact_last > 0 ? context : p.exact_first;
     float *q = (float *)qm_case_add(b, (size_t)s->rows * heads * head_values, false);
     uint32_t *cache = qm_case_add(b, place_cache(&p, &kind, lanes), false);
@@ -530,7 +533,8 @@ void qm_case_attention(struct qm_case_builder *b)
         }
         // A score's error moves its weight by twice as much, relatively: once itself, once through the sum.
         double scores = sqrt(sum) * most_k * (double)p.score_scale;
-        double bound = ((position + 257.0) * 0x1p-23 + 2 * (head_values / 64) * 0x1p-20 * scores) * most_v;
+        double of_cap = 2 * 0x1p-20 * (double)p.score_cap;
+        double bound = ((position + 257.0) * 0x1p-23 + 2 * (head_values / 64) * 0x1p-20 * scores + of_cap) * most_v;
         for (uint32_t d = 0; d < head_values; ++d)
             bounds[(size_t)row * p.result_stride + head * head_values + d] = bound;
         uint32_t from = p.window > 0 && position + 1 > p.window ? position + 1 - p.window : 0;

@@ -5,7 +5,7 @@
 #include "kernel/kernels.h"
 #include "kernel_arguments.h"
 
-#include <math.h> // fabs only
+#include <math.h> // fabs, sqrt
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,11 +26,15 @@ static uint32_t add_tokens(struct qm_case_builder *b, uint32_t vocabulary)
 static void build_embedding(struct qm_case_builder *b)
 {
     const struct qm_case_shape *s = b->shape;
-    bool is_f32 = strstr(b->c->name, "-f32") != NULL;
+    bool is_f32 = strstr(b->c->name, "-f32") != NULL, is_of_positions = strstr(b->c->name, "-positions") != NULL;
     uint32_t stride = add_tokens(b, s->n), first = 0, count = s->n;
     if (s->n % 4 == 0 && s->position % 2 == 1) { // a part of the table, from its middle
         first = s->n / 4;
         count = s->n / 2;
+    }
+    if (is_of_positions) { // of those before the last of a sequence none, where there are several
+        first = s->position + s->tokens_per_sequence > 40 ? 7 : 0;
+        count = s->position + s->tokens_per_sequence - first;
     }
     size_t values = (size_t)count * s->k;
     uint32_t *table = qm_case_add(b, is_f32 ? values : values / 2, false);
@@ -38,8 +42,12 @@ static void build_embedding(struct qm_case_builder *b)
         float value = qm_case_unit(b) * (i % 19 == 0 ? 0x1p-18f : 2.0f); // some are subnormal as binary16
         qm_case_put(table, i, is_f32 ? 32 : 16, is_f32 ? qm_bits_from_float(value) : qm_half_from_float(value));
     }
-    qm_case_add(b, (size_t)s->rows * s->k, true);
-    struct qm_embedding_parameters p = {s->rows, s->k, s->tokens_per_sequence, stride, first, count};
+    float *result = (float *)qm_case_add(b, (size_t)s->rows * s->k, true);
+    for (size_t i = 0; result && is_of_positions && i < (size_t)s->rows * s->k; ++i)
+        result[i] = qm_case_unit(b);
+    // Of a scaled embedding; what is no power of two rounds, what was subnormal may be flushed.
+    float multiplier = is_of_positions ? 0.0f : s->rows % 3 == 0 ? 11.3137f : 1.0f;
+    struct qm_embedding_parameters p = {s->rows, s->k, s->tokens_per_sequence, stride, first, count, multiplier};
     qm_case_parameters(b, &p, sizeof(p));
     b->c->same_bits = true;
     b->c->bytes = (double)s->rows * s->k * (is_f32 ? 8 : 6);
@@ -67,6 +75,51 @@ static void build_rmsnorm(struct qm_case_builder *b)
     struct qm_rmsnorm_parameters p = {s->rows, s->k, 1.0f / (float)s->k, 1e-5f};
     qm_case_parameters(b, &p, sizeof(p));
     b->c->bytes = 4.0 * (2.0 * s->rows * s->k + s->k);
+}
+
+static void build_layernorm(struct qm_case_builder *b)
+{
+    const struct qm_case_shape *s = b->shape;
+    // Some rows are padded, some are two stretches of a widened model.
+    uint32_t stretch = s->k % 2 == 0 && s->rows % 2 == 0 ? s->k / 2 : s->k;
+    uint32_t counted = stretch > 20 && s->rows % 3 == 0 ? stretch - 17 : stretch, all = counted * (s->k / stretch);
+    float *x = (float *)qm_case_add(b, (size_t)s->rows * s->k, false);
+    float *gain = (float *)qm_case_add(b, s->k, false), *bias = (float *)qm_case_add(b, s->k, false);
+    for (uint32_t c = 0; gain && bias && c < s->k; ++c) {
+        bool counts = c % stretch < counted;
+        gain[c] = counts ? qm_case_unit(b) * 2.0f : 0.0f;
+        bias[c] = counts ? qm_case_unit(b) : 0.0f;
+    }
+    for (uint32_t row = 0; x && row < s->rows; ++row) {
+        float size = row % 4 == 1 ? 0.0f : 1.0f, mean = row % 4 == 2 ? 3.0f : 0.0f;
+        for (uint32_t c = 0; c < s->k; ++c)
+            x[(size_t)row * s->k + c] = c % stretch < counted ? mean + qm_case_unit(b) * size : 0.0f;
+        if (row % 4 == 3)
+            x[(size_t)row * s->k + qm_random_below(&b->random, counted)] = 1e4f;
+    }
+    qm_case_add(b, (size_t)s->rows * s->k, true);
+    double *bounds = qm_case_absolute(b);
+    for (uint32_t row = 0; !b->c->failed && row < s->rows; ++row) {
+        const float *values = x + (size_t)row * s->k;
+        double sum = 0, magnitudes = 0, squares = 0, n = s->k / 4 + 16;
+        for (uint32_t c = 0; c < s->k; ++c) {
+            sum += (double)values[c];
+            magnitudes += fabs((double)values[c]);
+        }
+        for (uint32_t c = 0; c < s->k; ++c)
+            if (c % stretch < counted)
+                squares += ((double)values[c] - sum / all) * ((double)values[c] - sum / all);
+        double deviation = sqrt(squares / all + 1e-5);
+        for (uint32_t c = 0; c < s->k; ++c) {
+            double from_mean = fabs((double)values[c] - sum / all), by = fabs((double)gain[c]) / deviation;
+            double size = by * from_mean + 2 * fabs((double)bias[c]);
+            bounds[(size_t)row * s->k + c] =
+                0x1p-24 * (by * (4 * n * magnitudes / all + n * from_mean) + 4 * size) + 0x1p-120;
+        }
+    }
+    struct qm_layernorm_parameters p = {s->rows, s->k, stretch, counted, 1.0f / (float)all, 1e-5f};
+    qm_case_parameters(b, &p, sizeof(p));
+    b->c->bytes = 4.0 * (2.0 * s->rows * s->k + 2.0 * s->k);
 }
 
 static void build_rope(struct qm_case_builder *b)
@@ -101,12 +154,14 @@ static void build_swiglu(struct qm_case_builder *b)
     float *x = (float *)qm_case_add(b, 2 * (size_t)count + 2, false);
     qm_case_add(b, count, true);
     double *bounds = qm_case_absolute(b);
-    b->c->buffers[1].relative = 0x1p-20;
+    bool is_gelu = strcmp(b->c->name, "swiglu") != 0, is_ungated = strcmp(b->c->name, "gelu") == 0;
+    b->c->buffers[1].relative = is_gelu ? 0 : 0x1p-20;
     for (uint32_t i = 0; !b->c->failed && i < count; ++i) {
         float *gate = x + (size_t)(i / width) * p.row_stride + i % width, *up = gate + p.up_from;
         *gate = i % 64 < sizeof(edges) / sizeof(edges[0]) ? edges[i % 64] : qm_case_unit(b) * 20.0f;
         *up = qm_case_unit(b) * 3.0f;
-        bounds[i] = 0x1p-100 * (1.0 + fabs((double)*gate * (double)*up));
+        double product = fabs((double)*gate * (is_ungated ? 1.0 : (double)*up));
+        bounds[i] = is_gelu ? 0x1p-20 * product + 0x1p-120 : 0x1p-100 * (1.0 + product);
     }
     qm_case_parameters(b, &p, sizeof(p));
     b->c->bytes = 12.0 * count;
@@ -124,6 +179,22 @@ static void build_residual(struct qm_case_builder *b)
     b->c->same_bits = true;
     b->c->parameters[0] = count;
     b->c->bytes = 12.0 * count;
+}
+
+static void build_softcap(struct qm_case_builder *b)
+{
+    static const float edges[] = {0.0f, -0.0f, 1e-20f, -1e-20f, 1e4f, -1e4f, 3e38f, -3e38f, 1200.0f, -1200.0f};
+    uint32_t count = b->shape->k;
+    float *x = (float *)qm_case_add(b, count, true);
+    const float cap = count % 2 ? 30.0f : 3.7f;
+    for (uint32_t i = 0; x && i < count; ++i)
+        x[i] = i % 64 < sizeof(edges) / sizeof(edges[0]) ? edges[i % 64] : qm_case_unit(b) * 2.0f * cap;
+    double *bounds = qm_case_absolute(b);
+    for (uint32_t i = 0; bounds && i < count; ++i)
+        bounds[i] = 0x1p-20 * (double)cap;
+    struct qm_softcap_parameters p = {count, cap, 1.0f / cap};
+    qm_case_parameters(b, &p, sizeof(p));
+    b->c->bytes = 8.0 * count;
 }
 
 static void build_bias(struct qm_case_builder *b)
@@ -249,9 +320,11 @@ static const struct builder {
     {"attention", qm_case_attention, ROWS | N | KV_HEADS | POSITION | TOKENS, "heads", ""},
     {"embedding", build_embedding, ROWS | N | K | POSITION | TOKENS, "vocabulary", "width"},
     {"rmsnorm", build_rmsnorm, ROWS | K, "", "width"},
+    {"layernorm", build_layernorm, ROWS | K, "", "width"},
     {"rope", build_rope, ROWS | N | POSITION | TOKENS, "heads", ""},
     {"swiglu", build_swiglu, K, "", "count"},
     {"residual", build_residual, K, "", "count"},
+    {"softcap", build_softcap, K, "", "count"},
     {"bias", build_bias, ROWS | K, "", "width"},
     {"log_softmax", build_log_softmax, ROWS | N | POSITION | TOKENS, "vocabulary", ""},
     {"argmax", build_argmax, ROWS | N, "vocabulary", ""},

@@ -515,8 +515,8 @@ static enum qm_status add_others(struct list *list)
     const char *kernel = list->variant->kernel;
     bool is_rows_of_heads =
         strcmp(kernel, "rope") == 0 || strcmp(kernel, "attention") == 0 || strncmp(kernel, "kv_", 3) == 0;
-    bool is_elementwise =
-        strcmp(kernel, "swiglu") == 0 || strcmp(kernel, "residual") == 0 || strcmp(kernel, "copy") == 0;
+    bool is_elementwise = strcmp(kernel, "swiglu") == 0 || strcmp(kernel, "residual") == 0 ||
+                          strcmp(kernel, "softcap") == 0 || strcmp(kernel, "copy") == 0;
     bool is_unit =
         strcmp(kernel, "dequantize") == 0 || strstr(kernel, "activations") || strcmp(kernel, "embedding") == 0;
     static const uint32_t rows[] = {1, 3, 17}, positions[] = {0, 1, 63, 300}, widths[] = {1, 15, 48, 250, 1032},
@@ -564,7 +564,9 @@ static enum qm_status add_others(struct list *list)
         shape.rows = shape.tokens_per_sequence = 1;
         shape.position = s->context * 3 / 4;
     } else if (is_elementwise) {
-        shape.k = s->rows * (strcmp(kernel, "swiglu") == 0 ? s->intermediate : s->hidden);
+        shape.k = s->rows * (strcmp(kernel, "swiglu") == 0    ? s->intermediate
+                             : strcmp(kernel, "softcap") == 0 ? s->vocabulary
+                                                              : s->hidden);
     } else if (strcmp(kernel, "dequantize") == 0) {
         shape.n = rows_bound(list, s->intermediate, s->hidden);
     } else if (strcmp(kernel, "embedding") == 0) {

@@ -220,6 +220,7 @@ static void add_model(struct qm_node *root, const struct facts *facts)
     qm_node_set_u64(node, "context", c->context);
     qm_node_set_u64(node, "window", c->window); // 0: none
     qm_node_set_u64(node, "window_from_layer", c->window_from);
+    qm_node_set_u64(node, "window_all_but_every", c->window_every); // 0: as window_from_layer says
     qm_node_set_text(node, "rope_scaling", rope_name(c));
     qm_node_set_bool(node, "tied_head", c->tied_head);
     qm_node_set_text(node, "padding", padding[0] ? padding : "none");
@@ -322,7 +323,10 @@ static void print_model(const char *name, const struct facts *facts)
            c->own.head_dim, c->kv_heads);
     printf("  padding      %s\n", padding[0] ? padding : "none");
     printf("  context      %" PRIu32 " tokens; rope scaling: %s\n", c->context, rope_name(c));
-    if (c->window > 0)
+    if (c->window > 0 && c->window_every > 0)
+        printf("  window       attention sees %" PRIu32 " tokens; in every layer %" PRIu32 " all of them\n", c->window,
+               c->window_every);
+    else if (c->window > 0)
         printf("  window       attention sees %" PRIu32 " tokens, in layers from %" PRIu32 " on\n", c->window,
                c->window_from);
     else

@@ -79,7 +79,8 @@ void qm_kernel_groups(const struct qm_kernel_variant *variant, const uint32_t *p
             items = (uint64_t)divide_up(p.rows, p.tokens_per_sequence) * p.kv_heads *
                     divide_up((uint64_t)p.tokens_per_sequence * (p.heads / p.kv_heads), queries);
         groups[0] = qm_kernel_definition(variant, "QM_SPLIT", 1) > 1 ? (uint32_t)items : divide_up(items, workgroup);
-    } else if (strcmp(kernel, "swiglu") == 0 || strcmp(kernel, "residual") == 0 || strcmp(kernel, "bias") == 0) {
+    } else if (strcmp(kernel, "swiglu") == 0 || strcmp(kernel, "residual") == 0 || strcmp(kernel, "bias") == 0 ||
+               strcmp(kernel, "softcap") == 0) {
         spread_groups(divide_up(parameters[0], workgroup), groups);
     } else if (strcmp(kernel, "copy") == 0) {
         spread_groups(

@@ -11,7 +11,30 @@
 struct reader {
     const char *file;
     const json_t *root;
+    const struct qm_architecture_info *info; // NULL: not known yet
 };
+
+// Keys that an architecture has under another name. Ours are read of it as well, for its text has them.
+static const struct {
+    const char *architecture, *key, *theirs;
+} others[] = {
+    {"GPT2LMHeadModel", "hidden_size", "n_embd"},
+    {"GPT2LMHeadModel", "num_hidden_layers", "n_layer"},
+    {"GPT2LMHeadModel", "num_attention_heads", "n_head"},
+    {"GPT2LMHeadModel", "max_position_embeddings", "n_positions"},
+    {"GPT2LMHeadModel", "intermediate_size", "n_inner"},
+    {"GPT2LMHeadModel", "rms_norm_eps", "layer_norm_epsilon"},
+    {"Starcoder2ForCausalLM", "rms_norm_eps", "norm_epsilon"},
+};
+
+// What a key is called in this file.
+static const char *key_in_file(const struct reader *reader, const char *key)
+{
+    for (size_t i = 0; reader->info && i < sizeof(others) / sizeof(others[0]); i++)
+        if (strcmp(others[i].architecture, reader->info->name) == 0 && strcmp(others[i].key, key) == 0)
+            return json_object_get(reader->root, key) ? key : others[i].theirs;
+    return key;
+}
 
 static bool is_absent(const json_t *value)
 {
@@ -19,8 +42,9 @@ static bool is_absent(const json_t *value)
 }
 
 // `otherwise` 0: the key must be there.
-static enum qm_status read_number(const struct reader *reader, const char *key, uint32_t otherwise, uint32_t *out)
+static enum qm_status read_number(const struct reader *reader, const char *ours, uint32_t otherwise, uint32_t *out)
 {
+    const char *key = key_in_file(reader, ours);
     const json_t *value = json_object_get(reader->root, key);
     if (is_absent(value)) {
         *out = otherwise;
@@ -48,11 +72,10 @@ static enum qm_status read_real(const struct reader *reader, const json_t *objec
     return QM_OK;
 }
 
-// Absent counts as false.
-static enum qm_status read_flag(const struct reader *reader, const char *key, bool *out)
+static enum qm_status read_flag(const struct reader *reader, const char *key, bool otherwise, bool *out)
 {
     const json_t *value = json_object_get(reader->root, key);
-    *out = json_is_true(value);
+    *out = is_absent(value) ? otherwise : json_is_true(value);
     if (!is_absent(value) && !json_is_boolean(value))
         return QM_FAIL(QM_INVALID, "%s: '%s' is neither true nor false; make it one of them", reader->file, key);
     return QM_OK;
@@ -129,24 +152,50 @@ static enum qm_status read_architecture(const struct reader *reader, enum qm_arc
     return text[0] ? QM_FAIL(status, "%s; its config.json has %s", known, text) : status;
 }
 
-// Keys that would change the function, unless they have the value that goes without saying.
+// Flags that would change the function, unless they have the value that goes without saying.
+static const struct {
+    const char *architecture; // NULL: all
+    const char *key;
+    bool value;
+    const char *means;
+} flags[] = {
+    {NULL, "attention_bias", false, "of the biases only those that an architecture always has can be run"},
+    {NULL, "mlp_bias", false, "of the biases only those that an architecture always has can be run"},
+    {"Starcoder2ForCausalLM", "use_bias", true, "a StarCoder2 without biases cannot be run"},
+    {"GPT2LMHeadModel", "scale_attn_weights", true, "scores are divided by the root of the heads' width"},
+    {"GPT2LMHeadModel", "scale_attn_by_inverse_layer_idx", false, "scores are not divided by the layer's number"},
+    {"GPT2LMHeadModel", "add_cross_attention", false, "there is no attention to an encoder"},
+    {"Gemma3ForCausalLM", "use_bidirectional_attention", false, "attention sees what is before a token"},
+};
+
+static enum qm_status check_mlp(const struct reader *reader)
+{
+    static const char *const silu[] = {"silu", NULL}, *const gelu[] = {"gelu_pytorch_tanh", "gelu_new", NULL};
+    const char *const *names = reader->info->mlp == QM_MLP_SILU ? silu : gelu;
+    const json_t *value = json_object_get(reader->root, reader->info->mlp_key);
+    const char *text = json_string_value(value);
+    if (is_absent(value))
+        return QM_OK;
+    for (; *names; names++)
+        if (text && strcmp(text, *names) == 0)
+            return QM_OK;
+    return QM_FAIL(QM_UNSUPPORTED, "%s: '%s' is not %s; only that can be run of %s, use such a model", reader->file,
+                   reader->info->mlp_key, reader->info->mlp == QM_MLP_SILU ? silu[0] : gelu[0], reader->info->title);
+}
+
 static enum qm_status check_function(const struct reader *reader)
 {
-    static const char *const flags[] = {"attention_bias", "mlp_bias"};
     double factor;
     bool flag;
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
-        QM_TRY(read_flag(reader, flags[i], &flag));
-        if (flag)
-            return QM_FAIL(
-                QM_UNSUPPORTED,
-                "%s: '%s' is true; of the biases only those of q, k and v of Qwen2 can be run, use such a model",
-                reader->file, flags[i]);
+        if (flags[i].architecture && strcmp(flags[i].architecture, reader->info->name) != 0)
+            continue;
+        QM_TRY(read_flag(reader, flags[i].key, flags[i].value, &flag));
+        if (flag != flags[i].value)
+            return QM_FAIL(QM_UNSUPPORTED, "%s: '%s' is %s; %s, use such a model", reader->file, flags[i].key,
+                           flag ? "true" : "false", flags[i].means);
     }
-    const json_t *act = json_object_get(reader->root, "hidden_act");
-    if (!is_absent(act) && (!json_is_string(act) || strcmp(json_string_value(act), "silu") != 0))
-        return QM_FAIL(QM_UNSUPPORTED, "%s: 'hidden_act' is not silu; only that can be run, use such a model",
-                       reader->file);
+    QM_TRY(check_mlp(reader));
     QM_TRY(read_real(reader, reader->root, "partial_rotary_factor", 1.0, &factor));
     if (factor != 1.0)
         return QM_FAIL(QM_UNSUPPORTED, "%s: 'partial_rotary_factor' is %g; only 1 can be run, use such a model",
@@ -190,7 +239,17 @@ static enum qm_status read_rope(const struct reader *reader, struct qm_model_con
 {
     const json_t *parameters = json_object_get(reader->root, "rope_parameters");
     const json_t *scaling = json_object_get(reader->root, "rope_scaling");
-    QM_TRY(read_real(reader, reader->root, "rope_theta", 10000.0, &out->rope_theta));
+    QM_TRY(read_real(reader, reader->root, "rope_theta", reader->info->usual_theta, &out->rope_theta));
+    QM_TRY(read_real(reader, reader->root, "rope_local_base_freq", reader->info->usual_local_theta, &out->local_theta));
+    if (reader->info->usual_local_theta <= 0)
+        out->local_theta = 0;
+    // Where kinds of layers have rotary embeddings of their own.
+    if (out->local_theta > 0 && json_is_object(json_object_get(parameters, "full_attention"))) {
+        const json_t *local = json_object_get(parameters, "sliding_attention");
+        if (json_is_object(local))
+            QM_TRY(read_real(reader, local, "rope_theta", out->local_theta, &out->local_theta));
+        parameters = json_object_get(parameters, "full_attention");
+    }
     if (!is_absent(scaling))
         QM_TRY(read_scaling(reader, "rope_scaling", scaling, out));
     if (is_absent(parameters))
@@ -200,36 +259,54 @@ static enum qm_status read_rope(const struct reader *reader, struct qm_model_con
     return read_real(reader, parameters, "rope_theta", out->rope_theta, &out->rope_theta);
 }
 
-// Newer files say of each layer what it is.
+// Whether a layer has a window, of those that say what each is. QM_UNSUPPORTED for what is neither.
+static enum qm_status read_layer_type(const struct reader *reader, const json_t *types, size_t index, bool *slides)
+{
+    const char *text = json_string_value(json_array_get(types, index));
+    *slides = text && strcmp(text, "sliding_attention") == 0;
+    if (!text || (!*slides && strcmp(text, "full_attention") != 0))
+        return QM_FAIL(
+            QM_UNSUPPORTED,
+            "%s: 'layer_types': layer %zu; full_attention and sliding_attention can be run, use such a model",
+            reader->file, index);
+    return QM_OK;
+}
+
+// Newer files say of each layer what it is: full ones followed by such with a window, or every so manieth of them full.
 static enum qm_status read_layer_types(const struct reader *reader, struct qm_model_config *out)
 {
-    const json_t *types = json_object_get(reader->root, "layer_types"), *type;
-    size_t index;
+    const json_t *types = json_object_get(reader->root, "layer_types");
+    bool is_repeated = reader->info->usual_window_every > 0, slides;
     if (is_absent(types))
         return QM_OK;
     if (!json_is_array(types) || json_array_size(types) != out->layers)
         return QM_FAIL(QM_INVALID, "%s: 'layer_types' is no list of %" PRIu32 " texts; correct it", reader->file,
                        out->layers);
-    out->window_from = out->layers;
-    json_array_foreach(types, index, type)
-    {
-        const char *text = json_string_value(type);
-        bool slides = text && strcmp(text, "sliding_attention") == 0;
-        if (!text || (!slides && (strcmp(text, "full_attention") != 0 || out->window_from < index)))
-            return QM_FAIL(
-                QM_UNSUPPORTED,
-                "%s: 'layer_types': layer %zu; full_attention followed by sliding_attention can be run, use such a "
-                "model",
-                reader->file, index);
-        if (slides && out->window_from == out->layers)
-            out->window_from = (uint32_t)index;
+    uint32_t first = 0; // of the kind that ends the first run
+    for (; first < out->layers; first++) {
+        QM_TRY(read_layer_type(reader, types, first, &slides));
+        if (slides != is_repeated)
+            break;
+    }
+    if (is_repeated)
+        out->window_every = first + 1;
+    else
+        out->window_from = first;
+    for (uint32_t layer = first; layer < out->layers; layer++) {
+        bool is_full = is_repeated ? (layer + 1) % out->window_every == 0 : layer < out->window_from;
+        QM_TRY(read_layer_type(reader, types, layer, &slides));
+        if (slides == is_full)
+            return QM_FAIL(QM_UNSUPPORTED, "%s: 'layer_types': layer %" PRIu32 "; %s can be run, use such a model",
+                           reader->file, layer,
+                           is_repeated ? "full_attention in every so manieth layer"
+                                       : "full_attention followed by sliding_attention");
     }
     return QM_OK;
 }
 
-static enum qm_status read_window(const struct reader *reader, const struct qm_architecture_info *info,
-                                  struct qm_model_config *out)
+static enum qm_status read_window(const struct reader *reader, struct qm_model_config *out)
 {
+    const struct qm_architecture_info *info = reader->info;
     const json_t *window = json_object_get(reader->root, "sliding_window");
     bool is_on = true;
     if (!info->has_window) {
@@ -239,9 +316,16 @@ static enum qm_status read_window(const struct reader *reader, const struct qm_a
         return QM_OK;
     }
     if (info->window_switch)
-        QM_TRY(read_flag(reader, info->window_switch, &is_on));
-    if (!is_on || json_is_null(window))
+        QM_TRY(read_flag(reader, info->window_switch, false, &is_on));
+    if (info->usual_window_every > 0)
+        QM_TRY(read_number(reader, "sliding_window_pattern", info->usual_window_every, &out->window_every));
+    if (json_is_null(window) && info->usual_local_theta > 0)
+        return QM_FAIL(QM_INVALID, "%s: 'sliding_window' is null, and layers of %s are told apart by it; give it",
+                       reader->file, info->title);
+    if (!is_on || json_is_null(window) || (!window && info->usual_window == 0)) {
+        out->window_every = 0;
         return QM_OK;
+    }
     QM_TRY(read_number(reader, "sliding_window", info->usual_window, &out->window));
     if (info->window_switch && !is_absent(json_object_get(reader->root, "max_window_layers"))) {
         json_int_t from = json_integer_value(json_object_get(reader->root, "max_window_layers"));
@@ -260,21 +344,48 @@ static enum qm_status read_padding(const struct reader *reader, struct qm_model_
     qm_model_config_pad(out, 32);
     if (is_absent(padding))
         return QM_OK;
-    const struct reader inner = {reader->file, padding};
+    const struct reader inner = {reader->file, padding, NULL};
     QM_TRY(read_number(&inner, "attention_width", 0, &out->attention));
     QM_TRY(read_number(&inner, "head_dim", 0, &out->head_dim));
     QM_TRY(read_number(&inner, "hidden_size", 0, &out->hidden));
     return read_number(&inner, "intermediate_size", 0, &out->intermediate);
 }
 
-static enum qm_status read_config(const struct reader *reader, struct qm_model_config *out)
+// A cap that is null is none.
+static enum qm_status read_cap(const struct reader *reader, const char *key, double usual, double *out)
+{
+    *out = 0;
+    if (usual < 0 || json_is_null(json_object_get(reader->root, key)))
+        return QM_OK;
+    QM_TRY(read_real(reader, reader->root, key, usual, out));
+    if (*out <= 0 && json_object_get(reader->root, key))
+        return QM_FAIL(QM_INVALID, "%s: '%s' is %g; it must be above 0, or null", reader->file, key, *out);
+    return QM_OK;
+}
+
+static enum qm_status read_scores(const struct reader *reader, struct qm_model_config *out)
+{
+    const struct qm_architecture_info *info = reader->info;
+    QM_TRY(read_cap(reader, "attn_logit_softcapping", info->usual_score_cap, &out->score_cap));
+    QM_TRY(read_cap(reader, "final_logit_softcapping", info->usual_logit_cap, &out->logit_cap));
+    if (info->usual_score_width <= 0)
+        return QM_OK;
+    QM_TRY(read_real(reader, reader->root, "query_pre_attn_scalar", info->usual_score_width, &out->score_width));
+    if (!(out->score_width > 0))
+        return QM_FAIL(QM_INVALID, "%s: 'query_pre_attn_scalar' is %g; it must be above 0, such as 256", reader->file,
+                       out->score_width);
+    return QM_OK;
+}
+
+static enum qm_status read_config(struct reader *reader, struct qm_model_config *out)
 {
     double epsilon;
     QM_TRY(read_architecture(reader, &out->architecture));
-    const struct qm_architecture_info *info = qm_architecture_info(out->architecture);
+    const struct qm_architecture_info *info = reader->info = qm_architecture_info(out->architecture);
     QM_TRY(check_function(reader));
     QM_TRY(read_number(reader, "hidden_size", 0, &out->own.hidden));
-    QM_TRY(read_number(reader, "intermediate_size", 0, &out->own.intermediate));
+    uint32_t inner = out->own.hidden <= INT32_MAX / 8 ? info->usual_inner * out->own.hidden : 0;
+    QM_TRY(read_number(reader, "intermediate_size", inner, &out->own.intermediate));
     QM_TRY(read_number(reader, "num_hidden_layers", 0, &out->layers));
     QM_TRY(read_number(reader, "num_attention_heads", 0, &out->heads));
     QM_TRY(read_number(reader, "num_key_value_heads", info->usual_kv_heads ? info->usual_kv_heads : out->heads,
@@ -290,10 +401,11 @@ static enum qm_status read_config(const struct reader *reader, struct qm_model_c
         usual = out->own.hidden / out->heads;
     }
     QM_TRY(read_number(reader, "head_dim", usual ? usual : 1, &out->own.head_dim));
-    QM_TRY(read_real(reader, reader->root, "rms_norm_eps", 1e-6, &epsilon));
+    QM_TRY(read_real(reader, reader->root, key_in_file(reader, "rms_norm_eps"), info->usual_epsilon, &epsilon));
     QM_TRY(read_rope(reader, out));
-    QM_TRY(read_window(reader, info, out));
-    QM_TRY(read_flag(reader, "tie_word_embeddings", &out->tied_head));
+    QM_TRY(read_window(reader, out));
+    QM_TRY(read_scores(reader, out));
+    QM_TRY(read_flag(reader, "tie_word_embeddings", info->usual_tied, &out->tied_head));
     QM_TRY(read_padding(reader, out));
     out->norm_epsilon = epsilon > -1 && epsilon < 2 ? (float)epsilon : 2.0f; // out of range: refused by the check
     return qm_model_config_check(out, reader->file);
@@ -311,7 +423,7 @@ enum qm_status qm_model_config_parse(const void *bytes, size_t count, const char
         return QM_FAIL(QM_INVALID, "%s:%d: no JSON: %s; correct it or get it again", file,
                        error.line > 0 ? error.line : 1, error.text);
     }
-    struct reader reader = {file, root};
+    struct reader reader = {file, root, NULL};
     enum qm_status status = json_is_object(root)
                                 ? read_config(&reader, out)
                                 : QM_FAIL(QM_INVALID, "%s:1: not a mapping; it should begin with '{'", file);

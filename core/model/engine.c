@@ -107,26 +107,37 @@ static void sine_and_cosine(double angle, double *sine, double *cosine)
     }
 }
 
+// One table behind the other, each where a binding can begin.
+static uint64_t rope_table_words(const struct qm_model_config *config)
+{
+    uint64_t words = (uint64_t)config->context * config->head_dim;
+    return qm_model_rope_tables(config) > 1 ? (words + QM_PART_ROWS - 1) / QM_PART_ROWS * QM_PART_ROWS : words;
+}
+
 static enum qm_status write_rope_table(struct qm_engine *engine)
 {
     const struct qm_model_config *config = &engine->config;
     uint32_t head = config->head_dim;
     size_t count = (size_t)config->context * head;
+    enum qm_status status = QM_OK;
     float *table = malloc(count * sizeof(*table));
     if (!table)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no host memory for the rotary table");
-    for (uint32_t i = 0; i < head / 2; ++i) {
-        // What a head was padded with is not turned.
-        double frequency = i < config->own.head_dim / 2 ? qm_model_rope_frequency(config, i) : 0;
-        for (uint32_t position = 0; position < config->context; ++position) {
-            double sine, cosine;
-            sine_and_cosine(position * frequency, &sine, &cosine);
-            table[(size_t)position * head + i] = (float)cosine;
-            table[(size_t)position * head + head / 2 + i] = (float)sine;
-        }
-    }
     struct qm_device *device = engine->params.device;
-    enum qm_status status = device->fns->buffer_write(device, engine->rope_table, 0, table, count * sizeof(*table));
+    for (uint32_t t = 0; t < qm_model_rope_tables(config) && status == QM_OK; ++t) {
+        for (uint32_t i = 0; i < head / 2; ++i) {
+            // What a head was padded with is not turned.
+            double frequency = i < config->own.head_dim / 2 ? qm_model_rope_frequency(config, t, i) : 0;
+            for (uint32_t position = 0; position < config->context; ++position) {
+                double sine, cosine;
+                sine_and_cosine(position * frequency, &sine, &cosine);
+                table[(size_t)position * head + i] = (float)cosine;
+                table[(size_t)position * head + head / 2 + i] = (float)sine;
+            }
+        }
+        status = device->fns->buffer_write(device, engine->rope_table, rope_table_words(config) * t * sizeof(*table),
+                                           table, count * sizeof(*table));
+    }
     free(table);
     return status;
 }
@@ -165,7 +176,7 @@ static uint64_t list_buffers(struct qm_engine *engine, struct sized_buffer out[B
     const struct sized_buffer all[BUFFERS] = {
         {&engine->step, QM_STEP_WORDS},
         {&engine->tokens, (uint64_t)params->sequences * (c->context + 1)},
-        {&engine->rope_table, (uint64_t)c->context * c->head_dim},
+        {&engine->rope_table, rope_table_words(c) * qm_model_rope_tables(c)},
         {&engine->x, rows * c->hidden},
         {&engine->normed, rows * c->hidden},
         {&engine->codes, rows * widest / 2},     // binary16 is the widest that is packed

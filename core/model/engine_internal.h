@@ -140,7 +140,9 @@ bool qm_weight_has_conversion_of(const struct qm_network_weight *weight, const s
 // Whether passes convert an input in the kernel that makes it: where all its readers take the same.
 bool qm_network_fuses_input(const struct qm_network *network, enum qm_input input, uint32_t layer);
 // The first of the weights that read an input, in the order of their products.
-enum qm_role qm_input_reader(enum qm_input input);
+enum qm_role qm_input_reader(const struct qm_model_config *config, enum qm_input input);
+// The kernel between up (with its gate) and down, as one of its own.
+const char *qm_network_mlp_name(const struct qm_model_config *config);
 // The cache's kernels, "kv_write", "kv_block" or "attention", and the embedding's.
 void qm_network_cache_name(const struct qm_network *network, const char *kernel, char name[QM_VARIANT_NAME_BYTES]);
 void qm_network_exact_keys_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES]); // for kv_block

@@ -5,6 +5,7 @@
 
 #include "base/numeric.h"
 #include "base/wide.h"
+#include "model/host_rows.h"
 #include "sys/parallel.h"
 
 enum {
@@ -70,6 +71,8 @@ static void attend_head(const struct work *work, size_t window, uint32_t head, f
         for (uint32_t i = 0; i < queries; ++i) {
             float *row = scores + (size_t)i * keys;
             uint32_t end = at + i + 1 - key0, begin = a->seen > 0 && end > a->seen ? end - a->seen : 0;
+            if (a->cap > 0)
+                qm_host_cap_alone((double)a->cap, row + begin, end - begin);
             softmax(row + begin, end - begin);
             for (uint32_t j = 0; j < begin; ++j)
                 row[j] = 0;

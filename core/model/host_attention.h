@@ -18,7 +18,8 @@ struct qm_host_attention {
     uint32_t position;  // of a window's first query
     uint32_t kv_tokens; // 0: window_tokens
     uint32_t seen;      // tokens that a token sees, its own included; 0: all before it
-    float scale;        // of scores: 1 / sqrt(head_dim without padding)
+    float scale;        // of scores, such as 1 / sqrt(head_dim without padding)
+    float cap;          // a score s becomes cap tanh(s / cap); 0: it stays
 };
 
 // Bytes of scores that a thread holds, for so many positions.

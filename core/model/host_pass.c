@@ -1,6 +1,5 @@
 #include "model/host_pass.h"
 
-#include <math.h> // sqrt
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +17,7 @@ struct qm_host_pass {
     float *x;      // the residual stream
     float *normed; // what products read
     float *room;   // q, k, v, attention's output; or gate and up
-    float *rotary; // table, from position 0 on
+    float *rotary; // tables, from position 0 on
     uint32_t q_width, kv_width;
 };
 
@@ -43,6 +42,8 @@ uint64_t qm_host_pass_thread_bytes(const struct qm_host_weights *weights, uint32
 static enum qm_status read_embedding(struct qm_host_pass *pass)
 {
     struct qm_host_weights *weights = pass->params.weights;
+    const float scale = qm_model_embedding_scale(&weights->config, 1);
+    const bool has_positions = qm_architecture_has(weights->config.architecture, QM_ROLE_POSITIONS);
     for (size_t t = 0; t < pass->tokens; ++t) {
         uint32_t token = pass->params.tokens[t];
         const float *row;
@@ -50,9 +51,22 @@ static enum qm_status read_embedding(struct qm_host_pass *pass)
             return QM_FAIL(QM_INVALID, "token %u at window %zu, position %zu is outside the vocabulary of %u", token,
                            t / pass->params.window_tokens, t % pass->params.window_tokens, weights->config.vocabulary);
         QM_TRY(qm_host_weights_rows(weights, QM_ROLE_EMBEDDING, 0, token, 1, &row));
-        memcpy(pass->x + t * weights->hidden, row, weights->hidden * sizeof(*row));
+        float *x = pass->x + t * weights->hidden;
+        for (uint32_t i = 0; i < weights->hidden; ++i)
+            x[i] = row[i] * scale;
+        if (!has_positions)
+            continue;
+        uint32_t position = pass->params.position + (uint32_t)(t % pass->params.window_tokens);
+        QM_TRY(qm_host_weights_rows(weights, QM_ROLE_POSITIONS, 0, position, 1, &row));
+        for (uint32_t i = 0; i < weights->hidden; ++i)
+            x[i] += row[i];
     }
     return QM_OK;
+}
+
+static size_t rotary_values(const struct qm_host_pass *pass) // of a table
+{
+    return ((size_t)pass->params.position + pass->params.window_tokens) * pass->params.weights->head_dim;
 }
 
 static enum qm_status make_rotary_table(struct qm_host_pass *pass)
@@ -62,9 +76,12 @@ static enum qm_status make_rotary_table(struct qm_host_pass *pass)
     double *frequencies = malloc((half + 1) * sizeof(*frequencies));
     if (!frequencies)
         return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for a rotary table");
-    for (uint32_t i = 0; i < turned; ++i)
-        frequencies[i] = qm_model_rope_frequency(&weights->config, i);
-    qm_host_rotary_table(pass->rotary, pass->params.position + pass->params.window_tokens, half, turned, frequencies);
+    for (uint32_t table = 0; table < qm_model_rope_tables(&weights->config); ++table) {
+        for (uint32_t i = 0; i < turned; ++i)
+            frequencies[i] = qm_model_rope_frequency(&weights->config, table, i);
+        qm_host_rotary_table(pass->rotary + table * rotary_values(pass),
+                             pass->params.position + pass->params.window_tokens, half, turned, frequencies);
+    }
     free(frequencies);
     return QM_OK;
 }
@@ -130,7 +147,7 @@ enum qm_status qm_host_pass_create(const struct qm_host_pass_params *params, str
     pass->x = malloc(pass->tokens * weights->hidden * sizeof(float));
     pass->normed = malloc(pass->tokens * weights->hidden * sizeof(float));
     pass->room = malloc(pass->tokens * room_width(weights) * sizeof(float));
-    pass->rotary = malloc(((size_t)params->position + params->window_tokens) * weights->head_dim * sizeof(float));
+    pass->rotary = malloc(rotary_values(pass) * qm_model_rope_tables(config) * sizeof(float));
     if (!pass->x || !pass->normed || !pass->room || !pass->rotary)
         QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "no memory for the activations of %zu tokens", pass->tokens));
     QM_GUARD(make_rotary_table(pass));
@@ -203,41 +220,77 @@ static enum qm_status multiply(struct qm_host_pass *pass, enum qm_role role, con
     return QM_OK;
 }
 
-// RMSNorm of rows of x by the gain of a role; of `index`ed rows where that is given.
-static enum qm_status norm(struct qm_host_pass *pass, enum qm_role role, const uint32_t *index, size_t count)
+// The bias of a role, where the architecture has one.
+static enum qm_status add_bias(struct qm_host_pass *pass, enum qm_role role, size_t count, uint32_t width, float *out)
 {
     struct qm_host_weights *weights = pass->params.weights;
-    const float *gain;
-    QM_TRY(qm_host_weights_rows(weights, role, pass->layers_done, 0, 1, &gain));
-    qm_host_norm(&(struct qm_host_norm){.x = pass->x,
-                                        .index = index,
-                                        .count = count,
-                                        .width = weights->hidden,
-                                        .divisor = weights->config.own.hidden,
-                                        .epsilon = weights->config.norm_epsilon,
-                                        .gain = gain,
-                                        .out = pass->normed});
+    const float *values;
+    if (!qm_architecture_has(weights->config.architecture, qm_role_bias(role)))
+        return QM_OK;
+    QM_TRY(qm_host_weights_rows(weights, qm_role_bias(role), pass->layers_done, 0, 1, &values));
+    qm_host_add_bias(out, count, width, values);
     return QM_OK;
 }
 
-// Queries or keys: the product, its bias, the norm of each head.
-static enum qm_status project(struct qm_host_pass *pass, enum qm_role role, enum qm_role bias_role,
-                              enum qm_role norm_role, uint32_t heads, float *out)
+// Rows of the stream's width by the norm of a role, into `normed`; of `index`ed rows where that is given. A copy where the
+// architecture has no such norm.
+static enum qm_status norm(struct qm_host_pass *pass, enum qm_role role, const float *x, const uint32_t *index,
+                           size_t count)
+{
+    struct qm_host_weights *weights = pass->params.weights;
+    const struct qm_model_config *config = &weights->config;
+    const float *gain;
+    if (!qm_architecture_has(config->architecture, role)) {
+        memcpy(pass->normed, x, count * weights->hidden * sizeof(*x));
+        return QM_OK;
+    }
+    QM_TRY(qm_host_weights_rows(weights, role, pass->layers_done, 0, 1, &gain));
+    qm_host_norm(&(struct qm_host_norm){.x = x,
+                                        .index = index,
+                                        .count = count,
+                                        .width = weights->hidden,
+                                        .divisor = config->own.hidden,
+                                        .epsilon = config->norm_epsilon,
+                                        .takes_mean_off = qm_architecture_info(config->architecture)->has_layer_norm,
+                                        .gain = gain,
+                                        .out = pass->normed});
+    return add_bias(pass, role, count, weights->hidden, pass->normed);
+}
+
+// A product that the stream takes up, behind its bias and the norm of what it gives.
+static enum qm_status add_residual(struct qm_host_pass *pass, enum qm_role role, enum qm_role norm_role,
+                                   const float *in)
+{
+    struct qm_host_weights *weights = pass->params.weights;
+    const size_t count = pass->tokens * weights->hidden;
+    if (!qm_architecture_has(weights->config.architecture, norm_role)) {
+        QM_TRY(multiply(pass, role, in, pass->tokens, pass->x, true));
+        return add_bias(pass, role, pass->tokens, weights->hidden, pass->x);
+    }
+    QM_TRY(multiply(pass, role, in, pass->tokens, pass->normed, false));
+    QM_TRY(add_bias(pass, role, pass->tokens, weights->hidden, pass->normed));
+    QM_TRY(norm(pass, norm_role, pass->normed, NULL, pass->tokens));
+    for (size_t i = 0; i < count; ++i)
+        pass->x[i] += pass->normed[i];
+    return QM_OK;
+}
+
+// Queries or keys: the product, its bias, the norm of each head or of all of them.
+static enum qm_status project(struct qm_host_pass *pass, enum qm_role role, enum qm_role norm_role, uint32_t heads,
+                              float *out)
 {
     struct qm_host_weights *weights = pass->params.weights;
     enum qm_architecture architecture = weights->config.architecture;
+    const uint32_t together = qm_architecture_info(architecture)->has_wide_head_norm ? heads : 1;
     const float *values;
     QM_TRY(multiply(pass, role, pass->normed, pass->tokens, out, false));
-    if (qm_architecture_has(architecture, bias_role)) {
-        QM_TRY(qm_host_weights_rows(weights, bias_role, pass->layers_done, 0, 1, &values));
-        qm_host_add_bias(out, pass->tokens, heads * weights->head_dim, values);
-    }
+    QM_TRY(add_bias(pass, role, pass->tokens, heads * weights->head_dim, out));
     if (norm_role != QM_ROLE_COUNT && qm_architecture_has(architecture, norm_role)) {
         QM_TRY(qm_host_weights_rows(weights, norm_role, pass->layers_done, 0, 1, &values));
         qm_host_norm(&(struct qm_host_norm){.x = out,
-                                            .count = pass->tokens * heads,
-                                            .width = weights->head_dim,
-                                            .divisor = weights->config.own.head_dim,
+                                            .count = pass->tokens * (heads / together),
+                                            .width = together * weights->head_dim,
+                                            .divisor = together * weights->config.own.head_dim,
                                             .epsilon = weights->config.norm_epsilon,
                                             .gain = values,
                                             .out = out});
@@ -328,12 +381,13 @@ static enum qm_status run_attention(struct qm_host_pass *pass)
     float *q = pass->room, *k = q + pass->tokens * pass->q_width, *v = k + pass->tokens * pass->kv_width;
     float *attended = v + pass->tokens * pass->kv_width;
     uint32_t half = weights->head_dim / 2, window_tokens = pass->params.window_tokens;
-    QM_TRY(norm(pass, QM_ROLE_INPUT_NORM, NULL, pass->tokens));
+    QM_TRY(norm(pass, QM_ROLE_INPUT_NORM, pass->x, NULL, pass->tokens));
     QM_TRY(observe_hidden(pass, QM_INPUT_ATTENTION));
-    QM_TRY(project(pass, QM_ROLE_Q, QM_ROLE_Q_BIAS, QM_ROLE_Q_NORM, config->heads, q));
-    QM_TRY(project(pass, QM_ROLE_K, QM_ROLE_K_BIAS, QM_ROLE_K_NORM, config->kv_heads, k));
-    QM_TRY(project(pass, QM_ROLE_V, QM_ROLE_V_BIAS, QM_ROLE_COUNT, config->kv_heads, v));
-    const float *rotary = pass->rotary + (size_t)pass->params.position * weights->head_dim;
+    QM_TRY(project(pass, QM_ROLE_Q, QM_ROLE_Q_NORM, config->heads, q));
+    QM_TRY(project(pass, QM_ROLE_K, QM_ROLE_K_NORM, config->kv_heads, k));
+    QM_TRY(project(pass, QM_ROLE_V, QM_ROLE_COUNT, config->kv_heads, v));
+    const float *rotary = pass->rotary + qm_model_rope_table(config, pass->layers_done) * rotary_values(pass) +
+                          (size_t)pass->params.position * weights->head_dim;
     qm_host_rotate(q, pass->tokens, config->heads, half, window_tokens, rotary);
     qm_host_rotate(k, pass->tokens, config->kv_heads, half, window_tokens, rotary);
     QM_TRY(observe_cached(pass, k, v));
@@ -341,42 +395,48 @@ static enum qm_status run_attention(struct qm_host_pass *pass)
     if (weights->attention > pass->q_width)
         memset(attended, 0, pass->tokens * weights->attention * sizeof(*attended));
     struct qm_host_cache *cache = pass->params.cache;
-    QM_TRY(qm_host_attend(pass->params.blas, &(struct qm_host_attention){
-                                                 .q = q,
-                                                 .k = cache ? cache_rows(pass, cache->keys, k) : k,
-                                                 .v = cache ? cache_rows(pass, cache->values, v) : v,
-                                                 .position = pass->params.position,
-                                                 .kv_tokens = cache ? cache->positions : window_tokens,
-                                                 .out = attended,
-                                                 .windows = pass->params.windows,
-                                                 .window_tokens = window_tokens,
-                                                 .heads = config->heads,
-                                                 .kv_heads = config->kv_heads,
-                                                 .head_dim = weights->head_dim,
-                                                 .out_stride = weights->attention,
-                                                 .seen = pass->layers_done >= config->window_from ? config->window : 0,
-                                                 .scale = (float)(1 / sqrt(config->own.head_dim))}));
+    QM_TRY(qm_host_attend(pass->params.blas,
+                          &(struct qm_host_attention){.q = q,
+                                                      .k = cache ? cache_rows(pass, cache->keys, k) : k,
+                                                      .v = cache ? cache_rows(pass, cache->values, v) : v,
+                                                      .position = pass->params.position,
+                                                      .kv_tokens = cache ? cache->positions : window_tokens,
+                                                      .out = attended,
+                                                      .windows = pass->params.windows,
+                                                      .window_tokens = window_tokens,
+                                                      .heads = config->heads,
+                                                      .kv_heads = config->kv_heads,
+                                                      .head_dim = weights->head_dim,
+                                                      .out_stride = weights->attention,
+                                                      .seen = qm_model_window(config, pass->layers_done),
+                                                      .cap = (float)config->score_cap,
+                                                      .scale = (float)qm_model_score_scale(config)}));
     const struct shown shown = {.input = QM_INPUT_ATTENTION_OUTPUT,
                                 .padding = QM_PADDING_HEADS,
                                 .width = weights->attention,
                                 .device_width = config->attention};
     QM_TRY(observe(pass, &shown, attended));
-    return multiply(pass, QM_ROLE_O, attended, pass->tokens, pass->x, true);
+    return add_residual(pass, QM_ROLE_O, QM_ROLE_ATTENTION_NORM, attended);
 }
 
 static enum qm_status run_mlp(struct qm_host_pass *pass)
 {
     const struct qm_host_weights *weights = pass->params.weights;
+    const enum qm_architecture architecture = weights->config.architecture;
     uint32_t width = weights->intermediate;
-    float *gate = pass->room, *up = gate + pass->tokens * width;
-    QM_TRY(norm(pass, QM_ROLE_POST_NORM, NULL, pass->tokens));
+    bool has_gate = qm_architecture_has(architecture, QM_ROLE_GATE);
+    float *gate = pass->room, *up = has_gate ? gate + pass->tokens * width : gate;
+    QM_TRY(norm(pass, QM_ROLE_POST_NORM, pass->x, NULL, pass->tokens));
     QM_TRY(observe_hidden(pass, QM_INPUT_MLP));
-    QM_TRY(multiply(pass, QM_ROLE_GATE, pass->normed, pass->tokens, gate, false));
+    if (has_gate)
+        QM_TRY(multiply(pass, QM_ROLE_GATE, pass->normed, pass->tokens, gate, false));
     QM_TRY(multiply(pass, QM_ROLE_UP, pass->normed, pass->tokens, up, false));
-    qm_host_swiglu(gate, up, pass->tokens * width);
+    QM_TRY(add_bias(pass, QM_ROLE_UP, pass->tokens, width, up));
+    qm_host_gate(qm_architecture_info(architecture)->mlp == QM_MLP_GELU, gate, has_gate ? up : NULL,
+                 pass->tokens * width);
     const struct shown shown = {.input = QM_INPUT_DOWN, .width = width, .device_width = weights->config.intermediate};
     QM_TRY(observe(pass, &shown, gate));
-    return multiply(pass, QM_ROLE_DOWN, gate, pass->tokens, pass->x, true);
+    return add_residual(pass, QM_ROLE_DOWN, QM_ROLE_MLP_NORM, gate);
 }
 
 enum qm_status qm_host_pass_layer(struct qm_host_pass *pass)
@@ -394,8 +454,10 @@ enum qm_status qm_host_pass_logits(struct qm_host_pass *pass, const uint32_t *to
     // `normed` has as many rows as there are tokens; a caller may ask for one twice.
     while (count > 0) {
         size_t some = count < pass->tokens ? count : pass->tokens;
-        QM_TRY(norm(pass, QM_ROLE_FINAL_NORM, tokens, some));
+        QM_TRY(norm(pass, QM_ROLE_FINAL_NORM, pass->x, tokens, some));
         QM_TRY(multiply(pass, QM_ROLE_HEAD, pass->normed, some, logits, false));
+        if (pass->params.weights->config.logit_cap > 0)
+            qm_host_cap(pass->params.weights->config.logit_cap, logits, some * pass->params.weights->config.vocabulary);
         tokens += some;
         logits += some * pass->params.weights->config.vocabulary;
         count -= some;
@@ -405,7 +467,7 @@ enum qm_status qm_host_pass_logits(struct qm_host_pass *pass, const uint32_t *to
 
 enum qm_status qm_host_pass_observe_head(struct qm_host_pass *pass)
 {
-    QM_TRY(norm(pass, QM_ROLE_FINAL_NORM, NULL, pass->tokens));
+    QM_TRY(norm(pass, QM_ROLE_FINAL_NORM, pass->x, NULL, pass->tokens));
     return observe_hidden(pass, QM_INPUT_HEAD);
 }
 
@@ -418,6 +480,8 @@ double qm_host_pass_operations(const struct qm_host_weights *weights, uint32_t w
     double tokens = (double)windows * window_tokens, of_layer = 0;
     uint32_t rows, columns;
     for (size_t i = 0; i < sizeof(products) / sizeof(products[0]); ++i) {
+        if (!qm_architecture_has(config->architecture, products[i]))
+            continue;
         qm_host_weights_shape(weights, products[i], &rows, &columns);
         of_layer += 2.0 * rows * columns * tokens;
     }

@@ -59,6 +59,8 @@ enum qm_status qm_host_weights_open(const struct qm_model_config *config, const 
     size_t largest = QM_HOST_BLOCK_VALUES;
     for (int role = 0; role < QM_ROLE_COUNT; ++role) {
         uint32_t rows, columns;
+        if (!qm_architecture_has(config->architecture, (enum qm_role)role))
+            continue;
         qm_host_weights_shape(out, (enum qm_role)role, &rows, &columns);
         largest = columns > largest ? columns : largest;
     }

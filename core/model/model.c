@@ -4,6 +4,7 @@
 #include "model/quantized_sets.h"
 #include "model/scaled.h"
 #include "model/weights.h"
+#include "model/weights_arrange.h"
 #include "model/weights_known.h"
 #include "sys/file.h"
 #include "sys/parallel.h"
@@ -186,11 +187,15 @@ enum qm_status qm_model_load_with(const char *directory, const struct qm_model_l
     QM_GUARD(choose_layers(params, config_path, model));
     qm_model_config_pad(&model->config, params->multiple);
     QM_GUARD(qm_model_config_check(&model->config, config_path));
-    if (!is_gguf)
+    if (!is_gguf) {
+        struct qm_model_config all = model->config;
+        all.layers = model->layers_in_file;
         QM_GUARD(qm_weights_open(directory, model->file));
-    if (model->quantization.method != QM_QUANTIZATION_NONE) {
-        QM_GUARD(qm_quantized_group(model->file, &model->quantization));
-        model->quantized_values = model->file->quantized->values;
+        if (model->quantization.method != QM_QUANTIZATION_NONE) {
+            QM_GUARD(qm_quantized_group(model->file, &model->quantization));
+            model->quantized_values = model->file->quantized->values;
+        }
+        QM_GUARD(qm_weights_arrange(model->file, &all));
     }
     QM_GUARD(list_weights(model, directory));
     // Before memory is asked for, so that a config.json with large numbers costs nothing.

@@ -4,12 +4,13 @@
 // weight, when somebody looks (qm_model_view_open), and so do those of a model whose channels are scaled (scaled.h); only a
 // copy (qm_model_copy) takes the memory of all.
 //
-// Architectures are rows of a table (architecture.h). All of them are decoders with RMSNorm, rotary embedding by rotate_half,
-// grouped-query attention and SwiGLU; they differ in which weights a layer has, and in what positions attention sees. What
-// config.json says beyond it and would change the function (another hidden_act, biases where the architecture has none) is
-// refused by name, never ignored. Weights that somebody quantized (quantized_sets.h) are the floats that their codes stand for.
+// Architectures are rows of a table (architecture.h). All of them are decoders with grouped-query attention; they differ in
+// which weights a layer has, in norms, the MLP's function and positions, and in what attention sees. What config.json says
+// beyond it and would change the function (another hidden_act, biases where the architecture has none) is refused by name, never
+// ignored. Weights that somebody quantized (quantized_sets.h) are the floats that their codes stand for. What their files have under other names, in one tensor or turned over, is put
+// in order when they are opened (weights_arrange.h); gains that are added to 1 are 1 + them from there on.
 //
-// *Padding.* Kernels take rows of a multiple of 32 values and heads of 64 or 128. A model of other sizes is padded with zeros
+// *Padding.* Kernels take rows of a multiple of 32 values and heads of 64, 128 or 256. A model of other sizes is padded with zeros
 // when it is loaded, and is the same function: zeros add nothing to a product, RMSNorm divides by the values that count, and
 // the halves of a head that the rotary embedding pairs lie where those of a full head would. Everything after loading sees
 // the padded model alone.
@@ -37,7 +38,7 @@ enum qm_rope_scaling {
 struct qm_model_sizes {
     uint32_t hidden;       // hidden_size
     uint32_t intermediate; // intermediate_size
-    uint32_t head_dim;     // head_dim, else hidden_size / num_attention_heads; even, 128 at most
+    uint32_t head_dim;     // head_dim, else hidden_size / num_attention_heads; even, 256 at most
 };
 
 // The keys of config.json, under shorter names.
@@ -49,7 +50,7 @@ struct qm_model_config {
     uint32_t layers;           // num_hidden_layers
     uint32_t heads;            // num_attention_heads; heads * head_dim need not be `hidden`
     uint32_t kv_heads;         // num_key_value_heads, a divisor of `heads`
-    uint32_t head_dim;         // on devices: 64 or 128
+    uint32_t head_dim;         // on devices: 64, 128 or 256
     uint32_t attention;        // what attention gives and o takes: heads * head_dim, padded to a multiple like `hidden`
     uint32_t vocabulary;       // vocab_size
     uint32_t context;          // max_position_embeddings
@@ -60,7 +61,13 @@ struct qm_model_config {
     uint32_t rope_context;                   // original_max_position_embeddings of llama3
     uint32_t window;                         // tokens that attention sees, its own included; 0: all
     uint32_t window_from;                    // ... in layers from this one on
-    bool tied_head;                          // tie_word_embeddings: the head has the embedding's values
+    uint32_t
+        window_every;   // ... or in all but the last of so many layers (sliding_window_pattern); 0: as window_from says
+    double local_theta; // rope_theta of layers with a window, which is not scaled; 0: as the others
+    double score_width; // scores are divided by its root (query_pre_attn_scalar); 0: head_dim
+    double score_cap;   // attn_logit_softcapping: a score s becomes cap tanh(s / cap); 0: it stays
+    double logit_cap;   // final_logit_softcapping, likewise of logits
+    bool tied_head;     // tie_word_embeddings: the head has the embedding's values
 };
 
 #define QM_WEIGHT_NAME_BYTES 80
@@ -70,6 +77,8 @@ bool qm_role_is_linear(enum qm_role role);   // q, k, v, o, gate, up, down, head
 bool qm_role_is_vector(enum qm_role role);   // gains and biases: one row, float32 in every scheme
 bool qm_role_is_norm(enum qm_role role);     // gains
 bool qm_role_is_per_layer(enum qm_role role);
+// Of the bias that is added to what a weight or a norm gives; QM_ROLE_COUNT where no architecture has one.
+enum qm_role qm_role_bias(enum qm_role role);
 // The name without ".weight", "model.layers.3.self_attn.q_proj"; of a bias all of it. `layer` is ignored for roles that
 // have none.
 void qm_role_weight_name(enum qm_role role, uint32_t layer, char name[QM_WEIGHT_NAME_BYTES]);
@@ -94,8 +103,8 @@ QM_MUST_USE enum qm_status qm_model_config_check(const struct qm_model_config *c
 QM_MUST_USE enum qm_status qm_model_config_widen(const struct qm_model_config *config, uint32_t r,
                                                  struct qm_model_config *out);
 
-// Pads the sizes: hidden, intermediate and attention to multiples of `multiple`, itself a multiple of 32; heads to 64 or 128
-// values. From `own` and the numbers of heads alone.
+// Pads the sizes: hidden, intermediate and attention to multiples of `multiple`, itself a multiple of 32; heads to 64, 128 or
+// 256 values. From `own` and the numbers of heads alone.
 void qm_model_config_pad(struct qm_model_config *config, uint32_t multiple);
 bool qm_model_config_is_padded(const struct qm_model_config *config);
 // "hidden_size 100 as 128, head_dim 48 as 64": the sizes that padding changed; "" where it changed none.
@@ -107,8 +116,17 @@ uint64_t qm_model_config_weights(const struct qm_model_config *config);
 uint64_t qm_model_config_linear_weights(const struct qm_model_config *config);
 // The same as in the file, without padding: what is called a model's parameters, but for a tied head.
 uint64_t qm_model_config_own_weights(const struct qm_model_config *config);
-// Frequency of a pair of values in the rotary embedding, i below own.head_dim / 2: the angle of position p is p times it.
-double qm_model_rope_frequency(const struct qm_model_config *config, uint32_t i);
+
+// Tokens that attention sees in a layer, its own included; 0: all before it.
+uint32_t qm_model_window(const struct qm_model_config *config, uint32_t layer);
+// What scores of attention are multiplied with, and the embedding (of a widened model, whose stream is repeated, too).
+double qm_model_score_scale(const struct qm_model_config *config);
+float qm_model_embedding_scale(const struct qm_model_config *config, uint32_t widen);
+// Rotary embeddings that layers have, and which of them a layer has.
+uint32_t qm_model_rope_tables(const struct qm_model_config *config);
+uint32_t qm_model_rope_table(const struct qm_model_config *config, uint32_t layer);
+// Frequency of a pair of values, i below own.head_dim / 2: the angle of position p is p times it. 0: positions turn nothing.
+double qm_model_rope_frequency(const struct qm_model_config *config, uint32_t table, uint32_t i);
 
 // The configuration as JSON text with sorted keys, Hugging Face's names and no white space: the same text for equal
 // configurations on every machine; part of an artifact's identity. Padded sizes stand under `qmark_padding`. And back,

@@ -1,9 +1,10 @@
-// Roles, names and shapes that follow from a configuration; padding, widening; the configuration as text.
+// What follows from a configuration: padding, widening, windows, frequencies; the configuration as text.
 #include "base/numeric.h"
 #include "model/model.h"
 #include "record/node.h"
 
 #include <inttypes.h>
+#include <math.h> // sqrt, which IEEE 754 rounds correctly; nothing else
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,190 +13,7 @@
 #define LIMIT_LAYERS 1024u
 #define LIMIT_VOCABULARY 1048576u
 #define LIMIT_CONTEXT (1u << 24)
-#define LIMIT_HEAD 128u
-
-enum scope {
-    MODEL,
-    LAYER
-};
-enum kind {
-    TABLE,
-    NORM,
-    BIAS,
-    LINEAR
-};
-
-static const struct {
-    const char *name;
-    const char *weight; // behind "model.layers.L." for weights of a layer
-    enum scope scope;
-    enum kind kind;
-} roles[QM_ROLE_COUNT] = {
-    [QM_ROLE_EMBEDDING] = {"embedding", "model.embed_tokens", MODEL, TABLE},
-    [QM_ROLE_INPUT_NORM] = {"input_norm", "input_layernorm", LAYER, NORM},
-    [QM_ROLE_Q] = {"q", "self_attn.q_proj", LAYER, LINEAR},
-    [QM_ROLE_K] = {"k", "self_attn.k_proj", LAYER, LINEAR},
-    [QM_ROLE_V] = {"v", "self_attn.v_proj", LAYER, LINEAR},
-    [QM_ROLE_O] = {"o", "self_attn.o_proj", LAYER, LINEAR},
-    [QM_ROLE_POST_NORM] = {"post_norm", "post_attention_layernorm", LAYER, NORM},
-    [QM_ROLE_GATE] = {"gate", "mlp.gate_proj", LAYER, LINEAR},
-    [QM_ROLE_UP] = {"up", "mlp.up_proj", LAYER, LINEAR},
-    [QM_ROLE_DOWN] = {"down", "mlp.down_proj", LAYER, LINEAR},
-    [QM_ROLE_Q_BIAS] = {"q_bias", "self_attn.q_proj.bias", LAYER, BIAS},
-    [QM_ROLE_K_BIAS] = {"k_bias", "self_attn.k_proj.bias", LAYER, BIAS},
-    [QM_ROLE_V_BIAS] = {"v_bias", "self_attn.v_proj.bias", LAYER, BIAS},
-    [QM_ROLE_Q_NORM] = {"q_norm", "self_attn.q_norm", LAYER, NORM},
-    [QM_ROLE_K_NORM] = {"k_norm", "self_attn.k_norm", LAYER, NORM},
-    [QM_ROLE_FINAL_NORM] = {"final_norm", "model.norm", MODEL, NORM},
-    [QM_ROLE_HEAD] = {"head", "lm_head", MODEL, LINEAR},
-};
-
-const char *qm_role_name(enum qm_role role)
-{
-    return roles[role].name;
-}
-
-bool qm_role_is_linear(enum qm_role role)
-{
-    return roles[role].kind == LINEAR;
-}
-
-bool qm_role_is_norm(enum qm_role role)
-{
-    return roles[role].kind == NORM;
-}
-
-bool qm_role_is_vector(enum qm_role role)
-{
-    return roles[role].kind == NORM || roles[role].kind == BIAS;
-}
-
-const char *qm_role_name_ending(enum qm_role role)
-{
-    return roles[role].kind == BIAS ? "" : ".weight";
-}
-
-bool qm_role_is_per_layer(enum qm_role role)
-{
-    return roles[role].scope == LAYER;
-}
-
-void qm_role_weight_name(enum qm_role role, uint32_t layer, char name[QM_WEIGHT_NAME_BYTES])
-{
-    if (roles[role].scope == LAYER)
-        snprintf(name, QM_WEIGHT_NAME_BYTES, "model.layers.%" PRIu32 ".%s", layer, roles[role].weight);
-    else
-        snprintf(name, QM_WEIGHT_NAME_BYTES, "%s", roles[role].weight);
-}
-
-struct sizes {
-    uint32_t hidden, intermediate, head_dim, attention;
-};
-
-static void shape_of(const struct qm_model_config *config, const struct sizes *sizes, enum qm_role role, uint32_t *rows,
-                     uint32_t *columns)
-{
-    uint32_t query = config->heads * sizes->head_dim, key = config->kv_heads * sizes->head_dim;
-    *rows = 1;
-    *columns = sizes->hidden;
-    switch (role) {
-    case QM_ROLE_EMBEDDING:
-    case QM_ROLE_HEAD:
-        *rows = config->vocabulary;
-        break;
-    case QM_ROLE_Q:
-        *rows = query;
-        break;
-    case QM_ROLE_K:
-    case QM_ROLE_V:
-        *rows = key;
-        break;
-    case QM_ROLE_O:
-        *rows = sizes->hidden;
-        *columns = sizes->attention;
-        break;
-    case QM_ROLE_GATE:
-    case QM_ROLE_UP:
-        *rows = sizes->intermediate;
-        break;
-    case QM_ROLE_DOWN:
-        *rows = sizes->hidden;
-        *columns = sizes->intermediate;
-        break;
-    case QM_ROLE_Q_BIAS:
-        *columns = query;
-        break;
-    case QM_ROLE_K_BIAS:
-    case QM_ROLE_V_BIAS:
-        *columns = key;
-        break;
-    case QM_ROLE_Q_NORM:
-    case QM_ROLE_K_NORM:
-        *columns = sizes->head_dim;
-        break;
-    default: // norms of the stream
-        break;
-    }
-}
-
-void qm_role_shape(const struct qm_model_config *config, enum qm_role role, uint32_t *rows, uint32_t *columns)
-{
-    const struct sizes sizes = {config->hidden, config->intermediate, config->head_dim, config->attention};
-    shape_of(config, &sizes, role, rows, columns);
-}
-
-void qm_role_own_shape(const struct qm_model_config *config, enum qm_role role, uint32_t *rows, uint32_t *columns)
-{
-    const struct qm_model_sizes *own = &config->own;
-    const struct sizes sizes = {own->hidden, own->intermediate, own->head_dim, config->heads * own->head_dim};
-    shape_of(config, &sizes, role, rows, columns);
-}
-
-static bool is_of_layer(const struct qm_model_config *config, int role)
-{
-    return roles[role].scope == LAYER && qm_architecture_has(config->architecture, (enum qm_role)role);
-}
-
-// Weights of a layer whose roles come before `end`.
-static size_t layer_weights(const struct qm_model_config *config, int end)
-{
-    size_t count = 0;
-    for (int role = 0; role < end; ++role)
-        count += is_of_layer(config, role);
-    return count;
-}
-
-size_t qm_weight_count(const struct qm_model_config *config)
-{
-    return (size_t)config->layers * layer_weights(config, QM_ROLE_COUNT) + 3;
-}
-
-size_t qm_weight_index(const struct qm_model_config *config, enum qm_role role, uint32_t layer)
-{
-    if (roles[role].scope == LAYER)
-        return 1 + (size_t)layer * layer_weights(config, QM_ROLE_COUNT) + layer_weights(config, (int)role);
-    if (role == QM_ROLE_EMBEDDING)
-        return 0;
-    return qm_weight_count(config) - (role == QM_ROLE_HEAD ? 1 : 2);
-}
-
-void qm_weight_at(const struct qm_model_config *config, size_t index, enum qm_role *role, uint32_t *layer)
-{
-    size_t per_layer = layer_weights(config, QM_ROLE_COUNT), count = (size_t)config->layers * per_layer + 3;
-    *layer = 0;
-    if (index == 0) {
-        *role = QM_ROLE_EMBEDDING;
-    } else if (index + 2 >= count) {
-        *role = index + 1 == count ? QM_ROLE_HEAD : QM_ROLE_FINAL_NORM;
-    } else {
-        *layer = (uint32_t)((index - 1) / per_layer);
-        size_t left = (index - 1) % per_layer;
-        int at = 0;
-        while (!is_of_layer(config, at) || left-- > 0)
-            ++at;
-        *role = (enum qm_role)at;
-    }
-}
+#define LIMIT_HEAD 256u
 
 static uint32_t round_up(uint32_t value, uint32_t multiple)
 {
@@ -206,7 +24,7 @@ void qm_model_config_pad(struct qm_model_config *config, uint32_t multiple)
 {
     config->hidden = round_up(config->own.hidden, multiple);
     config->intermediate = round_up(config->own.intermediate, multiple);
-    config->head_dim = round_up(config->own.head_dim, 64);
+    config->head_dim = config->own.head_dim > 128 ? 256 : round_up(config->own.head_dim, 64);
     config->attention = round_up(config->heads * config->head_dim, multiple);
 }
 
@@ -252,6 +70,24 @@ static enum qm_status check_padding(const struct qm_model_config *config, const 
                            ", at least as much, and at most %" PRIu32,
                            file, sizes[i].key, sizes[i].own, sizes[i].padded, sizes[i].multiple, most);
     }
+    if (config->head_dim == 192)
+        return QM_FAIL(QM_INVALID, "%s: 'head_dim' is padded to 192; that must be 64, 128 or 256", file);
+    return QM_OK;
+}
+
+static enum qm_status check_attention(const struct qm_model_config *config, const char *file)
+{
+    const struct {
+        const char *key;
+        double value, usual;
+    } numbers[] = {{"attn_logit_softcapping", config->score_cap, 50},
+                   {"final_logit_softcapping", config->logit_cap, 30},
+                   {"query_pre_attn_scalar", config->score_width, 256},
+                   {"rope_local_base_freq", config->local_theta, 10000}};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        if (numbers[i].value < 0 || numbers[i].value > 1e12 || (numbers[i].value > 0 && numbers[i].value < 1e-3))
+            return QM_FAIL(QM_INVALID, "%s: '%s' is %g; it must be above 0, such as %g", file, numbers[i].key,
+                           numbers[i].value, numbers[i].usual);
     return QM_OK;
 }
 
@@ -303,6 +139,7 @@ enum qm_status qm_model_config_check(const struct qm_model_config *config, const
     if (!(config->norm_epsilon > 0 && config->norm_epsilon < 1))
         return QM_FAIL(QM_INVALID, "%s: 'rms_norm_eps' is %g; it must be between 0 and 1, such as 1e-6", file,
                        (double)config->norm_epsilon);
+    QM_TRY(check_attention(config, file));
     return check_rope(config, file);
 }
 
@@ -331,50 +168,43 @@ enum qm_status qm_model_config_widen(const struct qm_model_config *config, uint3
     return QM_OK;
 }
 
-enum counted {
-    ALL,
-    IN_PRODUCTS,
-    OWN
-};
-
-static uint64_t count_values(const struct qm_model_config *config, enum counted counted)
+uint32_t qm_model_window(const struct qm_model_config *config, uint32_t layer)
 {
-    uint64_t count = 0;
-    for (int i = 0; i < QM_ROLE_COUNT; ++i) {
-        enum qm_role role = (enum qm_role)i;
-        uint32_t rows, columns;
-        if (counted == OWN)
-            qm_role_own_shape(config, role, &rows, &columns);
-        else
-            qm_role_shape(config, role, &rows, &columns);
-        if (qm_architecture_has(config->architecture, role) && (roles[i].kind == LINEAR || counted != IN_PRODUCTS))
-            count += (uint64_t)rows * columns * (roles[i].scope == LAYER ? config->layers : 1);
-    }
-    return count;
+    bool sees_all = config->window_every > 0 ? (layer + 1) % config->window_every == 0 : layer < config->window_from;
+    return sees_all ? 0 : config->window;
 }
 
-uint64_t qm_model_config_weights(const struct qm_model_config *config)
+double qm_model_score_scale(const struct qm_model_config *config)
 {
-    return count_values(config, ALL);
+    return 1 / sqrt(config->score_width > 0 ? config->score_width : config->own.head_dim);
 }
 
-uint64_t qm_model_config_linear_weights(const struct qm_model_config *config)
+float qm_model_embedding_scale(const struct qm_model_config *config, uint32_t widen)
 {
-    return count_values(config, IN_PRODUCTS);
+    bool is_scaled = qm_architecture_info(config->architecture)->scales_embedding;
+    return is_scaled ? (float)sqrt((double)config->own.hidden / widen) : 1;
 }
 
-uint64_t qm_model_config_own_weights(const struct qm_model_config *config)
+uint32_t qm_model_rope_tables(const struct qm_model_config *config)
 {
-    return count_values(config, OWN);
+    return config->local_theta > 0 ? 2 : 1;
 }
 
-double qm_model_rope_frequency(const struct qm_model_config *config, uint32_t i)
+uint32_t qm_model_rope_table(const struct qm_model_config *config, uint32_t layer)
 {
-    double frequency = qm_exp(-qm_log(config->rope_theta) * (2.0 * i / config->own.head_dim));
+    return config->local_theta > 0 && qm_model_window(config, layer) > 0;
+}
+
+double qm_model_rope_frequency(const struct qm_model_config *config, uint32_t table, uint32_t i)
+{
+    double theta = table > 0 ? config->local_theta : config->rope_theta;
+    double frequency = qm_exp(-qm_log(theta) * (2.0 * i / config->own.head_dim));
+    if (qm_architecture_info(config->architecture)->has_no_rotary)
+        return 0;
+    if (config->rope_scaling == QM_ROPE_PLAIN || table > 0)
+        return frequency;
     if (config->rope_scaling == QM_ROPE_LINEAR)
         return frequency / config->rope_factor;
-    if (config->rope_scaling == QM_ROPE_PLAIN)
-        return frequency;
     // How many waves the original context holds: below rope_low of them a wave is long, above rope_high it is short.
     double waves = config->rope_context * frequency / 6.283185307179586;
     double share = (waves - config->rope_low) / (config->rope_high - config->rope_low);
@@ -404,14 +234,26 @@ static void add_real(struct text *text, const char *key, double value)
     add(text, ",\"%s\":%s", key, number);
 }
 
+// Of an architecture that has none: nothing.
+static void add_cap(struct text *text, const char *key, double usual, double cap)
+{
+    if (usual >= 0 && cap > 0)
+        add_real(text, key, cap);
+    else if (usual >= 0)
+        add(text, ",\"%s\":null", key);
+}
+
 void qm_model_config_text(const struct qm_model_config *config, char text[QM_MODEL_CONFIG_TEXT_BYTES])
 {
     const struct qm_architecture_info *info = qm_architecture_info(config->architecture);
     struct text t = {text, 0};
+    add(&t, "{\"architectures\":[\"%s\"]", info->name);
+    add_cap(&t, "attn_logit_softcapping", info->usual_score_cap, config->score_cap);
+    add_cap(&t, "final_logit_softcapping", info->usual_logit_cap, config->logit_cap);
     add(&t,
-        "{\"architectures\":[\"%s\"],\"head_dim\":%" PRIu32 ",\"hidden_size\":%" PRIu32
-        ",\"intermediate_size\":%" PRIu32 ",\"max_position_embeddings\":%" PRIu32,
-        info->name, config->own.head_dim, config->own.hidden, config->own.intermediate, config->context);
+        ",\"head_dim\":%" PRIu32 ",\"hidden_size\":%" PRIu32 ",\"intermediate_size\":%" PRIu32
+        ",\"max_position_embeddings\":%" PRIu32,
+        config->own.head_dim, config->own.hidden, config->own.intermediate, config->context);
     if (config->window > 0 && config->window_from > 0)
         add(&t, ",\"max_window_layers\":%" PRIu32, config->window_from);
     add(&t, ",\"num_attention_heads\":%" PRIu32 ",\"num_hidden_layers\":%" PRIu32 ",\"num_key_value_heads\":%" PRIu32,
@@ -421,7 +263,11 @@ void qm_model_config_text(const struct qm_model_config *config, char text[QM_MOD
             ",\"qmark_padding\":{\"attention_width\":%" PRIu32 ",\"head_dim\":%" PRIu32 ",\"hidden_size\":%" PRIu32
             ",\"intermediate_size\":%" PRIu32 "}",
             config->attention, config->head_dim, config->hidden, config->intermediate);
+    if (info->usual_score_width > 0)
+        add_real(&t, "query_pre_attn_scalar", config->score_width);
     add_real(&t, "rms_norm_eps", (double)config->norm_epsilon);
+    if (info->usual_local_theta > 0)
+        add_real(&t, "rope_local_base_freq", config->local_theta);
     if (config->rope_scaling != QM_ROPE_PLAIN) {
         char factor[QM_DOUBLE_TEXT_BYTES];
         qm_double_text(config->rope_factor, factor);
@@ -440,6 +286,8 @@ void qm_model_config_text(const struct qm_model_config *config, char text[QM_MOD
         else
             add(&t, ",\"sliding_window\":null");
     }
+    if (config->window_every > 0)
+        add(&t, ",\"sliding_window_pattern\":%" PRIu32, config->window_every);
     add(&t, ",\"tie_word_embeddings\":%s", config->tied_head ? "true" : "false");
     if (info->window_switch && config->window > 0)
         add(&t, ",\"%s\":true", info->window_switch);

@@ -50,11 +50,16 @@ static enum qm_status find(const struct qm_weights *file, const struct qm_model_
 // ---- Headers --------------------------------------------------------------------------------------------------------
 
 // Tensors that files hold although they are no weights: tables that old versions saved.
-static bool is_surplus_allowed(const char *name)
+static bool is_surplus_allowed(const char *name, const struct qm_architecture_info *info)
 {
-    const char *ending = ".rotary_emb.inv_freq";
-    size_t length = strlen(name), tail = strlen(ending);
-    return length > tail && strcmp(name + length - tail, ending) == 0;
+    const char *const endings[] = {".rotary_emb.inv_freq", info->surplus, info->surplus_too};
+    size_t length = strlen(name);
+    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+        size_t tail = endings[i] ? strlen(endings[i]) : length;
+        if (length > tail && strcmp(name + length - tail, endings[i]) == 0)
+            return true;
+    }
+    return false;
 }
 
 static int compare_names(const void *a, const void *b)
@@ -78,7 +83,8 @@ static enum qm_status check_surplus(const struct qm_weights *file, const struct 
     enum qm_status status = QM_OK;
     for (size_t i = 0; status == QM_OK && i < file->count; i++) {
         const char *name = file->entries[i].tensor->name;
-        if (!is_surplus_allowed(name) && !bsearch(name, names, count, sizeof(*names), compare_names))
+        if (!is_surplus_allowed(name, qm_architecture_info(all->architecture)) &&
+            !bsearch(name, names, count, sizeof(*names), compare_names))
             status = QM_FAIL(
                 QM_INVALID, "%s: tensor '%s': no part of a %s of %" PRIu32 " layers; use a model without it",
                 file->entries[i].shard->file, name, qm_architecture_info(all->architecture)->title, all->layers);

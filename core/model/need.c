@@ -90,7 +90,7 @@ enum qm_status qm_need_find(const struct qm_engine_params *params, const struct 
     config.context = params->context ? params->context : config.context;
     qm_cache_plan(&config, scheme, params->sequences, &cache);
     out->cache_bytes = cache.words * 4 * config.layers;
-    QM_TRY(qm_artifact_outline(scheme, &config, &outline));
+    QM_TRY(qm_artifact_outline(scheme, &params->config, &outline)); // with positions of all of the model's context
     enum qm_status status = QM_OK;
     for (size_t i = 0; i < outline->tensor_count && status == QM_OK; ++i)
         status = add_weight(&outline->tensors[i], out);

@@ -17,7 +17,7 @@ struct readers {
     size_t count;
 };
 
-static struct readers readers_of(enum qm_input input)
+static struct readers readers_of(const struct qm_model_config *config, enum qm_input input)
 {
     static const struct readers all[QM_INPUT_COUNT] = {
         [QM_INPUT_ATTENTION] = {{QM_ROLE_Q, QM_ROLE_K, QM_ROLE_V}, 3},
@@ -26,12 +26,16 @@ static struct readers readers_of(enum qm_input input)
         [QM_INPUT_DOWN] = {{QM_ROLE_DOWN}, 1},
         [QM_INPUT_HEAD] = {{QM_ROLE_HEAD}, 1},
     };
-    return all[input];
+    struct readers readers = {0};
+    for (size_t i = 0; i < all[input].count; ++i)
+        if (qm_architecture_has(config->architecture, all[input].roles[i]))
+            readers.roles[readers.count++] = all[input].roles[i];
+    return readers;
 }
 
-enum qm_role qm_input_reader(enum qm_input input)
+enum qm_role qm_input_reader(const struct qm_model_config *config, enum qm_input input)
 {
-    return readers_of(input).roles[0];
+    return readers_of(config, input).roles[0];
 }
 
 static const struct qm_network_weight *weight_of(const struct qm_network *network, enum qm_role role, uint32_t layer)
@@ -46,11 +50,25 @@ bool qm_weight_has_conversion_of(const struct qm_network_weight *weight, const s
            !weight->activation_scales == !other->activation_scales;
 }
 
+// Whether a kernel makes the input and converts it, too: of RMSNorm and of SwiGLU there is one.
+static bool has_fused_maker(const struct qm_model_config *config, enum qm_input input)
+{
+    static const enum qm_role makers[QM_INPUT_COUNT] = {[QM_INPUT_ATTENTION] = QM_ROLE_INPUT_NORM,
+                                                        [QM_INPUT_ATTENTION_OUTPUT] = QM_ROLE_COUNT,
+                                                        [QM_INPUT_MLP] = QM_ROLE_POST_NORM,
+                                                        [QM_INPUT_DOWN] = QM_ROLE_GATE,
+                                                        [QM_INPUT_HEAD] = QM_ROLE_FINAL_NORM};
+    const struct qm_architecture_info *info = qm_architecture_info(config->architecture);
+    return qm_architecture_has(config->architecture, makers[input]) &&
+           (input == QM_INPUT_DOWN ? info->mlp == QM_MLP_SILU : !info->has_layer_norm);
+}
+
 bool qm_network_fuses_input(const struct qm_network *network, enum qm_input input, uint32_t layer)
 {
-    const struct readers readers = readers_of(input);
+    const struct qm_model_config *config = &network->engine->config;
+    const struct readers readers = readers_of(config, input);
     const struct qm_network_weight *first = weight_of(network, readers.roles[0], layer);
-    bool fuses = !network->engine->params.is_unfused && input != QM_INPUT_ATTENTION_OUTPUT &&
+    bool fuses = !network->engine->params.is_unfused && has_fused_maker(config, input) &&
                  first->activations != QM_ACTIVATION_F32;
     for (size_t i = 1; i < readers.count; ++i)
         fuses = fuses && qm_weight_has_conversion_of(weight_of(network, readers.roles[i], layer), first);
@@ -97,7 +115,9 @@ static enum qm_status plan(const struct qm_network *network, const struct qm_art
 {
     const struct qm_engine *engine = network->engine;
     const struct qm_device_info *info = engine->params.device->info;
-    const struct readers readers = readers_of(input_of(merge));
+    const struct readers readers = readers_of(&engine->config, input_of(merge));
+    if (readers.count < 2)
+        return QM_OK;
     const struct qm_artifact_tensor *first = tensor_of(network, artifact, readers.roles[0], layer);
     uint64_t codes = 0, scales = 0, rows = 0;
     for (size_t i = 0; i < readers.count; ++i) {
@@ -146,7 +166,7 @@ enum qm_status qm_network_plan_merged(struct qm_network *network, const struct q
 struct qm_network_weight *qm_network_merged_of(const struct qm_network *network, enum qm_role role, uint32_t layer)
 {
     for (int merge = 0; merge < QM_MERGE_COUNT; ++merge) {
-        const struct readers readers = readers_of(input_of((enum qm_merge)merge));
+        const struct readers readers = readers_of(&network->engine->config, input_of((enum qm_merge)merge));
         for (size_t i = 0; i < readers.count; ++i)
             if (readers.roles[i] == role && network->merged[layer][merge].part_count > 0)
                 return &network->merged[layer][merge];
@@ -163,8 +183,8 @@ enum qm_status qm_network_upload_merged(struct qm_network *network, const struct
     uint32_t layer;
     qm_weight_at(&network->engine->config, index, &role, &layer);
     struct qm_network_weight *merged = qm_network_merged_of(network, role, layer);
-    const struct readers readers =
-        readers_of(merged == &network->merged[layer][QM_MERGE_QKV] ? QM_INPUT_ATTENTION : QM_INPUT_MLP);
+    const struct readers readers = readers_of(
+        &network->engine->config, merged == &network->merged[layer][QM_MERGE_QKV] ? QM_INPUT_ATTENTION : QM_INPUT_MLP);
     size_t code_from = 0, scale_from = merged->parts[0].scale_offset_words;
     struct section section;
     for (size_t i = 0; readers.roles[i] != role; ++i) {

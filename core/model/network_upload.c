@@ -11,8 +11,10 @@
 // How often a weight's outputs and inputs are repeated in a widened model. Only the token ids are not.
 static struct qm_layout_shape widened_shape(const struct qm_engine *engine, const struct qm_artifact_tensor *tensor)
 {
-    bool has_token_rows = tensor->role == QM_ROLE_HEAD || tensor->role == QM_ROLE_EMBEDDING;
-    bool is_of_head = tensor->role == QM_ROLE_Q_NORM || tensor->role == QM_ROLE_K_NORM;
+    bool has_token_rows =
+        tensor->role == QM_ROLE_HEAD || tensor->role == QM_ROLE_EMBEDDING || tensor->role == QM_ROLE_POSITIONS;
+    bool is_of_head = (tensor->role == QM_ROLE_Q_NORM || tensor->role == QM_ROLE_K_NORM) &&
+                      !qm_architecture_info(engine->config.architecture)->has_wide_head_norm;
     bool has_one_row = qm_role_is_vector(tensor->role);
     return (struct qm_layout_shape){tensor->rows, tensor->columns, has_token_rows || has_one_row ? 1 : engine->widen,
                                     is_of_head ? 1 : engine->widen};
@@ -185,8 +187,8 @@ static enum qm_status upload_gain(struct qm_network *network, const struct qm_ar
                                   enum qm_input input, uint32_t layer)
 {
     const struct qm_artifact_tensor *gain = &artifact->tensors[index];
-    const struct qm_artifact_tensor *reader =
-        &artifact->tensors[qm_weight_index(&network->engine->config, qm_input_reader(input), layer)];
+    const struct qm_artifact_tensor *reader = &artifact->tensors[qm_weight_index(
+        &network->engine->config, qm_input_reader(&network->engine->config, input), layer)];
     size_t widen = network->weights[index].columns / gain->columns, count = gain->columns * widen;
     size_t scale_count = reader->activation_scale_count;
     float *values = malloc((count + scale_count * widen) * sizeof(*values));

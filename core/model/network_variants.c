@@ -31,7 +31,14 @@ void qm_weight_conversion_name(const struct qm_network_weight *weight, const cha
 
 static const char *head_part(const struct qm_network *network)
 {
-    return network->engine->config.head_dim == 128 ? "-h128" : "";
+    uint32_t head = network->engine->config.head_dim;
+    return head == 256 ? "-h256" : head == 128 ? "-h128" : "";
+}
+
+const char *qm_network_mlp_name(const struct qm_model_config *config)
+{
+    bool is_gelu = qm_architecture_info(config->architecture)->mlp == QM_MLP_GELU;
+    return !qm_architecture_has(config->architecture, QM_ROLE_GATE) ? "gelu" : is_gelu ? "geglu" : "swiglu";
 }
 
 void qm_network_exact_keys_name(const struct qm_network *network, char name[QM_VARIANT_NAME_BYTES])
@@ -77,14 +84,19 @@ static void add_variant(struct qm_network *network, const char *name)
 static void add_input(struct qm_network *network, enum qm_input input, uint32_t layer)
 {
     bool is_gated = input == QM_INPUT_DOWN, is_attended = input == QM_INPUT_ATTENTION_OUTPUT;
-    const struct qm_network_weight *reader =
-        &network->weights[qm_weight_index(&network->engine->config, qm_input_reader(input), layer)];
+    const struct qm_model_config *c = &network->engine->config;
+    const struct qm_network_weight *reader = &network->weights[qm_weight_index(c, qm_input_reader(c, input), layer)];
+    bool has_norm =
+        input == QM_INPUT_HEAD ||
+        qm_architecture_has(c->architecture, input == QM_INPUT_ATTENTION ? QM_ROLE_INPUT_NORM : QM_ROLE_POST_NORM);
     char name[QM_VARIANT_NAME_BYTES];
     if (qm_network_fuses_input(network, input, layer)) {
         qm_weight_conversion_name(reader, is_gated ? "swiglu_activations" : "norm_activations", name);
         add_variant(network, name);
-    } else if (!is_attended) {
-        add_variant(network, is_gated ? "swiglu" : "rmsnorm");
+    } else if (is_gated) {
+        add_variant(network, qm_network_mlp_name(c));
+    } else if (!is_attended && has_norm) {
+        add_variant(network, qm_architecture_info(c->architecture)->has_layer_norm ? "layernorm" : "rmsnorm");
     }
 }
 
@@ -113,6 +125,26 @@ static void add_inputs(struct qm_network *network)
         if (!qm_network_fuses_input(network, input, layer))
             add_variant(network, name);
     }
+}
+
+// What follows from roles that not every architecture has.
+static void add_of_roles(struct qm_network *network)
+{
+    static const struct {
+        enum qm_role role;
+        const char *variant;
+    } needs[] = {{QM_ROLE_Q_BIAS, "bias"},
+                 {QM_ROLE_O_BIAS, "residual"},
+                 {QM_ROLE_Q_NORM, "rmsnorm"},
+                 {QM_ROLE_ATTENTION_NORM, "rmsnorm"},
+                 {QM_ROLE_ATTENTION_NORM, "residual"},
+                 {QM_ROLE_POSITIONS, "embedding-positions-f32"}};
+    const struct qm_model_config *c = &network->engine->config;
+    for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); ++i)
+        if (qm_architecture_has(c->architecture, needs[i].role))
+            add_variant(network, needs[i].variant);
+    if (c->logit_cap > 0)
+        add_variant(network, "softcap");
 }
 
 void qm_network_list_variants(struct qm_network *network, const struct qm_artifact *artifact)
@@ -148,10 +180,7 @@ void qm_network_list_variants(struct qm_network *network, const struct qm_artifa
         add_variant(network, name);
         add_variant(network, "residual");
     }
-    if (qm_architecture_has(network->engine->config.architecture, QM_ROLE_Q_BIAS))
-        add_variant(network, "bias");
-    if (qm_architecture_has(network->engine->config.architecture, QM_ROLE_Q_NORM))
-        add_variant(network, "rmsnorm");
+    add_of_roles(network);
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); ++i)
         add_variant(network, plain[i]);
 }

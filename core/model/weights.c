@@ -162,6 +162,8 @@ void qm_weights_close(struct qm_weights *weights)
     if (weights->quantized)
         qm_quantized_sets_free(weights->quantized);
     free(weights->entries);
+    free(weights->arranged_tensors);
+    free(weights->arranged_names);
     free(weights->shards);
     free(weights->file);
     free(weights->index);
@@ -220,6 +222,50 @@ uint64_t qm_weights_value_count(const struct qm_weights_entry *entry)
     for (uint32_t i = 0; i < entry->tensor->rank; i++)
         count *= entry->tensor->shape[i];
     return count;
+}
+
+enum {
+    TILE = 32 // rows that lie side by side in a column: what a cache line brings is used
+};
+
+// Values that lie column by column, as rows: `turned_over` values from one of a row to the next.
+static void turn_rows(void *context, size_t begin, size_t end)
+{
+    struct conversion *all = context;
+    const struct qm_tensor *tensor = all->entry->tensor;
+    const size_t width = qm_dtype_bytes(tensor->dtype), columns = (size_t)tensor->shape[1];
+    const size_t last = all->first + all->count, stride = (size_t)all->entry->turned_over * width;
+    char *raw = malloc(TILE * columns * width);
+    float *rows = malloc(TILE * columns * sizeof(*rows));
+    if (!raw || !rows)
+        atomic_store(&all->is_out_of_memory, true);
+    for (size_t tile = begin; raw && rows && tile < end; tile++) {
+        size_t row = all->first / columns + tile * TILE, most = (last + columns - 1) / columns;
+        size_t some = most - row < TILE ? most - row : TILE;
+        const char *from = (const char *)tensor->data + row * width;
+        for (size_t c = 0; c < columns; c++)
+            for (size_t r = 0; r < some; r++)
+                memcpy(raw + (r * columns + c) * width, from + c * stride + r * width, width);
+        size_t low = row * columns > all->first ? row * columns : all->first;
+        size_t high = (row + some) * columns < last ? (row + some) * columns : last;
+        size_t skipped = low - row * columns, at = low - all->first;
+        size_t bad = qm_values_to_floats(tensor->dtype, raw + skipped * width, high - low, rows);
+        memcpy(all->values + at, rows, (high - low) * sizeof(*rows));
+        size_t lowest = atomic_load(&all->bad);
+        while (bad < high - low && at + bad < lowest && !atomic_compare_exchange_weak(&all->bad, &lowest, at + bad))
+            ;
+    }
+    free(raw);
+    free(rows);
+}
+
+static void turn(struct conversion *all)
+{
+    const size_t columns = (size_t)all->entry->tensor->shape[1];
+    if (all->count > 0 && columns > 0) {
+        size_t rows = (all->first + all->count + columns - 1) / columns - all->first / columns;
+        qm_parallel_for((rows + TILE - 1) / TILE, turn_rows, all);
+    }
 }
 
 // The same of a GGUF file, row by row: a row is whole blocks, of which a part may be asked for.
@@ -284,11 +330,21 @@ enum qm_status qm_weights_floats(const struct qm_weights_entry *entry, size_t fi
         return qm_quantized_floats(entry->quantized, first, count, values);
     if (entry->gguf)
         return decode_blocks(&all);
-    qm_parallel_for(count / UNIT + (count % UNIT != 0), convert_units, &all);
+    if (entry->turned_over > 0)
+        turn(&all);
+    else
+        qm_parallel_for(count / UNIT + (count % UNIT != 0), convert_units, &all);
+    if (atomic_load(&all.is_out_of_memory))
+        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory to turn rows of '%s'", entry->shard->file, tensor->name);
     size_t bad = atomic_load(&all.bad);
+    for (size_t i = 0; entry->added != 0 && i < bad; i++) // gains: few
+        values[i] += entry->added;
     if (bad == count)
         return QM_OK;
-    const char *at = (const char *)tensor->data + (first + bad) * qm_dtype_bytes(tensor->dtype);
+    size_t place = first + bad;
+    if (entry->turned_over > 0)
+        place = (size_t)(place % tensor->shape[1] * entry->turned_over + place / tensor->shape[1]);
+    const char *at = (const char *)tensor->data + place * qm_dtype_bytes(tensor->dtype);
     return QM_FAIL(QM_INVALID, "%s: tensor '%s': value %zu is %s; every weight must be finite", entry->shard->file,
                    tensor->name, first + bad, qm_value_is_nan(tensor->dtype, at) ? "not a number" : "infinite");
 }

@@ -37,6 +37,9 @@ struct qm_weights_entry {
     const struct qm_gguf_tensor *gguf;    // of a GGUF file, else NULL
     const struct qm_quantized *quantized; // several tensors that are one weight (quantized_sets.h), else NULL
     uint32_t turned_width; // whose rows are turned, head by head of so many (qm_gguf_turned_row); 0: as they lie
+    // From weights_arrange.h: values lie column by column, `turned_over` apart (0: row by row); what is added to each.
+    uint64_t turned_over;
+    float added;
 };
 
 struct qm_weights {
@@ -47,9 +50,10 @@ struct qm_weights {
     char *file;  // for messages about all of it: the one file, else the index
     void *index; // the index's text; NULL for one file
     size_t index_bytes;
-    uint64_t bytes;                      // of all tensors' data
-    struct qm_gguf *gguf;                // of a GGUF file, else NULL
-    struct qm_quantized_sets *quantized; // of quantized weights (qm_quantized_group), else NULL
+    uint64_t bytes;                          // of all tensors' data
+    struct qm_gguf *gguf;                    // of a GGUF file, else NULL
+    struct qm_quantized_sets *quantized;     // of quantized weights (qm_quantized_group), else NULL
+    void *arranged_tensors, *arranged_names; // what entries point into, after qm_weights_arrange
 };
 
 // Opens the directory's weights. *out is zeroed on failure. QM_INVALID for what is wrong with the files and for another

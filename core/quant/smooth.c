@@ -29,6 +29,32 @@ static const struct {
     [QM_INPUT_HEAD] = {{QM_ROLE_HEAD}, 1, QM_ROLE_FINAL_NORM},
 };
 
+// The weights that read an input, of those that the architecture has.
+static size_t readers_of(const struct qm_model_config *config, enum qm_input input, enum qm_role readers[3])
+{
+    size_t count = 0;
+    for (size_t r = 0; r < folds[input].reader_count; r++)
+        if (qm_architecture_has(config->architecture, folds[input].readers[r]))
+            readers[count++] = folds[input].readers[r];
+    return count;
+}
+
+// Down's input is linear in what up gives only where that is gated.
+static bool can_fold(const struct qm_model_config *config, enum qm_input input)
+{
+    return input != QM_INPUT_DOWN || qm_architecture_has(config->architecture, QM_ROLE_GATE);
+}
+
+static enum qm_status check_norms(const struct qm_model_config *config)
+{
+    if (qm_architecture_has(config->architecture, QM_ROLE_INPUT_NORM))
+        return QM_OK;
+    return QM_FAIL(QM_UNSUPPORTED,
+                   "smoothquant and awq: a layer of %s has no norm before its products that could take the scales; use "
+                   "another calibrator, such as mse or gptq",
+                   qm_architecture_info(config->architecture)->title);
+}
+
 // Rows first, as smooth.h says.
 static const enum qm_input order[] = {QM_INPUT_ATTENTION_OUTPUT, QM_INPUT_DOWN, QM_INPUT_ATTENTION, QM_INPUT_MLP};
 
@@ -40,6 +66,7 @@ struct work {
     uint32_t layer;
     const struct qm_channel_statistics *statistics;
     uint32_t columns, channels;
+    enum qm_role roles[3]; // of the readers
     struct qm_model_view views[3];
     struct qm_model_tensor tensors[3]; // with the values of the views
     const struct qm_model_tensor *readers[3];
@@ -78,9 +105,10 @@ static void work_free(struct work *work)
 static enum qm_status work_begin(struct qm_model *model, const struct qm_calibration *calibration, uint32_t layer,
                                  enum qm_input input, struct work *out)
 {
-    *out = (struct work){.model = model, .input = input, .layer = layer, .reader_count = folds[input].reader_count};
+    *out = (struct work){.model = model, .input = input, .layer = layer};
+    out->reader_count = readers_of(&model->config, input, out->roles);
     for (size_t r = 0; r < out->reader_count; r++) {
-        out->tensors[r] = *qm_model_weight(model, folds[input].readers[r], layer);
+        out->tensors[r] = *qm_model_weight(model, out->roles[r], layer);
         out->readers[r] = &out->tensors[r];
         out->rows += out->tensors[r].rows;
     }
@@ -104,8 +132,7 @@ static enum qm_status work_begin(struct qm_model *model, const struct qm_calibra
         !out->scales || !out->best)
         return QM_FAIL(QM_OUT_OF_MEMORY, "smoothquant: no memory for %" PRIu32 " channels", out->columns);
     for (size_t r = 0; r < out->reader_count; r++) {
-        QM_TRY(
-            qm_model_view_open(model, qm_weight_index(&model->config, folds[input].readers[r], layer), &out->views[r]));
+        QM_TRY(qm_model_view_open(model, qm_weight_index(&model->config, out->roles[r], layer), &out->views[r]));
         out->tensors[r].values = out->views[r].values;
     }
     return QM_OK;
@@ -203,7 +230,7 @@ static enum qm_status choose(struct work *work, const struct qm_smooth_params *p
         work->best[j] = work->scales[j] = 1;
     out->scale_min = out->scale_max = 1;
     out->predicted = out->predicted_without = predict(work);
-    if (params->is_left_out[work->input])
+    if (params->is_left_out[work->input] || !can_fold(&work->model->config, work->input))
         return QM_OK;
     out->is_smoothed = true;
     out->predicted = INFINITY;
@@ -278,8 +305,8 @@ static enum qm_status fold(struct work *work)
             done) // of columns that share a channel the first; they come in the order of channels
             divisors[done++] = work->best[j];
     enum qm_status status = divide(work, role, divisors);
-    if (status == QM_OK && role == QM_ROLE_V && qm_architecture_has(work->model->config.architecture, QM_ROLE_V_BIAS))
-        status = divide(work, QM_ROLE_V_BIAS, divisors);
+    if (status == QM_OK && qm_architecture_has(work->model->config.architecture, qm_role_bias(role)))
+        status = divide(work, qm_role_bias(role), divisors);
     for (size_t r = 0; r < work->reader_count && status == QM_OK; r++) {
         status = check_product(work->readers[r], work->best);
         if (status == QM_OK)
@@ -351,6 +378,7 @@ enum qm_status qm_smooth(const struct qm_model *model, const struct qm_calibrati
     *out = NULL;
     if (!params->choose && !params->is_searched && !(params->alpha >= 0 && params->alpha <= 1))
         return QM_FAIL(QM_INVALID, "smoothquant: alpha %g; use 0 to 1, such as 0.5", params->alpha);
+    QM_TRY(check_norms(&model->config));
     struct qm_smoothed *smoothed = calloc(1, sizeof(*smoothed));
     if (!smoothed)
         return QM_FAIL(QM_OUT_OF_MEMORY, "smoothquant: no memory");

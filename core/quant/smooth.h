@@ -13,7 +13,9 @@
 //     attention_output (of o)     rows of v are divided by s. Attention averages rows of V channel by channel and the
 //                                 query heads that share a key head share V, so this is exact if they share s: max|X_j|
 //                                 and max|W_j| are then over all of them. (Scales of V in the cache change with it.)
-//     down                        rows of `up` are divided by s: silu(gate) * up is linear in up
+//     down                        rows of `up` are divided by s: silu(gate) * up is linear in up, and so is gelu(gate) * up. An
+//                                 MLP without a gate is not: its down stays as it is
+// With a row or a gain its bias is divided. Where norms come behind (OLMo 2) there is nothing to fold into, and it is refused.
 // Rows first (attention_output, down), then the norms, so that q, k, v, gate and up are looked at as they end. Weights are
 // rounded to float32 once for each factor; but for that rounding the function is the original's.
 //
@@ -77,7 +79,7 @@ struct qm_smoothed {
 // Smooths a model by what `calibration` has observed of it with channels; neither is changed. Takes the memory of the weights
 // that read one input, as floats, whatever the model's size. QM_INVALID for an alpha
 // outside 0..1, for an input without observed channels or of another width, and if a weight would no longer be finite
-// (tensor and index named). The caller destroys it.
+// (tensor and index named); QM_UNSUPPORTED for an architecture without norms before products. The caller destroys it.
 QM_MUST_USE enum qm_status qm_smooth(const struct qm_model *model, const struct qm_calibration *calibration,
                                      const struct qm_smooth_params *params, struct qm_smoothed **out);
 void qm_smoothed_destroy(struct qm_smoothed **smoothed);

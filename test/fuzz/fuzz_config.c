@@ -50,13 +50,14 @@ static void check_accepted(const struct qm_model_config *config)
     require(qm_model_config_check(config, "fuzz") == QM_OK);
     require(config->hidden % 32 == 0 && config->intermediate % 32 == 0 && config->attention % 32 == 0);
     require(config->hidden >= config->own.hidden && config->intermediate >= config->own.intermediate);
-    require(config->head_dim == 64 || config->head_dim == 128);
+    require(config->head_dim == 64 || config->head_dim == 128 || config->head_dim == 256);
     require(config->heads % config->kv_heads == 0 && config->window <= config->context);
     require(qm_model_config_own_weights(config) <= qm_model_config_weights(config));
     require(qm_model_config_linear_weights(config) <= qm_model_config_weights(config));
     for (uint32_t i = 0; i < config->own.head_dim / 2; i++) {
-        double frequency = qm_model_rope_frequency(config, i);
+        double frequency = qm_model_rope_frequency(config, 0, i);
         require(frequency >= 0 && frequency <= 1e9);
+        require(qm_model_rope_tables(config) == 1 || qm_model_rope_frequency(config, 1, i) <= 1e9);
     }
     for (size_t i = 0; i < qm_weight_count(config) && i < 64; i++) {
         enum qm_role role;
