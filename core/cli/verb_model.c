@@ -220,7 +220,7 @@ static void add_model(struct qm_node *root, const struct facts *facts)
     qm_node_set_u64(node, "context", c->context);
     qm_node_set_u64(node, "window", c->window); // 0: none
     qm_node_set_u64(node, "window_from_layer", c->window_from);
-    qm_node_set_u64(node, "window_all_but_every", c->window_every); // 0: as window_from_layer says
+    qm_node_set_u64(node, "full_every", c->window_every); // 0: as window_from_layer says
     qm_node_set_text(node, "rope_scaling", rope_name(c));
     qm_node_set_bool(node, "tied_head", c->tied_head);
     qm_node_set_text(node, "padding", padding[0] ? padding : "none");

@@ -67,7 +67,7 @@ qm calibrate --model odd --scheme w4a16-g32 --json | grep -E 'qmark cal|"(scheme
 # What cannot be run, and how it differs.
 mkdir other
 weights other
-config other GemmaForCausalLM ',"hidden_activation":"gelu_pytorch_tanh","final_logit_softcapping":30.0'
+config other CohereForCausalLM ',"hidden_activation":"gelu","logit_scale":0.0625'
 qm model other
 config other MixtralForCausalLM ',"num_local_experts":8'
 qm model other
