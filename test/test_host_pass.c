@@ -17,6 +17,7 @@
 #include "model/engine.h"
 #include "model/host_pass.h"
 #include "model/weights_arrange.h"
+#include "quant/smooth.h"
 #include "sys/parallel.h"
 #include "test/tiny_model.h"
 
@@ -555,6 +556,52 @@ static void test_calibration(void **state)
     }
 }
 
+// SmoothQuant changes the weights of an architecture and not what it computes: gains, biases and rows go together.
+static void test_smoothed(void **state)
+{
+    (void)state;
+    static const size_t entries[] = {4, 6, 8, 9, 10, 11, 12}; // with biases, GELU, norms behind, LayerNorm
+    for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); ++i) {
+        struct qm_model *model = make_model(entry_at(entries[i]), 32), *copy = NULL;
+        struct qm_host_weights weights;
+        struct qm_calibration *seen = qm_calibration_new(model->config.layers);
+        struct qm_smoothed *smoothed = NULL;
+        assert_non_null(seen);
+        check(qm_host_weights_open(&model->config, model, NULL, &weights));
+        free(run_windows(&weights, NULL, entry_at(entries[i]), 1, seen));
+        qm_host_weights_close(&weights);
+        check(qm_smooth(model, seen, &(struct qm_smooth_params){.alpha = 0.5}, &smoothed));
+        check(qm_model_copy(smoothed->model, &copy));
+        bool has_gate = qm_architecture_has(model->config.architecture, QM_ROLE_GATE);
+        for (uint32_t layer = 0; layer < model->config.layers; ++layer) {
+            assert_true(smoothed->inputs[qm_input_index(smoothed->layers, QM_INPUT_MLP, layer)].is_smoothed);
+            assert_true(smoothed->inputs[qm_input_index(smoothed->layers, QM_INPUT_DOWN, layer)].is_smoothed ==
+                        has_gate);
+        }
+        assert_true(qm_model_weight(copy, QM_ROLE_UP, 1)->values[3] !=
+                    qm_model_weight(model, QM_ROLE_UP, 1)->values[3]);
+        check(qm_host_weights_open(&copy->config, copy, NULL, &weights));
+        double worst = worst_error(&weights, entry_at(entries[i]));
+        print_message("%-60s smoothed, worst %.1e\n", json_string_value(json_object_get(entry_at(entries[i]), "title")),
+                      worst);
+        assert_true(worst <= TOLERANCE);
+        qm_host_weights_close(&weights);
+        qm_model_destroy(&copy);
+        qm_smoothed_destroy(&smoothed);
+        qm_calibration_destroy(&seen);
+        qm_model_destroy(&model);
+    }
+    // What has no norm before its products is refused.
+    struct qm_model *model = make_model(entry_at(7), 32);
+    struct qm_calibration *seen = qm_calibration_new(model->config.layers);
+    struct qm_smoothed *smoothed = NULL;
+    assert_int_equal(qm_smooth(model, seen, &(struct qm_smooth_params){.alpha = 0.5}, &smoothed), QM_UNSUPPORTED);
+    assert_non_null(strstr(qm_error_text(), "a layer of OLMo 2 has no norm before its products"));
+    assert_null(smoothed);
+    qm_calibration_destroy(&seen);
+    qm_model_destroy(&model);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -574,9 +621,9 @@ static int end(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_products),     cmocka_unit_test(test_other_libraries),
-                                       cmocka_unit_test(test_exponentials), cmocka_unit_test(test_pytorch),
-                                       cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_bad_input),
-                                       cmocka_unit_test(test_calibration),  cmocka_unit_test(test_planted_faults)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_products),    cmocka_unit_test(test_other_libraries), cmocka_unit_test(test_exponentials),
+        cmocka_unit_test(test_pytorch),     cmocka_unit_test(test_same_bits),       cmocka_unit_test(test_bad_input),
+        cmocka_unit_test(test_calibration), cmocka_unit_test(test_planted_faults),  cmocka_unit_test(test_smoothed)};
     return cmocka_run_group_tests(tests, begin, end);
 }
