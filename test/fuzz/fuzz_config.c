@@ -51,7 +51,7 @@ static void check_accepted(const struct qm_model_config *config)
     require(config->hidden % 32 == 0 && config->intermediate % 32 == 0 && config->attention % 32 == 0);
     require(config->hidden >= config->own.hidden && config->intermediate >= config->own.intermediate);
     require(config->head_dim == 64 || config->head_dim == 128 || config->head_dim == 256);
-    require(config->heads % config->kv_heads == 0 && config->window <= config->context);
+    require(config->heads % config->kv_heads == 0); // a window may be wider than the context: it sees all
     require(qm_model_config_own_weights(config) <= qm_model_config_weights(config));
     require(qm_model_config_linear_weights(config) <= qm_model_config_weights(config));
     for (uint32_t i = 0; i < config->own.head_dim / 2; i++) {
