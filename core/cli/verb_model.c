@@ -324,8 +324,8 @@ static void print_model(const char *name, const struct facts *facts)
     printf("  padding      %s\n", padding[0] ? padding : "none");
     printf("  context      %" PRIu32 " tokens; rope scaling: %s\n", c->context, rope_name(c));
     if (c->window > 0 && c->window_every > 0)
-        printf("  window       attention sees %" PRIu32 " tokens; in every layer %" PRIu32 " all of them\n", c->window,
-               c->window_every);
+        printf("  window       attention sees %" PRIu32 " tokens, and all of them in one layer of %" PRIu32 "\n",
+               c->window, c->window_every);
     else if (c->window > 0)
         printf("  window       attention sees %" PRIu32 " tokens, in layers from %" PRIu32 " on\n", c->window,
                c->window_from);
