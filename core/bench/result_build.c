@@ -12,6 +12,7 @@
 #include "bench/result_deployment.h"
 #include "bench/result_derive.h"
 #include "bench/result_disclosure.h"
+#include "bench/result_files.h"
 #include "bench/result_nodes.h"
 #include "bench/result_quantization.h"
 #include "bench/result_speed.h"
@@ -538,6 +539,7 @@ struct qm_node *qm_result_build(const struct qm_prepared *prepared, const struct
     add_file(model, prepared->model);
     qm_result_add_size(model, &prepared->model->config, run->widen, run->fit_reason);
     qm_result_add_quantization(model, prepared->model);
+    qm_result_add_files(model, prepared->model_path);
     uint64_t baseline_bytes = run->schemes[prepared->profile->baseline].weight_bytes;
     const char *state = qm_result_cache_state(baseline_bytes, qm_result_cache_bytes(root, prepared->profile));
     qm_node_set_text(model, "cache_resident",

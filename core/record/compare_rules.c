@@ -81,6 +81,7 @@ static const struct rule {
     {"model.architecture", IGNORED, "the hash decides"},
     {"model.padding", FATAL, "not the same amount of work per token"},
     {"model.quantization**", IGNORED, "the hash decides"},
+    {"model.disclosure**", IGNORED, "the hash decides"},
 
     {"workload.evaluation.sha256", IGNORED, "profile.evaluation.sha256 decides"},
     {"workload.calibration.sha256", NOTE, "scales may differ; the artifact's id tells where they do"},

@@ -50,6 +50,7 @@ static const struct qm_result_check_rule rules[] = {
     {"model.operations_per_token", PROFILE, "the built-in model and model.widen; of any other model it is raw"},
     {"model.fit", RELATED, "there where profile.widen is fit; what it says is the device's"},
     {"model.cache_resident", RAW, "qmark cannot tell yet"},
+    {"model.disclosure", RAW, "the model's files say it, which are not looked at"},
     {"model.quantization", RAW, "the model's files say it, which are not looked at"},
     {"workload", RAW, "the texts are the user's own"},
     {"profile", PROFILE, "run.profile_hash, and that it is expanded: every key, in its form"},

@@ -2,6 +2,7 @@
 #include "report/report_sections.h"
 
 #include "record/node.h"
+#include "report/model_facts.h"
 #include "report/show.h"
 
 #include <stdarg.h>
@@ -28,6 +29,25 @@ static void fact(struct qm_text *out, const char *title, const char *format, ...
     qm_text_append(out, "</dd></div>\n");
 }
 
+// Of a model that somebody else quantized, whole: what its files lack is what a reader has to know.
+static void model_files(struct qm_text *out, const struct qm_node *result)
+{
+    struct qm_text told = {0}, lacking = {0};
+    qm_fact_model_files(&told, &lacking, result);
+    if (told.used > 0) {
+        qm_text_append(out, "<div><dt>Its files say</dt><dd>");
+        qm_html_text(out, qm_text_bytes(&told));
+        qm_text_append(out, "</dd></div>\n");
+    }
+    if (lacking.used > 0) {
+        qm_text_append(out, "<div><dt>They do not say</dt><dd>");
+        qm_html_text(out, qm_text_bytes(&lacking));
+        qm_text_append(out, "</dd></div>\n");
+    }
+    qm_text_free(&told);
+    qm_text_free(&lacking);
+}
+
 static void facts(struct qm_text *out, const struct qm_result_entry *entry)
 {
     const struct qm_node *result = entry->result;
@@ -38,6 +58,7 @@ static void facts(struct qm_text *out, const struct qm_result_entry *entry)
          qm_node_text_at(result, "device.driver_version", ""));
     fact(out, "Model", "%.200s, %s weights, widen: %.20s", qm_node_text_at(result, "model.name", "undisclosed"),
          parameters, qm_node_text_at(result, "model.widen", "undisclosed"));
+    model_files(out, result);
     fact(out, "Profile", "%.120s (%.40s)", qm_node_text_at(result, "profile.name", "undisclosed"),
          qm_node_text_at(result, "run.class", "undisclosed"));
     fact(out, "Measured", "%.60s, qmark %.60s", qm_node_text_at(result, "run.started", "undisclosed"),

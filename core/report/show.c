@@ -4,6 +4,7 @@
 #include "report/accuracy.h"
 #include "report/deployment.h"
 #include "report/facts.h"
+#include "report/model_facts.h"
 #include "report/show_roofline.h"
 #include "report/show_speed.h"
 #include "report/table.h"
@@ -429,6 +430,18 @@ static void show_file(const struct qm_node *model_file, FILE *file)
     fprintf(file, "; scheme file runs these codes, any other quantizes their values anew\n");
 }
 
+static void show_disclosure(const struct qm_node *result, FILE *file)
+{
+    struct qm_text told = {0}, lacking = {0};
+    qm_fact_model_files(&told, &lacking, result);
+    if (told.used > 0)
+        fprintf(file, "  the model's files say: %s\n", qm_text_bytes(&told));
+    if (lacking.used > 0)
+        fprintf(file, "  they do not say: %s\n", qm_text_bytes(&lacking));
+    qm_text_free(&told);
+    qm_text_free(&lacking);
+}
+
 static void show_notes(const struct qm_node *result, const struct qm_show_style *style, FILE *file)
 {
     char text[QM_SHOW_INTERVAL_BYTES];
@@ -457,6 +470,7 @@ static void show_notes(const struct qm_node *result, const struct qm_show_style 
         fprintf(file, "  accuracy is against float32 of %s, %.12s\n",
                 qm_node_text_at(result, "model.reference.name", "?"),
                 qm_node_text_at(result, "model.reference.sha256", "?"));
+    show_disclosure(result, file);
     if (qm_node_get(result, "model.padding"))
         fprintf(file, "  padded with zeros: %s\n", qm_node_text_at(result, "model.padding", "?"));
     if (qm_node_get(result, "model.fit"))
