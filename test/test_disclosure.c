@@ -10,11 +10,13 @@
 
 #include <cmocka.h>
 
+#include "bench/result_files.h"
 #include "gguf_writer.h"
 #include "model/disclosure.h"
 #include "record/audit.h"
 #include "record/claim.h"
 #include "remove_tree.h"
+#include "report/model_facts.h"
 #include "sys/file.h"
 
 static char folder[] = "/tmp/qmark-disclosure-XXXXXX";
@@ -169,6 +171,31 @@ static void test_skeleton(void **state)
     qm_node_destroy(&claim);
 }
 
+// In a result: what is told, and by name what is not; nothing of files that hold floats.
+static void test_in_a_result(void **state)
+{
+    (void)state;
+    struct qm_node *result = qm_node_new_mapping(), *model = qm_node_add_mapping(result, "model");
+    struct qm_text told = {0}, lacking = {0};
+    gguf_begin(&w, 3, 1, 1);
+    put_text("general.quantized_by", "somebody");
+    gguf_put_tensor(&w, "output.weight", 1, (const uint64_t[]){64}, 0, 0);
+    qm_result_add_files(model, write_file("floats.gguf"));
+    assert_null(qm_node_child(model, "disclosure"));
+    gguf_begin(&w, 3, 1, 1);
+    put_text("general.quantized_by", "somebody");
+    gguf_put_tensor(&w, "output.weight", 1, (const uint64_t[]){64}, 2, 0);
+    qm_result_add_files(model, write_file("codes.gguf"));
+    qm_fact_model_files(&told, &lacking, result);
+    assert_non_null(strstr(qm_text_bytes(&told), "quantized by somebody; weights 1 of 1 tensors are quantized"));
+    assert_null(strstr(qm_text_bytes(&lacking), "who quantized it"));
+    assert_non_null(strstr(qm_text_bytes(&lacking), "; licence; "));
+    assert_non_null(strstr(qm_text_bytes(&lacking), "; calibration set; calibration method; accuracy against"));
+    qm_text_free(&told);
+    qm_text_free(&lacking);
+    qm_node_destroy(&result);
+}
+
 static void test_what_is_a_model(void **state)
 {
     (void)state;
@@ -181,10 +208,8 @@ static void test_what_is_a_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_hostile_texts),
-        cmocka_unit_test(test_skeleton),
-        cmocka_unit_test(test_what_is_a_model),
+        cmocka_unit_test(test_parts),       cmocka_unit_test(test_hostile_texts),   cmocka_unit_test(test_skeleton),
+        cmocka_unit_test(test_in_a_result), cmocka_unit_test(test_what_is_a_model),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -20,6 +20,6 @@ void qm_fact_model_files(struct qm_text *told, struct qm_text *lacking, const st
     for (size_t i = 0; i < qm_node_count(open); i++) {
         const char *text = qm_node_text_at(qm_node_at(open, i), "what", NULL);
         if (text)
-            qm_text_append(lacking, "%s%s", lacking->used ? ", " : "", text);
+            qm_text_append(lacking, "%s%s", lacking->used ? "; " : "", text);
     }
 }
