@@ -311,6 +311,18 @@ static void test_begin_and_end(void **state)
     put_flag(&e, KEY "add_bos_token", true);
     put_flag(&e, KEY "add_eos_token", true);
     assert_string_equal(ids_of(&e, "ab", true), "1 5 2");
+    // Of the type of users' tokens, the end is a control token all the same, and no text of an answer.
+    static const uint32_t types[SMALL_TOKENS] = {1, 3, 4, 1, 1, 1};
+    struct qm_tokenizer *tokenizer = NULL;
+    put_text(&e, KEY "model", "gpt2");
+    put_list(&e, KEY "tokens", small, SMALL_TOKENS);
+    put_array(&e, KEY "token_type", I32, SMALL_TOKENS);
+    gguf_put(&e.body, types, sizeof(types));
+    put_list(&e, KEY "merges", (const char *const[]){"a b"}, 1);
+    put_number(&e, KEY "eos_token_id", 2);
+    assert_int_equal(read_entries(&e, &tokenizer), QM_OK);
+    assert_true(qm_tokenizer_is_special(tokenizer, 2) && !qm_tokenizer_is_special(tokenizer, 3));
+    qm_tokenizer_destroy(&tokenizer);
 }
 
 static void refused(struct entries *e, enum qm_status expected, const char *words)

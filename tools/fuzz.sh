@@ -50,7 +50,7 @@ readers() { # readers TARGET: the files that it is to cover; none: no least cove
         echo core/text/protobuf.c core/text/tokenizer_sentencepiece.c core/text/tokenizer_pieces.c core/text/pieces.c \
             core/text/pieces_bpe.c core/text/unigram.c core/text/charsmap.c core/text/prefixes.c
         ;;
-    tokenizer) echo core/text/json.c core/text/tokenizer_read.c core/text/tokenizer_model.c core/text/tokenizer_steps.c ;;
+    tokenizer) echo core/text/json.c core/text/tokenizer_read.c core/text/tokenizer_model.c core/text/tokenizer_steps.c core/text/tokenizer_unigram.c ;;
     signature) echo core/record/sign_text.c ;;
     history) echo core/record/history_store.c core/record/history_query.c ;;
     samples) echo core/bench/samples_read.c core/bench/samples_answers.c ;;

@@ -19,6 +19,8 @@ struct reader {
     struct qm_tokenizer *tokenizer;
     const struct qm_gguf_value *tokens, *scores, *types; // the latter two may be NULL
     uint32_t unknown_id;
+    uint32_t
+        control_ids[4]; // of begin and ends, control tokens whatever type the file gives them; QM_TOKEN_NONE: not named
 };
 
 // Values -----------------------------------------------------------------------------------------------------------------
@@ -60,6 +62,16 @@ static enum qm_status find_tokens(struct reader *reader)
                        QM_TOKEN_ID_MAX);
     QM_TRY(find_numbers(reader, KEY "scores", &reader->scores));
     return find_numbers(reader, KEY "token_type", &reader->types);
+}
+
+static enum qm_status find_control(struct reader *reader)
+{
+    static const char *const keys[4] = {KEY "bos_token_id", KEY "eos_token_id", KEY "eot_token_id", KEY "eom_token_id"};
+    for (size_t i = 0; i < 4; i++) {
+        reader->control_ids[i] = QM_TOKEN_NONE;
+        QM_TRY(qm_gguf_u32(reader->gguf, keys[i], &reader->control_ids[i], NULL));
+    }
+    return QM_OK;
 }
 
 // Tokens -----------------------------------------------------------------------------------------------------------------
@@ -144,6 +156,9 @@ static enum qm_status add_tokens(struct reader *reader)
         if (!has_score || !has_type || (token.type == QM_PIECE_NONE && type != 0))
             return QM_FAIL(QM_INVALID, "%s: '" KEY "token_type' gives token %u the type %g; there are 0 to %d",
                            reader->gguf->file, token.id, type, QM_PIECE_BYTE);
+        for (size_t i = 0; i < 4 && token.type == QM_PIECE_USER_DEFINED; i++)
+            if (token.id == reader->control_ids[i])
+                token.type = QM_PIECE_CONTROL;
         if (token.type == QM_PIECE_NONE)
             token.type = QM_PIECE_NORMAL; // 0 is "undefined", and read as llama.cpp reads it
         QM_TRY(check_text(reader, &token));
@@ -365,6 +380,7 @@ static enum qm_status read_all(struct reader *reader)
                        reader->gguf->file, (int)(model->count < QM_QUOTED_BYTES ? model->count : QM_QUOTED_BYTES),
                        model->bytes);
     QM_TRY(find_tokens(reader));
+    QM_TRY(find_control(reader));
     QM_TRY(is_bytes ? read_bytes_bpe(reader, &adds_begin) : read_pieces(reader, is_unigram));
     QM_TRY(read_affix(reader, KEY "bos_token_id", KEY "add_bos_token", is_pairs ? USUAL_BEGIN : QM_TOKEN_NONE,
                       adds_begin, tokenizer->prefix, &tokenizer->prefix_count));
