@@ -26,8 +26,10 @@ static inline struct qm_artifact *make_artifact_of(const struct qm_model *model,
 {
     struct qm_scheme scheme;
     struct qm_artifact *artifact = NULL;
-    if (qm_scheme_parse(scheme_name, &scheme) != QM_OK ||
-        qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &scheme}, &artifact) != QM_OK)
+    if (qm_scheme_parse(scheme_name, &scheme) != QM_OK)
+        fail_msg("%s", qm_error_text());
+    qm_scheme_bind(&scheme, model->own);
+    if (qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &scheme}, &artifact) != QM_OK)
         fail_msg("%s", qm_error_text());
     return artifact;
 }
