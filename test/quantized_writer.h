@@ -111,7 +111,7 @@ static inline void add_quantized(struct quantized_file *file, const struct quant
             uint32_t zero = kind->has_zeros ? less + draw(random, (1u << bits) - less) : 1u << (bits - 1);
             zero_of[(size_t)r * groups + g] = zero;
             scales[is_first_groups ? (size_t)g * rows + r : (size_t)r * groups + g] =
-                qm_half_from_float(0.001f + 0.05f * (float)qm_random_unit(random));
+                qm_half_from_float((0.016f + 0.4f * (float)qm_random_unit(random)) / (float)(1u << (bits - 1)));
             if (is_down)
                 put_bits(zeros + (size_t)g * (rows * bits / 32), 1, (size_t)r * bits, bits, zero - less);
             else if (is_awq)

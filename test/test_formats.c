@@ -631,7 +631,8 @@ static void test_refused(void **state)
     expect(&law, &m, 0x1.fffffep127f, -0x1.fffffep127f, QM_INVALID);
 }
 
-// Codes and scales that a standard calls NaN or infinity, or that no encoder writes, are no artifact's.
+// Codes and scales that a standard calls NaN or infinity, or that no encoder writes, are no artifact's. The lowest code of two's
+// complement, which ours does not write, is a number that others do (scheme `file`).
 static void test_codes(void **state)
 {
     (void)state;
@@ -647,7 +648,6 @@ static void test_codes(void **state)
         for (uint32_t code = 0; code < 1u << codec->code_bits; code++) {
             uint32_t magnitude = code & ((1u << (codec->code_bits - 1)) - 1);
             bool is_number = codec->scale == QM_SCALE_NONE ? isfinite(sixteen(code, f == QM_WEIGHT_F16 ? 5 : 8))
-                             : codec->low < 0              ? magnitude != 0 || code == 0
                              : codec->high > 0             ? true
                                                            : magnitude < law.count;
             qm_format_put_code(law.format, &m.encoded, 3, 77, COLUMNS, code);

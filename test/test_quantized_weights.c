@@ -200,7 +200,10 @@ static void test_models(void **state)
             char wanted[80];
             write_quantized(&shapes[s], kind, values, NULL);
             for (int large = 0; large < 2; ++large) {
-                struct qm_model *model = load(large ? 0 : UINT64_MAX, 32, 0);
+                struct qm_model *model = NULL;
+                CHECK(qm_model_load_with(
+                    directory, &(struct qm_model_load_params){.multiple = 32, .whole_bytes = large ? 0 : UINT64_MAX},
+                    &model));
                 snprintf(wanted, sizeof(wanted), "dequantized from the %s codes of its files",
                          qm_quantization_method_name(model->quantization.method));
                 assert_string_equal(model->variant, wanted);
@@ -351,6 +354,14 @@ static void surplus(struct quantized_file *file)
 {
     (void)add_tensor(file, "model.layers.9.self_attn.q_proj", ".scales", QM_DTYPE_F16, 2, 2, 64);
 }
+static void bias(struct quantized_file *file)
+{
+    ((uint16_t *)add_tensor(file, Q1, ".bias", QM_DTYPE_F16, 1, 64, 0))[63] = 1;
+}
+static void zero_bias(struct quantized_file *file)
+{
+    (void)add_tensor(file, Q1, ".bias", QM_DTYPE_F16, 1, 64, 0);
+}
 static void other_shape(struct quantized_file *file)
 {
     struct qm_tensor *scales = tensor_of(file, Q1 ".weight_scale");
@@ -378,6 +389,7 @@ static const struct {
     {"gptq", group_negative, "tensor '" Q1 ".g_idx': input 63 is in group -1 of 2"},
     {"gptq, act-order", no_table, "there is no '" Q1 ".g_idx'"},
     {"gptq", both, "tensor '" Q1 ".weight': is there as floats and quantized"},
+    {"gptq", bias, "tensor '" Q1 ".bias': no part of a Llama"},
     {"gptq", surplus, "tensor 'model.layers.9.self_attn.q_proj.scales': belongs to no 'qweight'"},
     {"pack-quantized", no_shape, "there is no '" Q1 ".weight_shape'"},
     {"pack-quantized", shape_beyond, "tensor '" Q1 ".weight_shape': says 64 rows of 65 values"},
@@ -410,12 +422,26 @@ static void test_faults(void **state)
         }
 }
 
+// Old files have biases that the architecture has not, of zeros.
+static void test_zero_bias(void **state)
+{
+    (void)state;
+    float *values[64] = {0};
+    struct qm_model *model = NULL;
+    write_quantized(&shapes[0], &quantized_kinds[0], values, zero_bias);
+    CHECK(qm_model_load(directory, 32, &model));
+    qm_model_destroy(&model);
+    for (size_t i = 0; i < 64; ++i)
+        free(values[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_programs),
         cmocka_unit_test(test_models),
         cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_zero_bias),
     };
     return cmocka_run_group_tests(tests, directory_setup, directory_teardown);
 }

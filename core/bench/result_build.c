@@ -463,13 +463,14 @@ static void add_scheme(struct qm_node *root, const struct qm_prepared *prepared,
     const struct qm_derived derived = derived_of(&run->schemes[s]);
     const struct qm_scheme_run *scheme = &run->schemes[s];
     const struct qm_artifact *artifact = prepared->schemes[s].artifact;
-    struct qm_result_scheme parts = {.raw = raw,
-                                     .index = s,
-                                     .derived = &derived,
-                                     .artifact = artifact,
-                                     .device = qm_node_child(root, "device"),
-                                     .sets = {.overlap = prepared->overlap},
-                                     .reason = scheme->reason};
+    struct qm_result_scheme parts = {
+        .raw = raw,
+        .index = s,
+        .derived = &derived,
+        .artifact = artifact,
+        .device = qm_node_child(root, "device"),
+        .sets = {.overlap = prepared->overlap, .quantization = qm_node_get(root, "model.quantization")},
+        .reason = scheme->reason};
     parts.sets.calibration = artifact && artifact->activations ? &artifact->activations->set : NULL;
     parts.sets.examples = prepared->evaluation->sequence_count;
     parts.status = scheme->status == QM_OK             ? "ok"

@@ -228,13 +228,39 @@ static void add_parameters(struct qm_node *method, const struct qm_scheme *schem
                       alpha_min, alpha_max, low, high);
 }
 
+// Of somebody else's codes what their files name, and that the rest is not known.
+static void add_own_calibration(struct qm_node *disclosure, const struct qm_node *quantization)
+{
+    const char *name = qm_node_text_at(quantization, "calibration_set", "undisclosed");
+    if (strcmp(name, "undisclosed") == 0) {
+        qm_node_set_text(disclosure, "calibration_set", name);
+    } else {
+        struct qm_node *set = qm_node_add_mapping(disclosure, "calibration_set");
+        qm_node_set_text(set, "name", name);
+        qm_node_set_text(set, "sha256", "undisclosed");
+        qm_node_set_text(set, "sequences", "undisclosed");
+        qm_node_set_text(set, "tokens", "undisclosed");
+    }
+    if (!quantization) {
+        qm_node_set_text(disclosure, "calibration_method", "undisclosed");
+        return;
+    }
+    struct qm_node *method = qm_node_add_mapping(disclosure, "calibration_method");
+    qm_node_set_text(method, "name", qm_node_text_at(quantization, "method", "undisclosed"));
+    qm_node_set_textf(method, "parameters", "%s; damp_percent %s",
+                      qm_node_text_at(quantization, "precision", "undisclosed"),
+                      qm_node_text_at(quantization, "damp_percent", "undisclosed"));
+    qm_node_set_text(method, "clipped_fraction", "undisclosed");
+    qm_node_set_text(method, "error_bound", "undisclosed");
+    qm_node_set_text(method, "error_worst", "undisclosed");
+}
+
 void qm_disclosure_add_calibration(struct qm_node *disclosure, const struct qm_scheme *scheme,
                                    const struct qm_artifact *artifact, const struct qm_disclosed_sets *sets)
 {
     const struct qm_activation_scales *scales = artifact ? artifact->activations : NULL;
-    if (scheme->is_own && !sets->calibration) { // what the file says of it stands under model.file
-        qm_node_set_text(disclosure, "calibration_set", "undisclosed");
-        qm_node_set_text(disclosure, "calibration_method", "undisclosed");
+    if (scheme->is_own && !sets->calibration) { // of a GGUF file what it says stands under model.file
+        add_own_calibration(disclosure, sets->quantization);
         return;
     }
     add_set(disclosure, sets);

@@ -9,6 +9,8 @@ struct qm_disclosed_sets {
     const struct qm_calibration_set *calibration; // NULL: nothing was calibrated
     uint32_t overlap;                             // examples that are scored and stand in it
     uint32_t examples;                            // that are scored
+    const struct qm_node
+        *quantization; // what the model's files say of theirs (result_quantization.h), for scheme `file`; or NULL
 };
 
 // Adds `precision` and `tensors` to a disclosure. The artifact may be NULL, where it could not be made: then `tensors` has

@@ -187,13 +187,14 @@ static enum qm_status expect_scheme(struct qm_verify_state *state, struct qm_nod
     struct qm_calibration_set set = {0};
     bool has_artifact = qm_node_is_mapping(qm_node_child(is, "artifact"));
     enum qm_status status = QM_OK;
-    struct qm_result_scheme parts = {.raw = raw,
-                                     .index = s,
-                                     .derived = derived,
-                                     .device = qm_node_child(state->result, "device"),
-                                     .sets = {.overlap = state->overlap},
-                                     .status = qm_node_text_at(is, "status", ""),
-                                     .reason = qm_node_text_at(is, "reason", "")};
+    struct qm_result_scheme parts = {
+        .raw = raw,
+        .index = s,
+        .derived = derived,
+        .device = qm_node_child(state->result, "device"),
+        .sets = {.overlap = state->overlap, .quantization = qm_node_get(state->result, "model.quantization")},
+        .status = qm_node_text_at(is, "status", ""),
+        .reason = qm_node_text_at(is, "reason", "")};
     if (raw->evaluation)
         parts.sets.examples = raw->evaluation->sequence_count;
     // Of scheme `file` only the model itself tells the formats.

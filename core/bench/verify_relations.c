@@ -292,7 +292,7 @@ static void check_method(struct qm_verify_state *state, size_t s)
 {
     const struct qm_scheme *scheme = &state->profile->schemes[s];
     const struct qm_node *method = qm_node_get(row_of(state, s), "disclosure.calibration_method");
-    if (!qm_node_is_mapping(method))
+    if (!qm_node_is_mapping(method) || scheme->is_own) // which says what the model's files do
         return;
     const char *is = qm_node_text_at(method, "parameters", "");
     const char *should = qm_calibrator_parameters(scheme->calibrator);

@@ -339,7 +339,7 @@ static void print_model(const char *name, const struct facts *facts)
         char how[QM_QUANTIZATION_LINE_BYTES];
         qm_quantization_words(&model->quantization, how);
         printf("  quantized    %s\n", how);
-        printf("               %s weights in so many bits; schemes quantize the values that they stand for\n",
+        printf("               %s weights in so many bits; scheme file runs them as they are\n",
                count_text(model->quantized_values, words[0]));
     }
     if (tokenizer->kind)

@@ -62,6 +62,18 @@ static bool is_surplus_allowed(const char *name, const struct qm_architecture_in
     return false;
 }
 
+// AutoGPTQ once gave every layer that it quantized a bias, of zeros where the model has none.
+static bool is_zero_bias(const struct qm_weights *file, const struct qm_weights_entry *entry)
+{
+    const char *ending = ".bias", *bytes = entry->tensor->data;
+    size_t length = strlen(entry->tensor->name), tail = strlen(ending), i = 0;
+    if (!file->quantized || length <= tail || strcmp(entry->tensor->name + length - tail, ending) != 0)
+        return false;
+    while (i < entry->tensor->bytes && bytes[i] == 0)
+        ++i;
+    return i == entry->tensor->bytes;
+}
+
 static int compare_names(const void *a, const void *b)
 {
     return strcmp(a, b);
@@ -84,6 +96,7 @@ static enum qm_status check_surplus(const struct qm_weights *file, const struct 
     for (size_t i = 0; status == QM_OK && i < file->count; i++) {
         const char *name = file->entries[i].tensor->name;
         if (!is_surplus_allowed(name, qm_architecture_info(all->architecture)) &&
+            !is_zero_bias(file, &file->entries[i]) &&
             !bsearch(name, names, count, sizeof(*names), compare_names))
             status = QM_FAIL(
                 QM_INVALID, "%s: tensor '%s': no part of a %s of %" PRIu32 " layers; use a model without it",
@@ -138,7 +151,7 @@ enum qm_status qm_model_file_own_formats(const struct qm_weights *file, const st
                                          struct qm_own_formats **out)
 {
     size_t count = qm_weight_count(config);
-    bool is_quantized = false;
+    bool is_quantized = file->quantized != NULL; // also where its floats stand in for what no format has
     *out = NULL;
     struct qm_own_formats *own = malloc(sizeof(*own) + count * sizeof(*own->of));
     if (!own)

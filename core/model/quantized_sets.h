@@ -34,6 +34,7 @@
 #include "base/status.h"
 #include "model/quantization_config.h"
 #include "model/safetensors.h"
+#include "quant/scheme.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -92,5 +93,14 @@ float qm_quantized_scale(const struct qm_quantized *set, uint32_t row, uint32_t 
 QM_MUST_USE enum qm_status qm_quantized_group_of(const struct qm_quantized *set, uint32_t *group_of);
 // Whether inputs lie in their groups one behind the other, so that no table is needed.
 bool qm_quantized_is_in_order(const struct qm_quantized *set, const uint32_t *group_of);
+
+// The format of artifacts that holds the set's codes and scales as they are (quant/format.h), found from scales, zeros and the
+// groups of inputs: int2 to int4 in groups that are multiples of 32, symmetric where every zero is in the middle, int8 likewise or
+// with one scale a row, E4M3FN with one scale a row. Where there is none (act-order, groups of other sizes, int8 with zero points,
+// scales that binary16 has not, blocks): what the file's program makes of it, in float16, bfloat16 or float32.
+enum qm_weight_format qm_quantized_own_format(const struct qm_quantized *set);
+// Rows in that format, as qm_weights_own_rows says, on all cores.
+QM_MUST_USE enum qm_status qm_quantized_own_rows(const struct qm_quantized *set, enum qm_weight_format format,
+                                                 size_t first_row, size_t rows, void *codes, void *scales);
 
 #endif

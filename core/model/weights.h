@@ -88,7 +88,7 @@ enum qm_weight_format qm_weights_own_format(const struct qm_weights_entry *entry
 // `rows` rows of a tensor from its row `first_row` on, all within it, in that format and as artifacts have them (quant/format.h):
 // `codes` gets rows * qm_format_code_bytes(format, 1, columns) bytes, `scales` rows * qm_format_scale_bytes(format, 1, columns),
 // and may be NULL where that is 0. Nothing is rounded: what qm_format_decode makes of them is what qm_weights_floats gives, to
-// the bit. The pages that held them are given back. QM_INVALID, by tensor, for a code or scale that the format does not have,
+// the bit; of quantized sets, before it is rounded to the scales' type. The pages that held them are given back. QM_INVALID, by tensor, for a code or scale that the format does not have,
 // such as a scale that is not finite; QM_UNSUPPORTED where there is no such format.
 QM_MUST_USE enum qm_status qm_weights_own_rows(const struct qm_weights_entry *entry, size_t first_row, size_t rows,
                                                void *codes, void *scales);

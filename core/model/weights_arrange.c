@@ -109,8 +109,11 @@ static void add(struct arrangement *to, const struct qm_weights_entry *entry, co
     const uint64_t skipped =
         place->is_vector || place->source->is_transposed ? place->before : place->before * place->columns;
     tensor->data = (const char *)entry->tensor->data + skipped * value_bytes;
-    to->entries[to->entry_count++] = (struct qm_weights_entry){
-        .tensor = tensor, .shard = entry->shard, .turned_over = place->source->is_transposed ? place->all : 0};
+    to->entries[to->entry_count++] =
+        (struct qm_weights_entry){.tensor = tensor,
+                                  .shard = entry->shard,
+                                  .quantized = entry->quantized, // as a whole: check_shape
+                                  .turned_over = place->source->is_transposed ? place->all : 0};
 }
 
 static int by_name(const void *a, const void *b)

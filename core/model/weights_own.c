@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "model/gguf_model.h"
+#include "model/quantized_sets.h"
 #include "model/weights.h"
 #include "quant/format.h"
 
@@ -22,8 +23,10 @@ static enum qm_weight_format format_of_dtype(enum qm_dtype dtype)
 
 enum qm_weight_format qm_weights_own_format(const struct qm_weights_entry *entry)
 {
-    if (entry->tensor->rank != 2 || entry->quantized)
+    if (entry->tensor->rank != 2)
         return QM_WEIGHT_FORMAT_COUNT;
+    if (entry->quantized)
+        return qm_quantized_own_format(entry->quantized);
     return entry->gguf ? entry->gguf->type->format : format_of_dtype(entry->tensor->dtype);
 }
 
@@ -43,8 +46,9 @@ enum qm_status qm_weights_own_rows(const struct qm_weights_entry *entry, size_t 
                        entry->shard->file, tensor->name);
     uint32_t columns = (uint32_t)tensor->shape[1], bad;
     size_t row_bytes = qm_format_code_bytes(format, 1, columns);
-    (void)scales; // blocks hold theirs, floats have none
-    for (size_t r = 0; r < rows; ++r) {
+    if (entry->quantized)
+        QM_TRY(qm_quantized_own_rows(entry->quantized, format, first_row, rows, codes, scales));
+    for (size_t r = 0; r < rows && !entry->quantized; ++r) { // blocks hold their scales, floats have none
         const char *from = (const char *)tensor->data + row_in_file(entry, first_row + r) * row_bytes;
         memcpy((char *)codes + r * row_bytes, from, row_bytes);
         qm_file_map_drop(&entry->shard->map, from, row_bytes);

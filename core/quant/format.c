@@ -281,6 +281,14 @@ static void record_error(struct check *check, double error)
         check->seen.worst_error = error;
 }
 
+// What is decoded is rounded once to float; the value may have been rounded to the type that its file's program computes in.
+static bool is_own(double represented, float value)
+{
+    const uint32_t bits = qm_bits_from_float((float)represented), odd = bits >> 16 & 1;
+    return (float)represented == value || qm_float_from_half(qm_half_from_float((float)represented)) == value ||
+           qm_float_from_bits((bits + 0x7fffu + odd) & 0xffff0000u) == value;
+}
+
 static enum qm_status check_value(struct check *check, const struct qm_grid_parameters *grid, uint32_t code,
                                   double value, uint32_t row, uint32_t column)
 {
@@ -294,8 +302,7 @@ static enum qm_status check_value(struct check *check, const struct qm_grid_para
     if (!is_clipped && step > 0 && error / step > check->seen.worst_steps)
         check->seen.worst_steps = error / step;
     check->seen.clipped += is_clipped;
-    // What is decoded is rounded once to float.
-    if (check->bound == QM_BOUND_OWN ? (float)represented == (float)value : is_inside)
+    if (check->bound == QM_BOUND_OWN ? is_own(represented, (float)value) : is_inside)
         return QM_OK;
     if (check->bound == QM_BOUND_NONE || (check->bound == QM_BOUND_CLIPPED && is_clipped))
         return QM_OK;

@@ -3,7 +3,7 @@
 // Formats are rows of the table in format_table.c. They come in four families, a file each:
 //   plain      f32, f16, bf16: the codes are the numbers; what the type cannot hold is refused
 //   integer    w8, w4, w3, w2: value = scale * (code - zero). Symmetric: zero is 0, codes are two's complement from
-//              -(2^(b-1) - 1) up; scale is the smallest number of its type that is not below amax / (2^(b-1) - 1).
+//              -(2^(b-1) - 1) up (-2^(b-1) is made by other programs, and read); scale is the smallest number of its type that is not below amax / (2^(b-1) - 1).
 //              Asymmetric: codes from 0 to 2^b - 1; the range is widened to hold 0, scale is the smallest binary16 not
 //              below (max - min) / (2^b - 1), zero = round_even(-min / scale), stored behind the scale as a binary16
 //   minifloat  e4m3, e5m2, mxfp8, mxfp6, mxfp4, nvfp4: value = scale * number, to nearest even, saturating. One float

@@ -1,7 +1,7 @@
 // Integers with a scale: symmetric, or with a zero point. See format.h.
 //
-// The lowest code of two's complement is not used, so that a symmetric range is symmetric and every value of a group is
-// within half a step of a code. The double quotient amax / largest tells the smallest scale that is not below it: amax
+// The lowest code of two's complement is not made, so that a symmetric range is symmetric and every value of a group is
+// within half a step of a code; files that other programs quantized have it, and it is a code like any other. The double quotient amax / largest tells the smallest scale that is not below it: amax
 // has 24 bits and `largest` times a scale at most 31, so that the quotient is a number of the scale's type exactly or
 // further from one than a double's rounding.
 #include "base/numeric.h"
@@ -67,7 +67,7 @@ static double represented(const struct qm_weight_codec *codec, const struct qm_g
 
 static bool is_code(const struct qm_weight_codec *codec, uint32_t code)
 {
-    return signed_code(codec, code) >= codec->low;
+    return code <= mask_of(codec);
 }
 
 const struct qm_codec_family qm_family_integer = {fit, nearest, represented, is_code, NULL, NULL, NULL, NULL};

@@ -5,6 +5,7 @@
 //   tools/fuzz.sh 60 quantization_config
 #include "model/quantized_sets.h"
 #include "model/weights.h"
+#include "quant/format.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,30 @@ static void check_accepted(const struct qm_quantization *how)
     require(strlen(words) < sizeof(words) && !strchr(words, '\n'));
 }
 
+// The same as it is: whatever format holds it gives values that are as far from the floats as their rounding.
+static void take_own_rows(const struct qm_weights_entry *entry, const float *values)
+{
+    const uint32_t rows = (uint32_t)entry->tensor->shape[0], columns = (uint32_t)entry->tensor->shape[1];
+    const size_t count = (size_t)rows * columns;
+    enum qm_weight_format format = qm_weights_own_format(entry);
+    require(format < QM_WEIGHT_FORMAT_COUNT);
+    struct qm_encoded own = {.codes = malloc(qm_format_code_bytes(format, rows, columns)),
+                             .scales = malloc(qm_format_scale_bytes(format, rows, columns) + 1),
+                             .tensor_scale = 1};
+    float *decoded = malloc(count * sizeof(*decoded));
+    require(own.codes && own.scales && decoded);
+    require(qm_weights_own_rows(entry, 0, rows, own.codes, own.scales) == QM_OK);
+    qm_format_decode(format, &own, rows, columns, decoded);
+    for (size_t i = 0; i < count; i++) {
+        float off = decoded[i] > values[i] ? decoded[i] - values[i] : values[i] - decoded[i];
+        float size = values[i] < 0 ? -values[i] : values[i];
+        require(off <= size * 0x1p-8f + 0x1p-25f);
+    }
+    free(own.codes);
+    free(own.scales);
+    free(decoded);
+}
+
 static void read_values(const struct qm_weights *weights)
 {
     for (size_t i = 0; i < weights->count; i++) {
@@ -52,6 +77,7 @@ static void read_values(const struct qm_weights *weights)
                 require(values[v] - values[v] == 0); // finite
                 sum += values[v];
             }
+            take_own_rows(entry, values);
             require(qm_weights_floats(entry, (size_t)count / 2, (size_t)(count - count / 2), values) == QM_OK);
         } else {
             check_refusal();

@@ -1,0 +1,330 @@
+// Quantized directories as they are (scheme `file`): which format holds a set of tensors, that nothing is lost on the way, where
+// none does and the program's own floats stand in; and the same artifact on drivers as on the reference backend.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "backends/backend.h"
+#include "model/engine.h"
+#include "model/quantized_sets.h"
+#include "model/weights.h"
+#include "quant/artifact.h"
+#include "test/each_device.h"
+#include "test/random_model.h"
+
+#include "test/quantized_writer.h"
+
+#define GPTQ(bits, size, more) "{\"quant_method\":\"gptq\",\"bits\":" bits ",\"group_size\":" size more "}"
+#define COMPRESSED(form, weights)                                                                                      \
+    "{\"quant_method\":\"compressed-tensors\",\"format\":\"" form                                                      \
+    "\",\"config_groups\":{\"group_0\":{\"weights\":{" weights                                                         \
+    "},\"targets\":[\"Linear\"]}},\"ignore\":[\"lm_head\"]}"
+
+static const struct {
+    struct quantized_kind kind;
+    enum qm_weight_format format;
+} kinds[] = {
+    {{"gptq", GPTQ("4", "128", ""), QM_PACKING_DOWN, 4, 128, false, 1, false}, QM_WEIGHT_W4G128},
+    {{"gptq, zeros", GPTQ("4", "64", ",\"format\":\"gptq_v2\""), QM_PACKING_DOWN, 4, 64, false, 0, true},
+     QM_WEIGHT_W4ZG64},
+    {{"gptq, groups of 96", GPTQ("4", "96", ",\"format\":\"gptq_v2\""), QM_PACKING_DOWN, 4, 96, false, 0, true},
+     QM_WEIGHT_W4ZG32},
+    {{"gptq, one group", GPTQ("4", "-1", ""), QM_PACKING_DOWN, 4, 0, false, 1, false}, QM_WEIGHT_W4G128},
+    {{"gptq, groups of 16", GPTQ("4", "16", ""), QM_PACKING_DOWN, 4, 16, false, 1, false}, QM_WEIGHT_F16},
+    {{"gptq, act-order", GPTQ("4", "64", ",\"desc_act\":true"), QM_PACKING_DOWN, 4, 64, true, 1, false}, QM_WEIGHT_F16},
+    {{"gptq, 3 bits", GPTQ("3", "32", ",\"format\":\"gptq_v2\""), QM_PACKING_DOWN, 3, 32, false, 0, true},
+     QM_WEIGHT_W3ZG32},
+    {{"gptq, 2 bits", GPTQ("2", "64", ""), QM_PACKING_DOWN, 2, 64, false, 1, false}, QM_WEIGHT_W2G64},
+    {{"gptq, 8 bits", GPTQ("8", "64", ""), QM_PACKING_DOWN, 8, 64, false, 1, false}, QM_WEIGHT_W8G64},
+    {{"gptq, 8 bits, zeros", GPTQ("8", "64", ""), QM_PACKING_DOWN, 8, 64, false, 1, true}, QM_WEIGHT_F16},
+    {{"gptq, 8 bits, one group", GPTQ("8", "-1", ""), QM_PACKING_DOWN, 8, 0, false, 1, false}, QM_WEIGHT_W8},
+    {{"awq", "{\"quant_method\":\"awq\",\"bits\":4,\"group_size\":128}", QM_PACKING_AWQ, 4, 128, false, 0, true},
+     QM_WEIGHT_W4ZG128},
+    {{"pack-quantized",
+      COMPRESSED("pack-quantized", "\"num_bits\":4,\"strategy\":\"group\",\"group_size\":32,\"symmetric\":false"),
+      QM_PACKING_ACROSS, 4, 32, false, 0, true},
+     QM_WEIGHT_W4ZG32},
+    {{"pack-quantized, symmetric",
+      COMPRESSED("pack-quantized", "\"num_bits\":4,\"strategy\":\"group\",\"group_size\":128"), QM_PACKING_ACROSS, 4,
+      128, false, 0, false},
+     QM_WEIGHT_W4G128},
+    {{"int-quantized", COMPRESSED("int-quantized", "\"num_bits\":8,\"strategy\":\"channel\""), QM_PACKING_INT8, 8, 0,
+      false, 0, false},
+     QM_WEIGHT_W8},
+    {{"float-quantized", COMPRESSED("float-quantized", "\"num_bits\":8,\"type\":\"float\",\"strategy\":\"channel\""),
+      QM_PACKING_E4M3, 8, 0, false, 0, false},
+     QM_WEIGHT_E4M3},
+};
+
+#define KINDS (sizeof(kinds) / sizeof(*kinds))
+
+// Heads of 64 values on devices, too: groups of 128 fit between no zeros.
+static const struct kind shape = {"LlamaForCausalLM", false, QM_DTYPE_F16, 384, 384, 64, 41, "", ""};
+static const struct kind square = {"LlamaForCausalLM", false, QM_DTYPE_F16, 128, 128, 64, 41, "", ""};
+
+// Codes and scales of every kind, taken in two parts of the rows.
+static void test_formats(void **state)
+{
+    (void)state;
+    enum {
+        ROWS = 64,
+        COLUMNS = 384
+    };
+    static float values[ROWS * COLUMNS], decoded[ROWS * COLUMNS];
+    for (size_t k = 0; k < KINDS; ++k) {
+        const struct quantized_kind *kind = &kinds[k].kind;
+        static struct quantized_file file;
+        struct qm_random random;
+        struct qm_quantization how;
+        struct qm_weights weights;
+        char config[1024];
+        qm_random_seed(&random, 3, k);
+        add_quantized(&file, kind, "m", ROWS, COLUMNS, &random, values);
+        write_file(&file);
+        snprintf(config, sizeof(config), "{\"quantization_config\":%s}", kind->config);
+        CHECK(qm_quantization_parse(config, strlen(config), kind->label, &how));
+        CHECK(qm_weights_open(directory, &weights));
+        CHECK(qm_quantized_group(&weights, &how));
+        const struct qm_weights_entry *entry = qm_weights_find(&weights, "m.weight");
+        enum qm_weight_format format = qm_weights_own_format(entry);
+        if (format != kinds[k].format)
+            fail_msg("%s: %s", kind->label,
+                     format < QM_WEIGHT_FORMAT_COUNT ? qm_weight_format_info(format)->title : "-");
+        const struct qm_encoded to = {.codes = malloc(qm_format_code_bytes(format, ROWS, COLUMNS)),
+                                      .scales = malloc(qm_format_scale_bytes(format, ROWS, COLUMNS) + 1),
+                                      .tensor_scale = 1};
+        for (uint32_t first = 0; first < ROWS; first += 63) { // all in two parts, of 63 rows and of one
+            const uint32_t some = ROWS - first < 63 ? ROWS - first : 63;
+            CHECK(qm_weights_own_rows(entry, first, some, to.codes, to.scales));
+            qm_format_decode(format, &to, some, COLUMNS, decoded);
+            for (size_t i = 0; i < (size_t)some * COLUMNS; ++i) { // what the file's program rounds to float16
+                float value = qm_float_from_half(qm_half_from_float(decoded[i]));
+                if (value != values[(size_t)first * COLUMNS + i])
+                    fail_msg("%s: value %zu is %.9g, not %.9g", kind->label, (size_t)first * COLUMNS + i, (double)value,
+                             (double)values[(size_t)first * COLUMNS + i]);
+            }
+        }
+        free(to.codes);
+        free(to.scales);
+        qm_weights_close(&weights);
+        qm_quantization_free(&how);
+    }
+}
+
+// What the formats do not have: a zero beyond the codes, a scale that a device may take for 0.
+static void test_beyond(void **state)
+{
+    (void)state;
+    static float values[64 * 64];
+    for (int fault = 0; fault < 2; ++fault) {
+        static struct quantized_file file;
+        struct qm_random random;
+        struct qm_quantization how;
+        struct qm_weights weights;
+        char config[256];
+        qm_random_seed(&random, 3, 0);
+        const struct quantized_kind kind = {"gptq", GPTQ("4", "32", ""), QM_PACKING_DOWN, 4, 32, false, 1, true};
+        add_quantized(&file, &kind, "m", 64, 64, &random, values);
+        for (size_t i = 0; i < file.count; ++i) {
+            uint8_t *data = (uint8_t *)(uintptr_t)file.tensors[i].data;
+            if (fault == 0 && strstr(file.tensors[i].name, "qzeros"))
+                data[0] |= 15; // stored 15 stands for 16
+            if (fault == 1 && strstr(file.tensors[i].name, "scales"))
+                data[0] = 1, data[1] = 2; // 0x0201, below 2^-14
+        }
+        write_file(&file);
+        snprintf(config, sizeof(config), "{\"quantization_config\":%s}", kind.config);
+        CHECK(qm_quantization_parse(config, strlen(config), "c", &how));
+        CHECK(qm_weights_open(directory, &weights));
+        CHECK(qm_quantized_group(&weights, &how));
+        const struct qm_weights_entry *entry = qm_weights_find(&weights, "m.weight");
+        uint16_t halves[64];
+        float floats[64];
+        assert_int_equal(qm_weights_own_format(entry), QM_WEIGHT_F16);
+        CHECK(qm_weights_own_rows(entry, 0, 1, halves, NULL));
+        CHECK(qm_weights_floats(entry, 0, 64, floats));
+        for (size_t i = 0; i < 64; ++i)
+            assert_true(qm_float_from_half(halves[i]) == floats[i]);
+        qm_weights_close(&weights);
+        qm_quantization_free(&how);
+    }
+}
+
+// ---- Models -----------------------------------------------------------------------------------------------------------
+
+static struct qm_model *make(const struct kind *of, const struct quantized_kind *kind)
+{
+    static struct quantized_file file;
+    struct kind with = *of;
+    struct qm_random random;
+    struct qm_model_config config;
+    char more[1024];
+    void *text = NULL;
+    size_t bytes = 0;
+    snprintf(more, sizeof(more), ",\"quantization_config\":%s", kind->config);
+    with.more = more;
+    qm_random_seed(&random, 17, 0);
+    write_config(&with, 96);
+    CHECK(qm_file_read(in_directory("config.json"), 4096, &text, &bytes));
+    CHECK(qm_model_config_parse(text, bytes, "config.json", &config));
+    free(text);
+    for (size_t i = 0; i < qm_weight_count(&config); ++i) {
+        enum qm_role role;
+        uint32_t layer, rows, columns;
+        char name[QM_WEIGHT_NAME_BYTES];
+        qm_weight_at(&config, i, &role, &layer);
+        qm_role_weight_name(role, layer, name);
+        qm_role_own_shape(&config, role, &rows, &columns);
+        size_t count = (size_t)rows * columns;
+        if (qm_role_is_linear(role) && role != QM_ROLE_HEAD) {
+            float *values = malloc(count * sizeof(*values));
+            add_quantized(&file, kind, name, rows, columns, &random, values);
+            free(values);
+        } else {
+            bool is_vector = qm_role_is_vector(role);
+            uint16_t *data = add_tensor(&file, name, qm_role_name_ending(role), QM_DTYPE_F16, is_vector ? 1 : 2,
+                                        is_vector ? columns : rows, columns);
+            for (size_t v = 0; v < count; ++v)
+                data[v] =
+                    qm_half_from_float(((float)qm_random_unit(&random) - 0.5f) * 0.5f + (is_vector ? 1.0f : 0.0f));
+        }
+    }
+    write_file(&file);
+    struct qm_model *model = NULL;
+    CHECK(qm_model_load(directory, 32, &model));
+    return model;
+}
+
+static struct qm_artifact *build(const struct qm_model *model, const char *name)
+{
+    struct qm_scheme scheme;
+    struct qm_artifact *artifact = NULL;
+    CHECK(qm_scheme_parse(name, &scheme));
+    qm_scheme_bind(&scheme, model->own);
+    CHECK(qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &scheme}, &artifact));
+    return artifact;
+}
+
+// Artifacts are made, kept and read again, with the formats of the file, be they what the program makes of it.
+static void test_artifacts(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < KINDS; ++k) {
+        struct qm_model *model = make(&shape, &kinds[k].kind);
+        assert_non_null(model->own);
+        struct qm_artifact *artifact = build(model, "file"), *again = NULL;
+        for (size_t i = 0; i < artifact->tensor_count; ++i) {
+            const struct qm_artifact_tensor *tensor = &artifact->tensors[i];
+            if (qm_role_is_linear(tensor->role) && tensor->format != kinds[k].format &&
+                !(tensor->role == QM_ROLE_HEAD && tensor->format == QM_WEIGHT_F16))
+                fail_msg("%s: %s: %s", kinds[k].kind.label, tensor->name, qm_weight_format_info(tensor->format)->title);
+        }
+        CHECK(qm_artifact_save(artifact, in_directory("a.safetensors")));
+        CHECK(qm_artifact_load(in_directory("a.safetensors"), &again)); // -8 and -128 are codes
+        qm_artifact_destroy(&again);
+        qm_artifact_destroy(&artifact);
+        qm_model_destroy(&model);
+        unlink(in_directory("a.safetensors"));
+    }
+}
+
+// ---- On devices -------------------------------------------------------------------------------------------------------
+
+enum {
+    TOKENS = 40
+};
+
+struct run {
+    const struct qm_model *model;
+    const struct qm_artifact *artifact;
+    float *reference;
+};
+
+static void run_on(struct qm_device *device, const char *tile, const struct run *run, float *logits)
+{
+    struct qm_engine *engine = NULL;
+    struct qm_network *network = NULL;
+    struct qm_pass *pass = NULL;
+    struct qm_timing timing = {0};
+    struct qm_engine_params params = {
+        .device = device, .tile = tile, .config = run->model->config, .rows = TOKENS, .sequences = 1, .slots = 1};
+    uint32_t *tokens = calloc(run->model->config.context + 1, sizeof(*tokens));
+    for (uint32_t i = 0; i < TOKENS; ++i)
+        tokens[i] = i * 7 % run->model->config.vocabulary;
+    CHECK(qm_engine_create(&params, &engine));
+    CHECK(qm_network_create(engine, run->artifact, &run->artifact->scheme, &network));
+    CHECK(qm_pass_create(network, &(struct qm_pass_params){1, TOKENS, 0, 0}, &pass));
+    CHECK(qm_engine_write_tokens(engine, tokens, 1));
+    CHECK(qm_pass_run(pass, &(struct qm_pass_start){0, 0}, 1, &(struct qm_run_policy){0, 1}, &timing));
+    CHECK(qm_pass_read_logits(pass, logits));
+    qm_pass_destroy(&pass);
+    qm_network_destroy(&network);
+    qm_engine_destroy(&engine);
+    free(tokens);
+}
+
+static void check_device(struct qm_device *device, const char *tile, const void *context)
+{
+    const struct run *run = context;
+    const uint32_t vocabulary = run->model->config.vocabulary;
+    float *logits = malloc((size_t)TOKENS * vocabulary * sizeof(*logits));
+    run_on(device, tile, run, logits);
+    double kl = mean_logits_kl(run->reference, logits, vocabulary, 0, TOKENS);
+    print_message("%-12s %-7s KL(reference || device) %.2e\n", device->info->driver_name, tile, kl);
+    assert_true(kl <= 1e-6);
+    free(logits);
+}
+
+// The lowest codes, which qmark's own artifacts never have, are multiplied like any other.
+static void test_devices(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < KINDS; ++k) {
+        enum qm_weight_format format = kinds[k].format;
+        if (format != QM_WEIGHT_W4G128 && format != QM_WEIGHT_W4ZG128 && format != QM_WEIGHT_W8 &&
+            format != QM_WEIGHT_W8G64 && format != QM_WEIGHT_W2G64)
+            continue;
+        struct qm_model *model = make(&square, &kinds[k].kind);
+        struct qm_artifact *artifact = build(model, "file"), *f32 = build(model, "f32");
+        struct qm_device_info info;
+        struct qm_device *device = NULL;
+        size_t count = 0, logits = (size_t)TOKENS * model->config.vocabulary;
+        struct run run = {model, artifact, malloc(logits * sizeof(float))};
+        float *floats = malloc(logits * sizeof(*floats));
+        const struct run plain = {model, f32, NULL};
+        CHECK(qm_backend_reference.enumerate(&info, 1, &count));
+        CHECK(qm_backend_reference.open(&info, &(struct qm_open_params){0}, &device));
+        run_on(device, "narrow", &run, run.reference);
+        run_on(device, "narrow", &plain, floats);
+        double worst = 0, largest = 0;
+        for (size_t i = 0; i < logits; ++i) {
+            double off = (double)floats[i] - (double)run.reference[i], size = (double)floats[i];
+            worst = off > worst ? off : -off > worst ? -off : worst;
+            largest = size > largest ? size : -size > largest ? -size : largest;
+        }
+        print_message("%s: logits up to %.2f, beside float32 of its values off by %.2e\n", kinds[k].kind.label, largest,
+                      worst);
+        assert_true(largest > 0.2 && worst < 2e-2 * largest);
+        device->fns->destroy(&device);
+        with_each_device(true, check_device, &run);
+        free(run.reference);
+        free(floats);
+        qm_artifact_destroy(&artifact);
+        qm_artifact_destroy(&f32);
+        qm_model_destroy(&model);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_beyond),
+        cmocka_unit_test(test_artifacts),
+        cmocka_unit_test(test_devices),
+    };
+    return cmocka_run_group_tests(tests, directory_setup, directory_teardown);
+}
