@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What model files say of their own quantization: 'qmark audit' and 'qmark claim' of a GGUF file and of directories.
 le() { # le VALUE BYTES: little-endian
     local value=$1
