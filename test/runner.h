@@ -42,7 +42,10 @@ static inline void open_runner(struct qm_device *device, const char *tile, const
     *out = (struct runner){.rows = rows, .vocabulary = model->config.vocabulary, .context = model->config.context};
     struct qm_engine_params params = {
         .device = device, .tile = tile, .config = model->config, .rows = rows, .sequences = 1, .slots = 1};
-    if (qm_scheme_parse(scheme_name, &scheme) != QM_OK || qm_engine_create(&params, &out->engine) != QM_OK ||
+    if (qm_scheme_parse(scheme_name, &scheme) != QM_OK)
+        fail_msg("%s", qm_error_text());
+    qm_scheme_bind(&scheme, model->own);
+    if (qm_engine_create(&params, &out->engine) != QM_OK ||
         qm_network_create(out->engine, artifact, &scheme, &out->network) != QM_OK ||
         qm_pass_create(out->network, &(struct qm_pass_params){1, rows, 0, 0}, &out->pass) != QM_OK)
         fail_msg("%s: %s", device->info->id, qm_error_text());
