@@ -96,8 +96,7 @@ static enum qm_status check_surplus(const struct qm_weights *file, const struct 
     for (size_t i = 0; status == QM_OK && i < file->count; i++) {
         const char *name = file->entries[i].tensor->name;
         if (!is_surplus_allowed(name, qm_architecture_info(all->architecture)) &&
-            !is_zero_bias(file, &file->entries[i]) &&
-            !bsearch(name, names, count, sizeof(*names), compare_names))
+            !is_zero_bias(file, &file->entries[i]) && !bsearch(name, names, count, sizeof(*names), compare_names))
             status = QM_FAIL(
                 QM_INVALID, "%s: tensor '%s': no part of a %s of %" PRIu32 " layers; use a model without it",
                 file->entries[i].shard->file, name, qm_architecture_info(all->architecture)->title, all->layers);
