@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@ struct words {
     bool has_head;
     const char *left_out, *added; // a tensor's name
     uint32_t down_rows;           // 0: right
+    const float *divisors;        // of the frequencies: rope_freqs.weight; NULL: none
+    uint32_t divisor_count;
 };
 
 static const struct words small = {.architecture = "llama", .hidden = 64, .heads = 4, .kv_heads = 2, .context = 128};
@@ -123,11 +126,16 @@ static enum qm_status open(const struct words *words, struct qm_gguf *gguf, stru
         put_tensor("output.weight", 40, now->hidden);
     if (now->added)
         put_tensor(now->added, 0, 32);
+    uint64_t divisors_at = offset;
+    if (now->divisors)
+        put_tensor("rope_freqs.weight", 0, now->divisor_count);
     memcpy(w.bytes + 8, &(uint64_t){tensors}, 8);
     gguf_pad(&w, 32);
     uint8_t *zeros = calloc(1, offset);
     gguf_put(&w, zeros, offset);
     free(zeros);
+    if (now->divisors)
+        memcpy(w.bytes + w.count - offset + divisors_at, now->divisors, now->divisor_count * sizeof(float));
     if (qm_gguf_view(w.bytes, w.count, "m.gguf", gguf) != QM_OK)
         fail_msg("%s", qm_error_text());
     enum qm_status status = qm_gguf_model_config(gguf, config);
@@ -168,6 +176,30 @@ static void test_config(void **state)
     end(&gguf);
 }
 
+// As convert_hf_to_gguf.py computes them for factor 8, wavelengths of 2048 and 8192, base 50000 and heads of 16; the fifth pair's
+// wave is between the two.
+static const float llama_divisors[8] = {1, 1, 1, 1, 1, 3.66141377F, 8, 8};
+static const float other_divisors[8] = {1, 1, 1, 1, 1, 3, 8, 8};
+
+static void test_frequencies(void **state)
+{
+    (void)state;
+    struct qm_gguf gguf;
+    struct qm_model_config c, plain;
+    assert_int_equal(open(&small, &gguf, &plain), QM_OK);
+    end(&gguf);
+    struct words words = small;
+    words.divisors = llama_divisors, words.divisor_count = 8;
+    if (open(&words, &gguf, &c) != QM_OK)
+        fail_msg("%s", qm_error_text());
+    assert_true(c.rope_scaling == QM_ROPE_LLAMA3 && c.rope_factor == 8 && c.rope_context == 8192);
+    for (uint32_t i = 0; i < 8; ++i) {
+        double ratio = qm_model_rope_frequency(&plain, 0, i) / qm_model_rope_frequency(&c, 0, i);
+        assert_true(fabs(ratio / (double)llama_divisors[i] - 1) < 1e-6);
+    }
+    end(&gguf);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -194,10 +226,17 @@ static void test_refusals(void **state)
          QM_UNSUPPORTED,
          "m.gguf: 'llama.rope.scaling.type' is 'yarn'; none and linear can be run, use such a model"},
         {{.added = "rope_freqs.weight"},
+         QM_INVALID,
+         "m.gguf: tensor 'rope_freqs.weight' must be F32, a divisor for each of 8 pairs of a head; get the file again"},
+        {{.divisors = other_divisors, .divisor_count = 8},
          QM_UNSUPPORTED,
-         "m.gguf: tensor 'rope_freqs.weight' has frequencies of the rotary embedding, which are not run from a file "
-         "yet; "
-         "use the model as safetensors"},
+         "m.gguf: tensor 'rope_freqs.weight' has not the frequencies of Llama 3.1 (long waves divided by one factor, "
+         "of a "
+         "context of 8192), which alone are run; use the model as safetensors"},
+        {{.divisors = llama_divisors, .divisor_count = 8, .scaling = "linear"},
+         QM_UNSUPPORTED,
+         "m.gguf: 'llama.rope.scaling.type' beside tensor 'rope_freqs.weight': one of the two can be run, use such a "
+         "model"},
         {{.more = "llama.rope.dimension_count", .number = 0},
          QM_INVALID,
          "m.gguf: 'llama.rope.dimension_count' must be a whole number from 0 to 4294967295"},
@@ -259,6 +298,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config),
+        cmocka_unit_test(test_frequencies),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_rows),
     };

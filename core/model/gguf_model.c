@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "model/gguf_rope.h"
 
 static const struct {
     const char *name;       // general.architecture
@@ -145,12 +146,27 @@ static enum qm_status refuse_differences(const struct source *from)
                                from->gguf->file, key, number, differences[i].means);
         }
     }
-    if (qm_gguf_find_tensor(from->gguf, "rope_freqs.weight"))
-        return QM_FAIL(
-            QM_UNSUPPORTED,
-            "%s: tensor 'rope_freqs.weight' has frequencies of the rotary embedding, which are not run from a "
-            "file yet; use the model as safetensors",
-            from->gguf->file);
+    return QM_OK;
+}
+
+// Of Llama 3.1 and later: the factor stands in a tensor.
+static enum qm_status copy_frequencies(const struct source *from)
+{
+    const json_t *width = json_object_get(from->config, "head_dim"),
+                 *theta = json_object_get(from->config, "rope_theta");
+    struct qm_gguf_rope rope;
+    QM_TRY(qm_gguf_rope_find(from->gguf, (uint32_t)json_integer_value(width), theta ? json_real_value(theta) : 10000,
+                             &rope));
+    if (rope.factor > 0 && json_object_get(from->config, "rope_scaling"))
+        return QM_FAIL(QM_UNSUPPORTED,
+                       "%s: '%s.rope.scaling.type' beside tensor '" QM_GGUF_ROPE_TENSOR
+                       "': one of the two can be run, use such a model",
+                       from->gguf->file, from->architecture);
+    if (rope.factor > 0)
+        json_object_set_new(from->config, "rope_scaling",
+                            json_pack("{s:s, s:f, s:f, s:f, s:I}", "rope_type", "llama3", "factor", rope.factor,
+                                      "low_freq_factor", rope.low, "high_freq_factor", rope.high,
+                                      "original_max_position_embeddings", (json_int_t)rope.context));
     return QM_OK;
 }
 
@@ -216,7 +232,8 @@ static enum qm_status fill(const struct source *from)
     QM_TRY(copy_number(from, "context_length", "max_position_embeddings", true, NULL));
     QM_TRY(copy_real(from, "attention.layer_norm_rms_epsilon", "rms_norm_eps", true));
     QM_TRY(copy_real(from, "rope.freq_base", "rope_theta", false));
-    return copy_scaling(from);
+    QM_TRY(copy_scaling(from));
+    return copy_frequencies(from);
 }
 
 enum qm_status qm_gguf_model_config(const struct qm_gguf *gguf, struct qm_model_config *out)
@@ -276,7 +293,7 @@ enum qm_status qm_gguf_model_check(const struct qm_gguf *gguf, const struct qm_m
     }
     // All that must be there are: what is more is found by counting, and named by looking.
     for (size_t t = 0; t < gguf->tensor_count && expected < gguf->tensor_count; ++t) {
-        bool is_known = false;
+        bool is_known = strcmp(gguf->tensors[t].name, QM_GGUF_ROPE_TENSOR) == 0; // whose values were looked at
         for (size_t i = 0; i < qm_weight_count(config) && !is_known; ++i) {
             enum qm_role role;
             uint32_t layer;
