@@ -110,10 +110,137 @@ static void test_same_model(void **state)
     }
 }
 
+// ---- Parts ----------------------------------------------------------------------------------------------------------
+
+enum {
+    PARTS = 3
+};
+static uint32_t told_tensors;
+
+static void put_split(struct gguf_writer *w, uint16_t number, uint16_t count)
+{
+    gguf_put_key(w, "split.no", 2), gguf_put(w, &number, 2);
+    gguf_put_key(w, "split.count", 2), gguf_put(w, &count, 2);
+    gguf_put_key(w, "split.tensors.count", 5), gguf_put_u32(w, told_tensors);
+}
+
+static void put_first_split(struct gguf_writer *w)
+{
+    put_split(w, 0, PARTS);
+}
+
+static const char *part_file(uint32_t part)
+{
+    static char name[64];
+    snprintf(name, sizeof(name), "m-%05u-of-%05u.gguf", part + 1, PARTS);
+    return in_directory(name);
+}
+
+// Every third tensor of m.gguf, which has the metadata of a first part: of that all, of others what gguf-split gives them.
+static void write_part(const struct qm_gguf *whole, const char *bytes, uint32_t part, uint16_t says, const char *path)
+{
+    struct gguf_writer w, data = {0};
+    size_t count = 0;
+    for (size_t i = 0; i < whole->tensor_count; ++i)
+        count += i % PARTS == part;
+    gguf_begin(&w, 3, count, part == 0 ? 13 : 3);
+    if (part == 0) {
+        const char *end = memmem(bytes, 1 << 12, "token_embd.weight", 17); // the first tensor's name, behind its length
+        gguf_put(&w, bytes + 24, (size_t)(end - 8 - bytes) - 24);
+    } else {
+        put_split(&w, says, PARTS);
+    }
+    for (size_t i = part; i < whole->tensor_count; i += PARTS) {
+        const struct qm_gguf_tensor *t = &whole->tensors[i];
+        uint64_t sizes[2] = {t->shape[t->rank - 1], t->shape[0]};
+        gguf_put_tensor(&w, t->name, t->rank, sizes, t->type->type, data.count);
+        gguf_put(&data, t->data, (size_t)t->bytes);
+        gguf_pad(&data, 32);
+    }
+    gguf_pad(&w, 32);
+    gguf_put(&w, data.bytes, data.count);
+    CHECK(qm_file_write(path, w.bytes, w.count));
+    free(w.bytes);
+    free(data.bytes);
+}
+
+// A model in three files is that of one; its hash is theirs; what is wrong with a part is told by its name.
+static void test_parts(void **state)
+{
+    (void)state;
+    write_model(&kinds[0].kind, 64, -1);
+    struct qm_model *first = load(QM_MODEL_WHOLE_BYTES, 32, 0);
+    struct qm_model_config c = first->config;
+    qm_model_destroy(&first);
+    told_tensors = (uint32_t)qm_weight_count(&c) - (c.tied_head ? 1 : 0);
+    const struct gguf_conversion how = {
+        .architecture = "llama", .type = QM_GGUF_Q8_0, .put_metadata = put_first_split, .metadata_count = 3};
+    gguf_convert(&c, &how, in_directory("m.gguf"));
+    struct qm_model *model = NULL;
+    expect_refusal(
+        qm_model_load(in_directory("m.gguf"), 32, &model),
+        "m.gguf: it is part 1 of 3 by its metadata, and not by its name; give it the one that it had, such as "
+        "x-00001-of-00003.gguf, beside the others");
+    struct qm_gguf whole;
+    void *bytes;
+    size_t byte_count;
+    CHECK(qm_file_read(in_directory("m.gguf"), 1 << 24, &bytes, &byte_count));
+    CHECK(qm_gguf_view(bytes, byte_count, "m.gguf", &whole));
+    for (uint32_t part = 0; part < PARTS; ++part)
+        write_part(&whole, bytes, part, (uint16_t)part, part_file(part));
+
+    struct qm_model *one = load_path(directory, QM_MODEL_WHOLE_BYTES);
+    for (int is_large = 0; is_large < 2; ++is_large) {
+        model = load_path(part_file(0), is_large ? 0 : QM_MODEL_WHOLE_BYTES);
+        check_same(one, model, true);
+        assert_int_equal(model->file_count, PARTS);
+        qm_model_destroy(&model);
+    }
+    qm_model_destroy(&one);
+    struct qm_hash hash;
+    struct qm_weights weights;
+    char of_files[QM_HASH_TEXT_BYTES], text[QM_HASH_TEXT_BYTES];
+    qm_hash_begin(&hash);
+    for (uint32_t part = 0; part < PARTS; ++part) {
+        void *of_part;
+        size_t count;
+        CHECK(qm_file_read(part_file(part), 1 << 24, &of_part, &count));
+        qm_hash_add(&hash, of_part, count);
+        free(of_part);
+    }
+    qm_hash_end(&hash, of_files);
+    CHECK(qm_weights_open(part_file(0), &weights));
+    qm_weights_hash(&weights, NULL, 0, NULL, text);
+    assert_string_equal(text, of_files);
+    qm_weights_close(&weights);
+
+    expect_refusal(qm_model_load(part_file(1), 32, &model), "part 2 of 3; give the first, ");
+    write_part(&whole, bytes, 2, 1, part_file(2)); // says that it is the second
+    expect_refusal(qm_model_load(part_file(0), 32, &model),
+                   "'split.no' and 'split.count' do not say that it is part 3 of 3");
+    write_part(&whole, bytes, 1, 2, part_file(2)); // the second's tensors, twice
+    expect_refusal(qm_model_load(part_file(0), 32, &model), "two parts have a tensor '");
+    CHECK(qm_file_remove(part_file(2)));
+    expect_refusal(qm_model_load(part_file(0), 32, &model),
+                   "part 3 of 3 is not there; all parts must lie beside the first");
+    write_part(&whole, bytes, 2, 2, part_file(2));
+    told_tensors += 1;
+    gguf_convert(&c, &how, in_directory("m.gguf"));
+    qm_gguf_close(&whole);
+    free(bytes);
+    CHECK(qm_file_read(in_directory("m.gguf"), 1 << 24, &bytes, &byte_count));
+    CHECK(qm_gguf_view(bytes, byte_count, "m.gguf", &whole));
+    write_part(&whole, bytes, 0, 0, part_file(0));
+    expect_refusal(qm_model_load(part_file(0), 32, &model), "its 3 parts have ");
+    qm_gguf_close(&whole);
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_model),
+        cmocka_unit_test(test_parts),
     };
     return cmocka_run_group_tests(tests, directory_setup, directory_teardown);
 }

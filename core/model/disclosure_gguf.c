@@ -4,7 +4,7 @@
 // ggml-common.h; all of ggml-org/llama.cpp.
 #include "model/disclosure_internal.h"
 
-#include "model/gguf.h"
+#include "model/gguf_parts.h"
 #include "record/node.h"
 #include "sys/file.h"
 
@@ -260,23 +260,6 @@ static void tell_float(const struct qm_gguf *gguf, struct qm_node *claim)
 
 // ---- The file, and its parts ----------------------------------------------------------------------------------------
 
-// "x-00001-of-00003.gguf" -> "x-00002-of-00003.gguf"; false for a name that is no part's.
-static bool part_path(const char *path, uint64_t part, uint64_t parts, char out[QM_PATH_BYTES])
-{
-    static const char pattern[] = "-00000-of-00000.gguf";
-    size_t length = strlen(path), tail = sizeof(pattern) - 1;
-    if (length <= tail || length >= QM_PATH_BYTES)
-        return false;
-    const char *end = path + length - tail;
-    for (size_t i = 0; i < tail; i++) {
-        bool is_digit = end[i] >= '0' && end[i] <= '9';
-        if (pattern[i] == '0' ? !is_digit : end[i] != pattern[i])
-            return false;
-    }
-    return snprintf(out, QM_PATH_BYTES, "%.*s-%05" PRIu64 "-of-%05" PRIu64 ".gguf", (int)(length - tail), path, part,
-                    parts) < QM_PATH_BYTES;
-}
-
 static enum qm_status add_parts(const char *path, uint64_t parts, uint64_t own, struct qm_tensor_classes *classes,
                                 bool *used)
 {
@@ -285,7 +268,7 @@ static enum qm_status add_parts(const char *path, uint64_t parts, uint64_t own, 
         struct qm_gguf gguf;
         if (part == own)
             continue;
-        if (!part_path(path, part, parts, name))
+        if (!qm_gguf_part_path(path, part, parts, name))
             return QM_FAIL(QM_INVALID,
                            "%s: one of %" PRIu64 " parts; give it the name that it had, such as "
                            "x-00001-of-00003.gguf, beside the others",

@@ -459,6 +459,9 @@ enum qm_status qm_gguf_map_any(const char *path, struct qm_gguf *out)
 void qm_gguf_close(struct qm_gguf *gguf)
 {
     qm_file_unmap(&gguf->map);
+    for (size_t i = 0; i < gguf->part_count; ++i) // whose own parts are none
+        qm_gguf_close(&gguf->parts[i]);
+    free(gguf->parts);
     free(gguf->values);
     free(gguf->tensors);
     free(gguf->names);

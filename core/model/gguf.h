@@ -79,6 +79,7 @@ struct qm_gguf_tensor {
     uint64_t shape[QM_TENSOR_RANK_MAX]; // as Hugging Face has it: the values of the last dimension lie side by side
     uint64_t bytes;
     const uint8_t *data; // aligned as the file says
+    uint32_t part;       // the file that it is in; 0: the first, or the only one (gguf_parts.h)
 };
 
 struct qm_gguf {
@@ -90,6 +91,8 @@ struct qm_gguf {
     char *file;             // for messages
     char *names;            // what keys and names point into
     struct qm_file_map map; // what `bytes` and `data` point into; empty for a view
+    struct qm_gguf *parts;  // of a first part: the others, in their order
+    size_t part_count;
 };
 
 #define QM_GGUF_FILE_MAX ((uint64_t)1 << 40) // bytes; a larger file is refused by its size

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/gguf_model.h"
+#include "model/gguf_parts.h"
 #include "model/weights.h"
 #include "sys/file.h"
 
@@ -47,8 +48,10 @@ static void list_tensors(const struct qm_model_config *config, struct qm_weights
             .name = names[shard->count], .dtype = QM_DTYPE_U8, .rank = from->rank, .bytes = (size_t)from->bytes};
         memcpy(tensor->shape, from->shape, sizeof(tensor->shape));
         tensor->data = from->data;
-        out->entries[out->count++] = (struct qm_weights_entry){
-            .tensor = tensor, .shard = shard, .gguf = from, .turned_width = qm_gguf_turned_width(config, role)};
+        out->entries[out->count++] = (struct qm_weights_entry){.tensor = tensor,
+                                                               .shard = &out->shards[from->part],
+                                                               .gguf = from,
+                                                               .turned_width = qm_gguf_turned_width(config, role)};
         out->bytes += from->bytes;
         ++shard->count;
     }
@@ -61,24 +64,31 @@ enum qm_status qm_weights_open_gguf(const char *path, struct qm_weights *out)
     struct qm_model_config config;
     memset(out, 0, sizeof(*out));
     out->gguf = calloc(1, sizeof(*out->gguf));
-    out->shards = calloc(1, sizeof(*out->shards));
     out->file = strdup(path);
-    if (!out->gguf || !out->shards || !out->file)
+    if (!out->gguf || !out->file)
         QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory to read it", path));
-    out->shard_count = 1;
-    QM_GUARD(qm_gguf_map(path, out->gguf));
+    QM_GUARD(qm_gguf_map_parts(path, out->gguf));
+    out->shards = calloc(1 + out->gguf->part_count, sizeof(*out->shards));
+    if (!out->shards)
+        QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory to read it", path));
+    out->shard_count = 1 + out->gguf->part_count;
     QM_GUARD(qm_gguf_model_config(out->gguf, &config));
     QM_GUARD(qm_gguf_model_check(out->gguf, &config));
     struct qm_tensors *shard = &out->shards[0];
     size_t count = qm_weight_count(&config);
     shard->tensors = calloc(count, sizeof(*shard->tensors));
     shard->texts = calloc(count, NAME_BYTES);
-    shard->file = strdup(path);
+    for (size_t i = 0; i < out->shard_count; ++i) {
+        struct qm_gguf *part = i == 0 ? out->gguf : &out->gguf->parts[i - 1];
+        out->shards[i].file = strdup(part->file);
+        out->shards[i].map = part->map; // which the shard's end unmaps
+        part->map = (struct qm_file_map){0};
+        if (!out->shards[i].file)
+            QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory to read it", path));
+    }
     out->entries = calloc(count + 1, sizeof(*out->entries));
-    if (!shard->tensors || !shard->texts || !shard->file || !out->entries)
+    if (!shard->tensors || !shard->texts || !out->entries)
         QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a list of %zu tensors", path, count));
-    shard->map = out->gguf->map; // which the shard's end unmaps
-    out->gguf->map = (struct qm_file_map){0};
     list_tensors(&config, out);
 done:
     if (status != QM_OK)
