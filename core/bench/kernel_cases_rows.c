@@ -99,7 +99,7 @@ static void build_layernorm(struct qm_case_builder *b)
     }
     qm_case_add(b, (size_t)s->rows * s->k, true);
     double *bounds = qm_case_absolute(b);
-    for (uint32_t row = 0; !b->c->failed && row < s->rows; ++row) {
+    for (uint32_t row = 0; x && gain && bias && bounds && row < s->rows; ++row) {
         const float *values = x + (size_t)row * s->k;
         double sum = 0, magnitudes = 0, squares = 0, n = s->k / 4 + 16;
         for (uint32_t c = 0; c < s->k; ++c) {

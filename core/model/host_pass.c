@@ -42,6 +42,7 @@ uint64_t qm_host_pass_thread_bytes(const struct qm_host_weights *weights, uint32
 static enum qm_status read_embedding(struct qm_host_pass *pass)
 {
     struct qm_host_weights *weights = pass->params.weights;
+    const uint32_t hidden = weights->hidden;
     const float scale = qm_model_embedding_scale(&weights->config, 1);
     const bool has_positions = qm_architecture_has(weights->config.architecture, QM_ROLE_POSITIONS);
     for (size_t t = 0; t < pass->tokens; ++t) {
@@ -51,14 +52,14 @@ static enum qm_status read_embedding(struct qm_host_pass *pass)
             return QM_FAIL(QM_INVALID, "token %u at window %zu, position %zu is outside the vocabulary of %u", token,
                            t / pass->params.window_tokens, t % pass->params.window_tokens, weights->config.vocabulary);
         QM_TRY(qm_host_weights_rows(weights, QM_ROLE_EMBEDDING, 0, token, 1, &row));
-        float *x = pass->x + t * weights->hidden;
-        for (uint32_t i = 0; i < weights->hidden; ++i)
+        float *x = pass->x + t * hidden;
+        for (uint32_t i = 0; i < hidden; ++i)
             x[i] = row[i] * scale;
         if (!has_positions)
             continue;
         uint32_t position = pass->params.position + (uint32_t)(t % pass->params.window_tokens);
         QM_TRY(qm_host_weights_rows(weights, QM_ROLE_POSITIONS, 0, position, 1, &row));
-        for (uint32_t i = 0; i < weights->hidden; ++i)
+        for (uint32_t i = 0; i < hidden; ++i)
             x[i] += row[i];
     }
     return QM_OK;

@@ -239,7 +239,7 @@ static void turn_rows(void *context, size_t begin, size_t end)
     float *rows = malloc(TILE * columns * sizeof(*rows));
     if (!raw || !rows)
         atomic_store(&all->is_out_of_memory, true);
-    for (size_t tile = begin; raw && rows && tile < end; tile++) {
+    for (size_t tile = begin; raw && rows && columns > 0 && tile < end; tile++) {
         size_t row = all->first / columns + tile * TILE, most = (last + columns - 1) / columns;
         size_t some = most - row < TILE ? most - row : TILE;
         const char *from = (const char *)tensor->data + row * width;

@@ -227,16 +227,17 @@ static enum qm_status find_pattern(const struct reader *reader, const struct qm_
 {
     const struct qm_gguf_value *pre = qm_gguf_find(reader->gguf, KEY "pre");
     char list[QM_GGUF_PATTERN_NAMES_BYTES];
+    const char *name = pre ? (const char *)pre->bytes : "default";
+    size_t bytes = pre ? (size_t)pre->count : strlen(name);
     if (pre && pre->kind != QM_GGUF_STRING)
         return QM_FAIL(QM_INVALID, "%s: '" KEY "pre' must be a text", reader->gguf->file);
-    *out =
-        pre ? qm_gguf_pattern_find((const char *)pre->bytes, (size_t)pre->count) : qm_gguf_pattern_find("default", 7);
+    *out = qm_gguf_pattern_find(name, bytes);
     if (!*out)
         return QM_FAIL(QM_UNSUPPORTED,
                        "%s: '" KEY "pre' is '%.*s', by which texts cannot be cut; those that work: %s; or put "
                        "the model's tokenizer.json beside the file",
-                       reader->gguf->file, (int)(pre->count < QM_QUOTED_BYTES ? pre->count : QM_QUOTED_BYTES),
-                       pre->bytes, qm_gguf_pattern_names(list, sizeof(list)));
+                       reader->gguf->file, (int)(bytes < QM_QUOTED_BYTES ? bytes : QM_QUOTED_BYTES), name,
+                       qm_gguf_pattern_names(list, sizeof(list)));
     return QM_OK;
 }
 

@@ -48,10 +48,10 @@ enum qm_status qm_line_keep(const struct qm_examples_line *line, const char *tex
 {
     size_t bytes = strlen(text) + 1;
     char *copy = qm_line_room(line, bytes);
-    *out = copy;
     if (!copy)
         return no_memory(line);
     memcpy(copy, text, bytes);
+    *out = copy;
     return QM_OK;
 }
 
@@ -61,7 +61,7 @@ enum qm_status qm_line_scalar(const struct qm_examples_line *line, const char *k
                               const char **out)
 {
     char number[QM_DOUBLE_TEXT_BYTES];
-    *out = NULL;
+    *out = "";
     if (json_is_string(value))
         return qm_line_keep(line, json_string_value(value), out);
     if (json_is_integer(value))
