@@ -26,7 +26,7 @@ static const char *target(void)
     return is_native ? "C target" : "oracle";
 }
 
-static bool was_run[1024]; // by number of the variant
+static bool was_run[2048]; // by number of the variant
 
 static void run(const char *name, void *const buffers[QM_MAX_BINDINGS], const uint64_t sizes[QM_MAX_BINDINGS],
                 const void *parameters, uint32_t position)

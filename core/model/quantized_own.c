@@ -119,11 +119,11 @@ static void put_codes(const struct moving *moving, const uint8_t *from, uint32_t
 {
     const uint32_t bits = moving->codec->code_bits, columns = moving->set->columns;
     const bool is_turned = !is_signed_code(moving->set) && moving->codec->scale != QM_SCALE_F16_ZERO;
-    const uint8_t middle = is_turned ? (uint8_t)(1u << (bits - 1)) : 0;
+    const uint32_t middle = is_turned ? 1u << (bits - 1) : 0;
     uint8_t *to = (uint8_t *)moving->to.codes + to_row * qm_format_code_bytes(moving->format, 1, columns);
     uint32_t held = 0, count = 0;
     for (uint32_t k = 0; k < columns; k++) { // a row is whole bytes
-        held |= (uint32_t)(from[k] ^ middle) << count;
+        held |= (from[k] ^ middle) << count;
         for (count += bits; count >= 8; count -= 8, held >>= 8)
             *to++ = (uint8_t)held;
     }
