@@ -234,7 +234,8 @@ static enum qm_status join_new(struct qm_pieces *pieces, const char *word, size_
     return QM_OK;
 }
 
-// Words with an unknown part are not kept: what becomes of it depends on the word before.
+// Words with an unknown part are not kept: what becomes of it depends on the word before. Behind an unknown one none is, since the
+// begin of it may have gone into that.
 static enum qm_status join_cached(struct qm_pieces *pieces, const char *word, size_t count, bool *was_unknown,
                                   struct qm_tokens *out)
 {
@@ -247,9 +248,10 @@ static enum qm_status join_cached(struct qm_pieces *pieces, const char *word, si
         return qm_tokens_add(out, cached->ids, cached->tokens);
     }
     size_t begin = out->count;
+    bool is_known = !*was_unknown;
     QM_TRY(join_new(pieces, word, count, was_unknown, out));
     size_t tokens = out->count - begin;
-    bool is_known = tokens > 0 && tokens <= CACHED_TOKENS;
+    is_known = is_known && tokens > 0 && tokens <= CACHED_TOKENS;
     for (size_t i = begin; is_known && i < out->count; i++)
         is_known = pieces->types[out->ids[i]] != QM_PIECE_UNKNOWN && pieces->types[out->ids[i]] != QM_PIECE_BYTE;
     if (is_known) {

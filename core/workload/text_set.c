@@ -32,9 +32,9 @@ static enum qm_status encode(struct qm_text_set *set, const char *text, size_t b
                              const struct qm_text_encoder *encoder, size_t *count)
 {
     uint32_t *ids = NULL;
-    QM_TRY(encoder->encode(encoder->context, text, bytes, true, &ids, count));
     uint32_t most = set->params.vocabulary > 0 ? set->params.vocabulary - 1 : QM_TOKEN_HASHED_MAX;
     enum qm_status status = QM_OK;
+    QM_GUARD(encoder->encode(encoder->context, text, bytes, true, &ids, count));
     for (size_t i = 0; i < *count; i++)
         if (ids[i] > most)
             QM_GUARD(QM_FAIL(QM_INVALID,
