@@ -102,7 +102,7 @@ static void put_scales(const struct moving *moving, uint32_t row, uint32_t to_ro
 {
     const struct qm_quantized *set = moving->set;
     const uint32_t size = moving->codec->group ? moving->codec->group : set->columns;
-    for (uint32_t group = 0; group < set->columns / size; group++) {
+    for (uint32_t group = 0; size > 0 && group < set->columns / size; group++) {
         const uint32_t of = group * size / set->group_size;
         const float scale = qm_quantized_scale(set, row, of);
         struct qm_grid_parameters grid = {.scale = scale};
