@@ -281,8 +281,10 @@ static void test_charsmap(void **state)
     }
     assert_int_equal(qm_charsmap_read(blob, 0, "m", "map", &map), QM_OK);
     assert_int_equal(qm_charsmap_find(&map, "a", 1, false).bytes, 0);
-    for (size_t count = 1; count < 24; count++)
+    for (size_t count = 1; count < 24; count++) {
         assert_int_equal(qm_charsmap_read(blob, count, "m", "map", &map), count == 21 ? QM_OK : QM_INVALID);
+        qm_charsmap_free(&map);
+    }
     blob[23] = 'z'; // not ended
     assert_int_equal(qm_charsmap_read(blob, 24, "m", "map", &map), QM_INVALID);
     memset(blob, 0xff, 4);
