@@ -1,7 +1,5 @@
 #include "model/gguf.h"
 
-#include "quant/ggml_blocks.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,46 +12,29 @@
 #define ALIGNMENT_MAX 65536u
 
 static const struct qm_gguf_type_info types[] = {
-    {"F32", QM_GGUF_F32, 1, 4, QM_DTYPE_F32, NULL, QM_WEIGHT_F32},
-    {"F16", QM_GGUF_F16, 1, 2, QM_DTYPE_F16, NULL, QM_WEIGHT_F16},
-    {"BF16", QM_GGUF_BF16, 1, 2, QM_DTYPE_BF16, NULL, QM_WEIGHT_BF16},
-    {"Q8_0", QM_GGUF_Q8_0, 32, 34, QM_DTYPE_U8, qm_ggml_q8_0_decode, QM_WEIGHT_Q8_0},
-    {"Q4_0", QM_GGUF_Q4_0, 32, 18, QM_DTYPE_U8, qm_ggml_q4_0_decode, QM_WEIGHT_Q4_0},
-    {"Q4_1", QM_GGUF_Q4_1, 32, 20, QM_DTYPE_U8, qm_ggml_q4_1_decode, QM_WEIGHT_Q4_1},
-    {"Q4_K", QM_GGUF_Q4_K, 256, 144, QM_DTYPE_U8, qm_ggml_q4_k_decode, QM_WEIGHT_Q4_K},
-    {"Q5_K", QM_GGUF_Q5_K, 256, 176, QM_DTYPE_U8, qm_ggml_q5_k_decode, QM_WEIGHT_Q5_K},
-    {"Q6_K", QM_GGUF_Q6_K, 256, 210, QM_DTYPE_U8, qm_ggml_q6_k_decode, QM_WEIGHT_Q6_K},
+    {"F32", QM_GGUF_F32, 1, 4, QM_WEIGHT_F32},        {"F16", QM_GGUF_F16, 1, 2, QM_WEIGHT_F16},
+    {"BF16", QM_GGUF_BF16, 1, 2, QM_WEIGHT_BF16},     {"Q8_0", QM_GGUF_Q8_0, 32, 34, QM_WEIGHT_Q8_0},
+    {"Q4_0", QM_GGUF_Q4_0, 32, 18, QM_WEIGHT_Q4_0},   {"Q4_1", QM_GGUF_Q4_1, 32, 20, QM_WEIGHT_Q4_1},
+    {"Q4_K", QM_GGUF_Q4_K, 256, 144, QM_WEIGHT_Q4_K}, {"Q5_K", QM_GGUF_Q5_K, 256, 176, QM_WEIGHT_Q5_K},
+    {"Q6_K", QM_GGUF_Q6_K, 256, 210, QM_WEIGHT_Q6_K},
 };
 
 // Types that cannot be read: their names for the message, their blocks for who only tells of a file. Numbers and sizes as in
 // ggml.h and ggml-common.h.
 static const struct qm_gguf_type_info other_types[] = {
-    {"Q5_0", 6, 32, 22, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"Q5_1", 7, 32, 24, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"Q8_1", 9, 32, 36, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"Q2_K", 10, 256, 84, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"Q3_K", 11, 256, 110, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"Q8_K", 15, 256, 292, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"IQ2_XXS", 16, 256, 66, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"IQ2_XS", 17, 256, 74, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"IQ3_XXS", 18, 256, 98, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"IQ1_S", 19, 256, 50, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"IQ4_NL", 20, 32, 18, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"IQ3_S", 21, 256, 110, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"IQ2_S", 22, 256, 82, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"IQ4_XS", 23, 256, 136, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"I8", 24, 1, 1, QM_DTYPE_I8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"I16", 25, 1, 2, QM_DTYPE_I16, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"I32", 26, 1, 4, QM_DTYPE_I32, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"I64", 27, 1, 8, QM_DTYPE_I64, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"F64", 28, 1, 8, QM_DTYPE_F64, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"IQ1_M", 29, 256, 56, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"TQ1_0", 34, 256, 54, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"TQ2_0", 35, 256, 66, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"MXFP4", 39, 32, 17, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"NVFP4", 40, 64, 36, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"Q1_0", 41, 128, 18, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
-    {"Q2_0", 42, 64, 18, QM_DTYPE_U8, NULL, QM_WEIGHT_FORMAT_COUNT},
+    {"Q5_0", 6, 32, 22, QM_WEIGHT_FORMAT_COUNT},      {"Q5_1", 7, 32, 24, QM_WEIGHT_FORMAT_COUNT},
+    {"Q8_1", 9, 32, 36, QM_WEIGHT_FORMAT_COUNT},      {"Q2_K", 10, 256, 84, QM_WEIGHT_FORMAT_COUNT},
+    {"Q3_K", 11, 256, 110, QM_WEIGHT_FORMAT_COUNT},   {"Q8_K", 15, 256, 292, QM_WEIGHT_FORMAT_COUNT},
+    {"IQ2_XXS", 16, 256, 66, QM_WEIGHT_FORMAT_COUNT}, {"IQ2_XS", 17, 256, 74, QM_WEIGHT_FORMAT_COUNT},
+    {"IQ3_XXS", 18, 256, 98, QM_WEIGHT_FORMAT_COUNT}, {"IQ1_S", 19, 256, 50, QM_WEIGHT_FORMAT_COUNT},
+    {"IQ4_NL", 20, 32, 18, QM_WEIGHT_FORMAT_COUNT},   {"IQ3_S", 21, 256, 110, QM_WEIGHT_FORMAT_COUNT},
+    {"IQ2_S", 22, 256, 82, QM_WEIGHT_FORMAT_COUNT},   {"IQ4_XS", 23, 256, 136, QM_WEIGHT_FORMAT_COUNT},
+    {"I8", 24, 1, 1, QM_WEIGHT_FORMAT_COUNT},         {"I16", 25, 1, 2, QM_WEIGHT_FORMAT_COUNT},
+    {"I32", 26, 1, 4, QM_WEIGHT_FORMAT_COUNT},        {"I64", 27, 1, 8, QM_WEIGHT_FORMAT_COUNT},
+    {"F64", 28, 1, 8, QM_WEIGHT_FORMAT_COUNT},        {"IQ1_M", 29, 256, 56, QM_WEIGHT_FORMAT_COUNT},
+    {"TQ1_0", 34, 256, 54, QM_WEIGHT_FORMAT_COUNT},   {"TQ2_0", 35, 256, 66, QM_WEIGHT_FORMAT_COUNT},
+    {"MXFP4", 39, 32, 17, QM_WEIGHT_FORMAT_COUNT},    {"NVFP4", 40, 64, 36, QM_WEIGHT_FORMAT_COUNT},
+    {"Q1_0", 41, 128, 18, QM_WEIGHT_FORMAT_COUNT},    {"Q2_0", 42, 64, 18, QM_WEIGHT_FORMAT_COUNT},
 };
 
 // Types of metadata values, by their numbers in the file; `bytes` 0: strings and arrays.
@@ -323,6 +304,17 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const struct qm_gguf_tensor *)a)->name, ((const struct qm_gguf_tensor *)b)->name);
 }
 
+const char *qm_gguf_sort(struct qm_gguf *gguf)
+{
+    if (gguf->tensor_count > 0)
+        qsort(gguf->tensors, gguf->tensor_count, sizeof(*gguf->tensors), compare_names);
+    for (size_t i = 1; i < gguf->tensor_count; ++i) {
+        if (compare_names(&gguf->tensors[i - 1], &gguf->tensors[i]) == 0)
+            return gguf->tensors[i].name;
+    }
+    return NULL;
+}
+
 static enum qm_status read_tensors(struct reader *r, struct qm_gguf *gguf, uint64_t *offsets)
 {
     for (size_t i = 0; i < gguf->tensor_count; ++i)
@@ -344,12 +336,8 @@ static enum qm_status read_tensors(struct reader *r, struct qm_gguf *gguf, uint6
             return QM_FAIL(QM_INVALID, "%s: tensors '%s' and '%s' overlap; each must have its own bytes", r->file,
                            before->name, t->name);
     }
-    qsort(gguf->tensors, gguf->tensor_count, sizeof(*gguf->tensors), compare_names);
-    for (size_t i = 1; i < gguf->tensor_count; ++i) {
-        if (strcmp(gguf->tensors[i].name, gguf->tensors[i - 1].name) == 0)
-            return QM_FAIL(QM_INVALID, "%s: tensor '%s' is there twice; leave one", r->file, gguf->tensors[i].name);
-    }
-    return QM_OK;
+    const char *twice = qm_gguf_sort(gguf);
+    return twice ? QM_FAIL(QM_INVALID, "%s: tensor '%s' is there twice; leave one", r->file, twice) : QM_OK;
 }
 
 // ---- The file -------------------------------------------------------------------------------------------------------

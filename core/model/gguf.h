@@ -41,8 +41,6 @@ struct qm_gguf_type_info {
     uint32_t type;         // in the file
     uint32_t block_values; // values that are encoded together; 1: each on its own
     uint32_t block_bytes;
-    enum qm_dtype dtype;                                 // of values each on its own
-    void (*decode)(const uint8_t *block, float *values); // of blocks: block_values floats; else NULL
     enum qm_weight_format format; // whose codes are these bytes; QM_WEIGHT_FORMAT_COUNT: none that can be read
 };
 
@@ -107,6 +105,8 @@ QM_MUST_USE enum qm_status qm_gguf_view(const void *bytes, size_t count, const c
 // qm_gguf_type_info does not know, name and block sizes are right and no value can be read.
 QM_MUST_USE enum qm_status qm_gguf_map_any(const char *path, struct qm_gguf *out);
 void qm_gguf_close(struct qm_gguf *gguf);
+// Puts the tensors into the order of their names, and returns a name that two have; NULL: none.
+const char *qm_gguf_sort(struct qm_gguf *gguf);
 
 const struct qm_gguf_tensor *qm_gguf_find_tensor(const struct qm_gguf *gguf, const char *name); // NULL if there is none
 const struct qm_gguf_value *qm_gguf_find(const struct qm_gguf *gguf, const char *key);          // likewise

@@ -21,11 +21,6 @@ bool qm_gguf_part_path(const char *path, uint64_t part, uint64_t parts, char out
                     parts) < QM_PATH_BYTES;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(((const struct qm_gguf_tensor *)a)->name, ((const struct qm_gguf_tensor *)b)->name);
-}
-
 // The tensors of a part among those of the first.
 static enum qm_status add_tensors(struct qm_gguf *first, const struct qm_gguf *part, uint32_t number)
 {
@@ -93,12 +88,9 @@ static enum qm_status add_parts(const char *path, struct qm_gguf *first)
         qm_gguf_part_path(path, (uint64_t)part + 1, count, name);
         QM_TRY(add_part(first, name, part, count));
     }
-    if (first->tensor_count > 0)
-        qsort(first->tensors, first->tensor_count, sizeof(*first->tensors), compare_names);
-    for (size_t i = 1; i < first->tensor_count; i++)
-        if (compare_names(&first->tensors[i - 1], &first->tensors[i]) == 0)
-            return QM_FAIL(QM_INVALID, "%s: two parts have a tensor '%s'; get the parts of one model again", path,
-                           first->tensors[i].name);
+    const char *twice = qm_gguf_sort(first);
+    if (twice)
+        return QM_FAIL(QM_INVALID, "%s: two parts have a tensor '%s'; get the parts of one model again", path, twice);
     if (has_tensors && tensors != first->tensor_count)
         return QM_FAIL(QM_INVALID,
                        "%s: its %" PRIu32 " parts have %zu tensors and 'split.tensors.count' is %" PRIu32

@@ -2,6 +2,7 @@
 
 #include "base/numeric.h"
 #include "model/tensor_values.h"
+#include "quant/format.h"
 
 #define EXPONENT 0x7f800000u // all of it set: infinite or not a number
 
@@ -19,11 +20,12 @@ size_t qm_gguf_decode(const struct qm_gguf_tensor *tensor, uint64_t first, uint6
 {
     const struct qm_gguf_type_info *type = tensor->type;
     const uint8_t *block = tensor->data + first * type->block_bytes;
-    if (!type->decode)
-        return qm_values_to_floats(type->dtype, block, (size_t)count, values);
+    const struct qm_weight_codec *codec = qm_weight_codec(type->format);
+    if (!codec->decode)
+        return qm_values_to_floats(codec->code_dtype, block, (size_t)count, values);
     for (uint64_t b = 0; b < count; ++b, block += type->block_bytes) {
         float *of = values + b * type->block_values;
-        type->decode(block, of);
+        codec->decode(block, of);
         size_t bad = first_bad(of, type->block_values);
         if (bad < type->block_values)
             return (size_t)b * type->block_values + bad;

@@ -317,7 +317,7 @@ static enum qm_status check_blocks(struct check *check, const float *values, uin
 {
     float decoded[256];
     for (uint32_t first = 0; first < columns; first += check->codec->group, blocks += check->codec->block_bytes) {
-        check->codec->family->decode_block(check->codec, blocks, decoded);
+        check->codec->decode(blocks, decoded);
         for (uint32_t i = 0; i < check->codec->group; i++) {
             double error = (double)values[first + i] - (double)decoded[i];
             record_error(check, error < 0 ? -error : error);
@@ -482,7 +482,7 @@ void qm_format_decode(enum qm_weight_format format, const struct qm_encoded *enc
         float *to = values + (size_t)row * columns;
         for (uint32_t first = 0; first < columns; first += group) {
             if (codec->scale == QM_SCALE_BLOCK) {
-                codec->family->decode_block(codec, codes + (size_t)(first / group) * codec->block_bytes, to + first);
+                codec->decode(codes + (size_t)(first / group) * codec->block_bytes, to + first);
                 continue;
             }
             struct qm_grid_parameters grid;

@@ -60,7 +60,6 @@ struct qm_codec_family {
     bool (*is_code)(const struct qm_weight_codec *codec, uint32_t code);
 
     enum qm_status (*encode_block)(const struct qm_weight_codec *codec, const float *values, uint8_t *block);
-    void (*decode_block)(const struct qm_weight_codec *codec, const uint8_t *block, float *values);
     bool (*is_block)(const struct qm_weight_codec *codec, const uint8_t *block);
     // The codes as a stream of code_bits, and the scales as kernels read them (layout.h), `device_scale_bytes` a block.
     void (*unpack_block)(const struct qm_weight_codec *codec, const uint8_t *block, uint8_t *codes, uint8_t *scales);
@@ -75,12 +74,15 @@ struct qm_weight_codec {
     uint32_t code_bits; // per value
     enum qm_scale_kind scale;
     bool has_tensor_scale;
-    bool is_integer;      // codes are integers but for the scale, so that int8 activations are multiplied as integers
-    bool may_clip;        // the format's own rule for scales clips
-    uint32_t group;       // values along the input that share a scale; 0: the whole row
-    int32_t low, high;    // integer: codes
-    int minifloat;        // minifloat: enum qm_minifloat
-    uint32_t block_bytes; // block: bytes of `group` values
+    bool is_integer;   // codes are integers but for the scale, so that int8 activations are multiplied as integers
+    bool may_clip;     // the format's own rule for scales clips
+    uint32_t group;    // values along the input that share a scale; 0: the whole row
+    int32_t low, high; // integer: codes
+    int minifloat;     // minifloat: enum qm_minifloat
+    // block: ggml's own, of `group` values; any bytes can be decoded
+    void (*encode)(const float *values, uint8_t *block);
+    void (*decode)(const uint8_t *block, float *values);
+    uint32_t block_bytes;        // block: bytes of `group` values
     uint32_t device_scale_bytes; // block: of the scales of a block, as layout.h has them
 };
 

@@ -1,7 +1,6 @@
 // ggml's blocks: codes and scales together, in ggml's bytes. See ggml_blocks.h, and layout.h for what devices get.
 #include "base/numeric.h"
 #include "quant/format_codecs.h"
-#include "quant/ggml_blocks.h"
 
 #include <string.h>
 
@@ -13,52 +12,6 @@ static enum qm_weight_format format_of(const struct qm_weight_codec *codec)
         if (qm_weight_codec(blocks[i]) == codec)
             return blocks[i];
     return QM_WEIGHT_Q6_K;
-}
-
-static void search_block(const struct qm_weight_codec *codec, const float *values, uint8_t *block)
-{
-    switch (format_of(codec)) {
-    case QM_WEIGHT_Q8_0:
-        qm_ggml_q8_0_encode(values, block);
-        break;
-    case QM_WEIGHT_Q4_0:
-        qm_ggml_q4_0_encode(values, block);
-        break;
-    case QM_WEIGHT_Q4_1:
-        qm_ggml_q4_1_encode(values, block);
-        break;
-    case QM_WEIGHT_Q4_K:
-        qm_ggml_q4_k_encode(values, block);
-        break;
-    case QM_WEIGHT_Q5_K:
-        qm_ggml_q5_k_encode(values, block);
-        break;
-    default:
-        qm_ggml_q6_k_encode(values, block);
-    }
-}
-
-static void decode_block(const struct qm_weight_codec *codec, const uint8_t *block, float *values)
-{
-    switch (format_of(codec)) {
-    case QM_WEIGHT_Q8_0:
-        qm_ggml_q8_0_decode(block, values);
-        break;
-    case QM_WEIGHT_Q4_0:
-        qm_ggml_q4_0_decode(block, values);
-        break;
-    case QM_WEIGHT_Q4_1:
-        qm_ggml_q4_1_decode(block, values);
-        break;
-    case QM_WEIGHT_Q4_K:
-        qm_ggml_q4_k_decode(block, values);
-        break;
-    case QM_WEIGHT_Q5_K:
-        qm_ggml_q5_k_decode(block, values);
-        break;
-    default:
-        qm_ggml_q6_k_decode(block, values);
-    }
 }
 
 static bool is_finite_half(const uint8_t *at)
@@ -89,7 +42,7 @@ static bool is_block(const struct qm_weight_codec *codec, const uint8_t *block)
 // What ggml would write with a scale that is infinite, or lose, is refused.
 static enum qm_status encode_block(const struct qm_weight_codec *codec, const float *values, uint8_t *block)
 {
-    search_block(codec, values, block);
+    codec->encode(values, block);
     float amax = qm_absolute_max(values, codec->group);
     if (!is_block(codec, block) || (format_of(codec) == QM_WEIGHT_Q6_K && amax > Q6_K_LARGEST))
         return QM_FAIL(QM_INVALID, "values up to %g are beyond the float16 scale of %s; use scheme w8a16 or f32",
@@ -143,5 +96,4 @@ static void unpack_block(const struct qm_weight_codec *codec, const uint8_t *blo
     }
 }
 
-const struct qm_codec_family qm_family_block = {NULL,         NULL,         NULL,     NULL,
-                                                encode_block, decode_block, is_block, unpack_block};
+const struct qm_codec_family qm_family_block = {NULL, NULL, NULL, NULL, encode_block, is_block, unpack_block};

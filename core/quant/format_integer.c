@@ -70,4 +70,4 @@ static bool is_code(const struct qm_weight_codec *codec, uint32_t code)
     return code <= mask_of(codec);
 }
 
-const struct qm_codec_family qm_family_integer = {fit, nearest, represented, is_code, NULL, NULL, NULL, NULL};
+const struct qm_codec_family qm_family_integer = {fit, nearest, represented, is_code, NULL, NULL, NULL};

@@ -66,4 +66,4 @@ static bool is_code(const struct qm_weight_codec *codec, uint32_t code)
     return value <= largest && value >= -largest; // neither infinite nor not a number
 }
 
-const struct qm_codec_family qm_family_minifloat = {fit, nearest, represented, is_code, NULL, NULL, NULL, NULL};
+const struct qm_codec_family qm_family_minifloat = {fit, nearest, represented, is_code, NULL, NULL, NULL};

@@ -111,6 +111,6 @@ static bool is_code(const struct qm_weight_codec *codec, uint32_t code)
     return (qm_bits_from_float(value) & 0x7f800000u) != 0x7f800000u;
 }
 
-const struct qm_codec_family qm_family_f32 = {fit, f32_nearest, f32_represented, is_code, NULL, NULL, NULL, NULL};
-const struct qm_codec_family qm_family_f16 = {fit, f16_nearest, f16_represented, is_code, NULL, NULL, NULL, NULL};
-const struct qm_codec_family qm_family_bf16 = {fit, bf16_nearest, bf16_represented, is_code, NULL, NULL, NULL, NULL};
+const struct qm_codec_family qm_family_f32 = {fit, f32_nearest, f32_represented, is_code, NULL, NULL, NULL};
+const struct qm_codec_family qm_family_f16 = {fit, f16_nearest, f16_represented, is_code, NULL, NULL, NULL};
+const struct qm_codec_family qm_family_bf16 = {fit, bf16_nearest, bf16_represented, is_code, NULL, NULL, NULL};

@@ -1,6 +1,7 @@
 // The table of weight formats: what each is, as data. The words are those of results and of `qmark explain`.
 #include "base/minifloat.h"
 #include "quant/format_codecs.h"
+#include "quant/ggml_blocks.h"
 
 #define HALF_STEP "half of the scale"
 #define PER_ROW_F32 "one float32 per output row, rounded up"
@@ -86,6 +87,8 @@ static const struct qm_weight_codec codecs[QM_WEIGHT_FORMAT_COUNT] = {
          .is_integer = true,
          .may_clip = true,
          .group = 32,
+         .encode = qm_ggml_q8_0_encode,
+         .decode = qm_ggml_q8_0_decode,
          .block_bytes = 34,
          .device_scale_bytes = 2},
     [QM_WEIGHT_Q4_0] =
@@ -102,6 +105,8 @@ static const struct qm_weight_codec codecs[QM_WEIGHT_FORMAT_COUNT] = {
          .is_integer = true,
          .may_clip = true,
          .group = 32,
+         .encode = qm_ggml_q4_0_encode,
+         .decode = qm_ggml_q4_0_decode,
          .block_bytes = 18,
          .device_scale_bytes = 2},
     [QM_WEIGHT_Q4_1] = {.info = {"q4_1", "Q4_1", "ggml Q4_1: 4 bits, value = d q + m",
@@ -115,6 +120,8 @@ static const struct qm_weight_codec codecs[QM_WEIGHT_FORMAT_COUNT] = {
                         .is_integer = true,
                         .may_clip = true,
                         .group = 32,
+                        .encode = qm_ggml_q4_1_encode,
+                        .decode = qm_ggml_q4_1_decode,
                         .block_bytes = 20,
                         .device_scale_bytes = 4},
     [QM_WEIGHT_Q4_K] = {.info = {"q4_k", "Q4_K", "ggml Q4_K: 4 bits, value = d s q - dmin m",
@@ -129,6 +136,8 @@ static const struct qm_weight_codec codecs[QM_WEIGHT_FORMAT_COUNT] = {
                         .is_integer = true,
                         .may_clip = true,
                         .group = 256,
+                        .encode = qm_ggml_q4_k_encode,
+                        .decode = qm_ggml_q4_k_decode,
                         .block_bytes = 144,
                         .device_scale_bytes = 16},
     [QM_WEIGHT_Q5_K] = {.info = {"q5_k", "Q5_K", "ggml Q5_K: 5 bits, value = d s q - dmin m",
@@ -143,6 +152,8 @@ static const struct qm_weight_codec codecs[QM_WEIGHT_FORMAT_COUNT] = {
                         .is_integer = true,
                         .may_clip = true,
                         .group = 256,
+                        .encode = qm_ggml_q5_k_encode,
+                        .decode = qm_ggml_q5_k_decode,
                         .block_bytes = 176,
                         .device_scale_bytes = 16},
     [QM_WEIGHT_Q6_K] = {.info = {"q6_k", "Q6_K", "ggml Q6_K: 6 bits less 32, value = d s q",
@@ -157,6 +168,8 @@ static const struct qm_weight_codec codecs[QM_WEIGHT_FORMAT_COUNT] = {
                         .is_integer = true,
                         .may_clip = true,
                         .group = 256,
+                        .encode = qm_ggml_q6_k_encode,
+                        .decode = qm_ggml_q6_k_decode,
                         .block_bytes = 210,
                         .device_scale_bytes = 20},
     [QM_WEIGHT_E4M3] = {MINIFLOAT("e4m3", "fp8 E4M3FN", "OCP OFP8 E4M3 (FN: no infinity, largest 448), " OFP8,
