@@ -275,12 +275,6 @@ static enum qm_status check_left_over(const struct grouping *grouping)
     return QM_OK;
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct qm_weights_entry *)a)->tensor->name,
-                  ((const struct qm_weights_entry *)b)->tensor->name);
-}
-
 // The entries that are left, and one for each set.
 static enum qm_status replace_entries(const struct grouping *grouping)
 {
@@ -294,11 +288,10 @@ static enum qm_status replace_entries(const struct grouping *grouping)
         weights->entries[kept++] = (struct qm_weights_entry){
             .tensor = &sets->tensors[i], .shard = sets->sets[i].codes.shard, .quantized = &sets->sets[i]};
     weights->count = kept;
-    qsort(weights->entries, weights->count, sizeof(*weights->entries), by_name);
-    for (size_t i = 1; i < weights->count; i++)
-        if (by_name(&weights->entries[i - 1], &weights->entries[i]) == 0)
-            return QM_FAIL(QM_INVALID, "%s: tensor '%s': is there as floats and quantized; one of them can be a weight",
-                           weights->entries[i].shard->file, weights->entries[i].tensor->name);
+    const struct qm_weights_entry *twice = qm_weights_sort(weights->entries, weights->count);
+    if (twice)
+        return QM_FAIL(QM_INVALID, "%s: tensor '%s': is there as floats and quantized; one of them can be a weight",
+                       twice->shard->file, twice->tensor->name);
     return QM_OK;
 }
 

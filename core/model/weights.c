@@ -21,6 +21,16 @@ static int by_name(const void *a, const void *b)
                   ((const struct qm_weights_entry *)b)->tensor->name);
 }
 
+const struct qm_weights_entry *qm_weights_sort(struct qm_weights_entry *entries, size_t count)
+{
+    if (count > 0)
+        qsort(entries, count, sizeof(*entries), by_name);
+    for (size_t i = 1; i < count; i++)
+        if (by_name(&entries[i - 1], &entries[i]) == 0)
+            return &entries[i];
+    return NULL;
+}
+
 // One list of what is in all shards.
 static enum qm_status list_entries(struct qm_weights *out)
 {
@@ -36,12 +46,10 @@ static enum qm_status list_entries(struct qm_weights *out)
             out->entries[out->count++] = (struct qm_weights_entry){.tensor = tensor, .shard = &out->shards[i]};
             out->bytes += tensor->bytes;
         }
-    qsort(out->entries, out->count, sizeof(*out->entries), by_name);
-    for (size_t i = 1; i < out->count; i++)
-        if (by_name(&out->entries[i - 1], &out->entries[i]) == 0)
-            return QM_FAIL(QM_INVALID, "%s: tensor '%s': is in '%s', too; each tensor must be in one file",
-                           out->entries[i].shard->file, out->entries[i].tensor->name,
-                           qm_path_name(out->entries[i - 1].shard->file));
+    const struct qm_weights_entry *twice = qm_weights_sort(out->entries, out->count);
+    if (twice)
+        return QM_FAIL(QM_INVALID, "%s: tensor '%s': is in '%s', too; each tensor must be in one file",
+                       twice->shard->file, twice->tensor->name, qm_path_name(twice[-1].shard->file));
     return QM_OK;
 }
 

@@ -63,6 +63,10 @@ void qm_weights_close(struct qm_weights *weights);
 
 const struct qm_weights_entry *qm_weights_find(const struct qm_weights *weights, const char *name); // NULL: not there
 
+// Puts entries into the order of their names, which qm_weights_find needs, and returns the first whose name the one before has,
+// too; NULL: there is none.
+const struct qm_weights_entry *qm_weights_sort(struct qm_weights_entry *entries, size_t count);
+
 // Whether the path is a file that begins as GGUF files do.
 bool qm_weights_is_gguf(const char *path);
 // Opens such a file; qm_weights_open does so by itself. *out is zeroed on failure. QM_INVALID and QM_UNSUPPORTED as

@@ -116,23 +116,6 @@ static void add(struct arrangement *to, const struct qm_weights_entry *entry, co
                                   .turned_over = place->source->is_transposed ? place->all : 0};
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct qm_weights_entry *)a)->tensor->name,
-                  ((const struct qm_weights_entry *)b)->tensor->name);
-}
-
-// Two tensors of one name: one of the file's own is called as a weight is here.
-static enum qm_status check_names(const struct arrangement *all)
-{
-    for (size_t i = 1; i < all->entry_count; i++)
-        if (by_name(&all->entries[i - 1], &all->entries[i]) == 0)
-            return QM_FAIL(QM_INVALID,
-                           "%s: tensor '%s': is there twice, once under another name; use a model without it",
-                           all->entries[i].shard->file, all->entries[i].tensor->name);
-    return QM_OK;
-}
-
 static enum qm_status take_all(const struct qm_weights *weights, const struct qm_model_config *config,
                                const char *prefix, struct arrangement *to)
 {
@@ -151,8 +134,12 @@ static enum qm_status take_all(const struct qm_weights *weights, const struct qm
     for (size_t i = 0; i < weights->count; i++)
         if (!to->is_taken[i])
             to->entries[to->entry_count++] = weights->entries[i];
-    qsort(to->entries, to->entry_count, sizeof(*to->entries), by_name);
-    return check_names(to);
+    // Two tensors of one name: one of the file's own is called as a weight is here.
+    const struct qm_weights_entry *twice = qm_weights_sort(to->entries, to->entry_count);
+    if (twice)
+        return QM_FAIL(QM_INVALID, "%s: tensor '%s': is there twice, once under another name; use a model without it",
+                       twice->shard->file, twice->tensor->name);
+    return QM_OK;
 }
 
 // Gains are named as roles are by now.

@@ -22,12 +22,6 @@ bool qm_weights_is_gguf(const char *path)
     return is_gguf;
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct qm_weights_entry *)a)->tensor->name,
-                  ((const struct qm_weights_entry *)b)->tensor->name);
-}
-
 static void list_tensors(const struct qm_model_config *config, struct qm_weights *out)
 {
     struct qm_tensors *shard = &out->shards[0];
@@ -55,7 +49,7 @@ static void list_tensors(const struct qm_model_config *config, struct qm_weights
         out->bytes += from->bytes;
         ++shard->count;
     }
-    qsort(out->entries, out->count, sizeof(*out->entries), by_name);
+    (void)qm_weights_sort(out->entries, out->count); // names of roles: there are no two of one
 }
 
 enum qm_status qm_weights_open_gguf(const char *path, struct qm_weights *out)
