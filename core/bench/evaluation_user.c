@@ -245,26 +245,6 @@ enum qm_status qm_user_set_read(const struct qm_user_set_params *params, struct 
 
 // ---- Calibration ----------------------------------------------------------------------------------------------------
 
-// Puts tokens behind others. What there is one text of is taken over.
-static enum qm_status join(uint32_t **ids, size_t *count, uint32_t **more, size_t more_count)
-{
-    if (*count == 0) {
-        free(*ids);
-        *ids = *more;
-        *more = NULL;
-        *count = more_count;
-        return QM_OK;
-    }
-    uint32_t *grown = realloc(*ids, (*count + more_count) * sizeof(*grown));
-    if (!grown)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "no memory for %zu tokens", *count + more_count);
-    if (more_count > 0)
-        memcpy(grown + *count, *more, more_count * sizeof(*grown));
-    *ids = grown;
-    *count += more_count;
-    return QM_OK;
-}
-
 // All documents one behind the other, each as the tokenizer begins a text.
 static enum qm_status encode_whole_text(const struct qm_user_set_params *params, uint32_t **ids, size_t *count)
 {
@@ -275,16 +255,11 @@ static enum qm_status encode_whole_text(const struct qm_user_set_params *params,
     QM_GUARD(qm_text_documents_load(params->path, &texts));
     for (size_t i = 0; i < texts.count; ++i) {
         const struct qm_text_document *text = &texts.documents[i];
-        uint32_t *own = NULL;
-        size_t own_count = 0;
-        status = params->encoder->encode(params->encoder->context, text->bytes, text->count, true, &own, &own_count);
-        if (status != QM_OK)
+        status = qm_text_encoder_append(params->encoder, text->bytes, text->count, ids, count);
+        if (status != QM_OK) {
             qm_error_prefix("%s: ", text->name);
-        else
-            status = join(ids, count, &own, own_count);
-        free(own);
-        if (status != QM_OK)
             goto done;
+        }
     }
 done:
     qm_text_documents_free(&texts);

@@ -16,4 +16,9 @@ struct qm_text_encoder {
     void *context;
 };
 
+// Encodes one text, as it begins one, and puts its tokens behind the *count that are in *ids, which the caller frees; what there
+// is one text of is taken over as it comes. Fails as the function does, then nothing is added.
+QM_MUST_USE enum qm_status qm_text_encoder_append(const struct qm_text_encoder *encoder, const char *text, size_t bytes,
+                                                  uint32_t **ids, size_t *count);
+
 #endif

@@ -27,37 +27,24 @@ static enum qm_status check_params(const struct qm_text_set_params *params, cons
     return QM_OK;
 }
 
-// One text's tokens behind those that are there.
+// One text's tokens behind those that are there; `count` of them.
 static enum qm_status encode(struct qm_text_set *set, const char *text, size_t bytes, const char *name,
                              const struct qm_text_encoder *encoder, size_t *count)
 {
-    uint32_t *ids = NULL;
+    const size_t before = set->token_count;
     uint32_t most = set->params.vocabulary > 0 ? set->params.vocabulary - 1 : QM_TOKEN_HASHED_MAX;
-    enum qm_status status = QM_OK;
-    QM_GUARD(encoder->encode(encoder->context, text, bytes, true, &ids, count));
+    QM_TRY(qm_text_encoder_append(encoder, text, bytes, &set->tokens, &set->token_count));
+    *count = set->token_count - before;
     for (size_t i = 0; i < *count; i++)
-        if (ids[i] > most)
-            QM_GUARD(QM_FAIL(QM_INVALID,
-                             "%s: token %zu of the text is %" PRIu32 " and the model has %" PRIu32
-                             " tokens; use the tokenizer of this model",
-                             name, i, ids[i], most + 1));
+        if (set->tokens[before + i] > most)
+            return QM_FAIL(QM_INVALID,
+                           "%s: token %zu of the text is %" PRIu32 " and the model has %" PRIu32
+                           " tokens; use the tokenizer of this model",
+                           name, i, set->tokens[before + i], most + 1);
     if (*count < 2)
-        QM_GUARD(QM_FAIL(QM_INVALID, "%s: the text has %zu tokens; expected 2 at least, one of them to predict", name,
-                         *count));
-    if (set->token_count == 0) { // most have one text only
-        set->tokens = ids;
-        ids = NULL;
-    } else {
-        uint32_t *grown = realloc(set->tokens, (set->token_count + *count) * sizeof(*grown));
-        if (!grown)
-            QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for %zu tokens", name, set->token_count + *count));
-        set->tokens = grown;
-        memcpy(grown + set->token_count, ids, *count * sizeof(*ids));
-    }
-    set->token_count += *count;
-done:
-    free(ids);
-    return status;
+        return QM_FAIL(QM_INVALID, "%s: the text has %zu tokens; expected 2 at least, one of them to predict", name,
+                       *count);
+    return QM_OK;
 }
 
 // How many windows, of how many tokens, every how many.
