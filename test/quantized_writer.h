@@ -145,4 +145,20 @@ static inline void add_quantized(struct quantized_file *file, const struct quant
     free(zero_of);
 }
 
+// The configuration of a model of such a shape, quantized so, written and read back.
+static inline void write_quantized_config(const struct kind *shape, const struct quantized_kind *kind, uint32_t context,
+                                          struct qm_model_config *config)
+{
+    struct kind with = *shape;
+    char more[1024];
+    void *text = NULL;
+    size_t bytes = 0;
+    snprintf(more, sizeof(more), ",\"quantization_config\":%s", kind->config);
+    with.more = more;
+    write_config(&with, context);
+    CHECK(qm_file_read(in_directory("config.json"), 4096, &text, &bytes));
+    CHECK(qm_model_config_parse(text, bytes, "config.json", config));
+    free(text);
+}
+
 #endif

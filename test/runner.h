@@ -3,6 +3,9 @@
 #ifndef QM_TEST_RUNNER_H
 #define QM_TEST_RUNNER_H
 
+#include <jansson.h>
+#include <math.h>
+
 #include "base/numeric.h"
 #include "model/engine.h"
 #include "test/each_device.h"
@@ -101,6 +104,27 @@ static inline void everywhere(bool is_short,
         device->fns->destroy(&device);
     }
     with_each_device(is_short, check, context);
+}
+
+// The largest difference from `rows`, {position, values}, of the latest run's logits.
+static inline double worst_logit(const struct runner *runner, const json_t *rows)
+{
+    json_t *row;
+    size_t index;
+    double worst = 0;
+    json_array_foreach(rows, index, row)
+    {
+        size_t position = (size_t)json_integer_value(json_object_get(row, "position"));
+        const json_t *values = json_object_get(row, "values");
+        assert_true(position < runner->rows);
+        assert_int_equal(json_array_size(values), runner->vocabulary);
+        for (uint32_t v = 0; v < runner->vocabulary; ++v) {
+            double error = fabs((double)runner->logits[position * runner->vocabulary + v] -
+                                json_number_value(json_array_get(values, v)));
+            worst = error > worst || error != error ? error : worst;
+        }
+    }
+    return worst;
 }
 
 #endif

@@ -331,26 +331,6 @@ struct scores {
     double worst_logit, perplexity, kl;
 };
 
-static double worst_logit(const struct runner *runner, const json_t *rows)
-{
-    json_t *row;
-    size_t index;
-    double worst = 0;
-    json_array_foreach(rows, index, row)
-    {
-        size_t position = (size_t)json_integer_value(json_object_get(row, "position"));
-        const json_t *values = json_object_get(row, "values");
-        assert_true(position < runner->rows);
-        assert_int_equal(json_array_size(values), runner->vocabulary);
-        for (uint32_t v = 0; v < runner->vocabulary; ++v) {
-            double error = fabs((double)runner->logits[position * runner->vocabulary + v] -
-                                json_number_value(json_array_get(values, v)));
-            worst = error > worst || error != error ? error : worst;
-        }
-    }
-    return worst;
-}
-
 // Of the scored positions of all windows. `reference` has the logits of the float32 file, window by window, and gets them where `is_reference`.
 static struct scores score(struct runner *runner, const json_t *model, const json_t *logits, float *reference,
                            bool is_reference)

@@ -13,8 +13,8 @@
 #include "model/gguf_values.h"
 #include "model/padding.h"
 #include "quant/artifact.h"
-#include "test/each_device.h"
 #include "test/gguf_models.h"
+#include "test/own_runs.h"
 
 static const struct kind wide = {"LlamaForCausalLM", false, QM_DTYPE_F32, 256, 512, 128, 40, "", ""};
 static const struct kind tied = {"LlamaForCausalLM", true, QM_DTYPE_F32, 256, 256, 128, 40, "", ""};
@@ -57,16 +57,6 @@ static struct qm_model *make(const struct kind *kind, const struct gguf_conversi
     qm_model_destroy(&plain);
     CHECK(qm_model_load_with(in_directory("m.gguf"), &params, &model));
     return model;
-}
-
-static struct qm_artifact *build(const struct qm_model *model, const char *name)
-{
-    struct qm_scheme scheme;
-    struct qm_artifact *artifact = NULL;
-    CHECK(qm_scheme_parse(name, &scheme));
-    qm_scheme_bind(&scheme, model->own);
-    CHECK(qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &scheme}, &artifact));
-    return artifact;
 }
 
 // The artifact's codes of each linear weight beside the file's bytes, found by the file's own names and orders.
@@ -316,83 +306,12 @@ static void test_damaged_formats(void **state)
 
 // ---- On devices -------------------------------------------------------------------------------------------------------
 
-enum {
-    TOKENS = 40
-};
-
-struct run {
-    const struct qm_model *model;
-    const struct qm_artifact *artifact;
-    float *reference;
-};
-
-static void run_on(struct qm_device *device, const char *tile, const struct run *run, const struct qm_scheme *scheme,
-                   float *logits)
-{
-    struct qm_engine *engine = NULL;
-    struct qm_network *network = NULL;
-    struct qm_pass *pass = NULL;
-    struct qm_timing timing = {0};
-    struct qm_engine_params params = {
-        .device = device, .tile = tile, .config = run->model->config, .rows = TOKENS, .sequences = 1, .slots = 1};
-    uint32_t *tokens = calloc(run->model->config.context + 1, sizeof(*tokens));
-    for (uint32_t i = 0; i < TOKENS; ++i)
-        tokens[i] = i * 7 % run->model->config.vocabulary;
-    CHECK(qm_engine_create(&params, &engine));
-    CHECK(qm_network_create(engine, run->artifact, scheme, &network));
-    CHECK(qm_pass_create(network, &(struct qm_pass_params){1, TOKENS, 0, 0}, &pass));
-    CHECK(qm_engine_write_tokens(engine, tokens, 1));
-    CHECK(qm_pass_run(pass, &(struct qm_pass_start){0, 0}, 1, &(struct qm_run_policy){0, 1}, &timing));
-    CHECK(qm_pass_read_logits(pass, logits));
-    qm_pass_destroy(&pass);
-    qm_network_destroy(&network);
-    qm_engine_destroy(&engine);
-    free(tokens);
-}
-
-static void check_device(struct qm_device *device, const char *tile, const void *context)
-{
-    const struct run *run = context;
-    const uint32_t vocabulary = run->model->config.vocabulary;
-    float *logits = malloc((size_t)TOKENS * vocabulary * sizeof(*logits));
-    run_on(device, tile, run, &run->artifact->scheme, logits);
-    double kl = mean_logits_kl(run->reference, logits, vocabulary, 0, TOKENS);
-    print_message("%-12s %-7s KL(reference || device) %.2e\n", device->info->driver_name, tile, kl);
-    assert_true(kl <= 1e-6);
-    free(logits);
-}
-
 static void test_devices(void **state)
 {
     (void)state;
     const struct gguf_conversion how = {.architecture = "llama", .type_of = mixed_type};
     struct qm_model *model = make(&wide, &how, QM_MODEL_WHOLE_BYTES);
-    struct qm_artifact *artifact = build(model, "file"), *f32 = build(model, "f32");
-    struct qm_device_info info;
-    struct qm_device *device = NULL;
-    size_t count = 0, logits = (size_t)TOKENS * model->config.vocabulary;
-    struct run run = {model, artifact, malloc(logits * sizeof(float))};
-    float *floats = malloc(logits * sizeof(*floats));
-    CHECK(qm_backend_reference.enumerate(&info, 1, &count));
-    CHECK(qm_backend_reference.open(&info, &(struct qm_open_params){0}, &device));
-    run_on(device, "narrow", &run, &artifact->scheme, run.reference);
-    // The codes are these floats, so that float32 of them is near: what is between are the activations' halves.
-    const struct run plain = {model, f32, NULL};
-    run_on(device, "narrow", &plain, &f32->scheme, floats);
-    double worst = 0, largest = 0;
-    for (size_t i = 0; i < logits; ++i) {
-        double off = (double)floats[i] - (double)run.reference[i], size = (double)floats[i];
-        worst = off > worst ? off : -off > worst ? -off : worst;
-        largest = size > largest ? size : -size > largest ? -size : largest;
-    }
-    print_message("file beside float32 of its values: logits up to %.2f, largest difference %.2e\n", largest, worst);
-    assert_true(largest > 0.5 && worst < 1e-2 * largest);
-    device->fns->destroy(&device);
-    with_each_device(false, check_device, &run);
-    free(run.reference);
-    free(floats);
-    qm_artifact_destroy(&artifact);
-    qm_artifact_destroy(&f32);
+    check_own_on_devices(model, "file", 0.5, 1e-2, false);
     qm_model_destroy(&model);
 }
 

@@ -12,8 +12,7 @@
 #include "model/quantized_sets.h"
 #include "model/weights.h"
 #include "quant/artifact.h"
-#include "test/each_device.h"
-#include "test/random_model.h"
+#include "test/own_runs.h"
 
 #include "test/quantized_writer.h"
 
@@ -158,19 +157,10 @@ static void test_beyond(void **state)
 static struct qm_model *make(const struct kind *of, const struct quantized_kind *kind)
 {
     static struct quantized_file file;
-    struct kind with = *of;
     struct qm_random random;
     struct qm_model_config config;
-    char more[1024];
-    void *text = NULL;
-    size_t bytes = 0;
-    snprintf(more, sizeof(more), ",\"quantization_config\":%s", kind->config);
-    with.more = more;
     qm_random_seed(&random, 17, 0);
-    write_config(&with, 96);
-    CHECK(qm_file_read(in_directory("config.json"), 4096, &text, &bytes));
-    CHECK(qm_model_config_parse(text, bytes, "config.json", &config));
-    free(text);
+    write_quantized_config(of, kind, 96, &config);
     for (size_t i = 0; i < qm_weight_count(&config); ++i) {
         enum qm_role role;
         uint32_t layer, rows, columns;
@@ -198,16 +188,6 @@ static struct qm_model *make(const struct kind *of, const struct quantized_kind 
     return model;
 }
 
-static struct qm_artifact *build(const struct qm_model *model, const char *name)
-{
-    struct qm_scheme scheme;
-    struct qm_artifact *artifact = NULL;
-    CHECK(qm_scheme_parse(name, &scheme));
-    qm_scheme_bind(&scheme, model->own);
-    CHECK(qm_artifact_build(&(struct qm_artifact_params){.model = model, .scheme = &scheme}, &artifact));
-    return artifact;
-}
-
 // Artifacts are made, kept and read again, with the formats of the file, be they what the program makes of it.
 static void test_artifacts(void **state)
 {
@@ -233,51 +213,6 @@ static void test_artifacts(void **state)
 
 // ---- On devices -------------------------------------------------------------------------------------------------------
 
-enum {
-    TOKENS = 40
-};
-
-struct run {
-    const struct qm_model *model;
-    const struct qm_artifact *artifact;
-    float *reference;
-};
-
-static void run_on(struct qm_device *device, const char *tile, const struct run *run, float *logits)
-{
-    struct qm_engine *engine = NULL;
-    struct qm_network *network = NULL;
-    struct qm_pass *pass = NULL;
-    struct qm_timing timing = {0};
-    struct qm_engine_params params = {
-        .device = device, .tile = tile, .config = run->model->config, .rows = TOKENS, .sequences = 1, .slots = 1};
-    uint32_t *tokens = calloc(run->model->config.context + 1, sizeof(*tokens));
-    for (uint32_t i = 0; i < TOKENS; ++i)
-        tokens[i] = i * 7 % run->model->config.vocabulary;
-    CHECK(qm_engine_create(&params, &engine));
-    CHECK(qm_network_create(engine, run->artifact, &run->artifact->scheme, &network));
-    CHECK(qm_pass_create(network, &(struct qm_pass_params){1, TOKENS, 0, 0}, &pass));
-    CHECK(qm_engine_write_tokens(engine, tokens, 1));
-    CHECK(qm_pass_run(pass, &(struct qm_pass_start){0, 0}, 1, &(struct qm_run_policy){0, 1}, &timing));
-    CHECK(qm_pass_read_logits(pass, logits));
-    qm_pass_destroy(&pass);
-    qm_network_destroy(&network);
-    qm_engine_destroy(&engine);
-    free(tokens);
-}
-
-static void check_device(struct qm_device *device, const char *tile, const void *context)
-{
-    const struct run *run = context;
-    const uint32_t vocabulary = run->model->config.vocabulary;
-    float *logits = malloc((size_t)TOKENS * vocabulary * sizeof(*logits));
-    run_on(device, tile, run, logits);
-    double kl = mean_logits_kl(run->reference, logits, vocabulary, 0, TOKENS);
-    print_message("%-12s %-7s KL(reference || device) %.2e\n", device->info->driver_name, tile, kl);
-    assert_true(kl <= 1e-6);
-    free(logits);
-}
-
 // The lowest codes, which qmark's own artifacts never have, are multiplied like any other.
 static void test_devices(void **state)
 {
@@ -288,32 +223,7 @@ static void test_devices(void **state)
             format != QM_WEIGHT_W8G64 && format != QM_WEIGHT_W2G64)
             continue;
         struct qm_model *model = make(&square, &kinds[k].kind);
-        struct qm_artifact *artifact = build(model, "file"), *f32 = build(model, "f32");
-        struct qm_device_info info;
-        struct qm_device *device = NULL;
-        size_t count = 0, logits = (size_t)TOKENS * model->config.vocabulary;
-        struct run run = {model, artifact, malloc(logits * sizeof(float))};
-        float *floats = malloc(logits * sizeof(*floats));
-        const struct run plain = {model, f32, NULL};
-        CHECK(qm_backend_reference.enumerate(&info, 1, &count));
-        CHECK(qm_backend_reference.open(&info, &(struct qm_open_params){0}, &device));
-        run_on(device, "narrow", &run, run.reference);
-        run_on(device, "narrow", &plain, floats);
-        double worst = 0, largest = 0;
-        for (size_t i = 0; i < logits; ++i) {
-            double off = (double)floats[i] - (double)run.reference[i], size = (double)floats[i];
-            worst = off > worst ? off : -off > worst ? -off : worst;
-            largest = size > largest ? size : -size > largest ? -size : largest;
-        }
-        print_message("%s: logits up to %.2f, beside float32 of its values off by %.2e\n", kinds[k].kind.label, largest,
-                      worst);
-        assert_true(largest > 0.2 && worst < 2e-2 * largest);
-        device->fns->destroy(&device);
-        with_each_device(true, check_device, &run);
-        free(run.reference);
-        free(floats);
-        qm_artifact_destroy(&artifact);
-        qm_artifact_destroy(&f32);
+        check_own_on_devices(model, kinds[k].kind.label, 0.2, 2e-2, true);
         qm_model_destroy(&model);
     }
 }

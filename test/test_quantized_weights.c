@@ -149,19 +149,10 @@ static void write_quantized(const struct kind *shape, const struct quantized_kin
                             void (*change)(struct quantized_file *file))
 {
     static struct quantized_file file;
-    struct kind with = *shape;
     struct qm_random random;
     struct qm_model_config config;
-    char more[1024];
-    void *text = NULL;
-    size_t bytes = 0;
-    snprintf(more, sizeof(more), ",\"quantization_config\":%s", kind->config);
-    with.more = more;
     qm_random_seed(&random, 11, 0);
-    write_config(&with, 64);
-    CHECK(qm_file_read(in_directory("config.json"), 4096, &text, &bytes));
-    CHECK(qm_model_config_parse(text, bytes, "config.json", &config));
-    free(text);
+    write_quantized_config(shape, kind, 64, &config);
     for (size_t i = 0; i < qm_weight_count(&config); ++i) {
         enum qm_role role;
         uint32_t layer, rows, columns;

@@ -130,26 +130,6 @@ static const char *write_checkpoint(const unsigned char *all, size_t bytes)
 
 // ---- Logits ---------------------------------------------------------------------------------------------------------
 
-static double worst_logit(const struct runner *runner, const json_t *rows)
-{
-    const json_t *row;
-    size_t index;
-    double worst = 0;
-    json_array_foreach(rows, index, row)
-    {
-        size_t position = (size_t)json_integer_value(json_object_get(row, "position"));
-        const json_t *values = json_object_get(row, "values");
-        assert_true(position < runner->rows);
-        assert_int_equal(json_array_size(values), runner->vocabulary);
-        for (uint32_t v = 0; v < runner->vocabulary; ++v) {
-            double error = fabs((double)runner->logits[position * runner->vocabulary + v] -
-                                json_number_value(json_array_get(values, v)));
-            worst = error > worst || error != error ? error : worst;
-        }
-    }
-    return worst;
-}
-
 static size_t read_tokens(const json_t *list, uint32_t *tokens, size_t most)
 {
     size_t count = json_array_size(list);
