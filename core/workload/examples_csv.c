@@ -72,8 +72,8 @@ static enum qm_status read_heading(const struct qm_csv *csv, struct columns *out
                             .question = find_column(csv, "question"),
                             .answer = find_column(csv, "answer"),
                             .subject = find_column(csv, "subject")};
-    for (char letter = 'A'; letter <= 'Z'; letter++) {
-        size_t at = find_column(csv, (const char[]){letter, '\0'});
+    for (int i = 0; i < CHOICES_MAX; i++) {
+        size_t at = find_column(csv, (const char[]){(char)('A' + i), '\0'});
         if (at == csv->count)
             break;
         out->choices[out->choice_count++] = at;
@@ -239,7 +239,7 @@ enum qm_status qm_examples_read_csv(const struct qm_examples_line *line, const s
     char subject[256];
     const char *letters[CHOICES_MAX];
     struct qm_csv csv = {0};
-    struct columns columns;
+    struct columns columns = {0};
     struct text shots = {0};
     uint32_t shot_count = 0;
     bool is_heading = false;
