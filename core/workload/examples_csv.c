@@ -153,7 +153,7 @@ static enum qm_status add_question(struct text *text, const struct qm_csv *csv, 
 static enum qm_status read_shots(const struct qm_examples_csv *file, struct text *out, uint32_t *count)
 {
     struct qm_csv csv;
-    struct columns columns;
+    struct columns columns = {0};
     bool is_heading = false;
     enum qm_status status = QM_OK;
     QM_GUARD(qm_csv_begin(file->shots_name, file->shots, file->shots_bytes, &csv));
