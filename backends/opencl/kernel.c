@@ -145,10 +145,11 @@ done:
     return program;
 }
 
-// The driver's binary, with room for the cache's header before it; NULL where the driver has none.
-static unsigned char *get_binary(cl_program program, size_t *binary_bytes)
+// The driver's binary, with room for the cache's header before it; NULL, and "undisclosed", where the driver has none.
+static unsigned char *get_binary(cl_program program, size_t *binary_bytes, char hash[QM_HASH_TEXT_BYTES])
 {
     *binary_bytes = 0;
+    snprintf(hash, QM_HASH_TEXT_BYTES, "undisclosed");
     if (cl.GetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof(*binary_bytes), binary_bytes, NULL) != CL_SUCCESS ||
         *binary_bytes == 0)
         return NULL;
@@ -156,10 +157,12 @@ static unsigned char *get_binary(cl_program program, size_t *binary_bytes)
     if (bytes == NULL)
         return NULL;
     unsigned char *binary = bytes + CACHE_HEADER_BYTES;
-    if (cl.GetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof(binary), &binary, NULL) == CL_SUCCESS)
-        return bytes;
-    free(bytes);
-    return NULL;
+    if (cl.GetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof(binary), &binary, NULL) != CL_SUCCESS) {
+        free(bytes);
+        return NULL;
+    }
+    qm_hash_bytes(binary, *binary_bytes, hash);
+    return bytes;
 }
 
 // A cache that cannot be written costs time, not results: said under --debug only.
@@ -192,14 +195,13 @@ static enum qm_status load_or_build(struct opencl_device *device, const struct q
         cl.CreateProgramWithSource(device->context, 1, (const char **)(uintptr_t)&variant->opencl_source, NULL, &error);
     QM_TRY(opencl_check(error, "cl.CreateProgramWithSource", __FILE__, __LINE__));
     QM_TRY(build(device, variant, kernel->program, options));
-    // Taken now: some drivers add to their binary what later runs compile.
-    size_t binary_bytes;
-    unsigned char *bytes = get_binary(kernel->program, &binary_bytes);
-    snprintf(kernel->binary_hash, sizeof(kernel->binary_hash), "undisclosed");
-    if (bytes == NULL)
+    // Asking for the binary may cost as much as compiling: PoCL then compiles each kernel once more, for workgroups of any
+    // size. Where a cache wants it, it is taken now, for some drivers add to it what later runs compile.
+    if (device->cache_dir == NULL)
         return QM_OK;
-    qm_hash_bytes(bytes + CACHE_HEADER_BYTES, binary_bytes, kernel->binary_hash);
-    if (device->cache_dir != NULL)
+    size_t binary_bytes;
+    unsigned char *bytes = get_binary(kernel->program, &binary_bytes, kernel->binary_hash);
+    if (bytes != NULL)
         store(device, path, bytes, binary_bytes, kernel->binary_hash);
     free(bytes);
     return QM_OK;
@@ -299,8 +301,12 @@ void opencl_kernel_destroy(struct qm_device *handle, struct qm_kernel **kernel)
 
 void opencl_kernel_binary_hash(struct qm_device *device, const struct qm_kernel *kernel, char text[65])
 {
+    size_t binary_bytes;
     (void)device;
-    memcpy(text, kernel->binary_hash, QM_HASH_TEXT_BYTES);
+    if (kernel->binary_hash[0] != '\0')
+        memcpy(text, kernel->binary_hash, QM_HASH_TEXT_BYTES);
+    else // without a cache nobody asked before
+        free(get_binary(kernel->program, &binary_bytes, text));
 }
 
 void opencl_kernel_statistics(struct qm_device *handle, const struct qm_kernel *kernel,

@@ -117,7 +117,7 @@ struct qm_kernel {
     uint32_t workgroup[3];
     uint32_t binding_count;
     uint32_t parameter_count;
-    char binary_hash[QM_HASH_TEXT_BYTES]; // or "undisclosed"
+    char binary_hash[QM_HASH_TEXT_BYTES]; // or "undisclosed"; "" until a cache or somebody asks for it
 };
 
 static inline struct opencl_device *opencl_device_of(struct qm_device *device)
