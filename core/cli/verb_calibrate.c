@@ -211,8 +211,8 @@ int qm_verb_calibrate(int argc, char **argv)
     const struct qm_option options[] = {
         {"profile", QM_OPTION_TEXT, &profile, "NAME|FILE", "whose schemes and calibration set; quick if not given"},
         {"scheme", QM_OPTION_TEXT, &schemes, "LIST", "only these schemes, and the baseline, with commas between"},
-        {"model", QM_OPTION_TEXT, &model, "NAME|DIR",
-         "built-in, built-in-outliers or a directory; the profile's if not given"},
+        {"model", QM_OPTION_TEXT, &model, "NAME|DIR|FILE",
+         "built-in, built-in-outliers, a directory or a GGUF file; the profile's if not given"},
         {"calib", QM_OPTION_TEXT, &calibration_file, "FILE", "calibrate on your own text or examples (.jsonl)"},
         {"out", QM_OPTION_TEXT, &directory, "DIR",
          "where artifacts are kept (in DIR/artifacts); the cache if not given"},

@@ -475,7 +475,7 @@ int qm_verb_model(int argc, char **argv)
     };
     const struct qm_command command = {
         .verb = "model",
-        .operands = "NAME|DIR",
+        .operands = "NAME|DIR|FILE",
         .operands_min = 1,
         .operands_max = 1,
         .meaning = "Say what a model is, what each scheme needs on each device here, and how long a run takes.",
