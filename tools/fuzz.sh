@@ -44,7 +44,7 @@ readers() { # readers TARGET: the files that it is to cover; none: no least cove
     config) echo core/model/config_read.c core/model/model_config.c core/model/end_tokens.c ;;
     weights_index) echo core/model/weights_index.c ;;
     quantization_config) echo core/model/quantization_config.c core/model/quantized_sets.c core/model/quantized_values.c ;;
-    gguf) echo core/model/gguf.c ;;
+    gguf) echo core/model/gguf.c core/model/gguf_config.c core/model/gguf_model.c ;;
     gguf_vocabulary) echo core/text/tokenizer_gguf.c core/text/gguf_patterns.c ;;
     sentencepiece)
         echo core/text/protobuf.c core/text/tokenizer_sentencepiece.c core/text/tokenizer_pieces.c core/text/pieces.c \

@@ -8,9 +8,10 @@ files stay. OUT gets models.json, and stories260k.json if STORIES names the fold
 (docs/MODELS.md).
 
 models.json: small models whose weights are a hash of their tensor's name and their index, and the built-in model, each as
-float32 and in every type that qmark reads, as llama-quantize --pure makes it. Of each file: SHA-256 of the tensors' bytes, of
+float32 and in types that qmark reads (the first and the last in all), as llama-quantize --pure makes it. Of each file: SHA-256 of the tensors' bytes, of
 the floats that ggml's to_float makes of each tensor, logits and perplexity (dequantized), and the mean KL divergence from the
-float32 file's logits in each arithmetic. That `dequantized` is that is checked: the same file made float32 again must give
+float32 file's logits in each arithmetic. Where an MLP has GELU, ggml-cpu was built without GGML_GELU_FP16 (in ggml-cpu/vec.h), a
+table that rounds it to float16. That `dequantized` is that is checked: the same file made float32 again must give
 the same logits in `rounded`, where all products are then float32.
 
 stories260k.json: perplexities of the stories in the manner of llama-perplexity, and the divergence over the scored tokens.
@@ -27,7 +28,7 @@ import sys
 TYPES = ["Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q5_K", "Q6_K", "F16", "BF16"]
 BUILT_IN, WINDOWS, WINDOW_TOKENS = "models/qmark-3m", 2, 256
 SOURCE = ("llama.cpp v0.5.0 (ggml 0.25.1), gcc 12.2, x86-64 with AVX2, OpenBLAS 0.3.21; tools/llama_logits.c, "
-          "tools/llama_cpp_evidence.py")
+          "tools/llama_cpp_evidence.py; models with GELU: ggml-cpu without GGML_GELU_FP16")
 AGREE = 5e-4  # of logits, as the check of the arithmetic; activations rounded to 8 bits move them by 1e-2 and more
 RANDOM = [
     {"architecture": "llama", "hidden": 256, "inner": 512, "heads": 4, "keys": 2, "width": 64, "tied": False,
@@ -36,7 +37,26 @@ RANDOM = [
      "theta": 10000.0, "epsilon": 1e-6, "types": ["Q8_0", "Q4_K", "BF16"]},
     {"architecture": "qwen3", "hidden": 256, "inner": 256, "heads": 4, "keys": 1, "width": 128, "tied": False,
      "theta": 1000000.0, "epsilon": 1e-6, "types": ["Q4_1", "Q6_K", "F16"]},
+    # Windows are narrower than the tokens, caps as low as scores and logits are; but llama.cpp passes over Phi-3's window.
+    {"architecture": "gemma", "hidden": 256, "inner": 256, "heads": 2, "keys": 1, "width": 256, "tied": True,
+     "epsilon": 1e-6, "types": ["Q4_0"]},
+    {"architecture": "gemma2", "hidden": 256, "inner": 512, "heads": 4, "keys": 2, "width": 64, "tied": True,
+     "epsilon": 1e-6, "types": ["Q8_0", "Q4_K"],
+     "more": {"attention.sliding_window": 11, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 1.5}},
+    {"architecture": "gemma3", "hidden": 256, "inner": 256, "heads": 2, "keys": 1, "width": 128, "tied": True,
+     "theta": 100000.0, "epsilon": 1e-6, "types": ["Q6_K", "Q4_K"],
+     "more": {"attention.sliding_window": 13, "attention.sliding_window_pattern": 2, "rope.freq_base_swa": 100.0,
+              "rope.scaling.type": "linear", "rope.scaling.factor": 4.0}},
+    {"architecture": "phi3", "hidden": 256, "inner": 512, "heads": 4, "keys": 2, "width": 64, "tied": False,
+     "theta": 10000.0, "epsilon": 1e-5, "types": ["Q8_0", "Q4_K"], "more": {"attention.sliding_window": 64}},
+    {"architecture": "olmo2", "hidden": 256, "inner": 256, "heads": 4, "keys": 2, "width": 64, "tied": False,
+     "theta": 500000.0, "epsilon": 1e-6, "types": ["Q4_0"]},
+    {"architecture": "gpt2", "hidden": 256, "inner": 512, "heads": 4, "keys": 4, "width": 64, "tied": True,
+     "epsilon": 1e-5, "types": ["Q8_0", "Q4_K"]},
+    {"architecture": "starcoder2", "hidden": 256, "inner": 256, "heads": 4, "keys": 2, "width": 64, "tied": True,
+     "theta": 100000.0, "epsilon": 1e-5, "types": ["Q5_K"]},
 ]
+NORMS_BEHIND, LAYER_NORM = ("gemma2", "gemma3", "olmo2"), ("gpt2", "starcoder2")
 LAYERS, VOCABULARY, CONTEXT, TOKENS = 2, 96, 128, 40
 POSITIONS = [0, 1, 20, 39]
 
@@ -194,31 +214,59 @@ def file_facts(program, path, work):
 
 def tensor_list(m):
     queries, keys, gguf = m["heads"] * m["width"], m["keys"] * m["width"], m["architecture"]
-    out = [("token_embd.weight", m.get("vocabulary", VOCABULARY), m["hidden"])]
+    hidden, inner, vocabulary_size = m["hidden"], m["inner"], m.get("vocabulary", VOCABULARY)
+    biased, out = gguf in LAYER_NORM, [("token_embd.weight", vocabulary_size, hidden)]
+
+    def norm(name):
+        return [(name + ".weight", 0, hidden)] + ([(name + ".bias", 0, hidden)] if biased else [])
+
+    def linear(name, rows, columns, with_bias):
+        return [(name + ".weight", rows, columns)] + ([(name + ".bias", 0, rows)] if with_bias else [])
+
+    if gguf == "gpt2":
+        out.append(("position_embd.weight", m.get("context", CONTEXT), hidden))
     for i in range(m.get("layers", LAYERS)):
         b = "blk.%d." % i
-        out += [(b + "attn_norm.weight", 0, m["hidden"]), (b + "attn_q.weight", queries, m["hidden"]),
-                (b + "attn_k.weight", keys, m["hidden"]), (b + "attn_v.weight", keys, m["hidden"])]
-        if gguf == "qwen2":
-            out += [(b + "attn_q.bias", 0, queries), (b + "attn_k.bias", 0, keys), (b + "attn_v.bias", 0, keys)]
-        if gguf == "qwen3":
+        if gguf != "olmo2":
+            out += norm(b + "attn_norm")
+        if gguf in ("phi3", "gpt2"):
+            out += linear(b + "attn_qkv", queries + 2 * keys, hidden, biased)
+        else:
+            with_bias = biased or gguf == "qwen2"
+            out += (linear(b + "attn_q", queries, hidden, with_bias) + linear(b + "attn_k", keys, hidden, with_bias) +
+                    linear(b + "attn_v", keys, hidden, with_bias))
+        if gguf in ("qwen3", "gemma3"):
             out += [(b + "attn_q_norm.weight", 0, m["width"]), (b + "attn_k_norm.weight", 0, m["width"])]
-        out += [(b + "attn_output.weight", m["hidden"], queries), (b + "ffn_norm.weight", 0, m["hidden"]),
-                (b + "ffn_gate.weight", m["inner"], m["hidden"]), (b + "ffn_up.weight", m["inner"], m["hidden"]),
-                (b + "ffn_down.weight", m["hidden"], m["inner"])]
-    out.append(("output_norm.weight", 0, m["hidden"]))
-    return out if m["tied"] else out + [("output.weight", m.get("vocabulary", VOCABULARY), m["hidden"])]
+        if gguf == "olmo2":
+            out += [(b + "attn_q_norm.weight", 0, queries), (b + "attn_k_norm.weight", 0, keys)]
+        out += linear(b + "attn_output", hidden, queries, biased)
+        if gguf in NORMS_BEHIND:
+            out += norm(b + "post_attention_norm") + norm(b + "post_ffw_norm")
+        if gguf != "olmo2":
+            out += norm(b + "ffn_norm")
+        if gguf not in ("phi3", "gpt2", "starcoder2"):
+            out += linear(b + "ffn_gate", inner, hidden, False)
+        out += linear(b + "ffn_up", 2 * inner if gguf == "phi3" else inner, hidden, biased)
+        out += linear(b + "ffn_down", hidden, inner, biased)
+    out += norm("output_norm")
+    return out if m["tied"] else out + [("output.weight", vocabulary_size, hidden)]
 
 
 def metadata(m):
-    a = m["architecture"] + "."
-    return {"general.architecture": m["architecture"], "tokenizer.ggml.model": "none",
-            a + "vocab_size": m.get("vocabulary", VOCABULARY), a + "context_length": m.get("context", CONTEXT),
-            a + "embedding_length": m["hidden"], a + "feed_forward_length": m["inner"],
-            a + "block_count": m.get("layers", LAYERS), a + "attention.head_count": m["heads"],
-            a + "attention.head_count_kv": m["keys"], a + "attention.key_length": m["width"],
-            a + "attention.value_length": m["width"], a + "rope.dimension_count": m["width"],
-            a + "rope.freq_base": m["theta"], a + "attention.layer_norm_rms_epsilon": m["epsilon"]}
+    """As convert_hf_to_gguf.py writes it: some keys are left out of some architectures."""
+    gguf = m["architecture"]
+    a = gguf + "."
+    out = {"general.architecture": gguf, "tokenizer.ggml.model": "none",
+           a + "vocab_size": m.get("vocabulary", VOCABULARY), a + "context_length": m.get("context", CONTEXT),
+           a + "embedding_length": m["hidden"], a + "feed_forward_length": m["inner"],
+           a + "block_count": m.get("layers", LAYERS), a + "attention.head_count": m["heads"],
+           a + "attention.head_count_kv": m["keys"]}
+    if gguf not in ("phi3", "gpt2", "olmo2", "starcoder2"):
+        out.update({a + "attention.key_length": m["width"], a + "attention.value_length": m["width"]})
+    if "theta" in m:
+        out.update({a + "rope.dimension_count": m["width"], a + "rope.freq_base": m["theta"]})
+    out[a + "attention.layer_norm_%sepsilon" % ("" if gguf in LAYER_NORM else "rms_")] = m["epsilon"]
+    return {**out, **{a + key: value for key, value in m.get("more", {}).items()}}
 
 
 NAMES = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head",

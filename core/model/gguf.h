@@ -78,6 +78,7 @@ struct qm_gguf_tensor {
     uint64_t bytes;
     const uint8_t *data; // aligned as the file says
     uint32_t part;       // the file that it is in; 0: the first, or the only one (gguf_parts.h)
+    uint64_t first;      // of a part of a tensor, the number of its first value; else 0 (qm_gguf_weight_find)
 };
 
 struct qm_gguf {

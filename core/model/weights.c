@@ -314,9 +314,10 @@ static enum qm_status decode_blocks(struct conversion *all)
     if (atomic_load(&all->is_out_of_memory))
         return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a row of '%s'", entry->shard->file, entry->gguf->name);
     size_t bad = atomic_load(&all->bad);
-    return bad == all->count ? QM_OK
-                             : QM_FAIL(QM_INVALID, "%s: tensor '%s': value %zu is not finite; every weight must be",
-                                       entry->shard->file, entry->gguf->name, all->first + bad);
+    return bad == all->count
+               ? QM_OK
+               : QM_FAIL(QM_INVALID, "%s: tensor '%s': value %zu is not finite; every weight must be",
+                         entry->shard->file, entry->gguf->name, (size_t)entry->gguf->first + all->first + bad);
 }
 
 enum qm_status qm_weights_check_dtype(const struct qm_weights_entry *entry)

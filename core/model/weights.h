@@ -53,7 +53,7 @@ struct qm_weights {
     uint64_t bytes;                          // of all tensors' data
     struct qm_gguf *gguf;                    // of a GGUF file, else NULL
     struct qm_quantized_sets *quantized;     // of quantized weights (qm_quantized_group), else NULL
-    void *arranged_tensors, *arranged_names; // what entries point into, after qm_weights_arrange
+    void *arranged_tensors, *arranged_names; // what entries point into, of a GGUF file or after qm_weights_arrange
 };
 
 // Opens the directory's weights. *out is zeroed on failure. QM_INVALID for what is wrong with the files and for another

@@ -22,20 +22,22 @@ bool qm_weights_is_gguf(const char *path)
     return is_gguf;
 }
 
-static void list_tensors(const struct qm_model_config *config, struct qm_weights *out)
+// `parts` has room for every weight's tensor.
+static enum qm_status list_tensors(const struct qm_model_config *config, struct qm_weights *out,
+                                   struct qm_gguf_tensor *parts)
 {
     struct qm_tensors *shard = &out->shards[0];
     char(*names)[NAME_BYTES] = shard->texts;
     for (size_t i = 0; i < qm_weight_count(config); ++i) {
         enum qm_role role;
         uint32_t layer;
-        char name[QM_GGUF_NAME_BYTES], plain[QM_WEIGHT_NAME_BYTES];
+        char plain[QM_WEIGHT_NAME_BYTES];
         qm_weight_at(config, i, &role, &layer);
         if (role == QM_ROLE_HEAD && config->tied_head)
             continue;
-        qm_gguf_weight_name(role, layer, name);
-        const struct qm_gguf_tensor *from = qm_gguf_find_tensor(out->gguf, name); // there: it was checked
+        struct qm_gguf_tensor *from = &parts[shard->count];
         struct qm_tensor *tensor = &shard->tensors[shard->count];
+        QM_TRY(qm_gguf_weight_find(out->gguf, config, role, layer, from, NULL));
         qm_role_weight_name(role, layer, plain);
         snprintf(names[shard->count], NAME_BYTES, "%s%s", plain, qm_role_name_ending(role));
         *tensor = (struct qm_tensor){
@@ -50,6 +52,7 @@ static void list_tensors(const struct qm_model_config *config, struct qm_weights
         ++shard->count;
     }
     (void)qm_weights_sort(out->entries, out->count); // names of roles: there are no two of one
+    return QM_OK;
 }
 
 enum qm_status qm_weights_open_gguf(const char *path, struct qm_weights *out)
@@ -81,9 +84,10 @@ enum qm_status qm_weights_open_gguf(const char *path, struct qm_weights *out)
             QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory to read it", path));
     }
     out->entries = calloc(count + 1, sizeof(*out->entries));
-    if (!shard->tensors || !shard->texts || !out->entries)
+    out->arranged_tensors = calloc(count, sizeof(struct qm_gguf_tensor));
+    if (!shard->tensors || !shard->texts || !out->entries || !out->arranged_tensors)
         QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for a list of %zu tensors", path, count));
-    list_tensors(&config, out);
+    QM_GUARD(list_tensors(&config, out, out->arranged_tensors));
 done:
     if (status != QM_OK)
         qm_weights_close(out);

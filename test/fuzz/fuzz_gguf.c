@@ -1,6 +1,7 @@
 // libFuzzer target: whatever the bytes, the reader refuses them with one line or gives values and tensors that can be read to
-// the end.
+// the end; so do the readers of a model's configuration, and of its weights, where they are parts of tensors.
 #include "model/gguf.h"
+#include "model/gguf_model.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +14,42 @@ static void require(bool condition)
         abort();
 }
 
+static void require_line(void)
+{
+    require(strncmp(qm_error_text(), "fuzz: ", 6) == 0 && !strchr(qm_error_text(), '\n'));
+}
+
+static size_t read_model(const struct qm_gguf *gguf)
+{
+    struct qm_model_config config;
+    size_t sum = 0;
+    if (qm_gguf_model_config(gguf, &config) != QM_OK || qm_gguf_model_check(gguf, &config) != QM_OK) {
+        require_line();
+        return 0;
+    }
+    for (size_t i = 0; i < qm_weight_count(&config); ++i) {
+        enum qm_role role;
+        uint32_t layer;
+        struct qm_gguf_tensor tensor;
+        size_t index = 0;
+        qm_weight_at(&config, i, &role, &layer);
+        if (role == QM_ROLE_HEAD && config.tied_head)
+            continue;
+        require(qm_gguf_weight_find(gguf, &config, role, layer, &tensor, &index) == QM_OK);
+        const struct qm_gguf_tensor *whole = &gguf->tensors[index];
+        require(tensor.data >= whole->data && tensor.data + tensor.bytes <= whole->data + whole->bytes);
+        for (uint64_t b = 0; b < tensor.bytes; ++b)
+            sum += tensor.data[b];
+    }
+    return sum;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct qm_gguf gguf;
     volatile size_t sum = 0;
     if (qm_gguf_view(data, size, "fuzz", &gguf) != QM_OK) {
-        require(strncmp(qm_error_text(), "fuzz: ", 6) == 0 && !strchr(qm_error_text(), '\n'));
+        require_line();
         require(!gguf.values && !gguf.tensors);
         return 0;
     }
@@ -52,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (uint64_t b = 0; b < tensor->bytes; ++b)
             sum += tensor->data[b];
     }
+    sum += read_model(&gguf);
     qm_gguf_close(&gguf);
     return 0;
 }
