@@ -14,13 +14,9 @@
 #include "quant/artifact.h"
 #include "test/own_runs.h"
 
-#include "test/quantized_writer.h"
+#include "test/quantized_model.h"
 
 #define GPTQ(bits, size, more) "{\"quant_method\":\"gptq\",\"bits\":" bits ",\"group_size\":" size more "}"
-#define COMPRESSED(form, weights)                                                                                      \
-    "{\"quant_method\":\"compressed-tensors\",\"format\":\"" form                                                      \
-    "\",\"config_groups\":{\"group_0\":{\"weights\":{" weights                                                         \
-    "},\"targets\":[\"Linear\"]}},\"ignore\":[\"lm_head\"]}"
 
 static const struct {
     struct quantized_kind kind;
@@ -152,48 +148,12 @@ static void test_beyond(void **state)
     }
 }
 
-// ---- Models -----------------------------------------------------------------------------------------------------------
-
-static struct qm_model *make(const struct kind *of, const struct quantized_kind *kind)
-{
-    static struct quantized_file file;
-    struct qm_random random;
-    struct qm_model_config config;
-    qm_random_seed(&random, 17, 0);
-    write_quantized_config(of, kind, 96, &config);
-    for (size_t i = 0; i < qm_weight_count(&config); ++i) {
-        enum qm_role role;
-        uint32_t layer, rows, columns;
-        char name[QM_WEIGHT_NAME_BYTES];
-        qm_weight_at(&config, i, &role, &layer);
-        qm_role_weight_name(role, layer, name);
-        qm_role_own_shape(&config, role, &rows, &columns);
-        size_t count = (size_t)rows * columns;
-        if (qm_role_is_linear(role) && role != QM_ROLE_HEAD) {
-            float *values = malloc(count * sizeof(*values));
-            add_quantized(&file, kind, name, rows, columns, &random, values);
-            free(values);
-        } else {
-            bool is_vector = qm_role_is_vector(role);
-            uint16_t *data = add_tensor(&file, name, qm_role_name_ending(role), QM_DTYPE_F16, is_vector ? 1 : 2,
-                                        is_vector ? columns : rows, columns);
-            for (size_t v = 0; v < count; ++v)
-                data[v] =
-                    qm_half_from_float(((float)qm_random_unit(&random) - 0.5f) * 0.5f + (is_vector ? 1.0f : 0.0f));
-        }
-    }
-    write_file(&file);
-    struct qm_model *model = NULL;
-    CHECK(qm_model_load(directory, 32, &model));
-    return model;
-}
-
 // Artifacts are made, kept and read again, with the formats of the file, be they what the program makes of it.
 static void test_artifacts(void **state)
 {
     (void)state;
     for (size_t k = 0; k < KINDS; ++k) {
-        struct qm_model *model = make(&shape, &kinds[k].kind);
+        struct qm_model *model = make_quantized(&shape, &kinds[k].kind, NULL);
         assert_non_null(model->own);
         struct qm_artifact *artifact = build(model, "file"), *again = NULL;
         for (size_t i = 0; i < artifact->tensor_count; ++i) {
@@ -222,7 +182,7 @@ static void test_devices(void **state)
         if (format != QM_WEIGHT_W4G128 && format != QM_WEIGHT_W4ZG128 && format != QM_WEIGHT_W8 &&
             format != QM_WEIGHT_W8G64 && format != QM_WEIGHT_W2G64)
             continue;
-        struct qm_model *model = make(&square, &kinds[k].kind);
+        struct qm_model *model = make_quantized(&square, &kinds[k].kind, NULL);
         check_own_on_devices(model, kinds[k].kind.label, 0.2, 2e-2, true);
         qm_model_destroy(&model);
     }

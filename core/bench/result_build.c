@@ -377,6 +377,12 @@ struct qm_node *qm_result_add_scheme(struct qm_node *list, const struct qm_resul
     qm_node_set_text(row, "identity", identity);
     if (scheme->scheme->own)
         qm_node_set_text(row, "formats_sha256", scheme->scheme->own->sha256);
+    if (scheme->scheme->own && !scheme->scheme->is_own_floats) {
+        char activations[QM_OWN_ACTIVATIONS_NAME_BYTES];
+        qm_own_activations_name(scheme->scheme->own, activations);
+        if (activations[0])
+            qm_node_set_text(row, "formats_activations", activations);
+    }
     qm_node_set_text(row, "status", parts->status);
     if (!scheme->is_ok)
         qm_node_set_text(row, "reason", parts->reason[0] ? parts->reason : "undisclosed");
@@ -388,7 +394,7 @@ struct qm_node *qm_result_add_scheme(struct qm_node *list, const struct qm_resul
         qm_node_set_text(row, "artifact", "absent");
     }
     struct qm_node *disclosure = qm_node_add_mapping(row, "disclosure");
-    qm_disclosure_add_precision(disclosure, scheme->scheme, parts->artifact);
+    qm_disclosure_add_precision(disclosure, scheme->scheme, parts->artifact, &parts->sets);
     qm_disclosure_add_calibration(disclosure, scheme->scheme, parts->artifact, &parts->sets);
     add_evaluation_set(disclosure, parts->raw->evaluation);
     add_tool_chain(disclosure, parts);

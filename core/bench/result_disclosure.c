@@ -36,17 +36,21 @@ static void add_own_format(struct qm_node *precision)
 static const char *arithmetic_of(const struct qm_scheme *scheme)
 {
     bool is_integer = scheme->activations == QM_ACTIVATION_A8 || scheme->activations == QM_ACTIVATION_A4;
-    return is_integer
-               ? "products of integers, sums int32 within a scale's block, float32 across blocks; the rest of the "
-                 "model float32"
-               : "products and sums float32 (multiply-adds may contract); the rest of the model float32";
+    return is_integer ? scheme->is_own ? "where activations are integers: products of integers, sums int32 within a "
+                                         "scale's block, float32 "
+                                         "across blocks; elsewhere products and sums float32, as the rest of the model"
+                                       : "products of integers, sums int32 within a scale's block, float32 across "
+                                         "blocks; the rest of the "
+                                         "model float32"
+                      : "products and sums float32 (multiply-adds may contract); the rest of the model float32";
 }
 
 // ---- Tensors -------------------------------------------------------------------------------------------------------
 
 static bool is_same_kind(const struct qm_artifact_tensor *a, const struct qm_artifact_tensor *b)
 {
-    return a->format == b->format && a->activations == b->activations && a->bound == b->bound;
+    return a->format == b->format && a->activations == b->activations && a->bound == b->bound &&
+           !a->activation_scale_count == !b->activation_scale_count;
 }
 
 // Adds ", down_proj" where all layers have the kind, else ", layers.0.mlp.down_proj" for each that does. Such names are
@@ -104,7 +108,8 @@ static void add_tensor_rows(struct qm_node *tensors, const struct qm_artifact *a
         qm_node_set_text(row, "weights", qm_weight_format_info(kind->format)->title);
         qm_node_set_u64(row, "group_size", qm_weight_format_info(kind->format)->group_size);
         if (qm_role_is_linear(kind->role))
-            qm_node_set_text(row, "activations", qm_activation_format_info(kind->activations)->title);
+            qm_node_set_textf(row, "activations", "%s%s", qm_activation_format_info(kind->activations)->title,
+                              artifact->scheme.is_own && kind->activation_scale_count > 0 ? ", static" : "");
         qm_node_set_text(row, "bound", qm_bound_name(kind->bound));
         if (qm_weight_codec(kind->format)->scale != QM_SCALE_NONE && scale_max > 0) {
             qm_node_set_double(row, "scale_min", scale_min);
@@ -119,8 +124,33 @@ static void add_tensor_rows(struct qm_node *tensors, const struct qm_artifact *a
     }
 }
 
+// Which inputs are what; of scheme `file` whether that is what the file's own program does.
+static void add_inputs(struct qm_node *tensors, const struct qm_scheme *scheme, const struct qm_disclosed_sets *sets)
+{
+    const struct qm_format_info *activations = qm_activation_format_info(scheme->activations);
+    const char *told = scheme->is_own ? qm_node_text_at(sets->quantization, "activations", "none") : "none";
+    char which[320] = "";
+    if (scheme->is_own && !activations->is_float)
+        snprintf(which, sizeof(which),
+                 "inputs of linear layers %s%s where the file's own program has them so, else floats",
+                 activations->title, scheme->own && scheme->own->is_static ? ", static scale per tensor," : "");
+    else if (strcmp(told, "none") != 0)
+        snprintf(which, sizeof(which), "inputs of all linear layers %s, other than the file's own program: %.160s",
+                 activations->title, told);
+    else
+        snprintf(which, sizeof(which), "inputs of all linear layers %s", activations->title);
+    char scales[64] = "";
+    if (scheme->is_static && scheme->activation_group > 0)
+        snprintf(scales, sizeof(scales), ", static scales per %u channels", scheme->activation_group);
+    else if (scheme->is_static)
+        snprintf(scales, sizeof(scales), ", static scale per tensor");
+    qm_node_set_textf(tensors, "activations",
+                      "%s%s%s; residual stream, norms, rotary embedding, softmax and SwiGLU float32", which, scales,
+                      scheme->override_count > 0 ? " but for those under formats" : "");
+}
+
 void qm_disclosure_add_precision(struct qm_node *disclosure, const struct qm_scheme *scheme,
-                                 const struct qm_artifact *artifact)
+                                 const struct qm_artifact *artifact, const struct qm_disclosed_sets *sets)
 {
     const struct qm_format_info *weights = qm_weight_format_info(scheme->weights);
     const struct qm_format_info *activations = qm_activation_format_info(scheme->activations);
@@ -142,16 +172,7 @@ void qm_disclosure_add_precision(struct qm_node *disclosure, const struct qm_sch
         qm_node_set_textf(tensors, "weights", "all linear layers and lm_head %s%s; embedding %s; norm gains float32",
                           weights->title, scheme->override_count > 0 ? " but for those under formats" : "",
                           scheme->weights == QM_WEIGHT_F32 ? "float32" : "float16");
-    char scales[64] = "";
-    if (scheme->is_static && scheme->activation_group > 0)
-        snprintf(scales, sizeof(scales), ", static scales per %u channels", scheme->activation_group);
-    else if (scheme->is_static)
-        snprintf(scales, sizeof(scales), ", static scale per tensor");
-    qm_node_set_textf(
-        tensors, "activations",
-        "inputs of all linear layers %s%s%s; residual stream, norms, rotary embedding, softmax and SwiGLU "
-        "float32",
-        activations->title, scales, scheme->override_count > 0 ? " but for those under formats" : "");
+    add_inputs(tensors, scheme, sets);
     char exact[96] = "";
     const char *cache_scales =
         qm_kv_calibrated_largest(scheme->kv) > 0 ? ", static scale for the keys and for the values of a layer" : "";

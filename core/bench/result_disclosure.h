@@ -14,9 +14,9 @@ struct qm_disclosed_sets {
 };
 
 // Adds `precision` and `tensors` to a disclosure. The artifact may be NULL, where it could not be made: then `tensors` has
-// no list. An outline (artifact.h) gives all but what was seen of errors and scales.
+// no list. An outline (artifact.h) gives all but what was seen of errors and scales. Of the sets `quantization` counts.
 void qm_disclosure_add_precision(struct qm_node *disclosure, const struct qm_scheme *scheme,
-                                 const struct qm_artifact *artifact);
+                                 const struct qm_artifact *artifact, const struct qm_disclosed_sets *sets);
 // Adds `calibration_set` and `calibration_method`; the artifact likewise.
 void qm_disclosure_add_calibration(struct qm_node *disclosure, const struct qm_scheme *scheme,
                                    const struct qm_artifact *artifact, const struct qm_disclosed_sets *sets);

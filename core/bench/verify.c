@@ -356,6 +356,11 @@ static void bind_schemes(struct qm_verify_state *state)
         if (!state->profile->schemes[s].is_own || !*hash)
             continue;
         snprintf(state->own[s].sha256, sizeof(state->own[s].sha256), "%s", hash);
+        const char *activations = qm_node_text_at(row, "formats_activations", "");
+        char path[64];
+        snprintf(path, sizeof(path), "schemes[%zu].formats_activations", s);
+        if (!qm_own_activations_find(activations, &state->own[s]))
+            qm_verify_differs(state, path, activations, "", "no kernel has such activations");
         qm_scheme_bind(&state->profile->schemes[s], &state->own[s]);
     }
 }

@@ -199,10 +199,12 @@ struct qm_model_view {
 QM_MUST_USE enum qm_status qm_model_view_open(const struct qm_model *model, size_t weight, struct qm_model_view *out);
 void qm_model_view_close(struct qm_model_view *view);
 
-// Codes and scales of a linear weight as the file has them, in the format model->own->of[weight] and with the shape of devices:
+// Codes and scales of a linear weight as the file has them, in the format model->own->of[weight].weights and with the shape of devices:
 // padded by whole groups of zeros. The caller has room for them (quant/format.h). QM_UNSUPPORTED, by tensor, where padding
 // would cut a group in two; QM_INVALID as qm_weights_own_rows.
 QM_MUST_USE enum qm_status qm_model_own_codes(const struct qm_model *model, size_t weight, void *codes, void *scales);
+// Of a weight whose activations are static (model->own->of[weight].is_static): the file's scale of them.
+QM_MUST_USE enum qm_status qm_model_own_activation_scale(const struct qm_model *model, size_t weight, float *scale);
 
 // A copy with values of its own, which may be changed (qm_model_values). A tied head is no longer tied in it: it has its
 // own values, config.tied_head is false and `parameters` counts them. Hash and variant are the original's; whoever

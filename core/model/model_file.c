@@ -1,6 +1,8 @@
 #include "model/model_file.h"
 
 #include "model/padding.h"
+#include "model/quantized_sets.h"
+#include "quant/calibrate.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -146,40 +148,87 @@ enum qm_status qm_model_file_read(const struct qm_weights *file, const struct qm
 
 // ---- Codes ----------------------------------------------------------------------------------------------------------
 
+// Weights that read one input read one conversion of it: where their files' scales differ, all of them take floats.
+static void join_static(const struct qm_model_config *config, const float *scales, struct qm_own_format *of)
+{
+    size_t count = qm_weight_count(config);
+    for (size_t a = 0; a < count; a++)
+        for (size_t b = 0; b < count; b++) {
+            enum qm_role role, other;
+            uint32_t layer, other_layer;
+            if (!of[a].is_static || scales[b] <= 0 || scales[a] == scales[b])
+                continue;
+            qm_weight_at(config, a, &role, &layer);
+            qm_weight_at(config, b, &other, &other_layer);
+            if (layer == other_layer && qm_input_of_role(role) == qm_input_of_role(other))
+                of[a] = (struct qm_own_format){of[a].weights, qm_own_activations(of[a].weights), false};
+        }
+}
+
+static enum qm_status list_own_formats(const struct qm_weights *file, const struct qm_model_config *config,
+                                       struct qm_own_format *of, float *scales, bool *is_quantized)
+{
+    for (size_t w = 0; w < qm_weight_count(config); w++) {
+        const struct qm_weights_entry *entry;
+        enum qm_role role;
+        uint32_t layer;
+        qm_weight_at(config, w, &role, &layer);
+        of[w] = (struct qm_own_format){.weights = QM_WEIGHT_FORMAT_COUNT};
+        if (!qm_role_is_linear(role))
+            continue;
+        QM_TRY(find(file, config, role_in_file(config, role), layer, &entry));
+        of[w].weights = qm_weights_own_format(entry);
+        of[w].activations = entry->quantized
+                                ? qm_quantized_own_activations(entry->quantized, of[w].weights, &of[w].is_static)
+                                : qm_own_activations(of[w].weights);
+        scales[w] = of[w].is_static ? qm_quantized_input_scale(entry->quantized) : 0;
+        *is_quantized = *is_quantized ||
+                        (of[w].weights < QM_WEIGHT_FORMAT_COUNT && !qm_weight_format_info(of[w].weights)->is_float);
+    }
+    join_static(config, scales, of);
+    return QM_OK;
+}
+
 enum qm_status qm_model_file_own_formats(const struct qm_weights *file, const struct qm_model_config *config,
                                          struct qm_own_formats **out)
 {
     size_t count = qm_weight_count(config);
     bool is_quantized = file->quantized != NULL; // also where its floats stand in for what no format has
     *out = NULL;
-    struct qm_own_formats *own = malloc(sizeof(*own) + count * sizeof(*own->of));
-    if (!own)
-        return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for the formats of %zu weights", file->file, count);
-    enum qm_weight_format *of = (enum qm_weight_format *)(void *)(own + 1);
-    for (size_t w = 0; w < count; w++) {
-        const struct qm_weights_entry *entry;
-        enum qm_role role;
-        uint32_t layer;
-        qm_weight_at(config, w, &role, &layer);
-        of[w] = QM_WEIGHT_FORMAT_COUNT;
-        if (!qm_role_is_linear(role))
-            continue;
-        enum qm_status status = find(file, config, role_in_file(config, role), layer, &entry);
-        if (status != QM_OK) {
-            free(own);
-            return status;
-        }
-        of[w] = qm_weights_own_format(entry);
-        is_quantized = is_quantized || (of[w] < QM_WEIGHT_FORMAT_COUNT && !qm_weight_format_info(of[w])->is_float);
+    struct qm_own_formats *own = calloc(1, sizeof(*own) + count * sizeof(*own->of));
+    float *scales = calloc(count + 1, sizeof(*scales));
+    enum qm_status status =
+        own && scales ? QM_OK
+                      : QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for the formats of %zu weights", file->file, count);
+    if (status == QM_OK) {
+        struct qm_own_format *of = (struct qm_own_format *)(void *)(own + 1);
+        status = list_own_formats(file, config, of, scales, &is_quantized);
+        if (status == QM_OK)
+            qm_own_formats_set(own, of, count);
     }
-    own->of = of;
-    own->count = count;
-    qm_own_formats_hash(of, count, own->sha256);
-    if (is_quantized)
+    free(scales);
+    if (status == QM_OK && is_quantized)
         *out = own;
     else
         free(own);
-    return QM_OK;
+    return status;
+}
+
+enum qm_status qm_model_file_own_activation_scale(const struct qm_weights *file, const struct qm_model_config *config,
+                                                  const struct qm_model_tensor *weight, float *scale)
+{
+    const struct qm_weights_entry *entry;
+    QM_TRY(find(file, config, role_in_file(config, weight->role), weight->layer, &entry));
+    *scale = entry->quantized ? qm_quantized_input_scale(entry->quantized) : 0;
+    if (*scale <= 0)
+        return QM_FAIL(QM_INVALID, "%s: tensor '%s': its activations have no scale any more; get the files again",
+                       file->file, weight->name);
+    return qm_file_map_check(&entry->shard->map, entry->shard->file);
+}
+
+enum qm_status qm_model_own_activation_scale(const struct qm_model *model, size_t weight, float *scale)
+{
+    return qm_model_file_own_activation_scale(model->file, &model->config, &model->tensors[weight], scale);
 }
 
 enum qm_status qm_model_file_own_codes(const struct qm_weights *file, const struct qm_model_config *config,

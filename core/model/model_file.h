@@ -18,6 +18,10 @@ QM_MUST_USE enum qm_status qm_model_file_read(const struct qm_weights *file, con
 // One piece of memory: free() it.
 QM_MUST_USE enum qm_status qm_model_file_own_formats(const struct qm_weights *file,
                                                      const struct qm_model_config *config, struct qm_own_formats **out);
+// What qm_model_own_activation_scale gives.
+QM_MUST_USE enum qm_status qm_model_file_own_activation_scale(const struct qm_weights *file,
+                                                              const struct qm_model_config *config,
+                                                              const struct qm_model_tensor *weight, float *scale);
 // What qm_model_own_codes gives, in a format that qm_model_file_own_formats gave.
 QM_MUST_USE enum qm_status qm_model_file_own_codes(const struct qm_weights *file, const struct qm_model_config *config,
                                                    const struct qm_model_tensor *weight, void *codes, void *scales);

@@ -230,12 +230,16 @@ static enum qm_status read_fp8(const struct reader *reader, struct qm_quantizati
         QM_TRY(read_block(reader, "weight_block_size", out));
     else
         out->is_per_tensor = true;
-    out->activations = QM_QUANTIZATION_ACTIVATIONS_OTHER;
+    bool is_static = scheme && strcmp(scheme, "static") == 0;
+    // Found when it runs: programs whose kernels can do it take a scale per token, the others one for all tokens.
+    out->activations = is_static                      ? QM_QUANTIZATION_ACTIVATIONS_E4M3_STATIC
+                       : scheme && out->is_per_tensor ? QM_QUANTIZATION_ACTIVATIONS_E4M3
+                                                      : QM_QUANTIZATION_ACTIVATIONS_OTHER;
     snprintf(out->activations_text, sizeof(out->activations_text), "E4M3FN, %s",
-             !scheme                         ? "how is not told"
-             : strcmp(scheme, "static") == 0 ? "one scale per tensor, static"
-             : out->is_per_tensor            ? "one scale per tensor or token, dynamic"
-                                             : "one scale per token and block of inputs, dynamic");
+             !scheme              ? "how is not told"
+             : is_static          ? "one scale per tensor, static"
+             : out->is_per_tensor ? "one scale per token, or per tensor, dynamic"
+                                  : "one scale per token and block of inputs, dynamic");
     snprintf(out->format, sizeof(out->format), "e4m3");
     return QM_OK;
 }
@@ -312,10 +316,14 @@ static enum qm_status read_activations(const struct reader *reader, struct qm_qu
     is_dynamic = json_is_true(dynamic);
     describe(get(reader, "num_bits"), bits, sizeof(bits));
     bool is_float = type && strcmp(type, "float") == 0, is_token = strategy && strcmp(strategy, "token") == 0;
-    bool is_plain = is_symmetric && is_dynamic && is_token && strcmp(bits, "8") == 0;
-    out->activations = !is_plain  ? QM_QUANTIZATION_ACTIVATIONS_OTHER
-                       : is_float ? QM_QUANTIZATION_ACTIVATIONS_E4M3
-                                  : QM_QUANTIZATION_ACTIVATIONS_INT8;
+    bool is_static = !dynamic || json_is_false(dynamic), is_tensor = !strategy || strcmp(strategy, "tensor") == 0;
+    bool is_plain = is_symmetric && strcmp(bits, "8") == 0;
+    if (is_plain && is_dynamic && is_token)
+        out->activations = is_float ? QM_QUANTIZATION_ACTIVATIONS_E4M3 : QM_QUANTIZATION_ACTIVATIONS_INT8;
+    else if (is_plain && is_static && is_tensor)
+        out->activations = is_float ? QM_QUANTIZATION_ACTIVATIONS_E4M3_STATIC : QM_QUANTIZATION_ACTIVATIONS_INT8_STATIC;
+    else
+        out->activations = QM_QUANTIZATION_ACTIVATIONS_OTHER;
     char words[QM_QUANTIZATION_WORDS_BYTES];
     snprintf(words, sizeof(words), "%.16s of %s bits, %s, per %.16s, %s", type ? type : "int", bits,
              is_symmetric ? "symmetric" : "asymmetric", strategy ? strategy : "tensor",

@@ -45,10 +45,12 @@ enum qm_quantization_packing {
 
 // What happens to activations where the file's own program runs the model.
 enum qm_quantization_activations {
-    QM_QUANTIZATION_ACTIVATIONS_FLOAT = 0, // nothing
-    QM_QUANTIZATION_ACTIVATIONS_INT8,      // symmetric, one scale per token, found when it runs
-    QM_QUANTIZATION_ACTIVATIONS_E4M3,      // likewise
-    QM_QUANTIZATION_ACTIVATIONS_OTHER,     // in words: `activations_text`
+    QM_QUANTIZATION_ACTIVATIONS_FLOAT = 0,   // nothing
+    QM_QUANTIZATION_ACTIVATIONS_INT8,        // symmetric, one scale per token, found when it runs
+    QM_QUANTIZATION_ACTIVATIONS_E4M3,        // likewise
+    QM_QUANTIZATION_ACTIVATIONS_INT8_STATIC, // symmetric, one scale for all of a tensor, which the files have
+    QM_QUANTIZATION_ACTIVATIONS_E4M3_STATIC, // likewise
+    QM_QUANTIZATION_ACTIVATIONS_OTHER,       // in words: `activations_text`
 };
 
 #define QM_QUANTIZATION_TEXT_MAX ((size_t)64 << 10) // bytes of the JSON text that is kept; a longer one is refused

@@ -89,6 +89,22 @@ enum qm_weight_format qm_quantized_own_format(const struct qm_quantized *set)
     return format == QM_WEIGHT_FORMAT_COUNT ? float_format(set) : format;
 }
 
+enum qm_activation_format qm_quantized_own_activations(const struct qm_quantized *set, enum qm_weight_format format,
+                                                       bool *is_static)
+{
+    bool is_int8 = set->activations == QM_QUANTIZATION_ACTIVATIONS_INT8 ||
+                   set->activations == QM_QUANTIZATION_ACTIVATIONS_INT8_STATIC;
+    bool is_e4m3 = set->activations == QM_QUANTIZATION_ACTIVATIONS_E4M3 ||
+                   set->activations == QM_QUANTIZATION_ACTIVATIONS_E4M3_STATIC;
+    enum qm_activation_format codes = is_int8 ? QM_ACTIVATION_A8 : QM_ACTIVATION_F8;
+    bool has_kernel = (is_int8 || is_e4m3) && qm_formats_multiply(format, codes);
+    *is_static = has_kernel && (set->activations == QM_QUANTIZATION_ACTIVATIONS_INT8_STATIC ||
+                                set->activations == QM_QUANTIZATION_ACTIVATIONS_E4M3_STATIC);
+    if (*is_static && qm_quantized_input_scale(set) <= 0)
+        has_kernel = *is_static = false;
+    return has_kernel ? codes : qm_own_activations(format);
+}
+
 struct moving {
     const struct qm_quantized *set;
     enum qm_weight_format format;

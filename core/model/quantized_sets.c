@@ -27,7 +27,7 @@ static const struct endings endings_of[] = {
 };
 
 // Of the activations, which are no weights.
-static const char *const passed_over[] = {".input_scale", ".input_zero_point"};
+static const char *const passed_over[] = {".input_zero_point"};
 
 struct grouping {
     struct qm_weights *weights;
@@ -229,13 +229,15 @@ static enum qm_status read_set(const struct grouping *grouping, const struct qm_
     *set = (struct qm_quantized){.packing = how->packing,
                                  .bits = how->bits,
                                  .is_zero_less_one = how->is_zero_less_one,
-                                 .is_rounded_to_type = how->is_rounded_to_type};
+                                 .is_rounded_to_type = how->is_rounded_to_type,
+                                 .activations = how->activations};
     set->codes = take(grouping, name, endings->codes);
     set->scales = take(grouping, name, endings->scales);
     if (!set->scales.tensor)
         set->scales = take(grouping, name, endings->other_scales);
     set->zeros = take(grouping, name, endings->zeros);
     set->group_of = take(grouping, name, endings->group_of);
+    set->input_scale = take(grouping, name, ".input_scale");
     const struct qm_quantized_part shape = take(grouping, name, endings->shape);
     for (size_t i = 0; i < sizeof(passed_over) / sizeof(passed_over[0]); i++)
         (void)take(grouping, name, passed_over[i]);

@@ -26,8 +26,10 @@
 // value = scale * (code - zero). The difference is exact; the product is rounded to the scale's type, as PyTorch does in those
 // programs' own decoding, but of fp8's it is a float32.
 //
-// What belongs to a set and says nothing of its values (NAME.input_scale, NAME.input_zero_point) is counted as read. A weight
-// that the program left as floats stays one. The set becomes one entry, NAME.weight of shape [N][K].
+//   of the last two     NAME.input_scale       F16, BF16 or F32, one value: static activations are codes times that
+//
+// What belongs to a set and says nothing of its values (NAME.input_scale of others, NAME.input_zero_point) is counted as read.
+// A weight that the program left as floats stays one. The set becomes one entry, NAME.weight of shape [N][K].
 #ifndef QM_MODEL_QUANTIZED_SETS_H
 #define QM_MODEL_QUANTIZED_SETS_H
 
@@ -48,7 +50,7 @@ struct qm_quantized_part {
 };
 
 struct qm_quantized {
-    struct qm_quantized_part codes, scales, zeros, group_of;
+    struct qm_quantized_part codes, scales, zeros, group_of, input_scale;
     enum qm_quantization_packing packing;
     uint32_t bits;
     uint32_t rows, columns; // N, K
@@ -58,6 +60,7 @@ struct qm_quantized {
         scale_group; // the scale of row r and group g is value r / row_block * scale_row + g * scale_group
     bool is_zero_less_one;
     bool is_rounded_to_type;
+    enum qm_quantization_activations activations; // of what is multiplied with it, where its own program does it
 };
 
 struct qm_quantized_sets {
@@ -99,6 +102,13 @@ bool qm_quantized_is_in_order(const struct qm_quantized *set, const uint32_t *gr
 // with one scale a row, E4M3FN with one scale a row. Where there is none (act-order, groups of other sizes, int8 with zero points,
 // scales that binary16 has not, blocks): what the file's program makes of it, in float16, bfloat16 or float32.
 enum qm_weight_format qm_quantized_own_format(const struct qm_quantized *set);
+// What the file's program multiplies the set with, where a kernel multiplies codes of `format` with it: int8 or E4M3FN with a
+// scale per token, or with the file's one (*is_static). Else floats (qm_own_activations), also where the file's scale is not
+// there, or not one that devices have (qm_quantized_input_scale).
+enum qm_activation_format qm_quantized_own_activations(const struct qm_quantized *set, enum qm_weight_format format,
+                                                       bool *is_static);
+// The one scale of static activations; 0 where there is none from 2^-116 to 2^100.
+float qm_quantized_input_scale(const struct qm_quantized *set);
 // Rows in that format, as qm_weights_own_rows says, on all cores.
 QM_MUST_USE enum qm_status qm_quantized_own_rows(const struct qm_quantized *set, enum qm_weight_format format,
                                                  size_t first_row, size_t rows, void *codes, void *scales);

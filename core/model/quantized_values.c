@@ -144,6 +144,17 @@ float qm_quantized_scale(const struct qm_quantized *set, uint32_t row, uint32_t 
     return float_at(set->scales.tensor, scale_index(set, row, group));
 }
 
+float qm_quantized_input_scale(const struct qm_quantized *set)
+{
+    const struct qm_tensor *tensor = set->input_scale.tensor;
+    size_t bytes = tensor ? qm_dtype_bytes(tensor->dtype) : 0;
+    if (!tensor || tensor->bytes != bytes ||
+        !(tensor->dtype == QM_DTYPE_F16 || tensor->dtype == QM_DTYPE_BF16 || tensor->dtype == QM_DTYPE_F32))
+        return 0;
+    float scale = float_at(tensor, 0);
+    return scale >= 0x1p-116f && scale <= 0x1p100f ? scale : 0;
+}
+
 enum qm_status qm_quantized_group_of(const struct qm_quantized *set, uint32_t *group_of)
 {
     const struct qm_tensor *table = set->group_of.tensor;

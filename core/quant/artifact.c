@@ -16,14 +16,18 @@ static enum qm_status plan_formats(const struct qm_scheme *scheme, size_t index,
     tensor->format = QM_WEIGHT_F32;
     tensor->activations = QM_ACTIVATION_F32;
     if (scheme->is_own && qm_role_is_linear(tensor->role)) {
-        tensor->format = scheme->own->of[index];
+        tensor->format = scheme->own->of[index].weights;
         if (tensor->format >= QM_WEIGHT_FORMAT_COUNT)
             return QM_FAIL(
                 QM_INVALID,
                 "scheme %s: tensor '%s': no format has it as the model's file has it; use other schemes, which "
                 "quantize its values anew",
                 scheme->name, tensor->name);
-        tensor->activations = qm_own_activations(tensor->format);
+        tensor->activations =
+            scheme->is_own_floats ? qm_own_activations(tensor->format) : scheme->own->of[index].activations;
+        if (!qm_formats_multiply(tensor->format, tensor->activations))
+            return QM_FAIL(QM_INVALID, "scheme %s: tensor '%s': no kernel multiplies it so; build the artifact again",
+                           scheme->name, tensor->name);
     } else if (qm_role_is_linear(tensor->role))
         qm_scheme_formats_of(scheme, tensor->name, &tensor->format, &tensor->activations);
     else if (tensor->role == QM_ROLE_EMBEDDING && scheme->weights != QM_WEIGHT_F32)
@@ -53,10 +57,11 @@ static enum qm_status take_own_formats(struct qm_artifact *artifact)
     return QM_OK;
 }
 
-// Whether a weight's activations have scales from calibration.
-static bool is_static(const struct qm_scheme *scheme, const struct qm_artifact_tensor *tensor)
+// Whether a weight's activations have scales from calibration, or from the file.
+static bool is_static(const struct qm_scheme *scheme, size_t index, const struct qm_artifact_tensor *tensor)
 {
-    return scheme->is_static && qm_role_is_linear(tensor->role) &&
+    bool is_so = scheme->is_own ? scheme->own->of[index].is_static : scheme->is_static;
+    return is_so && qm_role_is_linear(tensor->role) &&
            (tensor->activations == QM_ACTIVATION_A8 || tensor->activations == QM_ACTIVATION_F8);
 }
 
@@ -112,7 +117,7 @@ enum qm_status qm_artifact_plan(struct qm_artifact *artifact, const struct qm_sc
                            scheme->name, tensor->name, tensor->columns, qm_format_column_multiple(tensor->format));
         tensor->code_bytes = qm_format_code_bytes(tensor->format, tensor->rows, tensor->columns);
         tensor->scale_bytes = qm_format_scale_bytes(tensor->format, tensor->rows, tensor->columns);
-        if (is_static(scheme, tensor)) {
+        if (is_static(scheme, i, tensor)) {
             uint32_t group = scheme->activation_group ? scheme->activation_group : tensor->columns;
             if (tensor->columns % group != 0)
                 return QM_FAIL(QM_INVALID,
@@ -310,6 +315,9 @@ static size_t aligned(size_t bytes)
 static enum qm_status put_activation_scales(const struct qm_artifact_params *params, struct qm_artifact *artifact,
                                             struct qm_artifact_tensor *tensor, float *to)
 {
+    tensor->activation_scales = to;
+    if (artifact->scheme.is_own)
+        return qm_model_own_activation_scale(params->model, (size_t)(tensor - artifact->tensors), to);
     size_t index = qm_input_index(artifact->config.layers, qm_input_of_role(tensor->role), tensor->layer);
     const struct qm_activation_scale *input = &params->activations->inputs[index];
     uint32_t count = tensor->activation_scale_count;
@@ -322,7 +330,6 @@ static enum qm_status put_activation_scales(const struct qm_artifact_params *par
                                                         : qm_activation_scale_for(threshold);
     }
     artifact->activations->inputs[index].scale = to[0];
-    tensor->activation_scales = to;
     return QM_OK;
 }
 

@@ -4,13 +4,14 @@
 //   NAME.weight             codes; see format.h. Embedding F16 (F32 in scheme f32), norm gains F32.
 //   NAME.bias               F32, where the architecture has it
 //   NAME.scale              scales of integer formats
-//   NAME.activation_scale   F32 [1], in static schemes, of every linear weight; those that read the same input have the
-//                           same value
+//   NAME.activation_scale   F32 [1], in static schemes, of every linear weight, in `file` of those whose file has one; those
+//                           that read the same input have the same value
 //   model.layers.L.self_attn.k_scale, .v_scale
 //                           F32 [1], in schemes whose cache has calibrated scales: of all keys (after the rotary
 //                           embedding) and of all values of layer L
 // and metadata: `qmark_artifact` (version of this layout), `id`, `scheme`, `scheme_sha256`, `model_sha256`, `config`,
-// `calibration` and `record` (JSON texts), of scheme `file` also `formats` (JSON: the format of each linear weight by NAME). A head that is tied to the embedding is stored like any other.
+// `calibration` and `record` (JSON texts), of scheme `file` also `formats` (JSON: the format of each linear weight by NAME,
+// as qm_own_format_name has it). A head that is tied to the embedding is stored like any other.
 //
 // The id is SHA-256 over, for each tensor by name: name, dtype and shape as texts ("F16", "[512, 256]"), each with its
 // terminating zero, then the data; then the texts `scheme_sha256` and `config`. No time, no version, no path; the KV
@@ -43,7 +44,8 @@ struct qm_artifact_tensor {
     enum qm_activation_format activations; // of what a linear weight is multiplied with
     struct qm_encoded encoded;             // aligned for its types, row-major, as format.h says
     size_t code_bytes, scale_bytes;
-    // Static schemes, linear weights: one, or one per scheme.activation_group channels; else NULL and 0.
+    // Static schemes, linear weights: one, or one per scheme.activation_group channels; of `file` where the file has one; else
+    // NULL and 0.
     const float *activation_scales;
     uint32_t activation_scale_count;
     enum qm_bound bound; // what holds of the errors
@@ -55,7 +57,7 @@ struct qm_artifact {
     // With the KV format that goes without saying, unless its scales are calibrated: callers use their own scheme's.
     struct qm_scheme scheme; // of `file`, bound to `own`
     struct qm_own_formats own;
-    enum qm_weight_format *own_list;        // what own.of points to; NULL in other schemes
+    struct qm_own_format *own_list;         // what own.of points to; NULL in other schemes
     char scheme_sha256[QM_HASH_TEXT_BYTES]; // qm_scheme_artifact_hash
     struct qm_model_config config;
     char model_sha256[QM_HASH_TEXT_BYTES];

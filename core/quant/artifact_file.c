@@ -99,14 +99,12 @@ enum qm_status qm_artifact_load_config(const char *path, struct qm_model_config 
 
 // The formats of scheme `file`; *list is what they point to.
 static enum qm_status read_formats(const struct qm_tensors *file, const struct qm_model_config *config,
-                                   struct qm_own_formats *own, enum qm_weight_format **list)
+                                   struct qm_own_formats *own, struct qm_own_format **list)
 {
     const char *text;
     QM_TRY(read_text(file, "formats", &text));
     QM_TRY(qm_artifact_parse_formats(text, file->file, config, list));
-    own->of = *list;
-    own->count = qm_weight_count(config);
-    qm_own_formats_hash(own->of, own->count, own->sha256);
+    qm_own_formats_set(own, *list, qm_weight_count(config));
     return QM_OK;
 }
 
@@ -116,7 +114,7 @@ enum qm_status qm_artifact_load_formats(const char *path, struct qm_own_formats 
     struct qm_tensors file;
     struct qm_model_config config;
     struct qm_own_formats own;
-    enum qm_weight_format *list = NULL;
+    struct qm_own_format *list = NULL;
     *out = NULL;
     QM_TRY(qm_tensors_map(path, &file));
     if (!qm_tensors_text(&file, "formats"))
@@ -132,7 +130,7 @@ enum qm_status qm_artifact_load_formats(const char *path, struct qm_own_formats 
         QM_GUARD(QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for the formats of its weights", path));
     **out = own;
     memcpy(*out + 1, list, own.count * sizeof(*list));
-    (*out)->of = (const enum qm_weight_format *)(const void *)(*out + 1);
+    (*out)->of = (const struct qm_own_format *)(const void *)(*out + 1);
 done:
     free(list);
     qm_tensors_free(&file);
@@ -165,7 +163,7 @@ static enum qm_status read_identity(const struct qm_tensors *file, struct qm_art
     if (qm_weight_count(&config) > file->count) // before memory is asked for
         return QM_FAIL(QM_INVALID, "%s: %zu tensors; its config needs at least %zu, build the artifact again",
                        file->file, file->count, qm_weight_count(&config));
-    enum qm_weight_format *list = NULL;
+    struct qm_own_format *list = NULL;
     struct qm_own_formats own;
     if (scheme.is_own)
         QM_TRY(read_formats(file, &config, &own, &list));
@@ -193,8 +191,6 @@ static enum qm_status check_values(const struct qm_tensors *file, const struct q
 static enum qm_status read_activation_scales(struct qm_artifact *artifact, const struct qm_tensor *part,
                                              struct qm_artifact_tensor *tensor)
 {
-    size_t index = qm_input_index(artifact->config.layers, qm_input_of_role(tensor->role), tensor->layer);
-    struct qm_activation_scale *input = &artifact->activations->inputs[index];
     tensor->activation_scales = part->data;
     for (uint32_t i = 0; i < tensor->activation_scale_count; i++) {
         float scale = tensor->activation_scales[i];
@@ -202,7 +198,10 @@ static enum qm_status read_activation_scales(struct qm_artifact *artifact, const
             return QM_FAIL(QM_INVALID, "%s: tensor '%s': %g; it must be finite and not negative", artifact->file->file,
                            part->name, (double)scale);
     }
-    input->scale = tensor->activation_scales[0];
+    if (artifact->activations) { // of `file` nothing was calibrated here
+        size_t index = qm_input_index(artifact->config.layers, qm_input_of_role(tensor->role), tensor->layer);
+        artifact->activations->inputs[index].scale = tensor->activation_scales[0];
+    }
     // Weights that read one input read one conversion of it.
     for (const struct qm_artifact_tensor *other = artifact->tensors; other < tensor; other++)
         if (other->activation_scale_count > 0 && other->layer == tensor->layer &&

@@ -32,7 +32,7 @@ void qm_artifact_count_bytes(struct qm_artifact *artifact);
 // The metadata text `formats` of scheme `file`, and back: an array of qm_weight_count(config) formats that the caller frees.
 char *qm_artifact_formats_text(const struct qm_artifact *artifact);
 QM_MUST_USE enum qm_status qm_artifact_parse_formats(const char *text, const char *file,
-                                                     const struct qm_model_config *config, enum qm_weight_format **out);
+                                                     const struct qm_model_config *config, struct qm_own_format **out);
 // The metadata texts `calibration` and `record`; free() them. NULL without memory. And back: `file` is for messages.
 char *qm_artifact_calibration_text(const struct qm_artifact *artifact);
 char *qm_artifact_record_text(const struct qm_artifact *artifact);

@@ -73,10 +73,10 @@ char *qm_artifact_formats_text(const struct qm_artifact *artifact)
     json_t *object = json_object();
     for (size_t i = 0; i < artifact->tensor_count; i++) {
         const struct qm_artifact_tensor *tensor = &artifact->tensors[i];
-        char name[QM_WEIGHT_FORMAT_NAME_BYTES];
+        char name[QM_OWN_FORMAT_NAME_BYTES];
         if (!qm_role_is_linear(tensor->role))
             continue;
-        qm_weight_format_name(tensor->format, name);
+        qm_own_format_name(&artifact->own.of[i], name);
         json_object_set_new(object, tensor->name, json_string(name));
     }
     return write_text(object);
@@ -193,11 +193,11 @@ enum qm_status qm_artifact_parse_record(const char *text, const char *file, stru
 }
 
 enum qm_status qm_artifact_parse_formats(const char *text, const char *file, const struct qm_model_config *config,
-                                         enum qm_weight_format **out)
+                                         struct qm_own_format **out)
 {
     json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     size_t count = qm_weight_count(config), linear = 0;
-    enum qm_weight_format *list = *out = malloc(count * sizeof(*list));
+    struct qm_own_format *list = *out = malloc(count * sizeof(*list));
     if (!list) {
         json_decref(object);
         return QM_FAIL(QM_OUT_OF_MEMORY, "%s: no memory for the formats of %zu weights", file, count);
@@ -209,11 +209,11 @@ enum qm_status qm_artifact_parse_formats(const char *text, const char *file, con
         uint32_t layer;
         qm_weight_at(config, i, &role, &layer);
         qm_role_weight_name(role, layer, name);
-        list[i] = QM_WEIGHT_FORMAT_COUNT;
+        list[i] = (struct qm_own_format){.weights = QM_WEIGHT_FORMAT_COUNT};
         if (!qm_role_is_linear(role))
             continue;
         const char *format = json_string_value(json_object_get(object, name));
-        ok = format && qm_weight_format_find(format, &list[i]);
+        ok = format && qm_own_format_find(format, &list[i]);
         linear++;
     }
     ok = ok && json_object_size(object) == linear;

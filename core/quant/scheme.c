@@ -195,6 +195,58 @@ void qm_weight_format_name(enum qm_weight_format format, char name[QM_WEIGHT_FOR
     snprintf(name, QM_WEIGHT_FORMAT_NAME_BYTES, "%s%s%s", info->name, group, info->is_asymmetric ? "-asym" : "");
 }
 
+void qm_own_activations_name(const struct qm_own_formats *own, char name[QM_OWN_ACTIVATIONS_NAME_BYTES])
+{
+    const struct qm_format_info *info = &activation_formats[own->activations];
+    snprintf(name, QM_OWN_ACTIVATIONS_NAME_BYTES, "%s%s", info->is_float ? "" : info->name,
+             own->is_static ? " static" : "");
+}
+
+bool qm_own_activations_find(const char *name, struct qm_own_formats *own)
+{
+    for (int a = QM_ACTIVATION_F16; a < QM_ACTIVATION_FORMAT_COUNT; a++)
+        for (int is_static = 0; is_static < 2; is_static++) {
+            char written[QM_OWN_ACTIVATIONS_NAME_BYTES];
+            own->activations = (enum qm_activation_format)a;
+            own->is_static = is_static && !activation_formats[a].is_float;
+            qm_own_activations_name(own, written);
+            if (strcmp(written, name) == 0)
+                return true;
+        }
+    return false;
+}
+
+void qm_own_format_name(const struct qm_own_format *format, char name[QM_OWN_FORMAT_NAME_BYTES])
+{
+    char weights[QM_WEIGHT_FORMAT_NAME_BYTES];
+    const struct qm_format_info *activations = qm_activation_format_info(format->activations);
+    qm_weight_format_name(format->weights, weights);
+    snprintf(name, QM_OWN_FORMAT_NAME_BYTES, "%s%s%s%s", weights, activations->is_float ? "" : " ",
+             activations->is_float ? "" : activations->name, format->is_static ? " static" : "");
+}
+
+bool qm_own_format_find(const char *name, struct qm_own_format *out)
+{
+    char weights[QM_OWN_FORMAT_NAME_BYTES], written[QM_OWN_FORMAT_NAME_BYTES];
+    size_t length = strcspn(name, " ");
+    if (length >= sizeof(weights))
+        return false;
+    memcpy(weights, name, length);
+    weights[length] = '\0';
+    if (!qm_weight_format_find(weights, &out->weights))
+        return false;
+    for (int a = 0; a < QM_ACTIVATION_FORMAT_COUNT; a++) // float ones say nothing and go without saying
+        for (int is_static = 0; is_static < 2; is_static++) {
+            bool is_float = activation_formats[a].is_float;
+            out->activations = is_float ? qm_own_activations(out->weights) : (enum qm_activation_format)a;
+            out->is_static = is_static && !is_float;
+            qm_own_format_name(out, written);
+            if (strcmp(written, name) == 0)
+                return is_float || qm_formats_multiply(out->weights, out->activations);
+        }
+    return false;
+}
+
 bool qm_weight_format_find(const char *name, enum qm_weight_format *out)
 {
     for (size_t w = 0; w < QM_WEIGHT_FORMAT_COUNT; w++) {
@@ -213,7 +265,7 @@ void qm_scheme_set_name(struct qm_scheme *scheme)
     char *name = scheme->name;
     name[0] = '\0';
     if (scheme->is_own)
-        append(name, QM_SCHEME_OWN_NAME);
+        append(name, "%s", scheme->is_own_floats ? QM_SCHEME_OWN_FLOATS_NAME : QM_SCHEME_OWN_NAME);
     else
         append_formats(name, scheme->weights, scheme->activations);
     if (scheme->is_static)
@@ -298,7 +350,8 @@ static enum qm_status parse_formats(const char *word, const char *text, enum qm_
     }
     if (strncmp(word, QM_SCHEME_OWN_NAME, strlen(QM_SCHEME_OWN_NAME)) == 0)
         return QM_FAIL(QM_INVALID,
-                       "scheme '%s': '%s' is no format; use " QM_SCHEME_OWN_NAME ", or " QM_SCHEME_OWN_NAME "-kv8",
+                       "scheme '%s': '%s' is no format; use " QM_SCHEME_OWN_NAME ", " QM_SCHEME_OWN_FLOATS_NAME
+                       ", or " QM_SCHEME_OWN_NAME "-kv8",
                        text, word);
     if (near)
         return QM_FAIL(QM_INVALID, "scheme '%s': no activations are called '%s'; use %sa16 or %sa8", text,
@@ -575,7 +628,8 @@ enum qm_status qm_scheme_parse(const char *text, struct qm_scheme *out)
         return QM_FAIL(QM_INVALID, "a scheme without a name; use one such as w8a8 or w4a16-g32");
     QM_TRY(cut(text, '+', text, &additions));
     QM_TRY(cut(additions.part[0], '-', text, &words));
-    scheme.is_own = strcmp(words.part[0], QM_SCHEME_OWN_NAME) == 0;
+    scheme.is_own_floats = strcmp(words.part[0], QM_SCHEME_OWN_FLOATS_NAME) == 0;
+    scheme.is_own = scheme.is_own_floats || strcmp(words.part[0], QM_SCHEME_OWN_NAME) == 0;
     scheme.weights = QM_WEIGHT_F16;
     scheme.activations = QM_ACTIVATION_F16;
     if (!scheme.is_own)
@@ -704,6 +758,9 @@ size_t qm_scheme_explain(const struct qm_scheme *scheme, char *text, size_t capa
             text, capacity, &used,
             "weights      as the model's file has them: each linear weight in the format that somebody else quantized "
             "it to,\n             codes and scales to the bit; for GGUF files, and what else was quantized\n");
+    if (scheme->is_own && !scheme->own && !scheme->is_own_floats)
+        add_line(text, capacity, &used,
+                 "activations  as the file's own program has them where kernels do (int8, E4M3FN), else float16:\n");
     else
         add_format(text, capacity, &used, "weights", weights, weights->scales);
     add_format(text, capacity, &used, "activations", activations,

@@ -6,8 +6,9 @@
 //   w8a16, w8a8, w4a16-g32, e4m3af8, q4_ka16
 //                        a weight format with activations in float16 (a16), int8 (a8), E4M3FN (af8) or int4 (a4)
 //   file                 linear weights as the model's file has them, each in its own format, none quantized anew: what somebody
-//                        else quantized. Activations float16, of weights in float32 or bfloat16 as those; of the parts behind
-//                        only the cache's
+//                        else quantized. Activations as the file's program has them where kernels do (int8, E4M3FN), else
+//                        float16, of weights in float32 or bfloat16 as those; of the parts behind only the cache's
+//   filea16              the same with activations in floats throughout
 //   -static              activation scales are fixed by calibration, one per tensor, or one per N channels
 //   -kve4m3s, -kve5m2s   FP8 in the cache with scales from calibration; -kve4m3 and -kve5m2 have the scale 1
 //   -firstN, -lastN      the first and the last N tokens of a sequence stay float16 in the cache
@@ -111,6 +112,7 @@ enum qm_calibrator {
 };
 
 #define QM_SCHEME_OWN_NAME "file"
+#define QM_SCHEME_OWN_FLOATS_NAME "filea16"
 #define QM_SCHEME_NAME_BYTES 192
 #define QM_SCHEME_OVERRIDES_MAX 6
 #define QM_SCHEME_PATTERN_BYTES 48
@@ -122,13 +124,22 @@ struct qm_scheme_override {
     enum qm_activation_format activations;
 };
 
+// What a linear weight of a model's file is in, and what it is multiplied with.
+struct qm_own_format {
+    enum qm_weight_format weights; // COUNT: none of ours
+    enum qm_activation_format activations;
+    bool is_static; // activations: one scale for all of a tensor, which the file has; else one per token
+};
+
 // The formats that a model's file has its weights in: what `file` stands for in a model.
 struct qm_own_formats {
-    const enum qm_weight_format
-        *of; // [count], in the order of weights (model.h), of linear ones; the others count for nothing.
-             // NULL: no more is known than the hash
+    const struct qm_own_format *of; // [count], in the order of weights (model.h), of linear ones; the others count for
+                                    // nothing. NULL: no more is known than what stands below
     size_t count;
-    char sha256[QM_HASH_TEXT_BYTES]; // qm_own_formats_hash
+    enum qm_activation_format
+        activations;                 // of the first weight whose activations are codes; float16 where there is none
+    bool is_static;                  // of these
+    char sha256[QM_HASH_TEXT_BYTES]; // over all of them, see qm_own_formats_set
 };
 
 struct qm_scheme {
@@ -143,7 +154,8 @@ struct qm_scheme {
     uint32_t kv_first, kv_last; // tokens that stay exact in the cache
     struct qm_scheme_override overrides[QM_SCHEME_OVERRIDES_MAX];
     size_t override_count;
-    bool is_own; // `file`
+    bool is_own;        // `file`
+    bool is_own_floats; // `filea16`: of its activations none are codes
     const struct qm_own_formats
         *own; // then, once the model is known (qm_scheme_bind): the model's or the artifact's, which
               // outlives the scheme; else NULL. Part of the identity
@@ -183,9 +195,20 @@ QM_MUST_USE enum qm_status qm_scheme_with_calibrator(const struct qm_scheme *sch
                                                      bool is_act_order, struct qm_scheme *out);
 
 // Of a scheme `file`, which formats it stands for; `own` outlives the scheme. Of others nothing happens.
+// The scheme's activations become those of the formats, but of `filea16`.
 void qm_scheme_bind(struct qm_scheme *scheme, const struct qm_own_formats *own);
-// SHA-256 over the formats: name, group size and symmetry of each, of those that are none the word "none".
-void qm_own_formats_hash(const enum qm_weight_format *of, size_t count, char text[QM_HASH_TEXT_BYTES]);
+// Fills what follows from the formats, which stay the caller's. The hash is SHA-256 over the name of each (qm_own_format_name),
+// of those that are none the word "none".
+void qm_own_formats_set(struct qm_own_formats *own, const struct qm_own_format *of, size_t count);
+// A format's name, with activations only where they are codes: "q4_k", "w4-g128-asym", "w8 a8", "e4m3 af8 static"; and back,
+// false for other words.
+#define QM_OWN_FORMAT_NAME_BYTES 48
+void qm_own_format_name(const struct qm_own_format *format, char name[QM_OWN_FORMAT_NAME_BYTES]);
+bool qm_own_format_find(const char *name, struct qm_own_format *out);
+// What stands under `activations` of all of them: "a8", "af8 static"; "" where they are floats. And back, false for other words.
+#define QM_OWN_ACTIVATIONS_NAME_BYTES 16
+void qm_own_activations_name(const struct qm_own_formats *own, char name[QM_OWN_ACTIVATIONS_NAME_BYTES]);
+bool qm_own_activations_find(const char *name, struct qm_own_formats *own);
 // A format as a scheme's name would have it, without activations: "q4_k", "w4-g128-asym"; and back, false for other words.
 #define QM_WEIGHT_FORMAT_NAME_BYTES 32
 void qm_weight_format_name(enum qm_weight_format format, char name[QM_WEIGHT_FORMAT_NAME_BYTES]);
@@ -198,7 +221,7 @@ void qm_scheme_set_name(struct qm_scheme *scheme);
 // else the scheme's. Norms and the embedding are not asked for, nor is a scheme `file`: see qm_own_activations.
 void qm_scheme_formats_of(const struct qm_scheme *scheme, const char *name, enum qm_weight_format *weights,
                           enum qm_activation_format *activations);
-// What weights of `file` in a format are multiplied with.
+// What weights of `file` in a format are multiplied with, where their file's program has floats.
 enum qm_activation_format qm_own_activations(enum qm_weight_format format);
 // Whether a weight's name, from its start or from behind one of its dots to its end, matches a pattern.
 bool qm_scheme_pattern_matches(const char *pattern, const char *name);

@@ -36,6 +36,8 @@ static void hash_scheme(const struct qm_scheme *scheme, bool with_kv, char text[
     qm_hash_begin(&hash);
     if (scheme->is_own)
         hash_part(&hash, "weights", QM_SCHEME_OWN_NAME);
+    if (scheme->is_own_floats)
+        hash_part(&hash, "activations", qm_activation_format_info(QM_ACTIVATION_F16)->name);
     if (scheme->own)
         hash_part(&hash, "formats", scheme->own->sha256);
     if (!scheme->is_own)
@@ -63,23 +65,32 @@ static void hash_scheme(const struct qm_scheme *scheme, bool with_kv, char text[
     qm_hash_end(&hash, text);
 }
 
-void qm_own_formats_hash(const enum qm_weight_format *of, size_t count, char text[QM_HASH_TEXT_BYTES])
+void qm_own_formats_set(struct qm_own_formats *own, const struct qm_own_format *of, size_t count)
 {
     struct qm_hash hash;
-    char name[QM_WEIGHT_FORMAT_NAME_BYTES];
+    char name[QM_OWN_FORMAT_NAME_BYTES];
+    *own = (struct qm_own_formats){.of = of, .count = count, .activations = QM_ACTIVATION_F16};
     qm_hash_begin(&hash);
     for (size_t i = 0; i < count; i++) {
-        if (of[i] < QM_WEIGHT_FORMAT_COUNT)
-            qm_weight_format_name(of[i], name);
-        qm_hash_add_text(&hash, of[i] < QM_WEIGHT_FORMAT_COUNT ? name : "none");
+        bool is_none = of[i].weights >= QM_WEIGHT_FORMAT_COUNT;
+        if (!is_none)
+            qm_own_format_name(&of[i], name);
+        qm_hash_add_text(&hash, is_none ? "none" : name);
+        if (is_none || own->activations != QM_ACTIVATION_F16 || qm_activation_format_info(of[i].activations)->is_float)
+            continue;
+        own->activations = of[i].activations;
+        own->is_static = of[i].is_static;
     }
-    qm_hash_end(&hash, text);
+    qm_hash_end(&hash, own->sha256);
 }
 
 void qm_scheme_bind(struct qm_scheme *scheme, const struct qm_own_formats *own)
 {
-    if (scheme->is_own)
-        scheme->own = own;
+    if (!scheme->is_own)
+        return;
+    scheme->own = own;
+    if (own && !scheme->is_own_floats)
+        scheme->activations = own->activations;
 }
 
 void qm_scheme_hash(const struct qm_scheme *scheme, char text[QM_HASH_TEXT_BYTES])

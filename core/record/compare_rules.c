@@ -131,6 +131,7 @@ static const struct rule {
     {"schemes[*]", NOTE, "measured on one side only"},
     {"schemes[*].identity", FATAL, "one label for two schemes"},
     {"schemes[*].formats_sha256", IGNORED, "part of the identity"},
+    {"schemes[*].formats_activations", IGNORED, "part of the identity"},
     {"schemes[*].accuracy.reference", IGNORED, "model.reference decides"},
     {"schemes[*].status", NOTE, "no speed on one side, for the reason given there"},
     {"schemes[*].reason", NOTE, "no speed on one side, for the reason given there"},

@@ -61,6 +61,7 @@ static const struct qm_result_check_rule rules[] = {
     {"schemes[].name", PROFILE, "profile.schemes"},
     {"schemes[].identity", PROFILE, "the scheme's name, of file with formats_sha256"},
     {"schemes[].formats_sha256", RELATED, "the identity follows from it"},
+    {"schemes[].formats_activations", RELATED, "the disclosure of activations follows from it"},
     {"schemes[].disclosure", PROFILE, "the scheme"},
     {"schemes[].status", RELATED, "one that is ok has all its samples, and is within its bounds"},
     {"schemes[].reason", RELATED, "there where status is not ok; what it says was seen by the run alone"},

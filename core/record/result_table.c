@@ -326,6 +326,8 @@ const struct qm_result_row qm_result_rows[] = {
     {"schemes[].identity", HASH, 0, NULL, "hash of the expanded scheme: what the label stands for"},
     {"schemes[].formats_sha256", HASH, OPT, NULL,
      "of scheme file: over the formats that the model's file has its weights in, part of the identity"},
+    {"schemes[].formats_activations", TEXT, OPT, NULL,
+     "of scheme file: codes that its linear weights are multiplied with, as the file's program has them, such as a8"},
     {"schemes[].status", CHOICE, 0, "ok|wrong|unsupported|failed|skipped", "wrong: an answer was beyond its bound"},
     {"schemes[].reason", TEXT, OPT, NULL, "why not ok; required then, absent otherwise"},
     {"schemes[].artifact", MAPPING, WORD, NULL, "the calibrated model for this scheme"},

@@ -45,6 +45,14 @@ static void take_own_rows(const struct qm_weights_entry *entry, const float *val
     const size_t count = (size_t)rows * columns;
     enum qm_weight_format format = qm_weights_own_format(entry);
     require(format < QM_WEIGHT_FORMAT_COUNT);
+    struct qm_own_format with = {.weights = format}, again;
+    char name[QM_OWN_FORMAT_NAME_BYTES];
+    with.activations = qm_quantized_own_activations(entry->quantized, format, &with.is_static);
+    require(qm_formats_multiply(format, with.activations));
+    require(!with.is_static || qm_quantized_input_scale(entry->quantized) > 0);
+    qm_own_format_name(&with, name);
+    require(qm_own_format_find(name, &again) && again.activations == with.activations &&
+            again.is_static == with.is_static);
     struct qm_encoded own = {.codes = malloc(qm_format_code_bytes(format, rows, columns)),
                              .scales = malloc(qm_format_scale_bytes(format, rows, columns) + 1),
                              .tensor_scale = 1};
