@@ -7,7 +7,7 @@ root=$(cd -- "$(dirname -- "$0")/.." && pwd -P)
 binary=$1 folder=$2
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
 schemes=f32,f16,bf16,w8a16,w8a16-g64,w8a8-static32,w4a16-g32,w4a16-g128-asym,w3a16-g32,w3a16-g64-asym,w2a16-g32-asym
-schemes+=,e4m3a16,e5m2a16,mxfp8a16,mxfp6e2m3a16,mxfp6e3m2a16,mxfp4a16,nvfp4a16,q8_0a16,q4_0a16,q4_1a16,q4_ka16,q5_ka16,q6_ka16
+schemes+=,e4m3a16,e5m2a16,mxfp8a16,mxfp6e2m3a16,mxfp6e3m2a16,mxfp4a16,nvfp4a16,q8_0a16,q4_0a16,q4_1a16,q5_0a16,q4_ka16,q5_ka16,q6_ka16
 schemes+=,w4a16-g32-awq,w4a16-g32+k_proj=w8a8+lm_head=f16
 rm -rf "$folder"
 export QM_DATA_DIR=$root

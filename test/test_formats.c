@@ -252,7 +252,8 @@ static void law_of(enum qm_weight_format format, struct law *law)
         double limit;
         uint32_t last;
     } blocks[] = {{QM_WEIGHT_Q8_0, 65504.0 * 127, 127}, {QM_WEIGHT_Q4_0, 65504.0 * 8, 8}, {QM_WEIGHT_Q4_1, 65504, 15},
-                  {QM_WEIGHT_Q4_K, 0x1p20, 15},         {QM_WEIGHT_Q5_K, 0x1p20, 31},     {QM_WEIGHT_Q6_K, 0x1p26, 32}};
+                  {QM_WEIGHT_Q5_0, 65504.0 * 16, 16},   {QM_WEIGHT_Q4_K, 0x1p20, 15},     {QM_WEIGHT_Q5_K, 0x1p20, 31},
+                  {QM_WEIGHT_Q6_K, 0x1p26, 32}};
     *law = (struct law){.codec = codec, .format = format, .limit = 0x1.fffffep127};
     integers_to(law, 127);
     if (codec->family->fit && codec->high > 0) {
@@ -496,12 +497,13 @@ static double check_plain(const struct law *law, uint32_t code, double value)
     return stands_for;
 }
 
-// Of Q8_0 and Q4_0 in units of the stored scale, which rounding to binary16 moves by 2^-11 of it, or by 2^-25.
+// Of Q8_0, Q4_0 and Q5_0 in units of the stored scale, which rounding to binary16 moves by 2^-11 of it, or by 2^-25.
 static void check_block(const struct law *law, const uint8_t *block, double value, double decoded)
 {
     double d = fabs(half((uint32_t)block[0] | (uint32_t)block[1] << 8)), error = fabs(value - decoded);
     bool holds = law->format == QM_WEIGHT_Q8_0   ? error <= fmax(0.563 * d, 0.5 * d + 0x1p-18)
                  : law->format == QM_WEIGHT_Q4_0 ? error <= fmax(1.004 * d, d + 0x1p-22)
+                 : law->format == QM_WEIGHT_Q5_0 ? error <= fmax(1.008 * d, d + 0x1p-21)
                                                  : isfinite(decoded);
     if (!holds)
         wrong(law, value, decoded, d, "beyond the stated bound");
@@ -622,6 +624,9 @@ static void test_refused(void **state)
     law_of(QM_WEIGHT_Q4_0, &law);
     expect(&law, &m, nextafterf(65520.0f * 8, 0), 0, QM_OK);
     expect(&law, &m, 65520.0f * 8, 0, QM_INVALID);
+    law_of(QM_WEIGHT_Q5_0, &law);
+    expect(&law, &m, nextafterf(65520.0f * 16, 0), 0, QM_OK);
+    expect(&law, &m, 65520.0f * 16, 0, QM_INVALID);
     law_of(QM_WEIGHT_Q4_1, &law);
     expect(&law, &m, -nextafterf(65520.0f, 0), 0, QM_OK);
     expect(&law, &m, -65520.0f, 0, QM_INVALID);

@@ -30,6 +30,7 @@ static const struct codec {
     {"q8_0", QM_WEIGHT_Q8_0, 32, 34, qm_ggml_q8_0_encode, qm_ggml_q8_0_decode, 127, 2},
     {"q4_0", QM_WEIGHT_Q4_0, 32, 18, qm_ggml_q4_0_encode, qm_ggml_q4_0_decode, 8, 2},
     {"q4_1", QM_WEIGHT_Q4_1, 32, 20, qm_ggml_q4_1_encode, qm_ggml_q4_1_decode, 15, 4},
+    {"q5_0", QM_WEIGHT_Q5_0, 32, 22, qm_ggml_q5_0_encode, qm_ggml_q5_0_decode, 16, 2},
     {"q4_k", QM_WEIGHT_Q4_K, 256, 144, qm_ggml_q4_k_encode, qm_ggml_q4_k_decode, 0, 0},
     {"q5_k", QM_WEIGHT_Q5_K, 256, 176, qm_ggml_q5_k_encode, qm_ggml_q5_k_decode, 0, 0},
     {"q6_k", QM_WEIGHT_Q6_K, 256, 210, qm_ggml_q6_k_encode, qm_ggml_q6_k_decode, 0, 0},
@@ -221,29 +222,36 @@ static void test_q4_1(void **state)
     check(&codecs[2]);
 }
 
-static void test_q4_k(void **state)
+static void test_q5_0(void **state)
 {
     (void)state;
     check(&codecs[3]);
 }
 
-static void test_q5_k(void **state)
+static void test_q4_k(void **state)
 {
     (void)state;
     check(&codecs[4]);
 }
 
-static void test_q6_k(void **state)
+static void test_q5_k(void **state)
 {
     (void)state;
     check(&codecs[5]);
+}
+
+static void test_q6_k(void **state)
+{
+    (void)state;
+    check(&codecs[6]);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_q8_0), cmocka_unit_test(test_q4_0), cmocka_unit_test(test_q4_1),
-        cmocka_unit_test(test_q4_k), cmocka_unit_test(test_q5_k), cmocka_unit_test(test_q6_k),
+        cmocka_unit_test(test_q5_0), cmocka_unit_test(test_q4_k), cmocka_unit_test(test_q5_k),
+        cmocka_unit_test(test_q6_k),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,9 +87,9 @@ static void test_tensors(void **state)
         const char *name;
         uint32_t type;
         uint64_t columns, bytes;
-    } all[] = {{"F32", 0, 3, 24},      {"F16", 1, 3, 12},      {"BF16", 30, 3, 12},
-               {"Q8_0", 8, 64, 136},   {"Q4_0", 2, 64, 72},    {"Q4_1", 3, 64, 80},
-               {"Q4_K", 12, 512, 576}, {"Q5_K", 13, 512, 704}, {"Q6_K", 14, 512, 840}};
+    } all[] = {{"F32", 0, 3, 24},      {"F16", 1, 3, 12},     {"BF16", 30, 3, 12}, {"Q8_0", 8, 64, 136},
+               {"Q4_0", 2, 64, 72},    {"Q4_1", 3, 64, 80},   {"Q5_0", 6, 64, 88}, {"Q4_K", 12, 512, 576},
+               {"Q5_K", 13, 512, 704}, {"Q6_K", 14, 512, 840}};
     enum {
         COUNT = sizeof(all) / sizeof(*all)
     };
@@ -167,11 +167,11 @@ static void test_refusals(void **state)
     one_tensor(3, 2, 64, 11, 0);
     refuse("m.gguf: tensor 'blk.0.up' is of type Q3_K, which cannot be read; convert it to one of F32, F16, BF16, "
            "Q8_0, Q4_0, "
-           "Q4_1, Q4_K, Q5_K, Q6_K");
+           "Q4_1, Q5_0, Q4_K, Q5_K, Q6_K");
     one_tensor(3, 2, 64, 99, 0);
     refuse("m.gguf: tensor 'blk.0.up' is of type 99, which cannot be read; convert it to one of F32, F16, BF16, Q8_0, "
            "Q4_0, "
-           "Q4_1, Q4_K, Q5_K, Q6_K");
+           "Q4_1, Q5_0, Q4_K, Q5_K, Q6_K");
     one_tensor(3, 2, 48, 8, 0);
     refuse("m.gguf: tensor 'blk.0.up': rows of 48 values are no multiple of the 32 that Q8_0 encodes together");
     one_tensor(3, 5, 64, 8, 0);

@@ -21,7 +21,8 @@ static const struct kind tied = {"LlamaForCausalLM", true, QM_DTYPE_F32, 256, 25
 static const struct kind padded = {"LlamaForCausalLM", false, QM_DTYPE_F32, 64, 96, 32, 40, "", ""};
 static const struct kind cut = {"LlamaForCausalLM", false, QM_DTYPE_F32, 96, 96, 48, 40, "", ""};
 
-static const uint32_t types[] = {QM_GGUF_Q8_0, QM_GGUF_Q4_0, QM_GGUF_Q4_1, QM_GGUF_Q4_K, QM_GGUF_Q5_K, QM_GGUF_Q6_K};
+static const uint32_t types[] = {QM_GGUF_Q8_0, QM_GGUF_Q4_0, QM_GGUF_Q4_1, QM_GGUF_Q5_0,
+                                 QM_GGUF_Q4_K, QM_GGUF_Q5_K, QM_GGUF_Q6_K};
 #define TYPES (sizeof(types) / sizeof(*types))
 
 // As in nature, and more: no two roles alike.
@@ -39,7 +40,7 @@ static uint32_t mixed_type(enum qm_role role, uint32_t layer)
     case QM_ROLE_GATE:
         return QM_GGUF_Q4_1;
     case QM_ROLE_UP:
-        return layer == 2 ? QM_GGUF_BF16 : QM_GGUF_Q4_0;
+        return layer == 2 ? QM_GGUF_BF16 : layer == 1 ? QM_GGUF_Q5_0 : QM_GGUF_Q4_0;
     case QM_ROLE_DOWN:
         return layer == 0 ? QM_GGUF_F32 : QM_GGUF_Q5_K;
     default: // embedding and head

@@ -189,6 +189,7 @@ static const char *const schemes[] = {"f32", // first: what the others cost is b
                                       "w2a16-g32-asym",
                                       "q8_0a16",
                                       "q4_0a8",
+                                      "q5_0a16",
                                       "q4_ka16",
                                       "q5_ka16",
                                       "q6_ka8",

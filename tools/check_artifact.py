@@ -105,6 +105,11 @@ def q4_1(block):
     return [d * q + m for q in nibbles(block[4:])]
 
 
+def q5_0(block):
+    d, fifth = half(int.from_bytes(block[:2], "little")), int.from_bytes(block[2:6], "little")
+    return [d * ((q | (fifth >> i & 1) << 4) - 16) for i, q in enumerate(nibbles(block[6:]))]
+
+
 def q4_k(block):
     d, dmin = struct.unpack_from("<ee", block)
     p = block[4:16]
@@ -136,7 +141,7 @@ def q6_k(block):
     return values
 
 
-BLOCKS = {"q8_0": (34, q8_0), "q4_0": (18, q4_0), "q4_1": (20, q4_1), "q4_k": (144, q4_k), "q5_k": (176, q5_k), "q6_k": (210, q6_k)}
+BLOCKS = {"q8_0": (34, q8_0), "q4_0": (18, q4_0), "q4_1": (20, q4_1), "q5_0": (22, q5_0), "q4_k": (144, q4_k), "q5_k": (176, q5_k), "q6_k": (210, q6_k)}
 
 # ---- Weights --------------------------------------------------------------------------------------------------------
 

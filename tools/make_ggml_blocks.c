@@ -35,12 +35,13 @@ static const struct format {
     uint32_t values, bytes;
     encode encode;
     decode decode;
-    float largest_code;   // q8_0, q4_0, q4_1: as ggml_is_undefined takes it; 0: nothing is undefined
+    float largest_code;   // q8_0, q4_0, q4_1, q5_0: as ggml_is_undefined takes it; 0: nothing is undefined
     uint32_t scale_bytes; // of those, at the start of a block
 } formats[] = {
     {"q8_0", QK8_0, sizeof(block_q8_0), (encode)quantize_row_q8_0_ref, (decode)dequantize_row_q8_0, 127, 2},
     {"q4_0", QK4_0, sizeof(block_q4_0), (encode)quantize_row_q4_0_ref, (decode)dequantize_row_q4_0, 8, 2},
     {"q4_1", QK4_1, sizeof(block_q4_1), (encode)quantize_row_q4_1_ref, (decode)dequantize_row_q4_1, 15, 4},
+    {"q5_0", QK5_0, sizeof(block_q5_0), (encode)quantize_row_q5_0_ref, (decode)dequantize_row_q5_0, 16, 2},
     {"q4_k", QK_K, sizeof(block_q4_K), (encode)quantize_row_q4_K_ref, (decode)dequantize_row_q4_K, 0, 0},
     {"q5_k", QK_K, sizeof(block_q5_K), (encode)quantize_row_q5_K_ref, (decode)dequantize_row_q5_K, 0, 0},
     {"q6_k", QK_K, sizeof(block_q6_K), (encode)quantize_row_q6_K_ref, (decode)dequantize_row_q6_K, 0, 0},
@@ -49,10 +50,10 @@ static const struct format {
 static const char *const head[] = {
     "#",
     "# ggml's blocks, byte for byte: what ggml's own code makes of the blocks that test/ggml_inputs.h draws, of 16",
-    "# kinds. Functions: quantize_row_q8_0_ref, _q4_0_ref, _q4_1_ref, _q4_K_ref, _q5_K_ref, _q6_K_ref, and",
+    "# kinds. Functions: quantize_row_q8_0_ref, _q4_0_ref, _q4_1_ref, _q5_0_ref, _q4_K_ref, _q5_K_ref, _q6_K_ref, and",
     "# dequantize_row_q8_0 to _q6_K, of src/ggml-quants.c. Made by tools/make_ggml_blocks.c, whose head says how.",
     "# Compiled by gcc 12.2 at -O0, -O2 and -O3 -mavx2 and by clang 14 at -O0, -O2 and -O3 -mavx2, for x86-64: all",
-    "# gave this file, but for q5_k, for which only gcc 12.2 at -O2 was asked.",
+    "# gave this file; for q5_0 and q5_k only gcc at -O2 and -O3 -mavx2 and clang at -O2 were asked.",
     "#",
     "# format NAME VALUES BYTES BLOCKS CHUNK UNDEFINED",
     "#     of a block; how many blocks, in chunks of how many",

@@ -29,6 +29,7 @@ enum qm_gguf_type {
     QM_GGUF_F16 = 1,
     QM_GGUF_Q4_0 = 2,
     QM_GGUF_Q4_1 = 3,
+    QM_GGUF_Q5_0 = 6,
     QM_GGUF_Q8_0 = 8,
     QM_GGUF_Q4_K = 12,
     QM_GGUF_Q5_K = 13,

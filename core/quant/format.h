@@ -11,7 +11,7 @@
 //              as OCP MX 1.0 (6.3) has it, so that an amax between the largest number and the next power of two is
 //              clipped (mx...); one E4M3 per 16 values, to nearest of amax / 6 / tensor scale, with one float scale for
 //              the tensor, not below amax / (6 * 448) (nvfp4)
-//   block      q8_0, q4_0, q4_1, q4_k, q5_k, q6_k: ggml's blocks, see ggml_blocks.h
+//   block      q8_0, q4_0, q4_1, q5_0, q4_k, q5_k, q6_k: ggml's blocks, see ggml_blocks.h
 //
 // amax is over the row or group. A scale is never below the smallest normal number of its type, because a device may
 // take smaller ones for 0; where amax is 0 the scale is 0 and so are the codes. The *stored* scale quantizes, in double:

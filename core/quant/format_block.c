@@ -6,8 +6,8 @@
 
 static enum qm_weight_format format_of(const struct qm_weight_codec *codec)
 {
-    static const enum qm_weight_format blocks[] = {QM_WEIGHT_Q8_0, QM_WEIGHT_Q4_0, QM_WEIGHT_Q4_1, QM_WEIGHT_Q4_K,
-                                                   QM_WEIGHT_Q5_K};
+    static const enum qm_weight_format blocks[] = {QM_WEIGHT_Q8_0, QM_WEIGHT_Q4_0, QM_WEIGHT_Q4_1,
+                                                   QM_WEIGHT_Q5_0, QM_WEIGHT_Q4_K, QM_WEIGHT_Q5_K};
     for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
         if (qm_weight_codec(blocks[i]) == codec)
             return blocks[i];
@@ -50,7 +50,7 @@ static enum qm_status encode_block(const struct qm_weight_codec *codec, const fl
     return QM_OK;
 }
 
-// Where ggml keeps value i: Q4_0 and Q4_1 have i and i + 16 in one byte, Q4_K i and i + 32 of each 64, and so does Q5_K, but
+// Where ggml keeps value i: Q4_0 and Q4_1 have i and i + 16 in one byte, and so has Q5_0, but for the fifth bits; Q4_K i and i + 32 of each 64, and so does Q5_K, but
 // for the fifth bits, of which one byte has those of all i % 32; Q6_K has i, i + 32, i + 64 and i + 96 of each 128 in two bytes
 // of low bits and one of high ones.
 static void unpack_block(const struct qm_weight_codec *codec, const uint8_t *block, uint8_t *codes, uint8_t *scales)
@@ -71,6 +71,13 @@ static void unpack_block(const struct qm_weight_codec *codec, const uint8_t *blo
         memcpy(scales, block, 4);
         for (uint32_t i = 0; i < 32; i++)
             qm_stream_put(codes, 4, i, (uint32_t)block[4 + i % 16] >> (i / 16 * 4) & 15u);
+        break;
+    case QM_WEIGHT_Q5_0: // as int8, for which there are kernels
+        memcpy(scales, block, 2);
+        for (uint32_t i = 0; i < 32; i++) {
+            uint32_t low = (uint32_t)block[6 + i % 16] >> (i / 16 * 4) & 15u;
+            codes[i] = (uint8_t)((low | ((uint32_t)block[2 + i / 8] >> i % 8 & 1u) << 4) - 16u);
+        }
         break;
     case QM_WEIGHT_Q4_K:
         memcpy(scales, block, 16);

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define SMALL 32u   // values in a block of q8_0, q4_0, q4_1, and in a part of q4_k and q5_k
+#define SMALL 32u   // values in a block of q8_0, q4_0, q4_1 and q5_0, and in a part of q4_k and q5_k
 #define LARGE 256u  // values in a block of q4_k, q5_k and q6_k
 #define PARTS_4 8u  // parts of q4_k and q5_k
 #define PARTS_6 16u // parts of q6_k
@@ -110,7 +110,7 @@ static uint32_t nibble(const uint8_t *bytes, uint32_t i, uint32_t half)
     return (uint32_t)bytes[i % half] >> (i / half * 4) & 15u;
 }
 
-// ---- One scale, no search (quantize_row_q8_0_ref, _q4_0_ref, _q4_1_ref and their inverses) ---------------------------
+// ---- One scale, no search (quantize_row_q8_0_ref, _q4_0_ref, _q4_1_ref, _q5_0_ref and their inverses) ----------------
 
 void qm_ggml_q8_0_encode(const float values[32], uint8_t block[34])
 {
@@ -163,6 +163,30 @@ void qm_ggml_q4_1_decode(const uint8_t block[20], float values[32])
     float d = half_at(block), least = half_at(block + 2);
     for (uint32_t i = 0; i < SMALL; i++)
         values[i] = (float)nibble(block + 4, i, 16) * d + least;
+}
+
+// As q4_0, with one bit more.
+void qm_ggml_q5_0_encode(const float values[32], uint8_t block[22])
+{
+    uint8_t low[SMALL];
+    float d = peak_of(values, SMALL) / -16.0f, inverse = reciprocal(d);
+    put_half(block, d);
+    memset(block + 2, 0, 4);
+    for (uint32_t i = 0; i < SMALL; i++) {
+        uint8_t code = (uint8_t)clamp(truncated(values[i] * inverse + 16.5f), 0, 31);
+        low[i] = code & 15u;
+        block[2 + i / 8] |= (uint8_t)(code >> 4 << i % 8);
+    }
+    put_nibbles(block + 6, low, 16);
+}
+
+void qm_ggml_q5_0_decode(const uint8_t block[22], float values[32])
+{
+    float d = half_at(block);
+    for (uint32_t i = 0; i < SMALL; i++) {
+        uint32_t code = nibble(block + 6, i, 16) | ((uint32_t)block[2 + i / 8] >> i % 8 & 1u) << 4;
+        values[i] = ((float)code - 16.0f) * d;
+    }
 }
 
 // ---- Q4_K and Q5_K: a scale and a minimum for each 32 values, six bits of each -----------------------------------------

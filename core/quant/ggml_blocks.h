@@ -5,6 +5,8 @@
 //   q8_0        32     34  d; 32 int8                                                     d * q
 //   q4_0        32     18  d; 16 bytes: i low nibble, i + 16 high                         d * (q - 8)
 //   q4_1        32     20  d, m; 16 bytes as q4_0                                         d * q + m
+//   q5_0        32     22  d; 32 fifth bits, of value i bit i % 8 of byte i / 8; 16 bytes    d * (q - 16)
+//                          as q4_0
 //   q4_k       256    144  d, dmin; 12 bytes of eight 6-bit scales s and mins m; 128      (d * s) * q - dmin * m
 //                          bytes: of each 64, i low nibble, i + 32 high
 //   q5_k       256    176  d, dmin; 12 bytes as q4_k; 32 bytes of fifth bits: of byte      (d * s) * q - dmin * m
@@ -32,6 +34,7 @@
 void qm_ggml_q8_0_encode(const float values[32], uint8_t block[34]);
 void qm_ggml_q4_0_encode(const float values[32], uint8_t block[18]);
 void qm_ggml_q4_1_encode(const float values[32], uint8_t block[20]);
+void qm_ggml_q5_0_encode(const float values[32], uint8_t block[22]);
 void qm_ggml_q4_k_encode(const float values[256], uint8_t block[144]);
 void qm_ggml_q5_k_encode(const float values[256], uint8_t block[176]);
 void qm_ggml_q6_k_encode(const float values[256], uint8_t block[210]);
@@ -40,6 +43,7 @@ void qm_ggml_q6_k_encode(const float values[256], uint8_t block[210]);
 void qm_ggml_q8_0_decode(const uint8_t block[34], float values[32]);
 void qm_ggml_q4_0_decode(const uint8_t block[18], float values[32]);
 void qm_ggml_q4_1_decode(const uint8_t block[20], float values[32]);
+void qm_ggml_q5_0_decode(const uint8_t block[22], float values[32]);
 void qm_ggml_q4_k_decode(const uint8_t block[144], float values[256]);
 void qm_ggml_q5_k_decode(const uint8_t block[176], float values[256]);
 void qm_ggml_q6_k_decode(const uint8_t block[210], float values[256]);

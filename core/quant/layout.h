@@ -8,9 +8,9 @@
 //
 // Scales begin at the next multiple of 256 bytes. One a row: one float each, padded likewise. Else the bytes of a row's
 // scales as an artifact has them (binary16; pairs of scale and zero; E8M0 or E4M3 bytes), lowest first, as words in panels
-// like codes. Blocks: q8_0 and q4_0 one binary16, q4_1 the pair d, m; q4_k and q5_k 16 bytes: d, dmin, then the eight 6-bit
+// like codes. Blocks: q8_0, q4_0 and q5_0 one binary16, q4_1 the pair d, m; q4_k and q5_k 16 bytes: d, dmin, then the eight 6-bit
 // scales and the eight mins, packed as in ggml's block; q6_k 20 bytes: d, 2 bytes of zero, sixteen int8 scales.
-// A block's codes are in the order of their values and as the kernels take them (q4_0 and q6_k in two's complement).
+// A block's codes are in the order of their values and as the kernels take them (q4_0 and q6_k in two's complement, q5_0 as int8).
 //
 // Widened r times, row n of the buffer is row n mod N of the weight, its codes and scales repeated r times along k.
 // Packing moves bits and rounds nothing.

@@ -60,6 +60,7 @@ enum qm_weight_format {
     QM_WEIGHT_Q8_0,
     QM_WEIGHT_Q4_0,
     QM_WEIGHT_Q4_1,
+    QM_WEIGHT_Q5_0,
     QM_WEIGHT_Q4_K,
     QM_WEIGHT_Q5_K,
     QM_WEIGHT_Q6_K,
