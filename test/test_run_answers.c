@@ -8,8 +8,10 @@
 #include <math.h>
 
 #include "bench/verify.h"
+#include "model/model.h"
 #include "model/safetensors.h"
 #include "model/tasks.h"
+#include "workload/answers.h"
 
 enum {
     WINDOWS = 2,
@@ -21,6 +23,7 @@ enum {
 #define ANSWERS FOLDER "/answers.yaml"
 #define TASKS FOLDER "/tasks.jsonl"
 #define FEW FOLDER "/few.jsonl"
+#define QUANTIZED FOLDER "/int8"
 #define SECRET "never-to-be-seen"
 
 static const char answers_text[] =
@@ -397,6 +400,143 @@ static void test_verify_answers(void **state)
     qm_verifier_close(&verifier);
 }
 
+// ---- Without a reference ----------------------------------------------------------------------------------------------
+
+static void copy_file(const char *name)
+{
+    char from[512], to[512];
+    void *bytes = NULL;
+    size_t count = 0;
+    snprintf(from, sizeof(from), QM_SOURCE_DIR "/models/qmark-3m/%s", name);
+    snprintf(to, sizeof(to), QUANTIZED "/%s", name);
+    assert_int_equal(qm_file_read(from, 1 << 20, &bytes, &count), QM_OK);
+    assert_int_equal(qm_file_write(to, bytes, count), QM_OK);
+    free(bytes);
+}
+
+// The built-in model as somebody would hand it on in int8, one scale a row, but embedding, norms and head.
+static void write_quantized(void)
+{
+    enum {
+        MOST = 128
+    };
+    static struct qm_tensor tensors[MOST];
+    static char names[MOST][QM_WEIGHT_NAME_BYTES + 24];
+    struct qm_model *model = NULL;
+    size_t count = 0;
+    char config[4096];
+    void *bytes = NULL;
+    size_t length = 0;
+    assert_int_equal(qm_directory_make(QUANTIZED), QM_OK);
+    copy_file("tokenizer.json");
+    copy_file("tokenizer_config.json");
+    assert_int_equal(qm_file_read(QM_SOURCE_DIR "/models/qmark-3m/config.json", sizeof(config), &bytes, &length),
+                     QM_OK);
+    while (length > 0 && ((const char *)bytes)[length - 1] != '}')
+        --length;
+    snprintf(config, sizeof(config),
+             "%.*s,\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"int-quantized\","
+             "\"config_groups\":{\"g\":{\"weights\":{\"num_bits\":8,\"strategy\":\"channel\"},"
+             "\"input_activations\":{\"num_bits\":8,\"strategy\":\"token\",\"dynamic\":true}}}}}",
+             (int)length - 1, (const char *)bytes);
+    free(bytes);
+    assert_int_equal(qm_file_write(QUANTIZED "/config.json", config, strlen(config)), QM_OK);
+    assert_int_equal(qm_model_load(QM_SOURCE_DIR "/models/qmark-3m", 32, &model), QM_OK);
+    for (size_t i = 0; i < model->tensor_count; ++i) {
+        const struct qm_model_tensor *tensor = &model->tensors[i];
+        bool is_coded = qm_role_is_linear(tensor->role) && tensor->role != QM_ROLE_HEAD;
+        bool is_vector = qm_role_is_vector(tensor->role);
+        struct qm_model_view view;
+        if (tensor->role == QM_ROLE_HEAD && model->config.tied_head)
+            continue;
+        assert_true(count + 2 <= MOST);
+        assert_int_equal(qm_model_view_open(model, i, &view), QM_OK);
+        size_t values = (size_t)tensor->rows * tensor->columns;
+        int8_t *codes = malloc(values);
+        float *floats = malloc((is_coded ? tensor->rows : values) * sizeof(*floats));
+        for (size_t r = 0; is_coded && r < tensor->rows; ++r) {
+            const float *row = view.values + r * tensor->columns;
+            float largest = 0x1p-20f;
+            for (uint32_t k = 0; k < tensor->columns; ++k)
+                largest = fmaxf(largest, fabsf(row[k]));
+            floats[r] = largest / 127;
+            for (uint32_t k = 0; k < tensor->columns; ++k)
+                codes[r * tensor->columns + k] = (int8_t)lrintf(row[k] / floats[r]);
+        }
+        if (!is_coded)
+            memcpy(floats, view.values, values * sizeof(*floats));
+        qm_model_view_close(&view);
+        snprintf(names[count], sizeof(names[0]), "%s.weight", tensor->name);
+        tensors[count] = (struct qm_tensor){.name = names[count],
+                                            .dtype = is_coded ? QM_DTYPE_I8 : QM_DTYPE_F32,
+                                            .rank = is_vector ? 1 : 2,
+                                            .shape = {is_vector ? tensor->columns : tensor->rows, tensor->columns},
+                                            .bytes = values * (is_coded ? 1 : sizeof(float)),
+                                            .data = is_coded ? (void *)codes : floats};
+        ++count;
+        if (!is_coded) {
+            free(codes);
+            continue;
+        }
+        snprintf(names[count], sizeof(names[0]), "%s.weight_scale", tensor->name);
+        tensors[count] = (struct qm_tensor){.name = names[count],
+                                            .dtype = QM_DTYPE_F32,
+                                            .rank = 2,
+                                            .shape = {tensor->rows, 1},
+                                            .bytes = tensor->rows * sizeof(float),
+                                            .data = floats};
+        ++count;
+    }
+    assert_int_equal(qm_safetensors_write(QUANTIZED "/model.safetensors", tensors, count, NULL, 0), QM_OK);
+    for (size_t i = 0; i < count; ++i)
+        free((void *)(uintptr_t)tensors[i].data);
+    qm_model_destroy(&model);
+}
+
+// Right answers are the data's: a quantized model that nobody gave a reference for has its share of them, and no changes.
+static void test_no_reference(void **state)
+{
+    (void)state;
+    need(pocl_id);
+    write_quantized();
+    struct child child;
+    const char *const arguments[] = {"run", "--profile", ANSWERS, "--device", pocl_id,   "--out",        OUT, "--eval",
+                                     TASKS, "--scheme",  "file",  "--model",  QUANTIZED, "--show-flips", NULL};
+    remove_all(OUT);
+    start(&child, NULL, NULL, arguments);
+    if (!finish(&child, 2.0 * PATIENCE_S))
+        fail_msg("no end after %d s\nstderr: %s", 2 * PATIENCE_S, child.errors);
+    expect_code(&child, 0);
+    expect_text(child.output, "no reference given: what answers were before is not known");
+    expect_text(child.output, "right [interval]");
+    release(&child);
+    struct qm_node *result = any_result();
+    const struct qm_node *row = row_of(result, "file");
+    assert_string_equal(qm_node_text_at(row, "accuracy.reference", ""), "no reference given");
+    assert_string_equal(qm_node_text_at(row, "formats_activations", ""), "a8");
+    double right = number_at(result, "file", "accuracy.answers.accuracy.value"), of_samples = 0;
+    struct qm_tensors samples;
+    load_samples(&samples);
+    const struct qm_tensor *judgement = array_of(&samples, "file", "answers.judgement");
+    for (size_t e = 0; e < question_count; ++e)
+        of_samples += ((const uint8_t *)judgement->data)[e] == QM_ANSWER_RIGHT;
+    assert_true(right > 0.5 && fabs(right - of_samples / question_count) < 1e-9);
+    qm_tensors_free(&samples);
+    static const char *const unknown[] = {"flips",       "right_to_wrong",     "other_wrong",
+                                          "p_value",     "unjudged_reference", "reference.value",
+                                          "ratio.value", "difference.value",   "tokens_mean_reference"};
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(*unknown); ++i)
+        assert_string_equal(qm_node_text_at(qm_node_get(row, "accuracy.answers"), unknown[i], ""), "not measured");
+    char path[512];
+    find_beside(".yaml", path);
+    start(&child, NULL, NULL, (const char *const[]){"verify", path, NULL});
+    assert_true(finish(&child, PATIENCE_S));
+    expect_code(&child, 0);
+    expect_text(child.output, "verified");
+    release(&child);
+    qm_node_destroy(&result);
+}
+
 // ---- Faults -----------------------------------------------------------------------------------------------------------
 
 static void test_faults(void **state)
@@ -493,9 +633,8 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flips_need_examples),
-        cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_verify_answers),
+        cmocka_unit_test(test_flips_need_examples), cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_verify_answers),      cmocka_unit_test(test_no_reference),
         cmocka_unit_test(test_every_driver),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

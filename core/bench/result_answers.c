@@ -5,6 +5,8 @@
 #include "bench/result_nodes.h"
 #include "workload/disclosure.h"
 
+static const struct qm_estimate not_measured = {.state = QM_ESTIMATE_NOT_MEASURED};
+
 static double mean_tokens(const struct qm_raw *raw, const uint32_t *generated, uint32_t *examples)
 {
     double sum = 0;
@@ -44,8 +46,19 @@ static void add_choices(struct qm_node *answers, const struct qm_raw *raw, const
         qm_node_set_text(row, "norm", qm_choice_norm_name((enum qm_choice_norm)norm));
         qm_node_set_u64(row, "examples", choices);
         qm_result_set_estimate(row, "value", &share);
-        qm_result_set_value(row, "reference", &reference);
+        qm_result_set_value(row, "reference", raw->lacks_reference ? &not_measured : &reference);
     }
+}
+
+// What is right is told by the examples themselves; what changed only by answers to put beside these, and those of a quantized
+// file's own floats are none.
+static void forget_reference(struct qm_node *answers, struct qm_paired_summary *summary)
+{
+    static const char *const changes[] = {"flips",       "right_to_wrong",     "wrong_to_right", "other_right",
+                                          "other_wrong", "unjudged_reference", "p_value"};
+    for (size_t i = 0; i < sizeof(changes) / sizeof(*changes); ++i)
+        qm_node_set_text(answers, changes[i], "not measured");
+    summary->accuracy_reference = summary->ratio = summary->difference = not_measured;
 }
 
 void qm_result_add_answers(struct qm_node *row, const struct qm_raw *raw, size_t scheme)
@@ -54,8 +67,7 @@ void qm_result_add_answers(struct qm_node *row, const struct qm_raw *raw, size_t
     struct qm_node *accuracy = qm_node_child(row, "accuracy");
     uint32_t confidence = raw->profile->bootstrap.confidence_permille, examples = 0;
     struct qm_paired_summary summary;
-    // Without a reference there are no answers to put beside these.
-    if (!own->judgement || raw->lacks_reference || !qm_node_is_mapping(accuracy))
+    if (!own->judgement || !qm_node_is_mapping(accuracy))
         return;
     struct qm_node *answers = qm_node_add_mapping(accuracy, "answers");
     struct qm_paired_answer *pairs = calloc((size_t)raw->answer_count + 1, sizeof(*pairs));
@@ -70,6 +82,8 @@ void qm_result_add_answers(struct qm_node *row, const struct qm_raw *raw, size_t
         return;
     }
     qm_workload_disclose_changes(&summary, answers);
+    if (raw->lacks_reference)
+        forget_reference(answers, &summary);
     qm_result_add_estimate(answers, "accuracy", &summary.accuracy);
     qm_result_add_estimate(answers, "reference", &summary.accuracy_reference);
     qm_result_add_estimate(answers, "ratio", &summary.ratio);
@@ -77,6 +91,6 @@ void qm_result_add_answers(struct qm_node *row, const struct qm_raw *raw, size_t
     double mean = mean_tokens(raw, own->generated, &examples);
     qm_result_set_number(answers, "tokens_mean", examples > 0, mean, "not measured");
     mean = mean_tokens(raw, reference->generated, &examples);
-    qm_result_set_number(answers, "tokens_mean_reference", examples > 0, mean, "not measured");
+    qm_result_set_number(answers, "tokens_mean_reference", examples > 0 && !raw->lacks_reference, mean, "not measured");
     add_choices(answers, raw, own, confidence);
 }

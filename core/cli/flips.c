@@ -63,6 +63,11 @@ enum qm_status qm_show_flips(const struct qm_prepared *prepared, const struct qm
     const struct qm_answer_run *reference = prepared->reference_answers;
     if (!prepared->questions || !reference)
         return QM_OK;
+    if (prepared->lacks_reference) {
+        fputs("\nno reference given: what answers were before is not known; --reference names the model of floats\n",
+              file);
+        return QM_OK;
+    }
     struct qm_table *table = qm_table_create();
     size_t shown = 0, answered = 0;
     enum qm_status status = QM_OK;

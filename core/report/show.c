@@ -462,10 +462,9 @@ static void show_notes(const struct qm_node *result, const struct qm_show_style 
     if (qm_node_get(result, "model.file"))
         show_file(qm_node_get(result, "model.file"), file);
     if (strcmp(qm_node_text_at(result, "model.reference", ""), "none") == 0)
-        fprintf(
-            file,
-            "  accuracy against fp32: no reference given; perplexity alone. --reference names the model of floats that "
-            "this one was made of\n");
+        fprintf(file,
+                "  accuracy against fp32: no reference given; perplexity, and exact match of the right answers, alone. "
+                "--reference names the model of floats that this one was made of\n");
     if (qm_node_is_mapping(qm_node_get(result, "model.reference")))
         fprintf(file, "  accuracy is against float32 of %s, %.12s\n",
                 qm_node_text_at(result, "model.reference.name", "?"),
