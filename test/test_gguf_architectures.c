@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "model/file_types.h"
 #include "model/gguf_model.h"
 #include "model/weights.h"
 #include "model/weights_arrange.h"
@@ -384,6 +385,23 @@ static void test_refusals(void **state)
     qm_model_destroy(&gemma2);
 }
 
+// A file's tensors are counted, not what they are cut into.
+static void test_types(void **state)
+{
+    (void)state;
+    struct qm_model *phi3 = make_model(entry_of("Phi-3"), 32); // of two layers, with a head
+    struct qm_weights weights;
+    struct qm_file_type types[QM_FILE_TYPES_MAX];
+    convert(phi3, &(struct change){0}, in_directory("m.gguf"));
+    CHECK(qm_weights_open(in_directory("m.gguf"), &weights));
+    assert_int_equal(weights.count, 3 + 2 * 9);
+    assert_int_equal(qm_file_types(&weights, types), 1);
+    assert_int_equal(types[0].tensors, 3 + 2 * 6);
+    assert_true(types[0].bytes == weights.bytes);
+    qm_weights_close(&weights);
+    qm_model_destroy(&phi3);
+}
+
 // What metadata alone decide, with no tensor but the embedding.
 static void parse(const char *architecture, const struct change *numbers, struct qm_model_config *out)
 {
@@ -475,6 +493,6 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_models), cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_what_goes_without_saying)};
+                                       cmocka_unit_test(test_types), cmocka_unit_test(test_what_goes_without_saying)};
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -17,7 +17,7 @@ size_t qm_file_types(const struct qm_weights *weights, struct qm_file_type types
             continue; // there are not so many
         if (at == count)
             types[count++] = (struct qm_file_type){.name = name};
-        ++types[at].tensors;
+        types[at].tensors += !entry->gguf || entry->gguf->first == 0; // of several weights in one, the first
         types[at].bytes += entry->tensor->bytes;
     }
     return count;

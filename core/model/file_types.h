@@ -13,7 +13,7 @@ struct qm_file_type {
 };
 
 // Those that occur, in the order in which tensors have them by name; returns how many. Tensors that belong to others, such as
-// scales of their own, count as what they are.
+// scales of their own, count as what they are; one of a GGUF file that is several weights counts once.
 size_t qm_file_types(const struct qm_weights *weights, struct qm_file_type types[QM_FILE_TYPES_MAX]);
 
 #endif
