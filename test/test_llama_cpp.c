@@ -359,7 +359,8 @@ struct scores {
     double worst_logit, perplexity, kl;
 };
 
-// Of the scored positions of all windows. `reference` has the logits of the float32 file, window by window, and gets them where `is_reference`.
+// Of the scored positions of all windows. `reference` has the logits of the float32 file, window by window, and gets them where
+// `is_reference`.
 static struct scores score(struct runner *runner, const json_t *model, const json_t *logits, float *reference,
                            bool is_reference)
 {

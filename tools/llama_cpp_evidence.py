@@ -8,11 +8,11 @@ files stay. OUT gets models.json, and stories260k.json if STORIES names the fold
 (docs/MODELS.md).
 
 models.json: small models whose weights are a hash of their tensor's name and their index, and the built-in model, each as
-float32 and in types that qmark reads (the first and the last in all), as llama-quantize --pure makes it. Of each file: SHA-256 of the tensors' bytes, of
-the floats that ggml's to_float makes of each tensor, logits and perplexity (dequantized), and the mean KL divergence from the
-float32 file's logits in each arithmetic. Where an MLP has GELU, ggml-cpu was built without GGML_GELU_FP16 (in ggml-cpu/vec.h), a
-table that rounds it to float16. That `dequantized` is that is checked: the same file made float32 again must give
-the same logits in `rounded`, where all products are then float32.
+float32 and in types that qmark reads (the first and the last in all), as llama-quantize --pure makes it. Of each file: SHA-256
+of the tensors' bytes, of the floats that ggml's to_float makes of each tensor, logits and perplexity (dequantized), and the mean
+KL divergence from the float32 file's logits in each arithmetic. That `dequantized` is that is checked: the same file made float32
+again must give the same logits in `rounded`, where all products are then float32. Where an MLP has GELU, ggml-cpu was built
+without GGML_GELU_FP16 (in ggml-cpu/vec.h), a table that rounds it to float16.
 
 stories260k.json: perplexities of the stories in the manner of llama-perplexity, and the divergence over the scored tokens.
 """

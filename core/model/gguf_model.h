@@ -8,11 +8,12 @@
 #include "model/model.h"
 
 // What the metadata says, as config.json would have it, checked (model.h). The vocabulary is the embedding's. The head is tied
-// where there is no tensor for it. What no GGUF file says is as llama.cpp has it: scores of Gemma 2 and 3 are divided by the root
-// of the heads' width, and of their models of 27 billion parameters, known by their layers, by that of hidden / heads. A window
-// is as the model's own code has it: llama.cpp reads it of Gemma 2 and 3 alone, and passes over that of Phi-3. QM_INVALID, with the file and its own key, for what is missing or of another kind;
-// QM_UNSUPPORTED for other architectures, and for what would change the function and is not run: experts, windows of which the
-// file does not say in which layers they are, scaled logits, other kinds of rotary scaling, frequencies of the file's own.
+// where there is no tensor for it. What no GGUF file says is as llama.cpp has it: scores of Gemma 2 and 3 are divided by the
+// root of the heads' width, and of their models of 27 thousand million parameters, known by their layers, by that of
+// hidden / heads. A window is as the model's own code has it; llama.cpp passes over that of Phi-3. QM_INVALID, with the file and
+// its own key, for what is missing or of another kind; QM_UNSUPPORTED for other architectures, and for what would change the
+// function and is not run: experts, windows of which the file does not say in which layers they are, scaled logits, other
+// kinds of rotary scaling, frequencies of the file's own.
 QM_MUST_USE enum qm_status qm_gguf_model_config(const struct qm_gguf *gguf, struct qm_model_config *out);
 
 // "blk.3.attn_q.weight", where the weight has a tensor of its own; `layer` is ignored for roles that have none.
