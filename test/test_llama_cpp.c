@@ -95,6 +95,7 @@ static const struct {
     {"Q8_0", QM_GGUF_Q8_0, 32, qm_ggml_q8_0_encode},
     {"Q4_0", QM_GGUF_Q4_0, 32, qm_ggml_q4_0_encode},
     {"Q4_1", QM_GGUF_Q4_1, 32, qm_ggml_q4_1_encode},
+    {"Q5_0", QM_GGUF_Q5_0, 32, qm_ggml_q5_0_encode},
     {"Q4_K", QM_GGUF_Q4_K, 256, qm_ggml_q4_k_encode},
     {"Q5_K", QM_GGUF_Q5_K, 256, qm_ggml_q5_k_encode},
     {"Q6_K", QM_GGUF_Q6_K, 256, qm_ggml_q6_k_encode},
@@ -350,7 +351,7 @@ static void test_values(void **state)
             ++files;
         }
     }
-    assert_int_equal(files, 44);
+    assert_int_equal(files, 45);
 }
 
 // ---- Logits ---------------------------------------------------------------------------------------------------------
@@ -478,7 +479,7 @@ static void check_logits(struct qm_device *device, const char *tile, const void 
     size_t index, as_they_are = 0;
     (void)context;
     json_array_foreach(json_object_get(data, "models"), index, model) as_they_are += check_model(device, tile, model);
-    assert_int_equal(as_they_are, strcmp(device->info->driver_name, "reference") == 0 ? 26 : 22);
+    assert_int_equal(as_they_are, strcmp(device->info->driver_name, "reference") == 0 ? 27 : 23);
 }
 
 static void test_logits(void **state)

@@ -8,7 +8,7 @@ files stay. OUT gets models.json, and stories260k.json if STORIES names the fold
 (docs/MODELS.md).
 
 models.json: small models whose weights are a hash of their tensor's name and their index, and the built-in model, each as
-float32 and in types that qmark reads (the first and the last in all), as llama-quantize --pure makes it. Of each file: SHA-256
+float32 and in types that qmark reads (the first and the last in TYPES), as llama-quantize --pure makes it. Of each file: SHA-256
 of the tensors' bytes, of the floats that ggml's to_float makes of each tensor, logits and perplexity (dequantized), and the mean
 KL divergence from the float32 file's logits in each arithmetic. That `dequantized` is that is checked: the same file made float32
 again must give the same logits in `rounded`, where all products are then float32. Where an MLP has GELU, ggml-cpu was built
@@ -50,7 +50,7 @@ RANDOM = [
     {"architecture": "phi3", "hidden": 256, "inner": 512, "heads": 4, "keys": 2, "width": 64, "tied": False,
      "theta": 10000.0, "epsilon": 1e-5, "types": ["Q8_0", "Q4_K"], "more": {"attention.sliding_window": 64}},
     {"architecture": "olmo2", "hidden": 256, "inner": 256, "heads": 4, "keys": 2, "width": 64, "tied": False,
-     "theta": 500000.0, "epsilon": 1e-6, "types": ["Q4_0"]},
+     "theta": 500000.0, "epsilon": 1e-6, "types": ["Q4_0", "Q5_0"]},
     {"architecture": "gpt2", "hidden": 256, "inner": 512, "heads": 4, "keys": 4, "width": 64, "tied": True,
      "epsilon": 1e-5, "types": ["Q8_0", "Q4_K"]},
     {"architecture": "starcoder2", "hidden": 256, "inner": 256, "heads": 4, "keys": 2, "width": 64, "tied": True,

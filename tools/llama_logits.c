@@ -160,10 +160,11 @@ static int quantize(const char *path, const char *out_path, const char *type)
     static const struct {
         const char *name;
         enum llama_ftype type;
-    } types[] = {
-        {"F32", LLAMA_FTYPE_ALL_F32},        {"F16", LLAMA_FTYPE_MOSTLY_F16},     {"BF16", LLAMA_FTYPE_MOSTLY_BF16},
-        {"Q8_0", LLAMA_FTYPE_MOSTLY_Q8_0},   {"Q4_0", LLAMA_FTYPE_MOSTLY_Q4_0},   {"Q4_1", LLAMA_FTYPE_MOSTLY_Q4_1},
-        {"Q4_K", LLAMA_FTYPE_MOSTLY_Q4_K_S}, {"Q5_K", LLAMA_FTYPE_MOSTLY_Q5_K_S}, {"Q6_K", LLAMA_FTYPE_MOSTLY_Q6_K}};
+    } types[] = {{"F32", LLAMA_FTYPE_ALL_F32},        {"F16", LLAMA_FTYPE_MOSTLY_F16},
+                 {"BF16", LLAMA_FTYPE_MOSTLY_BF16},   {"Q8_0", LLAMA_FTYPE_MOSTLY_Q8_0},
+                 {"Q4_0", LLAMA_FTYPE_MOSTLY_Q4_0},   {"Q4_1", LLAMA_FTYPE_MOSTLY_Q4_1},
+                 {"Q4_K", LLAMA_FTYPE_MOSTLY_Q4_K_S}, {"Q5_K", LLAMA_FTYPE_MOSTLY_Q5_K_S},
+                 {"Q6_K", LLAMA_FTYPE_MOSTLY_Q6_K},   {"Q5_0", LLAMA_FTYPE_MOSTLY_Q5_0}};
     llama_model_quantize_params params = llama_model_quantize_default_params();
     params.nthread = 1;
     params.pure = params.allow_requantize = true;
