@@ -22,6 +22,14 @@ struct quantized_file {
     size_t count;
 };
 
+static inline enum qm_dtype dtype_of(const char *name)
+{
+    int dtype = 0;
+    while (strcmp(qm_dtype_name((enum qm_dtype)dtype), name) != 0)
+        assert_true(++dtype < QM_DTYPE_COUNT);
+    return (enum qm_dtype)dtype;
+}
+
 static inline void *add_tensor(struct quantized_file *file, const char *name, const char *ending, enum qm_dtype dtype,
                                uint32_t rank, uint64_t rows, uint64_t columns)
 {

@@ -21,6 +21,7 @@
 #include "model/weights.h"
 #include "quant/ggml_blocks.h"
 #include "test/gguf_writer.h"
+#include "test/hashed.h"
 #include "test/model_directory.h"
 #include "test/near.h"
 #include "test/runner.h"
@@ -76,10 +77,9 @@ static void encode_f16(const float *values, uint8_t *block)
     memcpy(block, &half, sizeof(half));
 }
 
-static void encode_bf16(const float *values, uint8_t *block) // to nearest even; finite
+static void encode_bf16(const float *values, uint8_t *block)
 {
-    uint32_t bits = qm_bits_from_float(values[0]);
-    uint16_t upper = (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+    uint16_t upper = bfloat16_bits(values[0]);
     memcpy(block, &upper, sizeof(upper));
 }
 
@@ -111,23 +111,12 @@ static size_t type_of(const char *name)
 }
 
 // As in tools/llama_cpp_evidence.py.
-static float hashed(uint64_t index)
-{
-    uint64_t z = (index + 1) * UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    z ^= z >> 31;
-    return (float)(z >> 40) * 0x1p-24f - 0.5f;
-}
-
 static void random_values(const char *name, size_t count, float *values)
 {
-    uint64_t at = UINT64_C(0xcbf29ce484222325);
+    uint64_t at = hash_text(HASH_SEED, name);
     float base = strstr(name, "norm") ? 1.0f : 0.0f;
-    for (const char *byte = name; *byte; ++byte)
-        at = (at ^ (uint8_t)*byte) * UINT64_C(0x100000001b3);
     for (size_t i = 0; i < count; ++i)
-        values[i] = hashed(at + i) * 0.25f + base;
+        values[i] = hash_unit(hash_mix((at + i + 1) * UINT64_C(0x9e3779b97f4a7c15))) * 0.25f + base;
 }
 
 // The weight of a model whose tensor has this name in GGUF files.

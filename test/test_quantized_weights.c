@@ -37,14 +37,6 @@ static size_t decode_base64(const char *text, uint8_t **out)
     return count;
 }
 
-static enum qm_dtype dtype_of(const char *name)
-{
-    int dtype = 0;
-    while (strcmp(qm_dtype_name((enum qm_dtype)dtype), name) != 0)
-        assert_true(++dtype < QM_DTYPE_COUNT);
-    return (enum qm_dtype)dtype;
-}
-
 static void write_case(const json_t *entry)
 {
     struct quantized_file file = {.count = 0};

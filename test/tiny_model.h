@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "test/hashed.h"
 #include "test/model_directory.h"
 
 #define TINY_MODELS QM_SOURCE_DIR "/test/data/architecture_logits.json"
@@ -12,14 +13,7 @@
 // As in tools/architecture_logits.py.
 static float hashed(const char *name, uint64_t index)
 {
-    uint64_t seed = UINT64_C(0xcbf29ce484222325);
-    for (; *name; ++name)
-        seed = (seed ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
-    uint64_t z = seed + (index + 1) * UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    z ^= z >> 31;
-    return (float)(z >> 40) * 0x1p-24f - 0.5f;
+    return hash_unit(hash_at(hash_text(HASH_SEED, name), index));
 }
 
 static inline float hashed_value(void *context, enum qm_role role, const char *name, size_t tensor, size_t index)
