@@ -22,7 +22,6 @@ The programs' functions are taken out of their files and run as they are; what t
 needed. Of llama.cpp's conversion the vocabulary is left out, and AutoConfig, which transformers has, so that it reads config.json.
 """
 import __future__
-import array
 import ast
 import hashlib
 import json
@@ -187,13 +186,14 @@ def write_folder(folder, config, tensors):
 # ---- The programs ---------------------------------------------------------------------------------------------------
 
 def taken_out(path, names, namespace):
-    """Functions, classes and methods (as Class.name) of a file, compiled as they stand there into a namespace."""
+    """Functions, classes, constants and methods (as Class.name) of a file, compiled as they stand there into a namespace."""
     body = ast.parse(open(path).read()).body
     for name in names:
         scope, found = body, None
         for part in name.split("."):
-            found = next(node for node in scope if getattr(node, "name", None) == part)
-            scope = found.body
+            found = next(node for node in scope if getattr(node, "name", None) == part or
+                         isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == part)
+            scope = getattr(found, "body", [])
         code = compile(ast.Module([found], []), path, "exec", __future__.annotations.compiler_flag)
         exec(code, namespace)
     return namespace
@@ -217,8 +217,7 @@ class Programs:
                              "PackableQuantLinear._init_wf_unsqueeze_buffers", "PackableQuantLinear._dequantize_from_codes"],
                             {"t": torch})
         self.awq = taken_out(folder + "/AutoAWQ/awq/utils/packing_utils.py",
-                             ["unpack_awq", "reverse_awq_order", "dequantize_gemm"],
-                             {"torch": torch, "AWQ_REVERSE_ORDER": [0, 4, 1, 5, 2, 6, 3, 7]})
+                             ["AWQ_REVERSE_ORDER", "unpack_awq", "reverse_awq_order", "dequantize_gemm"], {"torch": torch})
         at = folder + "/compressed-tensors/src/compressed_tensors/"
         arguments = {"group_size": None, "block_structure": None, "symmetric": True}
         common = {"torch": torch, "ceil": math.ceil, "calculate_range": lambda args, device: (None, None),  # of quantizing
