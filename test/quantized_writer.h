@@ -76,7 +76,11 @@ static inline void add_quantized(struct quantized_file *file, const struct quant
     const uint32_t size = kind->group_size ? kind->group_size : columns, groups = (columns + size - 1) / size;
     const uint32_t bits = kind->bits, per_word = 32 / bits;
     const bool is_down = kind->packing == QM_PACKING_DOWN, is_awq = kind->packing == QM_PACKING_AWQ;
-    const bool is_first_groups = is_down || is_awq;
+    const bool is_first_groups = is_down || is_awq, is_gemv = kind->packing == QM_PACKING_AWQ_ROWS;
+    const uint32_t unit = 8 * (size >= 128  ? 1u
+                               : size >= 64 ? 2u
+                                            : 4u),
+                   padded = is_gemv ? (groups + unit - 1) / unit * unit : groups; // scales of a row
     uint32_t *codes = NULL, *zeros = NULL;
     uint8_t *plain = NULL;
     if (is_down) {
@@ -85,6 +89,9 @@ static inline void add_quantized(struct quantized_file *file, const struct quant
     } else if (is_awq) {
         codes = add_tensor(file, name, ".qweight", QM_DTYPE_I32, 2, columns, rows / 8);
         zeros = add_tensor(file, name, ".qzeros", QM_DTYPE_I32, 2, groups, rows / 8);
+    } else if (is_gemv) {
+        codes = add_tensor(file, name, ".qweight", QM_DTYPE_I32, 2, rows, columns / 8);
+        zeros = add_tensor(file, name, ".qzeros", QM_DTYPE_I32, 2, rows, padded / 8);
     } else if (kind->packing == QM_PACKING_ACROSS) {
         codes = add_tensor(file, name, ".weight_packed", QM_DTYPE_I32, 2, rows, (columns + per_word - 1) / per_word);
         if (kind->has_zeros)
@@ -96,8 +103,8 @@ static inline void add_quantized(struct quantized_file *file, const struct quant
         plain = add_tensor(file, name, ".weight", kind->packing == QM_PACKING_INT8 ? QM_DTYPE_I8 : QM_DTYPE_F8_E4M3, 2,
                            rows, columns);
     }
-    uint16_t *scales = add_tensor(file, name, is_first_groups ? ".scales" : ".weight_scale", QM_DTYPE_F16, 2,
-                                  is_first_groups ? groups : rows, is_first_groups ? rows : groups);
+    uint16_t *scales = add_tensor(file, name, is_first_groups || is_gemv ? ".scales" : ".weight_scale", QM_DTYPE_F16, 2,
+                                  is_first_groups ? groups : rows, is_first_groups ? rows : padded);
     int32_t *table = is_down || kind->is_shuffled
                          ? add_tensor(file, name, is_down ? ".g_idx" : ".weight_g_idx", QM_DTYPE_I32, 1, columns, 0)
                          : NULL;
@@ -118,19 +125,21 @@ static inline void add_quantized(struct quantized_file *file, const struct quant
             uint32_t less = (uint32_t)kind->stored_less;
             uint32_t zero = kind->has_zeros ? less + draw(random, (1u << bits) - less) : 1u << (bits - 1);
             zero_of[(size_t)r * groups + g] = zero;
-            scales[is_first_groups ? (size_t)g * rows + r : (size_t)r * groups + g] =
+            scales[is_first_groups ? (size_t)g * rows + r : (size_t)r * padded + g] =
                 qm_half_from_float((0.016f + 0.4f * (float)qm_random_unit(random)) / (float)(1u << (bits - 1)));
             if (is_down)
                 put_bits(zeros + (size_t)g * (rows * bits / 32), 1, (size_t)r * bits, bits, zero - less);
             else if (is_awq)
                 put_bits(zeros + (size_t)g * (rows / 8) + r / 8, 1, awq_nibble[r % 8] * 4, 4, zero);
+            else if (is_gemv)
+                put_bits(zeros + (size_t)r * (padded / 8) + g / 8, 1, g % 8 * 4, 4, zero);
             else if (zeros)
                 put_bits(zeros + (size_t)(r / per_word) * groups + g, 1, r % per_word * bits, bits, zero);
         }
     for (uint32_t r = 0; r < rows; ++r)
         for (uint32_t k = 0; k < columns; ++k) {
             uint32_t code = draw(random, 1u << bits), g = group_of[k];
-            float scale = qm_float_from_half(scales[is_first_groups ? (size_t)g * rows + r : (size_t)r * groups + g]);
+            float scale = qm_float_from_half(scales[is_first_groups ? (size_t)g * rows + r : (size_t)r * padded + g]);
             float number = (float)code - (float)zero_of[(size_t)r * groups + g];
             if (kind->packing == QM_PACKING_E4M3) {
                 code = (code & 127) == 127 ? 1 : code;

@@ -5,7 +5,7 @@
     tools/make_quantized_directories.py --seeds test/fuzz/corpus/quantization_config
 
 A program of its own beside qmark's reader: codes are drawn, packed step by step as AutoGPTQ (QuantLinear.pack), AutoAWQ
-(WQLinear_GEMM.from_linear) and compressed-tensors (pack_to_int32) do it, and dequantized from the codes before they were
+(WQLinear_GEMM.from_linear, WQLinear_GEMV.from_linear) and compressed-tensors (pack_to_int32) do it, and dequantized from the codes before they were
 packed, in numpy's float16 where those programs compute in PyTorch's. bfloat16, which numpy lacks, is float32 rounded to
 nearest even; E4M3FN is written out from OCP OFP8.
 """
@@ -127,6 +127,27 @@ def awq(name, group_size, inputs, outputs, old_keys=False):
     return case(name, config, {"qweight": awq_words(codes), "qzeros": awq_words(zeros), "scales": scales}, values.T)
 
 
+# Along the inputs, and along the groups, whose number is rounded up to what the program's kernel loads at once.
+def gemv(name, group_size, inputs, outputs):
+    groups = inputs // group_size
+    multiple = {32: 4, 64: 2}.get(group_size, 1)
+    width = -(-(-(-groups // 8)) // multiple) * multiple
+    codes = rng.integers(0, 16, (outputs, inputs))
+    zeros = rng.integers(0, 16, (outputs, groups))
+    scales = np.zeros((outputs, 8 * width), np.float16)
+    scales[:, :groups] = rng.uniform(0.0005, 0.05, zeros.shape).astype(np.float16)
+    values = (codes - np.repeat(zeros, group_size, 1)).astype(np.float16) * np.repeat(scales[:, :groups], group_size, 1)
+    assert values.dtype == np.float16
+    qweight = np.zeros((outputs, inputs // 8), np.uint32)
+    for k in range(inputs):
+        qweight[:, k // 8] |= codes[:, k].astype(np.uint32) << np.uint32(4 * (k % 8))
+    qzeros = np.zeros((outputs, width), np.uint32)
+    for group in range(groups):
+        qzeros[:, group // 8] |= zeros[:, group].astype(np.uint32) << np.uint32(4 * (group % 8))
+    config = {"quant_method": "awq", "bits": 4, "group_size": group_size, "zero_point": True, "version": "gemv"}
+    return case(name, config, {"qweight": qweight.view(np.int32), "qzeros": qzeros.view(np.int32), "scales": scales}, values)
+
+
 # ---- compressed-tensors ---------------------------------------------------------------------------------------------
 
 def pack_to_int32(values, bits, axis):
@@ -242,6 +263,9 @@ CASES = [
     compressed("naive-quantized E4M3, channel, float16", "naive-quantized", 8, "channel", 20, 15, "f16", is_float=True),
     fp8("fp8, one scale", 11, 40),
     fp8("fp8, blocks of 16 x 32", 37, 80, block=(16, 32)),
+    gemv("awq gemv, groups of 32", 32, 288, 16),
+    gemv("awq gemv, groups of 64", 64, 192, 24),
+    gemv("awq gemv, groups of 128", 128, 1152, 8),
 ]
 
 

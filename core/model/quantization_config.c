@@ -185,7 +185,6 @@ static enum qm_status read_awq(const struct reader *reader, struct qm_quantizati
 {
     const char *version;
     bool has_zeros;
-    out->packing = QM_PACKING_AWQ;
     out->is_rounded_to_type = true;
     QM_TRY(read_bits(reader, "bits", "w_bit", 1u << 4, "4", &out->bits));
     QM_TRY(read_group_size(reader, "group_size", "q_group_size", true, &out->group_size));
@@ -193,10 +192,18 @@ static enum qm_status read_awq(const struct reader *reader, struct qm_quantizati
     if (!has_zeros)
         return refuse(reader, &(struct choice){"zero_point", "false", "true"});
     QM_TRY(read_text(reader, "version", &version));
-    if (version && strcmp(version, "gemm") != 0 && strcmp(version, "GEMM") != 0)
-        return refuse(reader, &(struct choice){"version", version, "gemm"});
+    bool is_gemv = version && (strcmp(version, "gemv") == 0 || strcmp(version, "GEMV") == 0);
+    if (version && !is_gemv && strcmp(version, "gemm") != 0 && strcmp(version, "GEMM") != 0)
+        return refuse(reader, &(struct choice){"version", version, "gemm and gemv"});
     QM_TRY(expect_text(reader, "backend", "autoawq"));
-    snprintf(out->format, sizeof(out->format), "gemm");
+    if (is_gemv && out->group_size != 32 && out->group_size != 64 && out->group_size < 128) {
+        char size[16] = "-1";
+        if (out->group_size > 0)
+            snprintf(size, sizeof(size), "%" PRIu32, out->group_size);
+        return refuse(reader, &(struct choice){"group_size", size, "of version gemv 32, 64, 128 and more"});
+    }
+    out->packing = is_gemv ? QM_PACKING_AWQ_ROWS : QM_PACKING_AWQ;
+    snprintf(out->format, sizeof(out->format), "%s", is_gemv ? "gemv" : "gemm");
     read_dataset(reader, out);
     return QM_OK;
 }

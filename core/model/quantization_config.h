@@ -4,7 +4,8 @@
 //   quant_method        which writers                what is read
 //   gptq                AutoGPTQ, GPTQModel          bits 2, 3, 4, 8; group_size -1 or above; desc_act, sym; checkpoint_format
 //                                                    (or `format`) gptq, gptq_v2; pack_dtype int32
-//   awq                 AutoAWQ                      bits (w_bit) 4; group_size (q_group_size); zero_point true; version gemm
+//   awq                 AutoAWQ                      bits (w_bit) 4; group_size (q_group_size); zero_point true; version gemm,
+//                                                    gemv with groups of 32, 64, 128 and more
 //   compressed-tensors  llm-compressor               format pack-quantized (int, 4 or 8 bits), int-quantized (8),
 //                                                    float-quantized (8), naive-quantized (int or float, 8); strategy
 //                                                    tensor, channel, group, block; one kind of weights in all config_groups
@@ -15,7 +16,7 @@
 // types and shapes of tensors are checked against what is, and the whole text is kept for whoever reads the result.
 //
 // Facts of the formats from the programs' own readers and writers: AutoGPTQ 0.7 (nn_modules/qlinear/qlinear_cuda.py), AutoAWQ
-// 0.2 (awq/utils/packing_utils.py), compressed-tensors 0.9 to 0.12 (compressors/quantized_compressors/, quantization/).
+// 0.2 (awq/utils/packing_utils.py, awq/modules/linear/gemv.py), compressed-tensors 0.9 to 0.12 (compressors/quantized_compressors/, quantization/).
 #ifndef QM_MODEL_QUANTIZATION_CONFIG_H
 #define QM_MODEL_QUANTIZATION_CONFIG_H
 
@@ -38,6 +39,7 @@ enum qm_quantization_method {
 enum qm_quantization_packing {
     QM_PACKING_DOWN = 0, // gptq: int32 [K * bits / 32][N], a stream of bits down each column
     QM_PACKING_AWQ,      // awq: int32 [K][N / 8]; a word's nibbles are outputs 0, 2, 4, 6, 1, 3, 5, 7
+    QM_PACKING_AWQ_ROWS, // awq, gemv: int32 [N][K / 8], lowest bits first
     QM_PACKING_ACROSS,   // pack-quantized: int32 [N][K / (32 / bits)], codes less 2^(bits - 1)
     QM_PACKING_INT8,     // int8 [N][K]
     QM_PACKING_E4M3,     // E4M3FN [N][K]
@@ -69,7 +71,7 @@ struct qm_quantization {
     bool is_rounded_to_type; // value = scale * (code - zero) rounded to the scale's type, as the file's program does
     enum qm_quantization_activations activations;
     char activations_text[QM_QUANTIZATION_WORDS_BYTES]; // "int8, symmetric, per token, dynamic"; "none"
-    char format[32];                                    // "gptq", "gptq_v2", "gemm", "pack-quantized", "e4m3"
+    char format[32];                                    // "gptq", "gptq_v2", "gemm", "gemv", "pack-quantized", "e4m3"
     char dataset[QM_QUANTIZATION_WORDS_BYTES];          // of the calibration, as the file names it; "": it does not
     char damp[32];                                      // gptq: damp_percent; "": not told
     char *text;                                         // the whole of it as JSON in one line of ASCII; NULL for NONE

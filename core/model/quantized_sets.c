@@ -20,6 +20,7 @@ struct endings {
 static const struct endings endings_of[] = {
     [QM_PACKING_DOWN] = {".qweight", ".scales", NULL, ".qzeros", ".g_idx", NULL},
     [QM_PACKING_AWQ] = {".qweight", ".scales", NULL, ".qzeros", NULL, NULL},
+    [QM_PACKING_AWQ_ROWS] = {".qweight", ".scales", NULL, ".qzeros", NULL, NULL},
     [QM_PACKING_ACROSS] = {".weight_packed", ".weight_scale", NULL, ".weight_zero_point", ".weight_g_idx",
                            ".weight_shape"},
     [QM_PACKING_INT8] = {".weight", ".weight_scale", NULL, ".weight_zero_point", ".weight_g_idx", NULL},
@@ -120,6 +121,9 @@ static enum qm_status read_sizes(const struct qm_quantization *how, const char *
         rows = columns * per_word;
         columns = codes->shape[0];
         break;
+    case QM_PACKING_AWQ_ROWS:
+        columns *= per_word;
+        break;
     case QM_PACKING_ACROSS: {
         uint64_t told[2];
         if (!shape->tensor)
@@ -160,7 +164,7 @@ static enum qm_status read_sizes(const struct qm_quantization *how, const char *
 static enum qm_status read_groups(const struct qm_quantization *how, struct qm_quantized *set)
 {
     bool is_exact =
-        how->packing == QM_PACKING_AWQ || (how->method == QM_QUANTIZATION_COMPRESSED && how->row_block == 1);
+        how->method == QM_QUANTIZATION_AWQ || (how->method == QM_QUANTIZATION_COMPRESSED && how->row_block == 1);
     set->group_size = how->group_size > 0 ? how->group_size : set->columns;
     if (how->row_block == 1 && how->group_size > set->columns) // of the others the last group may be shorter
         set->group_size = set->columns;
@@ -181,6 +185,13 @@ static enum qm_status check_scale_type(const struct qm_quantized_part *scales)
                : refuse_shape(scales, "F16, BF16 or F32");
 }
 
+// Words of zeros in a row of AutoAWQ's gemv; of scales there are eight times as many.
+static uint32_t zero_words(const struct qm_quantized *set)
+{
+    uint32_t words = (set->groups + 7) / 8, multiple = set->group_size >= 128 ? 1 : set->group_size >= 64 ? 2 : 4;
+    return (words + multiple - 1) / multiple * multiple;
+}
+
 static enum qm_status check_scales(const struct qm_quantization *how, struct qm_quantized *set)
 {
     const struct qm_tensor *scales = set->scales.tensor;
@@ -190,6 +201,11 @@ static enum qm_status check_scales(const struct qm_quantization *how, struct qm_
         set->scale_row = 1;
         set->scale_group = set->rows;
         return require(&set->scales, scales->dtype, set->groups, set->rows);
+    }
+    if (how->packing == QM_PACKING_AWQ_ROWS) {
+        set->scale_row = (size_t)zero_words(set) * 8;
+        set->scale_group = 1;
+        return require(&set->scales, scales->dtype, set->rows, set->scale_row);
     }
     for (uint32_t i = 0; i < scales->rank; i++)
         count *= scales->shape[i];
@@ -208,6 +224,9 @@ static enum qm_status check_zeros(const struct qm_quantization *how, const char 
     const struct qm_tensor *zeros = set->zeros.tensor, *scales = set->scales.tensor;
     if (how->packing == QM_PACKING_DOWN || how->packing == QM_PACKING_AWQ)
         return zeros ? require(&set->zeros, QM_DTYPE_I32, set->groups, (uint64_t)set->rows * how->bits / 32)
+                     : refuse_missing(&set->codes, module, ending);
+    if (how->packing == QM_PACKING_AWQ_ROWS)
+        return zeros ? require(&set->zeros, QM_DTYPE_I32, set->rows, zero_words(set))
                      : refuse_missing(&set->codes, module, ending);
     if (!zeros)
         return how->is_symmetric ? QM_OK : refuse_missing(&set->codes, module, ending);

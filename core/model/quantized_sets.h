@@ -12,6 +12,10 @@
 //   awq                 NAME.qweight  I32 [K][N / 8], NAME.qzeros I32 [G][N / 8]: nibble i of a word is of output 0, 2, 4, 6,
 //                                                              1, 3, 5, 7 of its eight; zeros are stored as they are
 //                       NAME.scales   F16 [G][N]
+//   awq, gemv           NAME.qweight  I32 [N][K / 8], NAME.qzeros I32 [N][Z]: nibble i of a word is of input, or group, i of its
+//                                                              eight; Z = ceil(G / 8), of groups of 64 the multiple of 2 and of
+//                                                              groups of 32 the multiple of 4 that is next to it
+//                       NAME.scales   F16 [N][8 Z]             of which G are scales of a row
 //   pack-quantized      NAME.weight_packed     I32 [N][ceil(K / (32 / bits))], lowest bits first; code less 2^(bits - 1)
 //                       NAME.weight_scale      [N][G] or one value
 //                       NAME.weight_zero_point I8 of the scale's shape, or I32 [ceil(N / (32 / bits))][G], packed like codes

@@ -87,7 +87,7 @@ void qm_quantized_codes(const struct qm_quantized *set, uint32_t first_row, uint
         codes_down(set, first_row, row_count, codes);
     else if (set->packing == QM_PACKING_AWQ)
         codes_awq(set, first_row, row_count, codes);
-    else if (set->packing == QM_PACKING_ACROSS)
+    else if (set->packing == QM_PACKING_ACROSS || set->packing == QM_PACKING_AWQ_ROWS)
         codes_across(set, first_row, row_count, codes);
     else
         memcpy(codes, (const char *)set->codes.tensor->data + (size_t)first_row * set->columns,
@@ -116,6 +116,8 @@ int32_t qm_quantized_zero(const struct qm_quantized *set, uint32_t row, uint32_t
         return (int32_t)(word_at(zeros, (size_t)(row / per_word) * set->groups + group) >> row % per_word * set->bits &
                          mask);
     }
+    if (set->packing == QM_PACKING_AWQ_ROWS)
+        return (int32_t)(word_at(zeros, (row * set->scale_row + group) / 8) >> group % 8 * 4 & mask);
     size_t words = (size_t)group * ((size_t)set->rows * set->bits / 32);
     if (set->packing == QM_PACKING_AWQ)
         return (int32_t)(word_at(zeros, words + row / 8) >> awq_shift(row % 8) & mask);
