@@ -263,8 +263,9 @@ static bool is_like_scheme(const char *word)
 {
     if ((word[0] == 'w' || word[0] == 'f') && word[1] >= '0' && word[1] <= '9')
         return true;
-    for (int format = 0; format < QM_WEIGHT_FORMAT_COUNT; format++) {
-        const char *name = qm_weight_format_info((enum qm_weight_format)format)->name;
+    for (int format = 0; format <= QM_WEIGHT_FORMAT_COUNT; format++) {
+        const char *name = format < QM_WEIGHT_FORMAT_COUNT ? qm_weight_format_info((enum qm_weight_format)format)->name
+                                                           : QM_SCHEME_OWN_NAME;
         size_t length = strlen(name);
         if (strncmp(word, name, length) == 0 && (word[length] == '\0' || strchr("a-+", word[length])))
             return true;

@@ -758,11 +758,11 @@ size_t qm_scheme_explain(const struct qm_scheme *scheme, char *text, size_t capa
             text, capacity, &used,
             "weights      as the model's file has them: each linear weight in the format that somebody else quantized "
             "it to,\n             codes and scales to the bit; for GGUF files, and what else was quantized\n");
-    if (scheme->is_own && !scheme->own && !scheme->is_own_floats)
-        add_line(text, capacity, &used,
-                 "activations  as the file's own program has them where kernels do (int8, E4M3FN), else float16:\n");
     else
         add_format(text, capacity, &used, "weights", weights, weights->scales);
+    if (scheme->is_own && !scheme->own && !scheme->is_own_floats)
+        add_line(text, capacity, &used,
+                 "activations  as the file's own program has them where kernels do (int8, E4M3FN), else as follows\n");
     add_format(text, capacity, &used, "activations", activations,
                activations->is_float                     ? "none"
                : scheme->activations == QM_ACTIVATION_A4 ? activations->scales

@@ -39,3 +39,6 @@ qm explain w8a16-kv8-first1000000
 for scheme in nvfp4a16 q4_ka16 mxfp6e2m3a16 e4m3af8 bf16; do
     qm explain $scheme
 done
+qm explain file
+qm explain filea16-kv8
+qm explain filea8
