@@ -259,6 +259,7 @@ QM_LANES_TREE(qm_lanes_min_u, uint, min)
 #endif
 #define QM_I4_FROM_U4(x) as_int4(x)
 #define QM_PRIVATE_LOAD(array, i) QM_JOIN(vload, QM_VW)(0, array + (i))
+#define QM_PRIVATE_FROM(type, name, array, i) const type *name = (array) + (i); // so that constants are left to add
 #define QM_PRIVATE_STORE(array, i, v) QM_JOIN(vstore, QM_VW)(v, 0, array + (i));
 #define QM_PRIVATE_STORE4(array, i, v) vstore4(v, 0, array + (i));
 

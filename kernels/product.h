@@ -14,7 +14,7 @@
 // QM_STAGE and QM_SPLIT alone: the vector runs along columns.
 //
 // Bound against the oracle, for exactly represented inputs: |error| <= (K + 8) 2^-24 * multiplier * sum |a_scale a| (|w_scale
-// w| + |w_offset|), where with QM_PLACED_NIBBLES a signed format has an offset of -8 w_scale; with integer products the inner sums are exact, and what is left is (blocks + 8) 2^-24 of it.
+// w| + |w_offset|), where with QM_PLACED_CODES a signed format has an offset, of -8 or -32 w_scale; with integer products the inner sums are exact, and what is left is (blocks + 8) 2^-24 of it.
 //
 // One invocation computes QM_ROWS rows of QM_COLUMNS columns; QM_SPLIT invocations share the steps of 32 k of one tile and
 // add up in a fixed order through local memory. With QM_STAGE an invocation computes several such tiles: product_staged.h.
@@ -232,6 +232,9 @@
 
 #if defined(QM_ROW_STAGE)
     qm_scalar staged[QM_ROW_STAGE];
+#if defined(QM_WEIGHT_OFFSET)
+    qm_scalar staged_sum[QM_ROW_STAGE / QM_BLOCK_K];
+#endif
 #endif
 #if defined(QM_PAIRS)
     qm_f8 pairs[4];
@@ -246,6 +249,16 @@
             uint count = QM_MIN(end_step - step, QM_UINT(QM_ROW_STAGE / 32));
             for (uint next = 0u; next < count; ++next) {
                 QM_STAGE_STEP(staged, next * 32u, activation_base[0] + (step + next) * (4u * QM_ACTIVATION_WORDS))
+#if defined(QM_WEIGHT_OFFSET) && QM_BLOCK_K == 32
+                staged_sum[next] = QM_STAGED_SUM(staged, next * 32u);
+#elif defined(QM_WEIGHT_OFFSET)
+                QM_UNROLL for (uint half_step = 0u; half_step < 2u; ++half_step)
+                    staged_sum[2u * next + half_step] = QM_STAGED_LANES_SUM(QM_PRIVATE_LOAD(staged, next * 32u + 16u * half_step));
+#endif
+#if defined(QM_PLACED_CODES)
+                QM_PLACE_STAGED(staged, next * 32u)
+                QM_PLACE_STAGED(staged, next * 32u + 16u)
+#endif
             }
         }
 #endif
@@ -256,8 +269,12 @@
 #endif
 #if defined(QM_WEIGHT_OFFSET)
             qm_scalar activation_sum[QM_ROWS];
+#if defined(QM_ROW_STAGE)
+            activation_sum[0] = staged_sum[(step % QM_UINT(QM_ROW_STAGE / 32) * 32u) / QM_UINT(QM_BLOCK_K) + QM_UINT(part)];
+#else
             QM_UNROLL for (int r = 0; r < QM_ROWS; ++r)
                 activation_sum[r] = QM_SCALAR_ZERO;
+#endif
 #endif
 #if defined(QM_PAIRS)
             QM_UNROLL for (int word = 0; word < 16; ++word) {
@@ -286,12 +303,11 @@
                     QM_LOAD_ACTIVATIONS(from)
                     QM_UNROLL for (int eight = 0; eight < QM_UNIT_K / 8; ++eight) {
                         QM_EIGHT_ACTIVATIONS(eight)
-#if defined(QM_WEIGHT_OFFSET)
+#if defined(QM_WEIGHT_OFFSET) && !defined(QM_ROW_STAGE)
                         activation_sum[r] += ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7));
 #endif
-#if defined(QM_PLACED_NIBBLES)
-                        a1 *= 6.25e-2f, a2 *= 3.90625e-3f, a3 *= 2.44140625e-4f, a4 *= 1.52587890625e-5f,
-                            a5 *= 9.5367431640625e-7f, a6 *= 5.9604644775390625e-8f; // 16^-1, 16^-2, ...
+#if defined(QM_PLACED_CODES) && !defined(QM_ROW_STAGE)
+                        QM_PLACE_ACTIVATIONS
 #endif
                         QM_UNROLL for (int v = 0; v < QM_VECTORS; ++v) {
                             int i = 8 * (eight * QM_VECTORS + v);

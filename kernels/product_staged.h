@@ -44,10 +44,7 @@
             for (uint step = 0u; step < count; ++step) {
                 QM_STAGE_STEP(staged, to + step * 32u, from + step * (4u * QM_ACTIVATION_WORDS))
 #if defined(QM_WEIGHT_OFFSET)
-                qm_scalar sum = QM_SCALAR_ZERO; // formats with an offset have blocks of 32
-                for (uint i = 0u; i < 32u; ++i)
-                    sum += staged[to + step * 32u + i];
-                staged_sum[step * QM_UINT(QM_ROWS) + r] = sum;
+                staged_sum[step * QM_UINT(QM_ROWS) + r] = QM_STAGED_SUM(staged, to + step * 32u); // blocks of 32
 #endif
             }
         }

@@ -13,10 +13,11 @@
 #endif
             for (uint unit = 0u; unit < QM_UINT(QM_BLOCK_K / 8); ++unit) {
                 uint eight = part * QM_UINT(QM_BLOCK_K / 8) + unit, at = r0 * QM_UINT(QM_STAGE) + step * 32u + QM_STAGED_EIGHT(eight);
+                QM_PRIVATE_FROM(qm_scalar, from, staged, at)
                 QM_DECODE_EIGHT(step_base + step * (QM_CODE_WORDS * QM_PANEL), eight)
 #define QM_MULTIPLY_ADD(w, j)                                                                                          \
     QM_UNROLL for (int r = 0; r < QM_BODY_ROWS; ++r)                                                                   \
-        inner[r] += w * staged[at + QM_UINT(r * QM_STAGE + QM_STAGED_AT(j))];
+        inner[r] += w * from[r * QM_STAGE + QM_STAGED_AT(j)];
                 QM_MULTIPLY_ADD(w0, 0)
                 QM_MULTIPLY_ADD(w1, 1)
                 QM_MULTIPLY_ADD(w2, 2)

@@ -1,6 +1,8 @@
 // How product_staged.h unpacks activations: 32 k of a row into private memory.
 //
 //   QM_STAGE_STEP(to, at, from)   stores the 32 values whose first word is `from` at to[at] and what follows
+//   QM_STAGED_SUM(staged, at)     the sum of the 32 values at staged[at] and what follows, by lanes: one chain of 32
+//                                 additions took as long as a third of a product of 6 rows
 //   QM_STAGED_EIGHT(eight) + QM_STAGED_AT(j)   where value 8 eight + j of them is
 //
 // Where words are unpacked by vectors, the lowest values of all lie first, then the next. QM_VW is 16. Callers count with i,
@@ -53,4 +55,21 @@
         QM_UNROLL for (int byte = 0; byte < 4; ++byte)                                                                 \
             QM_PRIVATE_STORE4(to, (at) + QM_UINT(16 * four + 4 * byte), QM_STAGED_BYTE(words, byte))                   \
     }
+#endif
+
+#if defined(QM_INTEGER_PRODUCT)
+#define QM_STAGED_LANES_SUM(x) QM_INT(QM_LANES_SUM_U(QM_UV_FROM_IV(x)))
+#else
+#define QM_STAGED_LANES_SUM(x) QM_LANES_SUM(x)
+#endif
+#define QM_STAGED_SUM(staged, at)                                                                                      \
+    QM_STAGED_LANES_SUM(QM_PRIVATE_LOAD(staged, at) + QM_PRIVATE_LOAD(staged, (at) + 16u))
+
+// What makes up for codes that stay at their places (weights.h), of 16 values in their order.
+#if defined(QM_PLACED_CODES)
+#define QM_PLACE_FACTORS                                                                                               \
+    1.0f, QM_POWER(QM_AT1), QM_POWER(QM_AT2), QM_POWER(QM_AT3), QM_POWER(QM_AT4), QM_POWER(QM_AT5), QM_POWER(QM_AT6),  \
+        QM_POWER(QM_AT7)
+#define QM_PLACE_STAGED(staged, at)                                                                                    \
+    QM_PRIVATE_STORE(staged, at, QM_PRIVATE_LOAD(staged, at) * ((qm_fv)(QM_PLACE_FACTORS, QM_PLACE_FACTORS)))
 #endif

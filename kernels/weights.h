@@ -1,8 +1,8 @@
 // Decoders of weights: what a word of codes and its scale stand for. Read by product.h and dequantize.h.
 //
 // Codes lie in panels of 16 columns (n), packed along k in steps of 32: word (panel, w, lane) at
-// (panel * words + w) * 16 + lane; a step has as many words as a code has bits. 3, 5 and 6 bits are two planes: the low 2
-// or 4 bits, then the rest. Where scales lie and what they are: core/quant/layout.h.
+// (panel * words + w) * 16 + lane; a step has as many words as a code has bits. 3 bits are two planes, the low 2 bits and
+// the rest, and so are 6 bits of MX, 4 and 2; 5 and 6 bits of blocks lie by eights. Where scales lie and what they are: core/quant/layout.h.
 //
 //   QM_DECODE_EIGHT(base, eight)   declares w0..w7: weights 8 eight .. 8 eight + 7 of a step whose first word, for the
 //                                  vector's first column, is at `base`; qm_acc of QM_VW columns. Integers where products
@@ -35,15 +35,29 @@
 // 2^(23 - at) + c, of which 2^(23 - at) + offset is taken. Two operations where and-or is one; at most 23 - at bits.
 #define QM_BITS_CODE(x, mask, at, offset)                                                                              \
     (QM_FV_BITS(((x) & ((mask) << (at))) | ((150u - (at)) << 23)) - QM_FV(QM_FLOAT(1u << (23u - (at))) + (offset)))
-// With QM_PLACED_NIBBLES a code stays at its place, where it counts 16 to the power of its number as much, for which
-// activations make up; the last one is moved down. Codes are unsigned, and what is taken from them is the block's offset: one
-// operation fewer a weight.
-#if defined(QM_PLACED_NIBBLES)
-#define QM_PLACED_CODE(u, at) QM_FV_FROM_IV(QM_IV_FROM_UV((u) & (15u << (at))))
+// With QM_PLACED_CODES a code stays at its place, bit `at`, where it counts 2^at as much, for which activations make up
+// (QM_AT1 to QM_AT7 of eight, the first being at 0); some are moved down. Codes are unsigned, and what is taken from them is the
+// block's offset: one operation fewer a weight.
+#if defined(QM_PLACED_CODES)
+#define QM_PLACED(x, mask, at) QM_FV_FROM_IV(QM_IV_FROM_UV((x) & ((mask) << (at))))
+#define QM_MOVED_DOWN(x, at) QM_FV_FROM_IV(QM_IV_FROM_UV((x) >> (at)))
 #define QM_NIBBLE_CODES(u, offset)                                                                                     \
-    qm_fv w0 = QM_PLACED_CODE(u, 0), w1 = QM_PLACED_CODE(u, 4), w2 = QM_PLACED_CODE(u, 8), w3 = QM_PLACED_CODE(u, 12),  \
-          w4 = QM_PLACED_CODE(u, 16), w5 = QM_PLACED_CODE(u, 20), w6 = QM_PLACED_CODE(u, 24),                          \
-          w7 = QM_FV_FROM_IV(QM_IV_FROM_UV((u) >> 28));
+    qm_fv w0 = QM_PLACED(u, 15u, 0u), w1 = QM_PLACED(u, 15u, 4u), w2 = QM_PLACED(u, 15u, 8u),                          \
+          w3 = QM_PLACED(u, 15u, 12u), w4 = QM_PLACED(u, 15u, 16u), w5 = QM_PLACED(u, 15u, 20u),                       \
+          w6 = QM_PLACED(u, 15u, 24u), w7 = QM_MOVED_DOWN(u, 28u);
+#define QM_POWER(at) (1.0f / QM_FLOAT(1u << (at)))
+#define QM_PLACE_ACTIVATIONS                                                                                           \
+    a1 *= QM_POWER(QM_AT1), a2 *= QM_POWER(QM_AT2), a3 *= QM_POWER(QM_AT3), a4 *= QM_POWER(QM_AT4),                    \
+        a5 *= QM_POWER(QM_AT5), a6 *= QM_POWER(QM_AT6), a7 *= QM_POWER(QM_AT7);
+#if !defined(QM_WEIGHT_Q5_K) && !defined(QM_WEIGHT_Q6_K)
+#define QM_AT1 4u
+#define QM_AT2 8u
+#define QM_AT3 12u
+#define QM_AT4 16u
+#define QM_AT5 20u
+#define QM_AT6 24u
+#define QM_AT7 0u
+#endif
 #else
 #define QM_NIBBLE_CODES(u, offset)                                                                                     \
     qm_uv upper = (u) >> 20;                                                                                          \
@@ -154,19 +168,80 @@
     qm_iv u0 = QM_SIGNED_WORD(base, (eight) / 2) >> (16 * ((eight) % 2));                                              \
     QM_EIGHT(QM_TWO)
 
+// Eight codes of 5 bits: word `eight` has six, at bits 0, 5, 10, 15, 22 and 27, and the upper two bits of the last code at
+// 20; byte `eight` of the fifth word has the seventh code and the last one's lower three. Of 6 bits: five codes at 0, 6, 12,
+// 20 and 26 and the upper two bits of the last at 18; half a word for each eight has two codes and the last one's lower
+// four. So the parts of the last code meet by an or, and all others are taken as nibbles are.
 #elif defined(QM_WEIGHT_Q5_K)
 #define QM_CODE_WORDS 5u
-#define QM_FIVE(j) QM_CODE(((u0 >> (4 * (j))) & 15) + (((u1 >> (j)) & 1) << 4))
+#define QM_LOAD_EIGHT(base, eight)                                                                                     \
+    qm_uv u0 = QM_WORD(base, eight), u1 = QM_WORD(base, 4);                                                            \
+    u1 = (u1 >> (8 * (eight))) << 12;                                                                                  \
+    qm_uv last = (u0 & (3u << 20)) | (u1 & (7u << 17));
+#if defined(QM_INTEGER_PRODUCT)
+#define QM_FIVE(x, at) QM_IV_FROM_UV(((x) >> (at)) & 31u)
 #define QM_DECODE_EIGHT(base, eight)                                                                                   \
-    qm_iv u0 = QM_SIGNED_WORD(base, eight), u1 = QM_SIGNED_WORD(base, 4) >> (8 * (eight));                             \
-    QM_EIGHT(QM_FIVE)
+    QM_LOAD_EIGHT(base, eight)                                                                                         \
+    qm_iv w0 = QM_FIVE(u0, 0), w1 = QM_FIVE(u0, 5), w2 = QM_FIVE(u0, 10), w3 = QM_FIVE(u0, 15), w4 = QM_FIVE(u0, 22),  \
+          w5 = QM_FIVE(u0, 27), w6 = QM_FIVE(u1, 12), w7 = QM_FIVE(last, 17);
+#elif defined(QM_PLACED_CODES)
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    QM_LOAD_EIGHT(base, eight)                                                                                         \
+    qm_fv w0 = QM_PLACED(u0, 31u, 0u), w1 = QM_PLACED(u0, 31u, 5u), w2 = QM_PLACED(u0, 31u, 10u),                      \
+          w3 = QM_PLACED(u0, 31u, 15u), w4 = QM_PLACED(u0, 31u, 22u), w5 = QM_MOVED_DOWN(u0, 27u),                     \
+          w6 = QM_PLACED(u1, 31u, 12u), w7 = QM_FV_FROM_IV(QM_IV_FROM_UV(last));
+#define QM_AT1 5u
+#define QM_AT2 10u
+#define QM_AT3 15u
+#define QM_AT4 22u
+#define QM_AT5 0u
+#define QM_AT6 12u
+#define QM_AT7 17u
+#else
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    QM_LOAD_EIGHT(base, eight)                                                                                         \
+    qm_uv upper = u0 >> 22;                                                                                            \
+    qm_fv w0 = QM_BITS_CODE(u0, 31u, 0u, 0.0f), w1 = QM_BITS_CODE(u0, 31u, 5u, 0.0f),                                  \
+          w2 = QM_BITS_CODE(u0, 31u, 10u, 0.0f), w3 = QM_BITS_CODE(u0, 31u, 15u, 0.0f),                                \
+          w4 = QM_BITS_CODE(upper, 31u, 0u, 0.0f), w5 = QM_BITS_CODE(upper, 31u, 5u, 0.0f),                            \
+          w6 = QM_BITS_CODE(u1, 31u, 12u, 0.0f), w7 = QM_BITS_CODE(last, 31u, 17u, 0.0f);
+#endif
 
 #elif defined(QM_WEIGHT_Q6_K)
+// 32 more than the code, as in the file.
 #define QM_CODE_WORDS 6u
-#define QM_SIX(j) QM_CODE(((u0 >> (4 * (j))) & 15) + (((u1 << (30 - 2 * (j))) >> 30) << 4))
+#define QM_LOAD_EIGHT(base, eight)                                                                                     \
+    qm_uv u0 = QM_WORD(base, eight), u1 = QM_WORD(base, 4 + (eight) / 2);                                              \
+    u1 = (u1 >> (16 * ((eight) % 2))) << 2;                                                                            \
+    qm_uv last = (u0 & (3u << 18)) | (u1 & (15u << 14));
+#if defined(QM_INTEGER_PRODUCT)
+#define QM_SIX(x, at) QM_IV_FROM_UV(((x) >> (at)) & 63u) - 32
 #define QM_DECODE_EIGHT(base, eight)                                                                                   \
-    qm_iv u0 = QM_SIGNED_WORD(base, eight), u1 = QM_SIGNED_WORD(base, 4 + (eight) / 2) >> (16 * ((eight) % 2));        \
-    QM_EIGHT(QM_SIX)
+    QM_LOAD_EIGHT(base, eight)                                                                                         \
+    qm_iv w0 = QM_SIX(u0, 0), w1 = QM_SIX(u0, 6), w2 = QM_SIX(u0, 12), w3 = QM_SIX(u0, 20), w4 = QM_SIX(u0, 26),       \
+          w5 = QM_SIX(u1, 2), w6 = QM_SIX(u1, 8), w7 = QM_SIX(last, 14);
+#elif defined(QM_PLACED_CODES)
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    QM_LOAD_EIGHT(base, eight)                                                                                         \
+    qm_fv w0 = QM_PLACED(u0, 63u, 0u), w1 = QM_PLACED(u0, 63u, 6u), w2 = QM_PLACED(u0, 63u, 12u),                      \
+          w3 = QM_PLACED(u0, 63u, 20u), w4 = QM_MOVED_DOWN(u0, 26u), w5 = QM_PLACED(u1, 63u, 2u),                      \
+          w6 = QM_PLACED(u1, 63u, 8u), w7 = QM_FV_FROM_IV(QM_IV_FROM_UV(last));
+#define QM_AT1 6u
+#define QM_AT2 12u
+#define QM_AT3 20u
+#define QM_AT4 0u
+#define QM_AT5 2u
+#define QM_AT6 8u
+#define QM_AT7 14u
+#else
+#define QM_DECODE_EIGHT(base, eight)                                                                                   \
+    QM_LOAD_EIGHT(base, eight)                                                                                         \
+    qm_uv upper = u0 >> 20;                                                                                            \
+    qm_fv w0 = QM_BITS_CODE(u0, 63u, 0u, 32.0f), w1 = QM_BITS_CODE(u0, 63u, 6u, 32.0f),                                \
+          w2 = QM_BITS_CODE(u0, 63u, 12u, 32.0f), w3 = QM_BITS_CODE(upper, 63u, 0u, 32.0f),                            \
+          w4 = QM_BITS_CODE(upper, 63u, 6u, 32.0f), w5 = QM_BITS_CODE(u1, 63u, 2u, 32.0f),                             \
+          w6 = QM_BITS_CODE(u1, 63u, 8u, 32.0f), w7 = QM_BITS_CODE(last, 63u, 14u, 32.0f);
+#endif
 
 #elif defined(QM_WEIGHT_E4M3) || defined(QM_WEIGHT_E5M2) || defined(QM_WEIGHT_MXFP8)
 #define QM_CODE_WORDS 8u
@@ -221,7 +296,7 @@
 
 #elif defined(QM_WEIGHT_W8G) || defined(QM_WEIGHT_W4) || defined(QM_WEIGHT_W3) || defined(QM_WEIGHT_W2)
 #define QM_WEIGHT_GROUPS
-#if defined(QM_PLACED_NIBBLES)
+#if defined(QM_PLACED_CODES)
 #define QM_WEIGHT_OFFSET
 #define QM_SCALES(steps, step, part)                                                                                   \
     uint group = (step) >> weight_shift;                                                                               \
@@ -249,29 +324,35 @@
     qm_fv scale = qm_half_low(pair), offset = qm_half_high(pair);
 
 #elif defined(QM_WEIGHT_Q4_K) || defined(QM_WEIGHT_Q5_K)
-// 16 bytes for 8 steps: d, dmin, then 6 bits each: scales 0 to 3 and mins 0 to 3 in the low bits of bytes 0 to 3 and 4 to
-// 7, those of 4 to 7 in the nibbles of bytes 8 to 11, their upper two bits at the top of bytes 0 to 7.
+// 5 words for 8 steps: d and dmin, then for each step a byte of its scale and one of its minimum, of 6 bits.
 #define QM_WEIGHT_GROUPS
 #define QM_WEIGHT_OFFSET
 #define QM_SCALES(steps, step, part)                                                                                   \
-    uint first_word = (step) / 8u * 4u, byte = 8u * ((step) & 3u), later = 0u - (((step) >> 2) & 1u);                       \
-    qm_uv both = QM_SCALE_WORD((steps) / 2u, first_word), low = QM_SCALE_WORD((steps) / 2u, first_word + 1u) >> byte,            \
-          middle = QM_SCALE_WORD((steps) / 2u, first_word + 2u) >> byte, high = QM_SCALE_WORD((steps) / 2u, first_word + 3u) >> byte; \
-    qm_uv six_scale = ((low & 63u) & ~later) | (((high & 15u) | ((low >> 2) & 48u)) & later);                          \
-    qm_uv six_minimum = ((middle & 63u) & ~later) | ((((high >> 4) & 15u) | ((middle >> 2) & 48u)) & later);           \
-    qm_fv scale = qm_half_low(both) * QM_FV_FROM_IV(QM_IV_FROM_UV(six_scale)),                                         \
-          offset = -(qm_half_high(both) * QM_FV_FROM_IV(QM_IV_FROM_UV(six_minimum)));
+    uint first_word = (step) / 8u * 5u;                                                                                \
+    qm_uv both = QM_SCALE_WORD((steps) / 8u * 5u, first_word);                                                         \
+    qm_uv pair = QM_SCALE_WORD((steps) / 8u * 5u, first_word + 1u + ((step) & 7u) / 2u) >> (16u * ((step) & 1u));      \
+    qm_fv scale = qm_half_low(both) * QM_FV_FROM_IV(QM_IV_FROM_UV(pair & 255u)),                                       \
+          offset = qm_half_high(both) * -QM_FV_FROM_IV(QM_IV_FROM_UV((pair >> 8) & 255u));
 
 #elif defined(QM_WEIGHT_Q6_K)
-// 20 bytes for 8 steps: d, 2 bytes of zero, an int8 for each 16 values.
+// 5 words for 8 steps: d and 2 bytes of zero, an int8 for each 16 values.
 #undef QM_BLOCK_K
 #define QM_BLOCK_K 16
 #define QM_WEIGHT_GROUPS
+#define QM_SCALE_OF_SIXTEEN(steps, step, part)                                                                         \
+    uint first_word = (step) / 8u * 5u;                                                                                \
+    qm_uv d = QM_SCALE_WORD((steps) / 8u * 5u, first_word);                                                            \
+    qm_uv four = QM_SCALE_WORD((steps) / 8u * 5u, first_word + 1u + ((step) & 7u) / 2u);                               \
+    qm_iv byte = QM_IV_FROM_UV(four << (24u - 8u * (2u * ((step) & 1u) + QM_UINT(part)))) >> 24;                       \
+    qm_fv scale = qm_half_low(d) * QM_FV_FROM_IV(byte);
+#if defined(QM_PLACED_CODES)
+#define QM_WEIGHT_OFFSET
 #define QM_SCALES(steps, step, part)                                                                                   \
-    uint first_word = (step) / 8u * 5u, index = ((step) & 7u) * 2u + QM_UINT(part);                                         \
-    qm_uv d = QM_SCALE_WORD((steps) / 8u * 5u, first_word);                                                                 \
-    qm_iv bytes = QM_IV_FROM_UV(QM_SCALE_WORD((steps) / 8u * 5u, first_word + 1u + index / 4u) << (24u - 8u * (index & 3u))); \
-    qm_fv scale = qm_half_low(d) * QM_FV_FROM_IV(bytes >> 24);
+    QM_SCALE_OF_SIXTEEN(steps, step, part)                                                                             \
+    qm_fv offset = scale * -32.0f;
+#else
+#define QM_SCALES(steps, step, part) QM_SCALE_OF_SIXTEEN(steps, step, part)
+#endif
 
 #elif defined(QM_WEIGHT_NVFP4)
 #undef QM_BLOCK_K

@@ -239,7 +239,7 @@ static const char *base_tile(const struct name *name, const struct qm_kernel_var
     const char *tier = strchr(tile, '.');
     char unused[32];
     if ((tier && strcmp(tier, ".dot") != 0 && strcmp(tier, ".texel") != 0) ||
-        strstr(variant->definitions, "QM_PLACED_NIBBLES") || strstr(variant->definitions, "QM_TOKENS_EACH"))
+        strstr(variant->definitions, "QM_PLACED_CODES") || strstr(variant->definitions, "QM_TOKENS_EACH"))
         return NULL;
     snprintf(base, sizeof(base), "%.*s", (int)strcspn(tile, "."), strcmp(tile, "texel") == 0 ? "narrow" : tile);
     split(qm_kernel_find(name->text, base), unused, base); // matvec has no row for `compact`

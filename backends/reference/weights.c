@@ -10,6 +10,7 @@ enum code_kind {
     CODE_BF16,
     CODE_SIGNED,
     CODE_UNSIGNED,
+    CODE_OFFSET, // unsigned, half of the range more than the value
     CODE_SMALL_FLOAT
 };
 
@@ -46,7 +47,7 @@ static const struct format {
     {"QM_WEIGHT_W2Z", CODE_UNSIGNED, 2, SCALE_HALF_ZERO, 0, 0},
     {"QM_WEIGHT_Q4_K", CODE_UNSIGNED, 4, SCALE_Q4_K, 0, 0},
     {"QM_WEIGHT_Q5_K", CODE_UNSIGNED, 5, SCALE_Q4_K, 0, 0},
-    {"QM_WEIGHT_Q6_K", CODE_SIGNED, 6, SCALE_Q6_K, 0, 0},
+    {"QM_WEIGHT_Q6_K", CODE_OFFSET, 6, SCALE_Q6_K, 0, 0},
     {"QM_WEIGHT_E4M3", CODE_SMALL_FLOAT, 8, SCALE_CHANNEL, 4, 3},
     {"QM_WEIGHT_E5M2", CODE_SMALL_FLOAT, 8, SCALE_CHANNEL, 5, 2},
     {"QM_WEIGHT_MXFP8", CODE_SMALL_FLOAT, 8, SCALE_E8M0, 4, 3},
@@ -95,11 +96,27 @@ void qm_oracle_weights_open(const struct qm_kernel_variant *variant, const uint3
     }
 }
 
+// Codes of 5 and 6 bits of blocks, from the words of a step: by eights.
+static uint32_t code_by_eights(const uint32_t *step, uint32_t bits, uint32_t i)
+{
+    static const uint32_t places[2][6] = {{0, 5, 10, 15, 22, 27}, {0, 6, 12, 20, 26, 0}};
+    uint32_t eight = i / 8, j = i % 8, mask = (1u << bits) - 1, own = step[(size_t)eight * 16];
+    uint32_t shared =
+        bits == 5 ? step[4 * 16] >> (8 * eight) : step[(size_t)(4 + eight / 2) * 16] >> (16 * (eight % 2));
+    if (j < 11 - bits)
+        return own >> places[bits - 5][j] & mask;
+    if (bits == 5)
+        return j == 6 ? shared & 31 : (shared >> 5 & 7) | (own >> 20 & 3) << 3;
+    return j < 7 ? shared >> (6 * (j - 5)) & 63 : (shared >> 12 & 15) | (own >> 18 & 3) << 4;
+}
+
 static uint32_t code_at(const struct qm_oracle_weights *w, uint32_t n, uint32_t i)
 {
     uint32_t bits = w->format->bits, steps = w->k / 32, in_step = i % 32;
     const uint32_t *step = w->words + ((size_t)(n / 16) * steps * bits + (size_t)(i / 32) * bits) * 16 + n % 16;
-    uint32_t low_bits = bits == 3 ? 2 : bits == 5 || bits == 6 ? 4 : bits, per = 32 / low_bits;
+    if (w->format->scale == SCALE_Q6_K || (w->format->scale == SCALE_Q4_K && bits == 5))
+        return code_by_eights(step, bits, in_step);
+    uint32_t low_bits = bits == 3 ? 2 : bits == 6 ? 4 : bits, per = 32 / low_bits;
     uint32_t code = field(step[(size_t)(in_step / per) * 16], in_step % per, low_bits);
     if (low_bits != bits) {
         uint32_t high_bits = bits - low_bits, high_per = 32 / high_bits;
@@ -117,11 +134,6 @@ static uint32_t scale_word(const struct qm_oracle_weights *w, uint32_t n, uint32
 static double half(uint32_t word, uint32_t which)
 {
     return (double)qm_float_from_half((uint16_t)(word >> (16 * which)));
-}
-
-static uint32_t q4_k_byte(const uint32_t words[4], uint32_t i)
-{
-    return field(words[1 + i / 4], i % 4, 8);
 }
 
 static void scale_at(const struct qm_oracle_weights *w, uint32_t n, uint32_t i, double *scale, double *offset)
@@ -147,18 +159,11 @@ static void scale_at(const struct qm_oracle_weights *w, uint32_t n, uint32_t i, 
         *offset = half(word, 1);
         break;
     case SCALE_Q4_K: {
-        uint32_t words[4], j = step % 8, six_scale, six_minimum;
-        for (uint32_t at = 0; at < 4; ++at)
-            words[at] = scale_word(w, n, steps / 2, step / 8 * 4 + at);
-        if (j < 4) {
-            six_scale = q4_k_byte(words, j) & 63;
-            six_minimum = q4_k_byte(words, j + 4) & 63;
-        } else {
-            six_scale = (q4_k_byte(words, j + 4) & 15) | q4_k_byte(words, j - 4) >> 6 << 4;
-            six_minimum = q4_k_byte(words, j + 4) >> 4 | q4_k_byte(words, j) >> 6 << 4;
-        }
-        *scale = half(words[0], 0) * six_scale;
-        *offset = -half(words[0], 1) * six_minimum;
+        uint32_t per_row = steps / 8 * 5, block = step / 8 * 5, at = step % 2 * 2;
+        uint32_t both = scale_word(w, n, per_row, block);
+        word = scale_word(w, n, per_row, block + 1 + step % 8 / 2);
+        *scale = half(both, 0) * field(word, at, 8);
+        *offset = -half(both, 1) * field(word, at + 1, 8);
         break;
     }
     case SCALE_Q6_K: {
@@ -193,6 +198,8 @@ static double code_value(const struct format *f, uint32_t code)
         return sign_extended(code, f->bits);
     case CODE_UNSIGNED:
         return code;
+    case CODE_OFFSET:
+        return (int)code - (1 << (f->bits - 1));
     default:
         return qm_oracle_small_float(code, f->exponent_bits, f->mantissa_bits);
     }

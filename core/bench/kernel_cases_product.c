@@ -130,7 +130,7 @@ bool qm_case_measure_weights(enum qm_weight_format format, uint32_t n, uint32_t 
                 struct qm_grid_parameters grid;
                 qm_format_grid(format, encoded, row, i / group, k, &grid);
                 offset = 2 * grid.scale * grid.zero;
-                if (codec->low == -8) // of four bits, which some tiles count from there on: QM_PLACED_NIBBLES
+                if (codec->low == -8) // of four bits, which some tiles count from there on: QM_PLACED_CODES
                     offset = 8 * grid.scale;
             }
             double magnitude = (fabs((double)values[at]) + offset) / (double)encoded->tensor_scale;

@@ -50,9 +50,25 @@ static enum qm_status encode_block(const struct qm_weight_codec *codec, const fl
     return QM_OK;
 }
 
-// Where ggml keeps value i: Q4_0 and Q4_1 have i and i + 16 in one byte, and so has Q5_0, but for the fifth bits; Q4_K i and i + 32 of each 64, and so does Q5_K, but
-// for the fifth bits, of which one byte has those of all i % 32; Q6_K has i, i + 32, i + 64 and i + 96 of each 128 in two bytes
-// of low bits and one of high ones.
+// d and dmin as they are; then for each 32 values the 6-bit scale and minimum, a byte each. Block: scales 0 to 3 and minima 0
+// to 3 in the low bits of bytes 4 to 7 and 8 to 11, those of 4 to 7 in the nibbles of bytes 12 to 15, their upper two bits
+// at the top of bytes 4 to 11.
+static void unpack_scales(const uint8_t *block, uint8_t *scales)
+{
+    const uint8_t *low = block + 4, *minima = block + 8, *nibbles = block + 12;
+    memcpy(scales, block, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        uint8_t *to = scales + 4 + 2 * (size_t)i, *later = to + 8;
+        to[0] = low[i] & 63;
+        to[1] = minima[i] & 63;
+        later[0] = (uint8_t)((nibbles[i] & 15) | low[i] >> 6 << 4);
+        later[1] = (uint8_t)(nibbles[i] >> 4 | minima[i] >> 6 << 4);
+    }
+}
+
+// Where ggml keeps value i: Q4_0 and Q4_1 have i and i + 16 in one byte, and so has Q5_0, but for the fifth bits; Q4_K i and
+// i + 32 of each 64, and so does Q5_K, but for the fifth bits, of which one byte has those of all i % 32; Q6_K has i, i + 32,
+// i + 64 and i + 96 of each 128 in two bytes of low bits and one of high ones.
 static void unpack_block(const struct qm_weight_codec *codec, const uint8_t *block, uint8_t *codes, uint8_t *scales)
 {
     memset(codes, 0, (size_t)codec->group * codec->code_bits / 8);
@@ -80,12 +96,12 @@ static void unpack_block(const struct qm_weight_codec *codec, const uint8_t *blo
         }
         break;
     case QM_WEIGHT_Q4_K:
-        memcpy(scales, block, 16);
+        unpack_scales(block, scales);
         for (uint32_t i = 0; i < 256; i++)
             qm_stream_put(codes, 4, i, (uint32_t)block[16 + i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 15u);
         break;
     case QM_WEIGHT_Q5_K:
-        memcpy(scales, block, 16);
+        unpack_scales(block, scales);
         for (uint32_t i = 0; i < 256; i++) {
             uint32_t low = (uint32_t)block[48 + i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 15u;
             qm_stream_put(codes, 5, i, low | ((uint32_t)block[16 + i % 32] >> i / 32 & 1u) << 4);
@@ -98,7 +114,7 @@ static void unpack_block(const struct qm_weight_codec *codec, const uint8_t *blo
             uint32_t half = i / 128, quarter = i / 32 % 4, at = i % 32;
             uint32_t low = (uint32_t)block[half * 64 + quarter % 2 * 32 + at] >> (quarter / 2 * 4) & 15u;
             uint32_t high = (uint32_t)block[128 + half * 32 + at] >> (quarter * 2) & 3u;
-            qm_stream_put(codes, 6, i, (low | high << 4) ^ 32u); // less 32
+            qm_stream_put(codes, 6, i, low | high << 4);
         }
     }
 }

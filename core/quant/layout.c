@@ -80,19 +80,45 @@ static void join_step(uint8_t *stream, size_t first, uint32_t bits, uint32_t low
                                                               << low_bits);
 }
 
-static uint32_t low_bits_of(uint32_t bits)
+// A step of blocks' codes of 5 or 6 bits, by eights.
+static void split_eights(const uint8_t *stream, size_t first, uint32_t bits, uint32_t *words)
 {
-    return bits == 3 ? 2 : bits == 5 || bits == 6 ? 4 : 0;
+    static const uint8_t five[] = {0, 5, 10, 15, 22, 27}, six[] = {0, 6, 12, 20, 26};
+    uint32_t whole = bits == 5 ? 6 : 5, share = 8 * (bits - 4), rest = bits - 2;
+    memset(words, 0, bits * sizeof(*words));
+    for (uint32_t i = 0; i < STEP; i++) {
+        uint32_t code = qm_stream_get(stream, bits, first + i), eight = i / 8, j = i % 8;
+        uint32_t *shared = &words[4 + eight * share / 32], at = eight * share % 32 + (j - whole) * bits;
+        if (j < whole) {
+            words[eight] |= code << (bits == 5 ? five : six)[j];
+        } else if (j < 7) {
+            *shared |= code << at;
+        } else {
+            words[eight] |= code >> rest << (bits == 5 ? 20 : 18);
+            *shared |= (code & ((1u << rest) - 1)) << at;
+        }
+    }
 }
 
-static void row_words(const uint8_t *stream, uint32_t bits, uint32_t k, uint32_t *words)
+static uint32_t low_bits_of(uint32_t bits)
 {
-    if (!low_bits_of(bits)) {
+    return bits == 3 ? 2 : bits == 6 ? 4 : 0;
+}
+
+static void row_words(const struct qm_weight_codec *codec, const uint8_t *stream, uint32_t k, uint32_t *words)
+{
+    uint32_t bits = codec->code_bits, low_bits = low_bits_of(bits);
+    bool by_eights = codec->scale == QM_SCALE_BLOCK && bits != 4 && bits != 8;
+    if (!by_eights && !low_bits) {
         memcpy(words, stream, (size_t)k * bits / 8);
         return;
     }
-    for (uint32_t first = 0; first < k; first += STEP, words += bits)
-        split_step(stream, first, bits, low_bits_of(bits), words);
+    for (uint32_t first = 0; first < k; first += STEP, words += bits) {
+        if (by_eights)
+            split_eights(stream, first, bits, words);
+        else
+            split_step(stream, first, bits, low_bits, words);
+    }
 }
 
 // ---- Packing -------------------------------------------------------------------------------------------------------
@@ -148,7 +174,7 @@ enum qm_status qm_layout_pack(enum qm_weight_format format, const struct qm_layo
         const uint8_t *row_codes, *row_scales;
         take_row(format, encoded, row, k, &row_codes, &row_scales, code_scratch,
                  code_scratch + 4 * (size_t)narrow_words);
-        row_words(row_codes, codec->code_bits, k, codes);
+        row_words(codec, row_codes, k, codes);
         for (uint32_t copy = 1; copy < widen_k; copy++)
             memcpy(codes + (size_t)copy * narrow_words, codes, narrow_words * sizeof(*codes));
         scatter(codes, layout.words_per_row, row, n, widen_n, words);
@@ -231,7 +257,7 @@ enum qm_status qm_layout_pack_random(enum qm_weight_format format, const struct 
         for (uint32_t i = 0; i < scales_per_row; i++)
             memcpy((char *)scales + i * pool.scale_bytes,
                    pool.scales + draw(&random, pool.scale_count) * pool.scale_bytes, pool.scale_bytes);
-        row_words((const uint8_t *)stream, pool.code_bits, k, codes);
+        row_words(qm_weight_codec(format), (const uint8_t *)stream, k, codes);
         scatter(codes, layout.words_per_row, row, n, 1, words);
         scatter(scales, layout.scale_words_per_row, row, n, 1, words + layout.scale_offset_words);
     }

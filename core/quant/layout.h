@@ -3,14 +3,17 @@
 // Outputs n (rows of the weight) lie in panels of 16, packed along the input k in steps of 32: word (panel, w, lane) of
 // the codes is at (panel * words_per_row + w) * 16 + lane, for row n = panel * 16 + lane. A step has as many words as a
 // code has bits; codes of 2, 4, 8, 16 and 32 bits fill them with the lowest k in the lowest bits. 3 bits: two words of
-// the codes' low two bits (16 k each), one of their high bits. 5 and 6 bits: four words of the low four bits, one or two of
-// the rest. n is padded to a multiple of 16 with rows of zero.
+// the codes' low two bits (16 k each), one of their high bits. 6 bits of MX: four words of the low four bits, two of the
+// rest. 5 and 6 bits of blocks lie by eights of k: a word each, with six codes at bits 0, 5, 10, 15, 22 and 27, or five at 0,
+// 6, 12, 20 and 26, and between them, at 20 or 18, the upper two bits of the eighth code; then for each eight a byte, or half
+// a word, of the other codes and the rest of the eighth. n is padded to a multiple of 16 with rows of zero.
 //
 // Scales begin at the next multiple of 256 bytes. One a row: one float each, padded likewise. Else the bytes of a row's
 // scales as an artifact has them (binary16; pairs of scale and zero; E8M0 or E4M3 bytes), lowest first, as words in panels
-// like codes. Blocks: q8_0, q4_0 and q5_0 one binary16, q4_1 the pair d, m; q4_k and q5_k 16 bytes: d, dmin, then the eight 6-bit
-// scales and the eight mins, packed as in ggml's block; q6_k 20 bytes: d, 2 bytes of zero, sixteen int8 scales.
-// A block's codes are in the order of their values and as the kernels take them (q4_0 and q6_k in two's complement, q5_0 as int8).
+// like codes. Blocks: q8_0, q4_0 and q5_0 one binary16, q4_1 the pair d, m; q4_k and q5_k 20 bytes: d, dmin, then for each
+// 32 values a byte of the scale and one of the minimum, both of 6 bits; q6_k 20 bytes: d, 2 bytes of zero, sixteen int8
+// scales. A block's codes are in the order of their values and as in the file, but for q4_0's, which are in two's complement,
+// and q5_0's, which are int8.
 //
 // Widened r times, row n of the buffer is row n mod N of the weight, its codes and scales repeated r times along k.
 // Packing moves bits and rounds nothing.
