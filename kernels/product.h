@@ -14,7 +14,8 @@
 // QM_STAGE and QM_SPLIT alone: the vector runs along columns.
 //
 // Bound against the oracle, for exactly represented inputs: |error| <= (K + 8) 2^-24 * multiplier * sum |a_scale a| (|w_scale
-// w| + |w_offset|), where with QM_PLACED_CODES a signed format has an offset, of -8 or -32 w_scale; with integer products the inner sums are exact, and what is left is (blocks + 8) 2^-24 of it.
+// w| + |w_offset|), where with QM_PLACED_CODES a signed format has an offset, of -8 or -32 w_scale; with integer products the
+// inner sums are exact, and what is left is (blocks + 8) 2^-24 of it.
 //
 // One invocation computes QM_ROWS rows of QM_COLUMNS columns; QM_SPLIT invocations share the steps of 32 k of one tile and
 // add up in a fixed order through local memory. With QM_STAGE an invocation computes several such tiles: product_staged.h.

@@ -36,8 +36,8 @@
 #define QM_BITS_CODE(x, mask, at, offset)                                                                              \
     (QM_FV_BITS(((x) & ((mask) << (at))) | ((150u - (at)) << 23)) - QM_FV(QM_FLOAT(1u << (23u - (at))) + (offset)))
 // With QM_PLACED_CODES a code stays at its place, bit `at`, where it counts 2^at as much, for which activations make up
-// (QM_AT1 to QM_AT7 of eight, the first being at 0); some are moved down. Codes are unsigned, and what is taken from them is the
-// block's offset: one operation fewer a weight.
+// (QM_AT1 to QM_AT7 of eight, the first being at 0); what would be a sign is moved down. Codes are unsigned, and what is taken
+// from them is the block's offset: one operation fewer a weight.
 #if defined(QM_PLACED_CODES)
 #define QM_PLACED(x, mask, at) QM_FV_FROM_IV(QM_IV_FROM_UV((x) & ((mask) << (at))))
 #define QM_MOVED_DOWN(x, at) QM_FV_FROM_IV(QM_IV_FROM_UV((x) >> (at)))
