@@ -63,7 +63,11 @@ static void test_config(void **state)
         enum qm_status status;
     } cases[] = {
         {PHI3, "rope_scaling", "{\"type\":\"longrope\",\"short_factor\":[1],\"long_factor\":[2]}",
-         "'rope_scaling' is of type longrope", QM_UNSUPPORTED},
+         "'rope_scaling': 'short_factor' is no list of 8 numbers", QM_INVALID},
+        {PHI3, "rope_scaling", "{\"type\":\"longrope\",\"short_factor\":[1,1,1,0,1,1,1,1]}",
+         "'short_factor' has 0 at 3", QM_INVALID},
+        {PHI3, "rope_scaling", "{\"type\":\"su\",\"short_factor\":[1,1,1,1,1,1,1,1],\"attention_factor\":0}",
+         "'attention_factor' is 0", QM_INVALID},
         {PHI3, "partial_rotary_factor", "0.75", "'partial_rotary_factor' is 0.75", QM_UNSUPPORTED},
         {PHI3, "hidden_act", "\"gelu\"", "'hidden_act' is not silu", QM_UNSUPPORTED},
         {OLMO2, "sliding_window", "8", "'sliding_window' is set, and Olmo2ForCausalLM has none", QM_UNSUPPORTED},

@@ -112,7 +112,7 @@ static void put_metadata(struct file *f, const struct qm_model_config *c, const 
     gguf_put_key(&f->head, "general.architecture", 8);
     gguf_put_string(&f->head, f->architecture);
     ++f->values;
-    put_number(f, "context_length", c->context);
+    put_number(f, "context_length", c->rope_scaling == QM_ROPE_LONG ? 64 * c->context : c->context);
     put_number(f, "embedding_length", c->own.hidden);
     put_number(f, "feed_forward_length", c->own.intermediate);
     put_number(f, "block_count", c->layers);
@@ -131,6 +131,10 @@ static void put_metadata(struct file *f, const struct qm_model_config *c, const 
     if (c->rope_scaling == QM_ROPE_LINEAR) {
         put_text(f, "rope.scaling.type", "linear");
         put_real(f, "rope.scaling.factor", c->rope_factor);
+    }
+    if (c->rope_scaling == QM_ROPE_LONG) {
+        put_real(f, "rope.scaling.attn_factor", c->rope_attention);
+        put_number(f, "rope.scaling.original_context_length", c->rope_context);
     }
     if (c->score_cap > 0)
         put_real(f, "attn_logit_softcapping", c->score_cap);
@@ -261,6 +265,17 @@ static void convert(const struct qm_model *model, const struct change *change, c
             continue;
         put_weight(&f, &from, c, role, layer, change);
     }
+    if (c->rope_scaling == QM_ROPE_LONG) // that of long contexts is not looked at
+        for (int is_long = 0; is_long < 2; ++is_long) {
+            float divisors[QM_ROPE_PAIRS_MAX];
+            uint32_t pairs = c->own.head_dim / 2;
+            for (uint32_t p = 0; p < pairs; ++p)
+                divisors[p] = is_long ? 40 : (float)c->rope_divisors[p];
+            put_header(&f, is_long ? "rope_factors_long.weight" : "rope_factors_short.weight", true, pairs, pairs,
+                       f.data.count);
+            gguf_put(&f.data, divisors, pairs * sizeof(*divisors));
+            gguf_pad(&f.data, 32);
+        }
     if (change->added) {
         const float zeros[8] = {0};
         put_header(&f, change->added, true, 8, 8, f.data.count);
@@ -340,7 +355,7 @@ static void test_same_models(void **state)
         }
         qm_model_destroy(&folder);
     }
-    assert_int_equal(files, 22);
+    assert_int_equal(files, 24);
 }
 
 static void test_refusals(void **state)
@@ -354,8 +369,9 @@ static void test_refusals(void **state)
     expect(phi3, &(struct change){.left_out = "blk.0.ffn_up.weight"},
            "m.gguf: tensor 'blk.0.ffn_up.weight' is missing; get the file again, or its other parts");
     expect(phi3, &(struct change){.added = "rope_factors_long.weight"},
-           "m.gguf: tensor 'rope_factors_long.weight': frequencies of 'longrope', of which a context's length decides, "
-           "are not run; use a model without");
+           "m.gguf: tensor 'rope_factors_short.weight' is missing; get the file again, or its other parts");
+    expect(phi3, &(struct change){.added = "rope_factors_short.weight"},
+           "m.gguf: 'phi3.rope.scaling.original_context_length' is missing; every model of phi3 has it");
     expect(
         phi3, &(struct change){.more = "attention.sliding_window_pattern", .number = 4},
         "m.gguf: 'phi3.attention.sliding_window_pattern' is 4: a window in some of the layers, which is not run; use "

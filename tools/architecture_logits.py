@@ -73,6 +73,12 @@ OTHERS = [
         num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2, sliding_window=29, use_bias=True,
         norm_epsilon=1e-5, rope_theta=10000.0, tie_word_embeddings=False, max_position_embeddings=128,
         vocab_size=131)),
+    ("Phi-3, longrope within its first context", dict(
+        LLAMA, architectures=["Phi3ForCausalLM"], hidden_size=96, intermediate_size=104, num_hidden_layers=2,
+        num_attention_heads=6, num_key_value_heads=2, sliding_window=262144, max_position_embeddings=2048,
+        original_max_position_embeddings=96, rope_scaling={
+            "type": "longrope", "short_factor": [1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 2.5, 3.0],
+            "long_factor": [1.0, 2.0, 4.0, 8.0, 16.0, 24.0, 32.0, 40.0]})),
 ]
 
 
@@ -237,14 +243,20 @@ def phi3(config, tokens, file):
     hidden, inner, layers, heads, groups, head = sizes(config)
     eps, count = config["rms_norm_eps"], len(tokens)
     x = file.linear("model.embed_tokens.weight", config["vocab_size"], hidden)[torch.tensor(tokens)]
-    angles = angles_of(config["rope_theta"], head, count)
+    scaling = config.get("rope_scaling", {})
+    original = config.get("original_max_position_embeddings", config["max_position_embeddings"])
+    assert count <= original
+    angles = angles_of(config["rope_theta"], head, count,
+                       torch.tensor(scaling.get("short_factor", [1.0]), dtype=torch.float64))
+    longer = config["max_position_embeddings"] / original
+    factor = math.sqrt(1 + math.log(longer) / math.log(original)) if longer > 1 else 1.0
     for layer in range(layers):
         at = f"model.layers.{layer}."
         h = norm(x, file.gain(at + "input_layernorm.weight", hidden), eps)
         qkv = h @ file.linear(at + "self_attn.qkv_proj.weight", (heads + 2 * groups) * head, hidden).T
         q, k, v = qkv.split([heads * head, groups * head, groups * head], -1)
-        y = causal(turn(split(q, heads), angles), turn(split(k, groups), angles), split(v, groups), head**-0.5,
-                   config.get("sliding_window"))
+        y = causal(factor * turn(split(q, heads), angles), factor * turn(split(k, groups), angles), split(v, groups),
+                   head**-0.5, config.get("sliding_window"))
         x = x + y @ file.linear(at + "self_attn.o_proj.weight", hidden, heads * head).T
         h = norm(x, file.gain(at + "post_attention_layernorm.weight", hidden), eps)
         gate, up = (h @ file.linear(at + "mlp.gate_up_proj.weight", 2 * inner, hidden).T).chunk(2, -1)

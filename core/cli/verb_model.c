@@ -179,6 +179,7 @@ static const char *rope_name(const struct qm_model_config *config)
 {
     return config->rope_scaling == QM_ROPE_LINEAR   ? "linear"
            : config->rope_scaling == QM_ROPE_LLAMA3 ? "llama3"
+           : config->rope_scaling == QM_ROPE_LONG   ? "longrope, of a short context"
                                                     : "none";
 }
 

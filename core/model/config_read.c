@@ -1,10 +1,12 @@
 // Reading config.json, by the row of its architecture.
+#include "base/numeric.h"
 #include "base/text.h"
 #include "model/model.h"
 
 #include <jansson.h>
 
 #include <inttypes.h>
+#include <math.h> // sqrt, which IEEE 754 rounds correctly
 #include <stdio.h>
 #include <string.h>
 
@@ -203,6 +205,41 @@ static enum qm_status check_function(const struct reader *reader)
     return QM_OK;
 }
 
+// longrope: the divisors of a short context, which is what is run. The factor on queries and keys is the same for any length; it
+// follows from how much longer the context was made, where the file does not say it (Phi-3's modeling_phi3.py). Both are kept as
+// the floats that a GGUF file has, so that the two files of a model are the same model.
+static enum qm_status read_long_rope(const struct reader *reader, const char *key, const json_t *scaling,
+                                     struct qm_model_config *out)
+{
+    static const char name[] = "original_max_position_embeddings";
+    const json_t *divisors = json_object_get(scaling, "short_factor");
+    uint32_t pairs = out->own.head_dim / 2;
+    double original, usual = 1;
+    if (pairs > QM_ROPE_PAIRS_MAX || !json_is_array(divisors) || json_array_size(divisors) != pairs)
+        return QM_FAIL(QM_INVALID,
+                       "%s: '%s': 'short_factor' is no list of %" PRIu32 " numbers, one for each pair of a head; "
+                       "correct it",
+                       reader->file, key, pairs);
+    for (uint32_t i = 0; i < pairs; i++)
+        out->rope_divisors[i] =
+            (double)(float)json_number_value(json_array_get(divisors, i)); // 0, which is refused, for what is none
+    QM_TRY(read_real(reader, reader->root, name, out->context, &original));
+    QM_TRY(read_real(reader, scaling, name, original, &original));
+    if (!(original >= 2 && original < INT32_MAX))
+        return QM_FAIL(QM_INVALID,
+                       "%s: '%s' is %g; it must be the context that the model was trained with, such as 4096",
+                       reader->file, name, original);
+    if (out->context > original)
+        usual = sqrt(1 + qm_log(out->context / original) / qm_log(original));
+    QM_TRY(read_real(reader, scaling, "attention_factor", usual, &out->rope_attention));
+    out->rope_attention = (double)(float)out->rope_attention;
+    out->rope_scaling = QM_ROPE_LONG;
+    out->rope_context = (uint32_t)original;
+    if (out->context > out->rope_context)
+        out->context = out->rope_context;
+    return QM_OK;
+}
+
 static enum qm_status read_scaling(const struct reader *reader, const char *key, const json_t *scaling,
                                    struct qm_model_config *out)
 {
@@ -211,17 +248,19 @@ static enum qm_status read_scaling(const struct reader *reader, const char *key,
         type = json_string_value(json_object_get(scaling, "type"));
     double original;
     if (!json_is_object(scaling) || !type)
-        return QM_FAIL(QM_INVALID, "%s: '%s' has no 'rope_type'; it should be default, linear or llama3", reader->file,
-                       key);
+        return QM_FAIL(QM_INVALID, "%s: '%s' has no 'rope_type'; it should be default, linear, llama3 or longrope",
+                       reader->file, key);
     if (strcmp(type, "default") == 0)
         return QM_OK;
+    if (strcmp(type, "longrope") == 0 || strcmp(type, "su") == 0) // its first name
+        return read_long_rope(reader, key, scaling, out);
     if (strcmp(type, "linear") != 0 && strcmp(type, "llama3") != 0) {
         char clean[40];
         snprintf(clean, sizeof(clean), "%s", type);
         qm_text_clean(clean);
         return QM_FAIL(QM_UNSUPPORTED,
-                       "%s: '%s' is of type %s; default, linear and llama3 can be run, use such a model", reader->file,
-                       key, clean);
+                       "%s: '%s' is of type %s; default, linear, llama3 and longrope can be run, use such a model",
+                       reader->file, key, clean);
     }
     out->rope_scaling = type[1] == 'i' ? QM_ROPE_LINEAR : QM_ROPE_LLAMA3;
     QM_TRY(read_real(reader, scaling, "factor", 0, &out->rope_factor));

@@ -27,6 +27,7 @@ static const struct {
     {"starcoder2", "Starcoder2ForCausalLM", NULL, 0},
 };
 
+#define ATTENTION_FACTOR "rope.scaling.attn_factor"
 #define WINDOW "attention.sliding_window"
 #define WINDOW_MEANS "attention that sees a window"
 #define PATTERN "attention.sliding_window_pattern"
@@ -39,7 +40,7 @@ static const struct {
     {"expert_count", "a mixture of experts", 0},
     {"attention.clamp_kqv", "clipped queries, keys and values", 0},
     {"attention.scale", "attention scores of another scale", 0},
-    {"rope.scaling.attn_factor", "attention scaled beside the rotary embedding's frequencies", 1},
+    {ATTENTION_FACTOR, "attention scaled beside the rotary embedding's frequencies", 1},
     {"logit_scale", "scaled logits", 1},
     {"residual_scale", "scaled residuals", 1},
     {"embedding_scale", "a scaled embedding", 1},
@@ -131,12 +132,18 @@ static enum qm_status refuse(const struct source *from, const char *name, const 
     return QM_OK;
 }
 
+static bool has_long_rope(const struct source *from)
+{
+    return qm_gguf_find_tensor(from->gguf, QM_GGUF_ROPE_SHORT) || qm_gguf_find_tensor(from->gguf, QM_GGUF_ROPE_LONG);
+}
+
 static enum qm_status refuse_differences(const struct source *from)
 {
     char key[QM_GGUF_KEY_BYTES_MAX + 1];
     bool is_causal = true;
     for (size_t i = 0; i < sizeof(differences) / sizeof(*differences); ++i)
-        QM_TRY(refuse(from, differences[i].key, differences[i].means, differences[i].harmless));
+        if (!has_long_rope(from) || strcmp(differences[i].key, ATTENTION_FACTOR) != 0) // which longrope has
+            QM_TRY(refuse(from, differences[i].key, differences[i].means, differences[i].harmless));
     key_of(from, "attention.causal", key);
     QM_TRY(qm_gguf_bool(from->gguf, key, &is_causal, NULL));
     if (!is_causal)
@@ -178,19 +185,47 @@ static enum qm_status copy_heads(const struct source *from, size_t which)
 
 // ---- Frequencies ----------------------------------------------------------------------------------------------------
 
+// longrope: a divisor for each pair, in one tensor for short contexts and in one for long ones.
+static enum qm_status copy_long_rope(const struct source *from, uint32_t width)
+{
+    char key[QM_GGUF_KEY_BYTES_MAX + 1];
+    float divisors[QM_ROPE_PAIRS_MAX];
+    double attention = 1;
+    uint32_t original = 0;
+    bool has, says_original;
+    if (json_object_get(from->config, "rope_scaling"))
+        return QM_FAIL(QM_UNSUPPORTED,
+                       "%s: '%s.rope.scaling.type' beside tensor '" QM_GGUF_ROPE_SHORT
+                       "': one of the two can be run, use such a model",
+                       from->gguf->file, from->architecture);
+    QM_TRY(qm_gguf_rope_read(from->gguf, QM_GGUF_ROPE_SHORT, width, divisors, &has));
+    if (!has)
+        return QM_FAIL(QM_INVALID,
+                       "%s: tensor '" QM_GGUF_ROPE_SHORT "' is missing; get the file again, or its other parts",
+                       from->gguf->file);
+    key_of(from, ATTENTION_FACTOR, key);
+    QM_TRY(qm_gguf_double(from->gguf, key, &attention, NULL));
+    key_of(from, "rope.scaling.original_context_length", key);
+    QM_TRY(qm_gguf_u32(from->gguf, key, &original, &says_original));
+    if (!says_original)
+        return missing(from, key);
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < width / 2; ++i)
+        json_array_append_new(list, json_real((double)divisors[i]));
+    json_object_set_new(from->config, "rope_scaling",
+                        json_pack("{s:s, s:f, s:I, s:o}", "rope_type", "longrope", "attention_factor", attention,
+                                  "original_max_position_embeddings", (json_int_t)original, "short_factor", list));
+    return QM_OK;
+}
+
 // Of Llama 3.1 and later: the factor stands in a tensor.
 static enum qm_status copy_frequencies(const struct source *from)
 {
-    static const char *const longrope[] = {"rope_factors_long.weight", "rope_factors_short.weight"};
     const json_t *width = json_object_get(from->config, "head_dim"),
                  *theta = json_object_get(from->config, "rope_theta");
     struct qm_gguf_rope rope;
-    for (size_t i = 0; i < 2; ++i)
-        if (qm_gguf_find_tensor(from->gguf, longrope[i]))
-            return QM_FAIL(QM_UNSUPPORTED,
-                           "%s: tensor '%s': frequencies of 'longrope', of which a context's length decides, are not "
-                           "run; use a model without",
-                           from->gguf->file, longrope[i]);
+    if (has_long_rope(from))
+        return copy_long_rope(from, (uint32_t)json_integer_value(width));
     QM_TRY(qm_gguf_rope_find(from->gguf, (uint32_t)json_integer_value(width),
                              theta ? json_real_value(theta) : from->info->usual_theta, &rope));
     if (rope.factor > 0 && json_object_get(from->config, "rope_scaling"))
@@ -214,7 +249,7 @@ static enum qm_status copy_scaling(const struct source *from)
     const struct qm_gguf_value *value = qm_gguf_find(from->gguf, key);
     if (value && value->kind == QM_GGUF_STRING && value->count < sizeof(text))
         memcpy(text, value->bytes, (size_t)value->count);
-    if (value && strcmp(text, "none") == 0)
+    if (value && (strcmp(text, "none") == 0 || (strcmp(text, "longrope") == 0 && has_long_rope(from))))
         return QM_OK;
     if (value && strcmp(text, "linear") != 0) {
         qm_text_clean(text);

@@ -153,7 +153,7 @@ enum qm_status qm_gguf_model_check(const struct qm_gguf *gguf, const struct qm_m
         is_used[index] = true;
     }
     for (size_t t = 0; t < gguf->tensor_count; ++t)
-        if (!is_used[t] && strcmp(gguf->tensors[t].name, QM_GGUF_ROPE_TENSOR) != 0) // whose values were looked at
+        if (!is_used[t] && !qm_gguf_rope_is_tensor(gguf->tensors[t].name)) // whose values were looked at
             QM_GUARD(QM_FAIL(
                 QM_INVALID,
                 "%s: tensor '%s' is no part of a model of its architecture; only whole models without additions "

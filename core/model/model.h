@@ -32,6 +32,13 @@ enum qm_rope_scaling {
     QM_ROPE_PLAIN = 0,
     QM_ROPE_LINEAR, // all divided by factor
     QM_ROPE_LLAMA3, // long waves divided by factor, short ones kept, between them a mixture (Llama 3.1's report)
+    // Each divided by a number of its own, and queries and keys multiplied with one: longrope of Phi-3 and 3.5, within the context
+    // that it was made longer from; beyond it such a model has other divisors, which are not run. arXiv 2402.13753.
+    QM_ROPE_LONG,
+};
+
+enum {
+    QM_ROPE_PAIRS_MAX = 128 // of the largest head
 };
 
 // Sizes that padding changes, as config.json has them.
@@ -53,12 +60,14 @@ struct qm_model_config {
     uint32_t head_dim;         // on devices: 64, 128 or 256
     uint32_t attention;        // what attention gives and o takes: heads * head_dim, padded to a multiple like `hidden`
     uint32_t vocabulary;       // vocab_size
-    uint32_t context;          // max_position_embeddings
+    uint32_t context;          // max_position_embeddings; of longrope rope_context at most
     float norm_epsilon;        // rms_norm_eps; 1e-6 if absent
     double rope_theta;         // rope_theta (or rope_parameters.rope_theta); 10000 if absent
     enum qm_rope_scaling rope_scaling;
     double rope_factor, rope_low, rope_high; // factor; low_freq_factor and high_freq_factor of llama3
-    uint32_t rope_context;                   // original_max_position_embeddings of llama3
+    uint32_t rope_context;                   // original_max_position_embeddings of llama3 and longrope
+    double rope_divisors[QM_ROPE_PAIRS_MAX]; // short_factor of longrope, for each pair of values of a head
+    double rope_attention;                   // attention_factor of longrope
     uint32_t window;                         // tokens that attention sees, its own included; 0: all
     uint32_t window_from;                    // ... in layers from this one on
     uint32_t
@@ -131,7 +140,7 @@ double qm_model_rope_frequency(const struct qm_model_config *config, uint32_t ta
 // The configuration as JSON text with sorted keys, Hugging Face's names and no white space: the same text for equal
 // configurations on every machine; part of an artifact's identity. Padded sizes stand under `qmark_padding`. And back,
 // checked; a text without that key is padded to multiples of 32.
-#define QM_MODEL_CONFIG_TEXT_BYTES 1024
+#define QM_MODEL_CONFIG_TEXT_BYTES 5120
 void qm_model_config_text(const struct qm_model_config *config, char text[QM_MODEL_CONFIG_TEXT_BYTES]);
 QM_MUST_USE enum qm_status qm_model_config_parse(const void *bytes, size_t count, const char *file,
                                                  struct qm_model_config *out);

@@ -91,11 +91,25 @@ static enum qm_status check_attention(const struct qm_model_config *config, cons
     return QM_OK;
 }
 
+static enum qm_status check_long_rope(const struct qm_model_config *config, const char *file)
+{
+    for (uint32_t i = 0; i < config->own.head_dim / 2 && i < QM_ROPE_PAIRS_MAX; i++)
+        if (!(config->rope_divisors[i] >= 1e-3 && config->rope_divisors[i] <= 1e6))
+            return QM_FAIL(QM_INVALID, "%s: 'short_factor' has %g at %" PRIu32 "; it must be a divisor, such as 1.05",
+                           file, config->rope_divisors[i], i);
+    if (!(config->rope_attention > 0 && config->rope_attention <= 100))
+        return QM_FAIL(QM_INVALID, "%s: 'attention_factor' is %g; it must be above 0, such as 1.19", file,
+                       config->rope_attention);
+    return QM_OK;
+}
+
 static enum qm_status check_rope(const struct qm_model_config *config, const char *file)
 {
     if (!(config->rope_theta > 1 && config->rope_theta < 1e12))
         return QM_FAIL(QM_INVALID, "%s: 'rope_theta' is %g; it must be above 1, such as 10000", file,
                        config->rope_theta);
+    if (config->rope_scaling == QM_ROPE_LONG)
+        return check_long_rope(config, file);
     if (config->rope_scaling != QM_ROPE_PLAIN && !(config->rope_factor >= 1 && config->rope_factor <= 1e6))
         return QM_FAIL(QM_INVALID, "%s: 'factor' of the rope scaling is %g; it must be 1 or more, such as 8", file,
                        config->rope_factor);
@@ -176,7 +190,8 @@ uint32_t qm_model_window(const struct qm_model_config *config, uint32_t layer)
 
 double qm_model_score_scale(const struct qm_model_config *config)
 {
-    return 1 / sqrt(config->score_width > 0 ? config->score_width : config->own.head_dim);
+    double scale = 1 / sqrt(config->score_width > 0 ? config->score_width : config->own.head_dim);
+    return config->rope_scaling == QM_ROPE_LONG ? scale * config->rope_attention * config->rope_attention : scale;
 }
 
 float qm_model_embedding_scale(const struct qm_model_config *config, uint32_t widen)
@@ -205,6 +220,8 @@ double qm_model_rope_frequency(const struct qm_model_config *config, uint32_t ta
         return frequency;
     if (config->rope_scaling == QM_ROPE_LINEAR)
         return frequency / config->rope_factor;
+    if (config->rope_scaling == QM_ROPE_LONG)
+        return frequency / config->rope_divisors[i];
     // How many waves the original context holds: below rope_low of them a wave is long, above rope_high it is short.
     double waves = config->rope_context * frequency / 6.283185307179586;
     double share = (waves - config->rope_low) / (config->rope_high - config->rope_low);
@@ -243,6 +260,20 @@ static void add_cap(struct text *text, const char *key, double usual, double cap
         add(text, ",\"%s\":null", key);
 }
 
+static void add_long_rope(struct text *text, const struct qm_model_config *config)
+{
+    char number[QM_DOUBLE_TEXT_BYTES];
+    qm_double_text(config->rope_attention, number);
+    add(text, ",\"rope_scaling\":{\"attention_factor\":%s,\"original_max_position_embeddings\":%" PRIu32, number,
+        config->rope_context);
+    add(text, ",\"rope_type\":\"longrope\",\"short_factor\":[");
+    for (uint32_t i = 0; i < config->own.head_dim / 2; i++) {
+        qm_double_text(config->rope_divisors[i], number);
+        add(text, "%s%s", i > 0 ? "," : "", number);
+    }
+    add(text, "]}");
+}
+
 void qm_model_config_text(const struct qm_model_config *config, char text[QM_MODEL_CONFIG_TEXT_BYTES])
 {
     const struct qm_architecture_info *info = qm_architecture_info(config->architecture);
@@ -268,7 +299,9 @@ void qm_model_config_text(const struct qm_model_config *config, char text[QM_MOD
     add_real(&t, "rms_norm_eps", (double)config->norm_epsilon);
     if (info->usual_local_theta > 0)
         add_real(&t, "rope_local_base_freq", config->local_theta);
-    if (config->rope_scaling != QM_ROPE_PLAIN) {
+    if (config->rope_scaling == QM_ROPE_LONG)
+        add_long_rope(&t, config);
+    else if (config->rope_scaling != QM_ROPE_PLAIN) {
         char factor[QM_DOUBLE_TEXT_BYTES];
         qm_double_text(config->rope_factor, factor);
         add(&t, ",\"rope_scaling\":{\"factor\":%s", factor);
