@@ -245,7 +245,7 @@ static void test_pytorch(void **state)
     (void)state;
     const struct qm_blas *ways[] = {NULL, qm_blas_find()};
     size_t count = json_array_size(json_object_get(data, "models"));
-    assert_int_equal(count, 13);
+    assert_int_equal(count, 14);
     for (size_t i = 0; i < count; ++i) {
         struct qm_model *model = make_model(entry_at(i), 32), *wide = make_model(entry_at(i), 256);
         struct qm_weights files;
@@ -280,6 +280,8 @@ enum fault {
     SCORE_WIDTH,
     LOCAL_THETA,
     GLOBAL_SCALING,
+    ONE_DIVISOR,
+    ATTENTION_FACTOR,
     ONE_GAIN, // is what the file has, without 1
     ONE_BIAS,
     ONE_POSITION,
@@ -313,6 +315,12 @@ static void plant(enum fault fault, struct qm_model *model)
         break;
     case GLOBAL_SCALING:
         c->rope_scaling = QM_ROPE_PLAIN;
+        break;
+    case ONE_DIVISOR:
+        c->rope_divisors[2] *= 1.05;
+        break;
+    case ATTENTION_FACTOR:
+        c->rope_attention *= 1.01;
         break;
     case ONE_GAIN:
         for (uint32_t i = 0; i < c->own.hidden; ++i)
@@ -352,7 +360,7 @@ static void test_planted_faults(void **state)
 {
     (void)state;
     static const struct {
-        size_t entry; // 6 Phi-3, 7 OLMo 2, 8 Gemma, 9 Gemma 2, 10 Gemma 3, 11 GPT-2, 12 StarCoder2
+        size_t entry; // 6 Phi-3, 7 OLMo 2, 8 Gemma, 9 Gemma 2, 10 Gemma 3, 11 GPT-2, 12 StarCoder2, 13 longrope
         enum fault fault;
         const char *name;
     } faults[] = {{6, WINDOW_WIDER, "a window one wider"},
@@ -370,7 +378,10 @@ static void test_planted_faults(void **state)
                   {11, ONE_BIAS, "another bias"},
                   {11, EPSILON, "another epsilon"},
                   {12, WINDOW_NARROWER, "a window one narrower"},
-                  {12, ONE_BIAS, "another bias"}};
+                  {12, ONE_BIAS, "another bias"},
+                  {13, GLOBAL_SCALING, "frequencies that are not divided, no factor"},
+                  {13, ONE_DIVISOR, "another divisor of one frequency"},
+                  {13, ATTENTION_FACTOR, "another factor of queries and keys"}};
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); ++i) {
         struct qm_model *model = make_model(entry_at(faults[i].entry), 32);
         struct qm_host_weights weights;
