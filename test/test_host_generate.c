@@ -94,7 +94,7 @@ static void test_cache(void **state)
     (void)state;
     const struct qm_blas *blas = qm_blas_find();
     size_t count = json_array_size(json_object_get(data, "models"));
-    assert_int_equal(count, 13);
+    assert_int_equal(count, 14);
     for (size_t i = 0; i < count; ++i) {
         static const uint32_t lengths[] = {1, 7, PROMPT_MOST};
         struct qm_model *model = make_model(entry_at(i), 32);
