@@ -195,58 +195,6 @@ void qm_weight_format_name(enum qm_weight_format format, char name[QM_WEIGHT_FOR
     snprintf(name, QM_WEIGHT_FORMAT_NAME_BYTES, "%s%s%s", info->name, group, info->is_asymmetric ? "-asym" : "");
 }
 
-void qm_own_activations_name(const struct qm_own_formats *own, char name[QM_OWN_ACTIVATIONS_NAME_BYTES])
-{
-    const struct qm_format_info *info = &activation_formats[own->activations];
-    snprintf(name, QM_OWN_ACTIVATIONS_NAME_BYTES, "%s%s", info->is_float ? "" : info->name,
-             own->is_static ? " static" : "");
-}
-
-bool qm_own_activations_find(const char *name, struct qm_own_formats *own)
-{
-    for (int a = QM_ACTIVATION_F16; a < QM_ACTIVATION_FORMAT_COUNT; a++)
-        for (int is_static = 0; is_static < 2; is_static++) {
-            char written[QM_OWN_ACTIVATIONS_NAME_BYTES];
-            own->activations = (enum qm_activation_format)a;
-            own->is_static = is_static && !activation_formats[a].is_float;
-            qm_own_activations_name(own, written);
-            if (strcmp(written, name) == 0)
-                return true;
-        }
-    return false;
-}
-
-void qm_own_format_name(const struct qm_own_format *format, char name[QM_OWN_FORMAT_NAME_BYTES])
-{
-    char weights[QM_WEIGHT_FORMAT_NAME_BYTES];
-    const struct qm_format_info *activations = qm_activation_format_info(format->activations);
-    qm_weight_format_name(format->weights, weights);
-    snprintf(name, QM_OWN_FORMAT_NAME_BYTES, "%s%s%s%s", weights, activations->is_float ? "" : " ",
-             activations->is_float ? "" : activations->name, format->is_static ? " static" : "");
-}
-
-bool qm_own_format_find(const char *name, struct qm_own_format *out)
-{
-    char weights[QM_OWN_FORMAT_NAME_BYTES], written[QM_OWN_FORMAT_NAME_BYTES];
-    size_t length = strcspn(name, " ");
-    if (length >= sizeof(weights))
-        return false;
-    memcpy(weights, name, length);
-    weights[length] = '\0';
-    if (!qm_weight_format_find(weights, &out->weights))
-        return false;
-    for (int a = 0; a < QM_ACTIVATION_FORMAT_COUNT; a++) // float ones say nothing and go without saying
-        for (int is_static = 0; is_static < 2; is_static++) {
-            bool is_float = activation_formats[a].is_float;
-            out->activations = is_float ? qm_own_activations(out->weights) : (enum qm_activation_format)a;
-            out->is_static = is_static && !is_float;
-            qm_own_format_name(out, written);
-            if (strcmp(written, name) == 0)
-                return is_float || qm_formats_multiply(out->weights, out->activations);
-        }
-    return false;
-}
-
 bool qm_weight_format_find(const char *name, enum qm_weight_format *out)
 {
     for (size_t w = 0; w < QM_WEIGHT_FORMAT_COUNT; w++) {

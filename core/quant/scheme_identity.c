@@ -1,10 +1,11 @@
-// What a scheme is, whatever its name: its hash, comparison, and its structure as a tree.
+// What a scheme is, whatever its name: its hash, comparison, and its structure as a tree; the formats of a file's own weights.
 #include "quant/scheme.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "quant/format.h"
 #include "record/node.h"
 
 static void hash_part(struct qm_hash *hash, const char *key, const char *value)
@@ -63,6 +64,67 @@ static void hash_scheme(const struct qm_scheme *scheme, bool with_kv, char text[
             hash_number(&hash, "kv_last", scheme->kv_last);
     }
     qm_hash_end(&hash, text);
+}
+
+// "a8", "af8 static"; "" for floats, which say nothing.
+static void write_activations(enum qm_activation_format activations, bool is_static,
+                              char name[QM_OWN_ACTIVATIONS_NAME_BYTES])
+{
+    const struct qm_format_info *info = qm_activation_format_info(activations);
+    snprintf(name, QM_OWN_ACTIVATIONS_NAME_BYTES, "%s%s", info->is_float ? "" : info->name, is_static ? " static" : "");
+}
+
+// Of codes alone: floats have no name to be found by.
+static bool find_activations(const char *name, enum qm_activation_format *activations, bool *is_static)
+{
+    for (int a = 0; a < QM_ACTIVATION_FORMAT_COUNT; a++)
+        for (int s = 0; s < 2; s++) {
+            char written[QM_OWN_ACTIVATIONS_NAME_BYTES];
+            *activations = (enum qm_activation_format)a;
+            *is_static = s != 0;
+            write_activations(*activations, *is_static, written);
+            if (!qm_activation_format_info(*activations)->is_float && strcmp(written, name) == 0)
+                return true;
+        }
+    return false;
+}
+
+void qm_own_activations_name(const struct qm_own_formats *own, char name[QM_OWN_ACTIVATIONS_NAME_BYTES])
+{
+    write_activations(own->activations, own->is_static, name);
+}
+
+bool qm_own_activations_find(const char *name, struct qm_own_formats *own)
+{
+    if (*name)
+        return find_activations(name, &own->activations, &own->is_static);
+    own->activations = QM_ACTIVATION_F16;
+    own->is_static = false;
+    return true;
+}
+
+void qm_own_format_name(const struct qm_own_format *format, char name[QM_OWN_FORMAT_NAME_BYTES])
+{
+    char weights[QM_WEIGHT_FORMAT_NAME_BYTES], activations[QM_OWN_ACTIVATIONS_NAME_BYTES];
+    qm_weight_format_name(format->weights, weights);
+    write_activations(format->activations, format->is_static, activations);
+    snprintf(name, QM_OWN_FORMAT_NAME_BYTES, "%s%s%s", weights, *activations ? " " : "", activations);
+}
+
+bool qm_own_format_find(const char *name, struct qm_own_format *out)
+{
+    char weights[QM_OWN_FORMAT_NAME_BYTES];
+    size_t length = strcspn(name, " ");
+    if (length >= sizeof(weights))
+        return false;
+    memcpy(weights, name, length);
+    weights[length] = '\0';
+    if (!qm_weight_format_find(weights, &out->weights))
+        return false;
+    out->activations = qm_own_activations(out->weights);
+    out->is_static = false;
+    return !name[length] || (find_activations(name + length + 1, &out->activations, &out->is_static) &&
+                             qm_formats_multiply(out->weights, out->activations));
 }
 
 void qm_own_formats_set(struct qm_own_formats *own, const struct qm_own_format *of, size_t count)
