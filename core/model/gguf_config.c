@@ -40,7 +40,6 @@ static const struct {
     {"expert_count", "a mixture of experts", 0},
     {"attention.clamp_kqv", "clipped queries, keys and values", 0},
     {"attention.scale", "attention scores of another scale", 0},
-    {ATTENTION_FACTOR, "attention scaled beside the rotary embedding's frequencies", 1},
     {"logit_scale", "scaled logits", 1},
     {"residual_scale", "scaled residuals", 1},
     {"embedding_scale", "a scaled embedding", 1},
@@ -142,8 +141,7 @@ static enum qm_status refuse_differences(const struct source *from)
     char key[QM_GGUF_KEY_BYTES_MAX + 1];
     bool is_causal = true;
     for (size_t i = 0; i < sizeof(differences) / sizeof(*differences); ++i)
-        if (!has_long_rope(from) || strcmp(differences[i].key, ATTENTION_FACTOR) != 0) // which longrope has
-            QM_TRY(refuse(from, differences[i].key, differences[i].means, differences[i].harmless));
+        QM_TRY(refuse(from, differences[i].key, differences[i].means, differences[i].harmless));
     key_of(from, "attention.causal", key);
     QM_TRY(qm_gguf_bool(from->gguf, key, &is_causal, NULL));
     if (!is_causal)
@@ -226,6 +224,7 @@ static enum qm_status copy_frequencies(const struct source *from)
     struct qm_gguf_rope rope;
     if (has_long_rope(from))
         return copy_long_rope(from, (uint32_t)json_integer_value(width));
+    QM_TRY(refuse(from, ATTENTION_FACTOR, "attention scaled beside the rotary embedding's frequencies", 1));
     QM_TRY(qm_gguf_rope_find(from->gguf, (uint32_t)json_integer_value(width),
                              theta ? json_real_value(theta) : from->info->usual_theta, &rope));
     if (rope.factor > 0 && json_object_get(from->config, "rope_scaling"))

@@ -93,7 +93,7 @@ static enum qm_status check_attention(const struct qm_model_config *config, cons
 
 static enum qm_status check_long_rope(const struct qm_model_config *config, const char *file)
 {
-    for (uint32_t i = 0; i < config->own.head_dim / 2 && i < QM_ROPE_PAIRS_MAX; i++)
+    for (uint32_t i = 0; i < config->own.head_dim / 2; i++) // LIMIT_HEAD / 2 at most
         if (!(config->rope_divisors[i] >= 1e-3 && config->rope_divisors[i] <= 1e6))
             return QM_FAIL(QM_INVALID, "%s: 'short_factor' has %g at %" PRIu32 "; it must be a divisor, such as 1.05",
                            file, config->rope_divisors[i], i);
